@@ -1,0 +1,1 @@
+"""The checks, one module per family. Each is a pure function ``(facts, rule) -> Outcome``."""

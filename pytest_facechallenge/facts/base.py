@@ -1,0 +1,106 @@
+"""The container of facts: what was observed about a submission, step by step, with no verdict in it.
+
+A *step* is one observation (parse, interface, batch…), gathered in the sandbox and stored as one struct. A step that
+died leaves a `StepFailure` in its place: that, too, is an observation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeVar, cast
+
+import msgspec
+
+FailureKind = Literal["crashed", "timeout", "memory", "error", "blocked"]
+
+
+class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every struct of facts.
+
+    Subclasses set ``step``, the name under which they are gathered, stored and found in the JSON report.
+    """
+
+    step: ClassVar[str] = ""
+
+
+class StepFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that gave no facts.
+
+    Attributes
+    ----------
+    kind
+        "crashed": the process died of a signal; "timeout" and "memory": it went over its limit; "error": an error was
+        raised; "blocked": a step it builds on failed (then ``because_of`` names that step).
+    message
+        A sentence in plain words, with the native error text where there is one.
+    """
+
+    step: str
+    kind: FailureKind
+    message: str
+    because_of: str = ""
+
+
+class FactsMissingError(LookupError):
+    """A check asked for facts that could not be gathered or were not asked for."""
+
+    def __init__(self, step: str, failure: StepFailure | None) -> None:
+        self.step = step
+        self.failure = failure
+        super().__init__(failure.message if failure else f"the step {step!r} was not run")
+
+
+T = TypeVar("T", bound=StepFacts)
+
+
+class Facts:
+    """All facts about one submission, by step.
+
+    Parameters
+    ----------
+    gathered
+        The struct of every step that succeeded, by step name.
+    failures
+        The failure of every step that did not.
+    """
+
+    def __init__(
+        self, gathered: dict[str, StepFacts] | None = None, failures: dict[str, StepFailure] | None = None
+    ) -> None:
+        self.gathered = dict(gathered or {})
+        self.failures = dict(failures or {})
+
+    @classmethod
+    def of(cls, *facts: StepFacts | StepFailure) -> Facts:
+        """Make facts from loose structs, as tests of checks do."""
+        return cls(
+            {fact.step: fact for fact in facts if isinstance(fact, StepFacts)},
+            {fact.step: fact for fact in facts if isinstance(fact, StepFailure)},
+        )
+
+    def get(self, kind: type[T]) -> T | None:
+        """Return the facts of that kind, or None."""
+        return cast("T | None", self.gathered.get(kind.step))
+
+    def need(self, kind: type[T]) -> T:
+        """Return the facts of that kind.
+
+        Raises
+        ------
+        FactsMissingError
+            When the step failed or was not run. The engine turns this into an undecided outcome that says why, so a
+            check never passes without its evidence.
+        """
+        found = self.get(kind)
+        if found is None:
+            raise FactsMissingError(kind.step, self.failures.get(kind.step))
+        return found
+
+    def failure(self, kind: type[StepFacts]) -> StepFailure | None:
+        """Return why the step of that kind gave no facts, or None."""
+        return self.failures.get(kind.step)
+
+    def to_builtins(self) -> dict[str, Any]:
+        """Return plain dicts and lists, ready for JSON; failures stand under ``failures``."""
+        plain: dict[str, Any] = {name: msgspec.to_builtins(fact) for name, fact in sorted(self.gathered.items())}
+        plain["failures"] = {name: msgspec.to_builtins(failure) for name, failure in sorted(self.failures.items())}
+        return plain

@@ -1,0 +1,1 @@
+"""Observing an ONNX graph: reading, shapes, dataflow, weights, arithmetic."""

@@ -1,0 +1,381 @@
+"""An ONNX model as plain Python objects: the one way the analyses read a graph.
+
+Local functions are inlined, Constant nodes become constants, attributes are decoded, subgraphs are `Graph` objects of
+their own. Weights stay where they are until somebody asks for their values. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+#: A graph may not grow beyond this many nodes by inlining: functions calling functions can double at each level.
+MAX_NODES = 200_000
+
+
+class GraphError(ValueError):
+    """The model cannot be read as a graph; the message says where and why."""
+
+
+class Tensor:
+    """A constant of the graph.
+
+    Attributes
+    ----------
+    name, where
+        Its name, and where it is stored, in words ("initializer 'w'", "Constant node 'c3' in 'If_2'.then_branch").
+    shape, dtype
+        As declared; ``dtype`` is the ONNX name in lower case ("float", "float16", "int4", "string").
+    """
+
+    def __init__(self, proto: onnx.TensorProto, name: str, where: str, folder: Path) -> None:
+        self.proto = proto
+        self.name = name
+        self.where = where
+        self.shape: tuple[int, ...] = tuple(proto.dims)
+        self._folder = folder
+
+    @property
+    def dtype(self) -> str:
+        try:
+            return str(onnx.TensorProto.DataType.Name(self.proto.data_type)).lower()
+        except ValueError:
+            return f"unknown type {self.proto.data_type}"
+
+    @property
+    def size(self) -> int:
+        """Number of elements that the shape declares."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def external(self) -> bool:
+        return self.proto.data_location == onnx.TensorProto.EXTERNAL
+
+    def array(self) -> npt.NDArray[Any]:
+        """Return the values, in the tensor's own shape and dtype.
+
+        Raises
+        ------
+        GraphError
+            When the data is missing, too short, or lies outside the model's folder.
+        """
+        try:
+            return numpy_helper.to_array(self.proto, base_dir=str(self._folder))
+        except Exception as error:  # onnx raises many types here; all mean that the tensor cannot be read
+            raise GraphError(f"{self.where}: its values cannot be read: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name!r}, {self.dtype}, {self.shape})"
+
+
+class Node:
+    """One operator call.
+
+    Attributes
+    ----------
+    index
+        Position in its graph.
+    label
+        A name that a participant finds in the file or a viewer: the node's own name, or "<op>_<index>".
+    inputs, outputs
+        Value names; "" is an absent optional input or output.
+    attributes
+        Decoded: int, float, str (bytes decoded as UTF-8, undecodable bytes replaced), list, `Tensor`, `Graph`.
+    """
+
+    def __init__(self, proto: onnx.NodeProto, index: int, graph: Graph, attributes: dict[str, Any], opset: int) -> None:
+        self.proto = proto
+        self.index = index
+        self.graph = graph
+        self.op: str = proto.op_type
+        self.domain: str = "" if proto.domain == "ai.onnx" else proto.domain
+        self.opset = opset
+        self.inputs: tuple[str, ...] = tuple(proto.input)
+        self.outputs: tuple[str, ...] = tuple(proto.output)
+        self.attributes = attributes
+
+    @property
+    def label(self) -> str:
+        name = self.proto.name or f"{self.op}_{self.index}"
+        return f"{self.graph.path}/{name}" if self.graph.path else name
+
+    @property
+    def subgraphs(self) -> dict[str, Graph]:
+        """Bodies of If, Loop, Scan and their like, by attribute name (a list attribute gives name[0], name[1]…)."""
+        found: dict[str, Graph] = {}
+        for name, value in self.attributes.items():
+            if isinstance(value, Graph):
+                found[name] = value
+            elif isinstance(value, list) and value and isinstance(value[0], Graph):
+                found |= {f"{name}[{i}]": graph for i, graph in enumerate(value)}
+        return found
+
+    def constant(self, position: int) -> npt.NDArray[Any] | None:
+        """Return the values of input ``position`` when it is a constant of the graph, else None."""
+        if position >= len(self.inputs) or not self.inputs[position]:
+            return None
+        tensor = self.graph.constant(self.inputs[position])
+        return None if tensor is None else tensor.array()
+
+    def __repr__(self) -> str:
+        return f"Node({self.label!r}, {self.domain + '.' if self.domain else ''}{self.op})"
+
+
+class Graph:
+    """A graph or subgraph.
+
+    Attributes
+    ----------
+    path
+        "" for the main graph, "If_3.then_branch" for a subgraph.
+    parent
+        The graph around it, whose values it may use; None for the main graph.
+    inputs, outputs
+        Names; ``inputs`` without the initializers that old exporters list among them.
+    constants
+        Initializers (sparse ones excepted, see ``sparse``) and outputs of Constant nodes, by name.
+    nodes
+        In the file's order, without Constant nodes.
+    """
+
+    def __init__(self, proto: onnx.GraphProto, path: str, parent: Graph | None) -> None:
+        self.proto = proto
+        self.path = path
+        self.parent = parent
+        self.constants: dict[str, Tensor] = {}
+        self.sparse: dict[str, onnx.SparseTensorProto] = {}
+        self.nodes: list[Node] = []
+        self.inputs: tuple[str, ...] = ()
+        self.outputs: tuple[str, ...] = tuple(value.name for value in proto.output)
+        self.opsets: Mapping[str, int] = {}
+
+    @cached_property
+    def producers(self) -> dict[str, Node]:
+        """The node that makes each value of this graph (not of its subgraphs or parents)."""
+        return {name: node for node in self.nodes for name in node.outputs if name}
+
+    @cached_property
+    def consumers(self) -> dict[str, list[Node]]:
+        """The nodes of this graph that read each value, also through a subgraph of theirs."""
+        readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in {*node.inputs, *outer_reads(node)} - {""}:
+                readers.setdefault(name, []).append(node)
+        return readers
+
+    def constant(self, name: str) -> Tensor | None:
+        """Return the constant of that name as seen from here, looking through the graphs around this one."""
+        graph: Graph | None = self
+        while graph is not None:
+            if name in graph.constants:
+                return graph.constants[name]
+            if name in graph.producers or name in graph.inputs:
+                return None
+            graph = graph.parent
+        return None
+
+    def walk(self) -> Iterator[Node]:
+        """Yield every node, those of subgraphs after the node that holds them."""
+        pending = [iter(self.nodes)]
+        while pending:
+            node = next(pending[-1], None)
+            if node is None:
+                pending.pop()
+                continue
+            yield node
+            pending.extend(iter(graph.nodes) for graph in reversed(node.subgraphs.values()))
+
+    def walk_graphs(self) -> Iterator[Graph]:
+        """Yield this graph and every graph inside it."""
+        yield self
+        for node in self.walk():
+            yield from node.subgraphs.values()
+
+
+def outer_reads(node: Node) -> set[str]:
+    """Return the values from outside that the node's subgraphs read."""
+    reads: set[str] = set()
+    pending = list(node.subgraphs.values())
+    while pending:
+        graph = pending.pop()
+        own = {*graph.inputs, *graph.constants, *graph.producers}
+        for inner in graph.nodes:
+            reads |= {name for name in inner.inputs if name and name not in own}
+            reads |= {name for name in outer_reads(inner) if name not in own}
+        reads |= {name for name in graph.outputs if name not in own}
+    return reads
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Parse a file, without external data.
+
+    Raises
+    ------
+    google.protobuf.message.DecodeError
+        The bytes are not an ONNX protobuf.
+    OSError
+        The file cannot be read.
+    """
+    return onnx.load(str(path), load_external_data=False)
+
+
+def from_model(model: onnx.ModelProto, folder: Path) -> Graph:
+    """Turn a parsed model into a `Graph`.
+
+    Parameters
+    ----------
+    model
+        May hold local functions; they are inlined.
+    folder
+        Where external data is looked for.
+
+    Raises
+    ------
+    GraphError
+        A function is missing or recursive, or inlining passes `MAX_NODES`.
+    """
+    if model.functions:
+        model = inline_functions(model)
+    opsets = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in model.opset_import}
+    return _Reader(folder, opsets).read(model.graph, "", None)
+
+
+def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with every call of a local function replaced by the function's body.
+
+    Raises
+    ------
+    GraphError
+        The functions call each other in a circle, or expand beyond `MAX_NODES`.
+    """
+    sizes = _expanded_sizes(model)
+    total = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
+    if total > MAX_NODES:
+        raise GraphError(f"the local functions expand to {total} nodes; more than {MAX_NODES} are not read")
+    from onnx import inliner
+
+    return inliner.inline_local_functions(model)
+
+
+def _expanded_sizes(model: onnx.ModelProto) -> dict[tuple[str, str], int]:
+    bodies = {(function.domain, function.name): function for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+    state: dict[tuple[str, str], int] = {}
+    for root in bodies:
+        stack = [root]
+        while stack:
+            key = stack[-1]
+            calls = [(n.domain, n.op_type) for n in bodies[key].node if (n.domain, n.op_type) in bodies]
+            if state.get(key) == 2:
+                stack.pop()
+                continue
+            state[key] = 1
+            waiting = [call for call in calls if state.get(call) != 2]
+            circle = [call for call in waiting if state.get(call) == 1]
+            if circle:
+                raise GraphError(f"the local functions {key[1]!r} and {circle[0][1]!r} call each other in a circle")
+            if waiting:
+                stack.extend(dict.fromkeys(waiting))
+                continue
+            sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in bodies[key].node)
+            state[key] = 2
+            stack.pop()
+    return sizes
+
+
+class _Reader:
+    """Reads protos into `Graph` objects."""
+
+    def __init__(self, folder: Path, opsets: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.opsets = opsets
+
+    def read(self, proto: onnx.GraphProto, path: str, parent: Graph | None) -> Graph:
+        graph = Graph(proto, path, parent)
+        graph.opsets = self.opsets
+        place = f" in {path!r}" if path else ""
+        for tensor in proto.initializer:
+            graph.constants[tensor.name] = Tensor(
+                tensor, tensor.name, f"initializer {tensor.name!r}{place}", self.folder
+            )
+        for sparse in proto.sparse_initializer:
+            graph.sparse[sparse.values.name] = sparse
+        graph.inputs = tuple(
+            value.name for value in proto.input if value.name not in graph.constants and value.name not in graph.sparse
+        )
+        for index, node in enumerate(proto.node):
+            if node.op_type == "Constant" and node.domain in ("", "ai.onnx") and self._constant(node, index, graph):
+                continue
+            attributes: dict[str, Any] = {}
+            made = Node(
+                node, index, graph, attributes, self.opsets.get("" if node.domain == "ai.onnx" else node.domain, 0)
+            )
+            for attribute in node.attribute:
+                attributes[attribute.name] = self._attribute(attribute, made)
+            graph.nodes.append(made)
+        return graph
+
+    def _constant(self, node: onnx.NodeProto, index: int, graph: Graph) -> bool:
+        """Take a Constant node in as a constant; return False for a form that stays a node (sparse, malformed)."""
+        if len(node.output) != 1 or len(node.attribute) != 1:
+            return False
+        attribute = node.attribute[0]
+        where = f"Constant node {node.name or f'Constant_{index}'!r}" + (f" in {graph.path!r}" if graph.path else "")
+        name = node.output[0]
+        if attribute.name == "value" and attribute.HasField("t"):
+            tensor = attribute.t
+        elif attribute.name in ("value_float", "value_floats"):
+            one = attribute.name == "value_float"
+            values = np.float32(attribute.f) if one else np.array(attribute.floats, np.float32)
+            tensor = numpy_helper.from_array(np.asarray(values), name)
+        elif attribute.name in ("value_int", "value_ints"):
+            one = attribute.name == "value_int"
+            numbers = np.int64(attribute.i) if one else np.array(attribute.ints, np.int64)
+            tensor = numpy_helper.from_array(np.asarray(numbers), name)
+        elif attribute.name in ("value_string", "value_strings"):
+            one = attribute.name == "value_string"
+            texts = [attribute.s] if one else list(attribute.strings)
+            tensor = onnx.TensorProto(
+                name=name, data_type=onnx.TensorProto.STRING, dims=[] if one else [len(texts)], string_data=texts
+            )
+        else:
+            return False
+        graph.constants[name] = Tensor(tensor, name, where, self.folder)
+        return True
+
+    def _attribute(self, attribute: onnx.AttributeProto, node: Node) -> Any:
+        kinds = onnx.AttributeProto
+        here = f"{node.label}.{attribute.name}"
+        match attribute.type:
+            case kinds.GRAPH:
+                return self.read(attribute.g, here, node.graph)
+            case kinds.GRAPHS:
+                return [self.read(graph, f"{here}[{i}]", node.graph) for i, graph in enumerate(attribute.graphs)]
+            case kinds.TENSOR:
+                return Tensor(
+                    attribute.t, attribute.name, f"attribute {attribute.name!r} of node {node.label!r}", self.folder
+                )
+            case kinds.STRING:
+                return attribute.s.decode("utf-8", "replace")
+            case kinds.STRINGS:
+                return [text.decode("utf-8", "replace") for text in attribute.strings]
+            case kinds.INT:
+                return attribute.i
+            case kinds.INTS:
+                return list(attribute.ints)
+            case kinds.FLOAT:
+                return attribute.f
+            case kinds.FLOATS:
+                return list(attribute.floats)
+            case _:
+                return attribute

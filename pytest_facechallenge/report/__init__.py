@@ -1,0 +1,1 @@
+"""Views of a run: terminal and JSON. They decide nothing."""

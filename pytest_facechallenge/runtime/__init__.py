@@ -1,0 +1,1 @@
+"""Running a submission: sandbox, preprocessing, pictures, behaviour, the pinned server runtime."""
