@@ -44,6 +44,7 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
+        """The ONNX element type in lower case."""
         try:
             return str(onnx.TensorProto.DataType.Name(self.proto.data_type)).lower()
         except ValueError:
@@ -59,6 +60,7 @@ class Tensor:
 
     @property
     def external(self) -> bool:
+        """Whether the values lie in a side file."""
         return self.proto.data_location == onnx.TensorProto.EXTERNAL
 
     def array(self) -> npt.NDArray[Any]:
@@ -106,6 +108,7 @@ class Node:
 
     @property
     def label(self) -> str:
+        """The name to show: with the path of the subgraph that holds the node."""
         name = self.proto.name or f"{self.op}_{self.index}"
         return f"{self.graph.path}/{name}" if self.graph.path else name
 
