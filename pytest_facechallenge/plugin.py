@@ -1,1 +1,205 @@
-"""The pytest plugin: options and hooks."""
+"""The pytest plugin: options, and hooks that hand over to the run's session.
+
+pytest imports this in every run of every project where the package is installed, so nothing but the standard library
+and pytest is imported here; everything else is imported once a submission is to be judged.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_facechallenge import settings as _settings
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.collect import JudgedRule
+    from pytest_facechallenge.report.collector import RunReport
+    from pytest_facechallenge.session import ChallengeSession
+
+_SESSION = pytest.StashKey["ChallengeSession"]()
+_REPORT = pytest.StashKey["RunReport"]()
+_TRACK_CLASH = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of `settings.OPTIONS`."""
+    parser.extra_info["facechallenge --track"] = _settings.add_options(parser)
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer --facechallenge-list and --facechallenge-explain, which run no tests."""
+    try:
+        chosen = _settings.resolve(config)
+        if chosen.flag("list") or chosen.text("explain"):
+            from pytest_facechallenge.report import catalogue
+
+            sys.stdout.write(catalogue.answer(chosen))
+            return 0
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out what is to be judged, and put it into what pytest collects."""
+    config.addinivalue_line("markers", "facechallenge(rule, track): a rule of a face-recognition challenge")
+    try:
+        chosen = _settings.resolve(config)
+        if not chosen.active:
+            return
+        from pytest_facechallenge.session import ChallengeSession
+
+        worker_input = getattr(config, "workerinput", None)
+        shared = Path(worker_input["facechallenge_root"]) if worker_input else None
+        session = ChallengeSession(chosen, shared)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[_SESSION] = session
+    _collect_sources(config, session)
+    if worker_input is None:
+        from pytest_facechallenge.report.collector import RunReport
+
+        config.stash[_REPORT] = config.pluginmanager.register(RunReport(config, session), "facechallenge-report") and (
+            config.pluginmanager.get_plugin("facechallenge-report")
+        )
+
+
+def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
+    """Replace pytest's default paths by the submissions, or add them to the paths that the user gave."""
+    paths = [str(path) for path in session.sources]
+    given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
+    config.args[:] = [*given, *(path for path in paths if path not in given)]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the run's temporary folder."""
+    session = config.stash.get(_SESSION, None)
+    if session is not None:
+        session.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a pytest-xdist worker where the run's facts lie, so that each is gathered once."""
+    session = node.config.stash.get(_SESSION, None)
+    if session is not None:
+        node.workerinput["facechallenge_root"] = str(session.root)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a submission's file, or an earlier report, as a module of rules."""
+    return _submission(file_path, parent)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a submission's folder as a module of rules, and lead to submissions without importing what lies there."""
+    session = parent.config.stash.get(_SESSION, None)
+    if session is None:
+        return None
+    found = _submission(path, parent)
+    if found is not None:
+        return found
+    return _guarded_folder(path, parent, session)
+
+
+def _submission(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    session = parent.config.stash.get(_SESSION, None)
+    if session is None or path not in session.sources:
+        return None
+    from pytest_facechallenge.collect import Submission
+
+    node: pytest.Collector = Submission.from_parent(parent, path=path)
+    return node
+
+
+def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSession) -> pytest.Collector | None:
+    config = parent.config
+    on_the_way = any(path in source.parents for source in session.sources)
+    if (
+        not on_the_way
+        or path == config.rootpath
+        or path in (config.invocation_params.dir, *config.invocation_params.dir.parents)
+    ):
+        return None
+    others = [Path(os.path.abspath(arg.partition("::")[0])) for arg in config.args]
+    others = [other for other in others if other not in session.sources]
+    if any(path == other or path in other.parents or other in path.parents for other in others):
+        return None
+    from pytest_facechallenge.collect import SubmissionFolder
+
+    node: pytest.Collector = SubmissionFolder.from_parent(parent, path=path)
+    return node
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test per rule (and case) of every track."""
+    if "judged" not in metafunc.fixturenames:
+        return
+    session = metafunc.config.stash.get(_SESSION, None)
+    path = metafunc.definition.path
+    if session is None or path not in session.sources:
+        return
+    _validate(session)
+    judged = session.expected(path)
+    metafunc.parametrize(
+        "judged",
+        [
+            pytest.param(
+                each, id=each.test_id, marks=pytest.mark.facechallenge(rule=each.rule.id, track=each.track_label)
+            )
+            for each in judged
+        ],
+    )
+
+
+def _validate(session: ChallengeSession) -> None:
+    try:
+        session.validate()
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Plan which facts the selected tests need, so that each sandboxed process gathers as much as it can."""
+    run = session.config.stash.get(_SESSION, None)
+    if run is not None:
+        run.plan(_judged(session.items))
+
+
+def _judged(items: Iterable[pytest.Item]) -> Iterable[JudgedRule]:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "judged" in callspec.params:
+            yield callspec.params["judged"]
+
+
+@pytest.fixture(scope="session")
+def facechallenge(request: pytest.FixtureRequest) -> ChallengeSession:
+    """The run's session: what is judged, and the facts about it."""
+    session = request.config.stash.get(_SESSION, None)
+    if session is None:
+        raise pytest.UsageError(
+            "the fixture 'facechallenge' needs a submission: add --facechallenge-model PATH --track NAME"
+        )
+    return session
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show a finding where pytest would show a traceback through our code."""
+    report = yield
+    if call.excinfo is not None and call.excinfo.type.__name__ == "RuleBroken":
+        from pytest_facechallenge.report.finding import render
+
+        report.longrepr = render(call.excinfo.value)
+    return report

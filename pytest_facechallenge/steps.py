@@ -61,7 +61,13 @@ def _table(*steps: Step) -> dict[str, Step]:
 
 STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
+    Step("declaration", "open", "facts.declaration:DeclarationFacts", "declaration:gather"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
+    Step("checker", "static", "facts.interface:CheckerFacts", "graph.interface:gather_checker", ("interface",)),
+    Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),
+    Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
+    Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
+    Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
 )
 
 

@@ -31,6 +31,8 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
         there is none.
     sha256, bytes
         Of the model file.
+    content
+        What the model file's first bytes look like: "binary", "empty", "text", "git-lfs pointer"…
     problems
         What is wrong with the packaging, one sentence each; empty when nothing is.
     junk
@@ -45,5 +47,6 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     model_name: str
     sha256: str
     bytes: int
+    content: str = ""
     problems: tuple[str, ...] = ()
     junk: tuple[str, ...] = ()

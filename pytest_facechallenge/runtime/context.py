@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
     from pytest_facechallenge.graph.ir import Graph
+    from pytest_facechallenge.runtime.engine import Engine
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,10 @@ class Context:
         self.facts = facts
         self.knobs = knobs
         self.report = report
+        #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
+        self.engine: Engine | None = None
+        #: The file that the session was opened from when it is not the submission's own (a repaired batch axis).
+        self.runnable_path: Path | None = None
 
     @cached_property
     def model_path(self) -> Path:

@@ -1,0 +1,199 @@
+"""Checks of what the model does when it is run: batches, cosine similarity, determinism."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.checks.interface import shape_text
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.behaviour import BatchFacts, LoadFacts, PicturesFacts, RepeatFacts
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.rulebook import Rule
+
+#: float32 kernels differ between batch sizes in the last bits, and a deep network spreads that: iResNet-100 shows about
+#: 1e-6 relative. A row that takes part of another row's picture differs by far more than this.
+ROW_TOLERANCE = 1e-3
+FIX_BATCH = (
+    "Export with a dynamic batch: dynamic_axes={'input': {0: 'N'}, 'output': {0: 'N'}}, and write x.flatten(1) instead of "
+    "x.view(x.size(0), -1), whose size the exporter may bake in as a constant. Call model.eval() first, so that no layer "
+    "uses statistics of the batch."
+)
+
+
+@check(LoadFacts, BatchFacts)
+def batch(facts: Facts, rule: Rule) -> Outcome:
+    """Judge how the model treats batches.
+
+    What:
+        Batches of 1, 2, 7 and 32 pictures run, give one row per picture, and no row depends on the other pictures or on
+        the size of the batch.
+
+    Why:
+        The server evaluates in batches. A model that answers wrongly in company gets a wrong score, and one that looks
+        at the company is not a model of one face.
+
+    How it is measured:
+        32 distinct pictures are run as one batch; then 7, 2 and 1 of them in another order and company. Every row is
+        compared with the same picture's row in the batch of 32: the largest difference must stay below 1e-3 of the
+        row's largest value (float32 noise is about 1e-6). A batch axis that is fixed is made symbolic, as the server
+        does, and the repaired model is judged.
+
+    How to fix:
+        Export with a dynamic batch axis from a model in eval mode, and flatten with x.flatten(1).
+    """
+    load, found = facts.need(LoadFacts), facts.need(BatchFacts)
+    evidence, wrong = [], []
+    for run in found.runs:
+        where = f"batch of {run.size}"
+        if run.error:
+            wrong.append(f"a batch of {run.size} does not run: {run.error}")
+            evidence.append(Evidence(where=where, what=f"error: {run.error}"))
+            continue
+        rows = run.shapes[0][0] if run.shapes and run.shapes[0] else -1
+        what = f"gave {shape_text(run.shapes[0]) if run.shapes else 'nothing'}"
+        if rows != run.size:
+            wrong.append(f"a batch of {run.size} gives {rows if rows >= 0 else 'no'} rows instead of {run.size}")
+        elif not run.finite:
+            wrong.append(f"a batch of {run.size} gives values that are not finite")
+        elif run.worst_row >= 0:
+            what += f", largest relative difference {run.worst_relative_difference:.1e} (row {run.worst_row})"
+            if run.worst_relative_difference > ROW_TOLERANCE:
+                wrong.append(
+                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same picture's row in "
+                    f"the batch of 32 by {run.worst_relative_difference:.2g} of its largest value"
+                )
+        elif not wrong:
+            wrong.append(
+                f"the rows of a batch of {run.size} cannot be compared with the same pictures' rows in the batch of 32"
+            )
+        evidence.append(Evidence(where=where, what=what))
+    ran = [str(run.size) for run in found.runs if not run.error]
+    worst = max((run.worst_relative_difference for run in found.runs), default=-1.0)
+    measured = f"ran {', '.join(ran) or 'none'}" + (f"; rows differ <= {worst:.0e}" if worst >= 0 else "")
+    limit = "1, 2, 7, 32; rows independent"
+    notes: tuple[str, ...] = ()
+    if load.fixed_batch:
+        if load.repaired:
+            notes = (
+                f"The file's batch is fixed to {load.fixed_batch}; the server makes it symbolic, and so did this test.",
+            )
+        else:
+            wrong.insert(
+                0,
+                f"the batch is fixed to {load.fixed_batch}, and making it symbolic does not work: {load.repair_error}",
+            )
+    if wrong:
+        return failed(
+            f"{wrong[0][0].upper()}{wrong[0][1:]}.", remedy=FIX_BATCH, measured=measured, limit=limit,
+            evidence=tuple(evidence), notes=(*notes, *wrong[1:]),
+        )  # fmt: skip
+    return passed(
+        "Every batch size runs, and no row depends on its company.", measured=measured, limit=limit,
+        evidence=tuple(evidence), notes=notes,
+    )  # fmt: skip
+
+
+#: Two different pictures whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
+COLLAPSED = 1 - 1e-6
+
+
+@check(PicturesFacts)
+def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether embeddings can be compared by cosine similarity.
+
+    What:
+        The embedding of every picture is finite and not zero, and different pictures have different embeddings.
+
+    Why:
+        The matching score is the cosine of the angle between embeddings; it does not exist for a zero or non-finite
+        vector, and it is always 1 when all embeddings are alike.
+
+    How it is measured:
+        Five pictures are embedded one by one: black, white, noise and two ordinary ones. Each embedding must be finite
+        with an L2 norm above 0, and no two may have a cosine similarity above 1 - 1e-6. Black and white are compared
+        as well, unless only these two agree: a network that removes brightness may well see them alike.
+
+    How to fix:
+        Look for a division by a standard deviation or norm without an epsilon (black and white pictures have none), for
+        an overflow in exp or pow, and for weights that were not loaded before the export.
+    """
+    found = facts.need(PicturesFacts)
+    evidence, wrong = [], []
+    for run in found.runs:
+        what = run.error or (f"L2 norm {run.norm:.6g}" if run.finite else "not finite (NaN or infinity)")
+        evidence.append(Evidence(where=run.picture, what=what))
+        if run.error:
+            wrong.append(f"the {run.picture} cannot be embedded: {run.error}")
+        elif not run.finite:
+            wrong.append(f"the embedding of the picture {run.picture!r} is not finite")
+        elif run.norm <= 0:
+            wrong.append(f"the embedding of the picture {run.picture!r} is zero, so it has no direction")
+    alike = found.closest_cosine > COLLAPSED
+    pair = " and ".join(found.closest_pair)
+    notes: tuple[str, ...] = ()
+    if alike and set(found.closest_pair) <= {"black", "white"}:
+        notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
+    elif alike:
+        wrong.append(f"the pictures {pair} have the same embedding (cosine similarity {found.closest_cosine:.9f})")
+    finite = sum(run.finite and run.norm > 0 for run in found.runs)
+    measured = f"{finite} of {len(found.runs)} usable; closest cos {found.closest_cosine:.4f}"
+    limit = "finite, > 0, different"
+    if wrong:
+        return failed(
+            f"{wrong[0][0].upper()}{wrong[0][1:]}.",
+            remedy="Add an epsilon where the graph divides by a norm or deviation; check that the trained weights were exported.",
+            measured=measured, limit=limit, evidence=tuple(evidence), notes=tuple(wrong[1:]),
+        )  # fmt: skip
+    if found.closest_cosine < -1:
+        return undecided(
+            "Fewer than two embeddings could be compared.",
+            remedy="Solve what the rule 'batch' reports; then this rule can be judged.",
+            measured=measured, evidence=tuple(evidence),
+        )  # fmt: skip
+    return passed(
+        "Embeddings are finite, not zero, and differ between pictures.", measured=measured, limit=limit,
+        evidence=tuple(evidence), notes=notes,
+    )  # fmt: skip
+
+
+#: Reductions run by several threads may add in another order; nothing else may change.
+REPEAT_TOLERANCE = 1e-5
+
+
+@check(RepeatFacts)
+def deterministic(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether the same picture always gets the same embedding.
+
+    What:
+        The same picture gives the same embedding, twice in one session and in a new session.
+
+    Why:
+        A score that cannot be reproduced cannot be verified, which the organisers do after the submissions closed.
+
+    How it is measured:
+        Two pictures are embedded three times: twice in one session, once in a new one. The largest difference must
+        stay below 1e-5 of the largest value, which leaves room for another order of summation and nothing else.
+
+    How to fix:
+        Call model.eval() before the export (dropout off), and remove random operators (RandomNormal, Multinomial,
+        Dropout in training mode, Bernoulli) from the graph.
+    """
+    found = facts.need(RepeatFacts)
+    if found.error:
+        return undecided(
+            f"The model could not be run twice: {found.error}",
+            remedy="Solve what the rule 'batch' reports; then this rule can be judged.",
+        )
+    worst = max(found.same_session, found.new_session)
+    evidence = (
+        Evidence(where="same session", what=f"largest relative difference {found.same_session:.2e}"),
+        Evidence(where="new session", what=f"largest relative difference {found.new_session:.2e}"),
+    )
+    measured, limit = f"differs by {worst:.1e}", f"<= {REPEAT_TOLERANCE:.0e}"
+    if not worst <= REPEAT_TOLERANCE:
+        place = "in one session" if found.same_session >= found.new_session else "in a new session"
+        return failed(
+            f"The same picture gets another embedding {place}: it differs by {worst:.2g} of its largest value.",
+            remedy="Export from model.eval(), and remove random operators from the graph.",
+            measured=measured, limit=limit, evidence=evidence,
+        )  # fmt: skip
+    return passed("The same picture always gets the same embedding.", measured=measured, limit=limit, evidence=evidence)

@@ -1,0 +1,203 @@
+"""Checks of the model's input and output."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.behaviour import BatchFacts, BatchRun
+from pytest_facechallenge.facts.interface import InterfaceFacts, ValueDeclaration
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.rulebook import Rule
+
+FIX_INPUT = (
+    "Export with one float32 input: torch.onnx.export(model, torch.randn(1, 3, 112, 112), 'model.onnx', "
+    "input_names=['input'], dynamic_axes={'input': {0: 'N'}}, ...)"
+)
+
+
+def shape_text(shape: tuple[int | str, ...] | None) -> str:
+    """Return a shape as people write it, "[N,3,112,112]"."""
+    return "no shape" if shape is None else f"[{','.join(map(str, shape))}]"
+
+
+def _declared(value: ValueDeclaration) -> str:
+    return f"{value.name!r} {value.dtype}{shape_text(value.shape)}"
+
+
+@check(InterfaceFacts, parameters=("shape", "dtype", "any_resolution"))
+def input_shape(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the model's input.
+
+    What:
+        Exactly one input, float32, of shape [N,3,112,112].
+
+    Why:
+        The server feeds aligned 112x112 RGB pictures; another shape or a second input cannot be fed.
+
+    How it is measured:
+        The declared inputs of the graph, without the initializers that older exporters list among them. The first
+        axis may be symbolic or fixed (see the rule 'batch'); the other three must be exactly as the rule says.
+
+    How to fix:
+        Export with torch.onnx.export(model, torch.randn(1, 3, 112, 112), ...) and name only the first axis in
+        dynamic_axes.
+    """
+    interface = facts.need(InterfaceFacts)
+    wanted = [int(extent) for extent in rule.parameters.get("shape", [3, 112, 112])]
+    dtype = str(rule.parameters.get("dtype", "float"))
+    limit = f"{'float32' if dtype == 'float' else dtype} {shape_text(('N', *wanted))}"
+    evidence = tuple(
+        Evidence(where=f"input {value.name!r}", what=f"{value.dtype}{shape_text(value.shape)}")
+        for value in interface.inputs
+    )
+    measured = "; ".join(_declared(value) for value in interface.inputs) or "no input"
+
+    def broken(message: str) -> Outcome:
+        return failed(message, remedy=FIX_INPUT, measured=measured, limit=limit, evidence=evidence)
+
+    if len(interface.inputs) != 1:
+        return broken(f"Exactly one input is expected, found {len(interface.inputs)}: {measured}.")
+    value = interface.inputs[0]
+    if value.dtype != dtype:
+        return broken(f"The input {value.name!r} must be float32, found {value.dtype}.")
+    if value.shape is None or len(value.shape) != 1 + len(wanted):
+        return broken(
+            f"The input {value.name!r} must have {1 + len(wanted)} axes, {shape_text(('N', *wanted))}; found {shape_text(value.shape)}."
+        )
+    if list(value.shape[1:]) != wanted:
+        return broken(
+            f"The input {value.name!r} must be {shape_text(('N', *wanted))}, found {shape_text(value.shape)}."
+        )
+    return passed(f"The one input is {_declared(value)}.", measured=measured, limit=limit, evidence=evidence)
+
+
+def _runs(facts: Facts) -> list[BatchRun]:
+    return [run for run in facts.need(BatchFacts).runs if not run.error]
+
+
+def _no_run(facts: Facts) -> Outcome:
+    errors = facts.need(BatchFacts).runs
+    return undecided(
+        f"The model ran on no batch, so its output is unknown: {errors[0].error if errors else 'no batch was tried'}",
+        remedy="Solve what the rule 'batch' reports; then this rule can be judged.",
+    )
+
+
+@check(InterfaceFacts, BatchFacts, parameters=("axes",))
+def output(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the model's output.
+
+    What:
+        Exactly one output, float32, of shape [N,D], and the model gives what it declares.
+
+    Why:
+        The server takes one row of D numbers per picture as its embedding.
+
+    How it is measured:
+        The declared outputs are compared with the shapes and types that real runs on batches of 1, 2, 7 and 32
+        pictures gave.
+
+    How to fix:
+        Return only the embedding from forward(), flattened to two axes (x.flatten(1)), and export again.
+    """
+    interface = facts.need(InterfaceFacts)
+    runs = _runs(facts)
+    if not runs:
+        return _no_run(facts)
+    evidence = [
+        Evidence(where=f"declared output {value.name!r}", what=f"{value.dtype}{shape_text(value.shape)}")
+        for value in interface.outputs
+    ]
+    evidence += [
+        Evidence(
+            where=f"batch of {run.size}",
+            what=f"gave {', '.join(f'{d}{shape_text(s)}' for d, s in zip(run.dtypes, run.shapes, strict=True))}",
+        )
+        for run in runs
+    ]
+    measured = f"{runs[0].dtypes[0]}{shape_text(('N', *runs[-1].shapes[0][1:]))}" if runs[0].shapes else "no output"
+    limit = "one float32 [N,D]"
+
+    def broken(message: str) -> Outcome:
+        return failed(
+            message, measured=measured, limit=limit, evidence=tuple(evidence),
+            remedy="Return only the embedding from forward(), float32 and flattened to [N,D], and export again.",
+        )  # fmt: skip
+
+    if len(interface.outputs) != 1:
+        return broken(f"Exactly one output is expected, found {len(interface.outputs)}.")
+    declared = interface.outputs[0]
+    for run in runs:
+        shape, dtype = run.shapes[0], run.dtypes[0]
+        if dtype != "float32":
+            return broken(f"The output must be float32, a batch of {run.size} gave {dtype}.")
+        if len(shape) != 2:
+            return broken(f"The output must have two axes [N,D], a batch of {run.size} gave {shape_text(shape)}.")
+        if declared.shape is not None and not _agrees(declared.shape, shape):
+            return broken(
+                f"The output {declared.name!r} declares {shape_text(declared.shape)}, but a batch of {run.size} gave {shape_text(shape)}."
+            )
+    widths = sorted({run.shapes[0][1] for run in runs})
+    if len(widths) > 1:
+        return broken(f"The width of the embedding depends on the batch: {widths}.")
+    if declared.dtype != "float":
+        return broken(f"The output {declared.name!r} declares {declared.dtype}, but it gives float32.")
+    return passed(
+        "One float32 output with one row per picture, as declared.",
+        measured=measured,
+        limit=limit,
+        evidence=tuple(evidence),
+    )
+
+
+def _agrees(declared: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
+    """Whether a run's shape fits the declaration; the batch axis is the business of the rule ``batch``."""
+    if len(declared) != len(given):
+        return False
+    return all(isinstance(a, str) or a == b for a, b in zip(declared[1:], given[1:], strict=True))
+
+
+@check(InterfaceFacts, BatchFacts)
+def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the length of the embedding.
+
+    What:
+        The number of values per picture.
+
+    Why:
+        Longer features are an advantage that the track limits.
+
+    How it is measured:
+        On real runs: the product of all axes of the output but the first. What the model declares is shown beside it,
+        but a declaration alone never passes.
+
+    How to fix:
+        Change the width of the last fully connected layer (num_features in most ArcFace code), train, export again.
+    """
+    runs = _runs(facts)
+    if not runs:
+        return _no_run(facts)
+    interface = facts.need(InterfaceFacts)
+    sizes: dict[int, int] = {}
+    for run in runs:
+        width = 1
+        for extent in run.shapes[0][1:] if run.shapes else ():
+            width *= extent
+        sizes[run.size] = width
+    worst = max(sizes.values())
+    name = interface.outputs[0].name if interface.outputs else "?"
+    evidence = tuple(
+        Evidence(where=f"batch of {size}", what=f"{width} values per picture") for size, width in sizes.items()
+    )
+    measured = f"{worst} values"
+    if rule.within(worst):
+        return passed(
+            f"The embedding has {worst} values.", measured=measured, limit=rule.limit_text(), evidence=evidence
+        )
+    return failed(
+        f"The output {name!r} has {worst} values per picture; {rule.book.tracks[rule.track].title} allows at most {rule.limit}.",
+        remedy=f"Set the last fully connected layer to at most {rule.limit} outputs, train, and export again.",
+        measured=measured,
+        limit=rule.limit_text(),
+        evidence=evidence,
+    )

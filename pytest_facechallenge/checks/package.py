@@ -1,0 +1,189 @@
+"""Checks of what was handed in: the package, whether the model is valid, and its size."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.base import Facts, StepFailure
+from pytest_facechallenge.facts.behaviour import LoadFacts
+from pytest_facechallenge.facts.interface import CheckerFacts, InterfaceFacts
+from pytest_facechallenge.facts.package import PackageFacts
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed
+from pytest_facechallenge.rulebook import Rule
+
+EXPORT_ONE_FILE = (
+    "Write the model into one file named model.onnx: torch.onnx.export(..., 'model.onnx', external_data=False), or "
+    "onnx.save(onnx.load('old.onnx'), 'model.onnx', save_as_external_data=False). Then pack it alone: "
+    "zip submission.zip model.onnx"
+)
+
+
+@check(PackageFacts, InterfaceFacts)
+def package(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the packaging.
+
+    What:
+        A submission is one ONNX file: a bare .onnx, or a zip that holds exactly one entry, model.onnx.
+
+    Why:
+        The evaluation server unpacks the archive by itself and loads model.onnx; anything else is lost or refused.
+
+    How it is measured:
+        The archive's entries are read one by one with caps on number, size and compression; links, absolute paths,
+        paths with '..', encrypted and repeated entries are never unpacked. System junk (__MACOSX, .DS_Store) is a
+        note. References of the model to weights in side files are read from the parsed model.
+
+    How to fix:
+        Save the model as one file (onnx.save without external data) and run: zip submission.zip model.onnx
+    """
+    found = facts.need(PackageFacts)
+    evidence = [Evidence(where=found.model_name or "submission", what=problem) for problem in found.problems]
+    if found.content not in ("binary", ""):
+        evidence.append(Evidence(where=found.model_name, what=f"the file's content is {found.content}, not a model"))
+    interface = facts.get(InterfaceFacts)
+    if interface is not None:
+        for entry in interface.external:
+            what = f"refers to {entry.bytes} bytes in the side file {entry.location!r}"
+            if entry.problem:
+                what = f"refers to the side file {entry.location!r}, but {entry.problem}"
+            evidence.append(Evidence(where=entry.tensor, what=what))
+    notes = (f"harmless system files are in it: {', '.join(found.junk[:5])}",) if found.junk else ()
+    measured = f"{found.form}, {len(found.entries)} file{'s' if len(found.entries) != 1 else ''}"
+    if evidence:
+        first = evidence[0]
+        return failed(
+            f"The submission is not exactly one model: {first.where}: {first.what}.",
+            remedy=EXPORT_ONE_FILE,
+            measured=f"{measured}, {len(evidence)} problem{'s' if len(evidence) != 1 else ''}",
+            limit="one model.onnx",
+            evidence=tuple(evidence),
+            notes=notes,
+        )
+    return passed("The submission is exactly one model file.", measured=measured, limit="one model.onnx", notes=notes)
+
+
+@check(PackageFacts, InterfaceFacts, CheckerFacts, LoadFacts, parameters=("min_nodes",))
+def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether the file is a model that can be used.
+
+    What:
+        The file parses as ONNX, the ONNX checker accepts it, the runtime loads it, and it is not trivially small.
+
+    Why:
+        The organisers' checker and server load it the same way; a file that they cannot load scores nothing.
+
+    How it is measured:
+        The file is parsed, checked with onnx.checker and loaded with onnxruntime, each in a sandboxed process. A
+        complaint of the checker alone fails nothing when the runtime loads and runs the model, since the checker
+        is known to refuse some old opsets that servers run; it is then a note. The number of nodes is that of the
+        main graph, as the organisers' checker counts.
+
+    How to fix:
+        Export again, and try onnx.checker.check_model('model.onnx') and onnxruntime.InferenceSession('model.onnx')
+        before you submit. A git-lfs pointer is fetched with: git lfs pull
+    """
+    facts.need(PackageFacts)
+    interface = facts.get(InterfaceFacts)
+    if interface is None:
+        failure = facts.failure(InterfaceFacts)
+        if failure is None:
+            facts.need(InterfaceFacts)
+        return _broken("The file cannot be read as a model", failure)
+    load = facts.get(LoadFacts)
+    if load is None:
+        failure = facts.failure(LoadFacts)
+        if failure is None:
+            facts.need(LoadFacts)
+        return _broken("The runtime does not survive loading the model", failure)
+    checker = facts.get(CheckerFacts)
+    checker_failure = facts.failure(CheckerFacts)
+    if load.error:
+        evidence = [Evidence(where="onnxruntime", what=load.error)]
+        if checker is not None and checker.complaint:
+            evidence.append(Evidence(where="onnx.checker", what=checker.complaint))
+        return failed(
+            f"The runtime cannot load the model: {load.error}",
+            remedy="Export the model again; onnxruntime.InferenceSession('model.onnx') must succeed.",
+            measured="does not load",
+            evidence=tuple(evidence),
+        )
+    if checker_failure is not None:
+        return _broken("The ONNX checker does not survive this model", checker_failure)
+    if checker is None:
+        facts.need(CheckerFacts)
+        raise AssertionError("unreachable: need() raises")
+    least = rule.parameters.get("min_nodes")
+    if least is not None and interface.nodes < int(least):
+        return failed(
+            f"The main graph has {interface.nodes} nodes; the organisers' checker refuses fewer than {least} as too small.",
+            remedy="Submit the network itself as a plain graph, not wrapped into one function or operator.",
+            measured=f"{interface.nodes} nodes",
+            limit=f">= {least} nodes",
+        )
+    notes = ()
+    if checker.complaint:
+        notes = (f"onnx.checker complains, but the runtime loads the model, which is what counts: {checker.complaint}",)
+    limit = f">= {least} nodes" if least is not None else ""
+    return passed(
+        "The model parses, and the runtime loads it.", measured=f"{interface.nodes} nodes", limit=limit, notes=notes
+    )
+
+
+def _broken(what: str, failure: StepFailure | None) -> Outcome:
+    message = failure.message if failure is not None else "no reason is known"
+    return failed(
+        f"{what}: {message}",
+        remedy="Export the model again and load it with onnx.load and onnxruntime.InferenceSession before you submit.",
+        measured=failure.kind if failure is not None and failure.kind != "error" else "unusable",
+        evidence=(Evidence(where="sandbox", what=message),),
+    )
+
+
+@check(PackageFacts, InterfaceFacts)
+def model_size(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the size of the model.
+
+    What:
+        The bytes of the model file together with every side file that it refers to.
+
+    Why:
+        The size is a limit of the challenge, and a small file that refers to big side files is a big model.
+
+    How it is measured:
+        The unpacked .onnx file's bytes plus the bytes of every external data file, each counted once. A reference
+        to a file that is missing leaves the size unknown: then the rule fails, since the model is incomplete.
+
+    How to fix:
+        Use a narrower or shallower network. Make sure that no weight is stored twice (tied weights exported as
+        copies) and that no training-only tensors are left in the file. float16 is no way out: it is prohibited.
+    """
+    found = facts.need(PackageFacts)
+    interface = facts.need(InterfaceFacts)
+    lost = [entry for entry in interface.external if entry.problem]
+    total = found.bytes + interface.external_bytes
+    mib = f"{total / 2**20:.3f} MB ({total:,} bytes)"
+    if lost:
+        return failed(
+            f"The model refers to weights that cannot be counted: {lost[0].location!r}, but {lost[0].problem}.",
+            remedy=EXPORT_ONE_FILE,
+            measured=f"more than {mib}",
+            limit=_bytes_limit(rule),
+            evidence=tuple(Evidence(where=entry.tensor, what=f"{entry.location!r}: {entry.problem}") for entry in lost),
+        )
+    if rule.limit is None:
+        return not_applicable("This track has no limit of size.", measured=mib)
+    if rule.within(total):
+        return passed(f"The model has {mib}.", measured=mib, limit=_bytes_limit(rule))
+    excess = total - int(rule.limit)
+    return failed(
+        f"The model has {mib}, {excess:,} bytes more than {_bytes_limit(rule)} allows.",
+        remedy="Make the network narrower or shallower; look for weights that are stored twice.",
+        measured=mib,
+        limit=_bytes_limit(rule),
+    )
+
+
+def _bytes_limit(rule: Rule) -> str:
+    if rule.limit is None:
+        return ""
+    limit = int(rule.limit)
+    return f"{rule.comparison} {limit / 2**20:g} MB ({limit:,} bytes)"

@@ -1,0 +1,168 @@
+"""Gathers what the model file declares (step ``interface``) and what the ONNX checker says of it (step ``checker``)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import onnx
+
+from pytest_facechallenge.facts.interface import CheckerFacts, ExternalData, InterfaceFacts, ValueDeclaration
+from pytest_facechallenge.facts.package import PackageFacts
+from pytest_facechallenge.runtime.context import Context
+
+#: Beyond this many references the rest is counted only.
+MOST_EXTERNAL = 200
+
+
+class NoModelError(ValueError):
+    """There is no model file to read, or its bytes are none; the message says what they are."""
+
+
+def gather(context: Context) -> InterfaceFacts:
+    """Parse the model and describe it.
+
+    Raises
+    ------
+    NoModelError
+        There is no .onnx file, or its bytes cannot be a model.
+    google.protobuf.message.DecodeError
+        The bytes are no ONNX protobuf.
+    GraphError
+        The graph cannot be read.
+    """
+    package = context.facts.need(PackageFacts)
+    if not package.model_path:
+        raise NoModelError("; ".join(package.problems) or "there is no model file")
+    if package.content not in ("binary", "text"):
+        raise NoModelError(f"{package.model_name} is not an ONNX model: its content is {_article(package.content)}")
+    context.report(f"parsing {package.model_name}")
+    try:
+        model = context.model
+    except Exception as error:
+        what = "plain text" if package.content == "text" else f"{package.bytes} bytes that are no ONNX protobuf"
+        raise NoModelError(f"{package.model_name} cannot be parsed: it holds {what} ({error})") from error
+    if not model.HasField("graph"):
+        raise NoModelError(f"{package.model_name} cannot be used: it parses as a protobuf that holds no graph")
+    graph = context.graph
+    nodes = list(graph.walk())
+    operators = Counter(f"{node.domain}.{node.op}" if node.domain else node.op for node in nodes)
+    external = list(_external(model, context.model_path.parent))
+    return InterfaceFacts(
+        ir_version=model.ir_version,
+        opsets={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+        producer=f"{model.producer_name} {model.producer_version}".strip(),
+        inputs=tuple(_declaration(value) for value in model.graph.input if value.name in graph.inputs),
+        outputs=tuple(_declaration(value) for value in model.graph.output),
+        nodes=len(model.graph.node),
+        all_nodes=len(nodes),
+        operators=dict(sorted(operators.items())),
+        functions=len(model.functions),
+        external=tuple(external[:MOST_EXTERNAL]),
+        external_bytes=_side_file_bytes(external, context.model_path.parent),
+    )
+
+
+def gather_checker(context: Context) -> CheckerFacts:
+    """Run the ONNX checker on the file."""
+    context.report("running the ONNX checker")
+    try:
+        onnx.checker.check_model(str(context.model_path))
+    except onnx.checker.ValidationError as error:
+        return CheckerFacts(complaint=" ".join(str(error).split())[:1000])
+    return CheckerFacts(complaint="")
+
+
+def _article(content: str) -> str:
+    return content if content in ("empty",) else f"a {content}"
+
+
+def _declaration(value: onnx.ValueInfoProto) -> ValueDeclaration:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return ValueDeclaration(name=value.name, dtype=str(kind or "untyped").replace("_type", ""), shape=None)
+    tensor = value.type.tensor_type
+    try:
+        dtype = str(onnx.TensorProto.DataType.Name(tensor.elem_type)).lower()
+    except ValueError:
+        dtype = f"unknown type {tensor.elem_type}"
+    shape: tuple[int | str, ...] | None = None
+    if tensor.HasField("shape"):
+        shape = tuple(_extent(dim) for dim in tensor.shape.dim)
+    return ValueDeclaration(name=value.name, dtype=dtype, shape=shape)
+
+
+def _extent(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return str(dim.dim_param) or "?"
+
+
+def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Yield every stored tensor with a text that says where it is: initializers and attributes, at every depth."""
+    pending: list[tuple[str, onnx.GraphProto | onnx.FunctionProto]] = [("", model.graph)]
+    pending += [(f"function {function.name!r}", function) for function in model.functions]
+    while pending:
+        place, holder = pending.pop()
+        where = f" in {place}" if place else ""
+        if isinstance(holder, onnx.GraphProto):
+            for tensor in holder.initializer:
+                yield f"initializer {tensor.name!r}{where}", tensor
+            for sparse in holder.sparse_initializer:
+                yield f"sparse initializer {sparse.values.name!r}{where}", sparse.values
+                yield f"indices of sparse initializer {sparse.values.name!r}{where}", sparse.indices
+        for node in holder.node:
+            label = f"node {node.name or node.op_type!r}{where}"
+            for attribute in node.attribute:
+                tensors = [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
+                for tensor in tensors:
+                    yield f"attribute {attribute.name!r} of {label}", tensor
+                graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+                pending += [(f"{attribute.name} of {label}", graph) for graph in graphs]
+
+
+def _external(model: onnx.ModelProto, folder: Path) -> Iterator[ExternalData]:
+    for where, tensor in all_tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        try:
+            offset, length = int(entries.get("offset", "0")), int(entries.get("length", "-1"))
+        except ValueError:
+            yield ExternalData(tensor=where, location=location, bytes=0, problem="its offset or length is no number")
+            continue
+        problem = _location_problem(location, folder)
+        size = (folder / location).stat().st_size if not problem else 0
+        if length < 0:
+            length = max(0, size - offset)
+        if not problem and (offset < 0 or offset + length > size):
+            problem = f"bytes {offset} to {offset + length} are referred to, but the file has {size}"
+        yield ExternalData(tensor=where, location=location, bytes=length if not problem else 0, problem=problem)
+
+
+def _location_problem(location: str, folder: Path) -> str:
+    pure = PurePosixPath(location.replace("\\", "/"))
+    if not location:
+        return "no location is given"
+    if pure.is_absolute() or (len(location) > 1 and location[1] == ":"):
+        return "the location is an absolute path"
+    if ".." in pure.parts:
+        return "the location leads out of the model's folder with '..'"
+    path = folder / location
+    if any((folder.joinpath(*pure.parts[: depth + 1])).is_symlink() for depth in range(len(pure.parts))):
+        return "the location is a link"
+    if not path.is_file():
+        return "the file is missing"
+    return ""
+
+
+def _side_file_bytes(external: list[ExternalData], folder: Path) -> int:
+    files = {entry.location for entry in external if not entry.problem}
+    return sum((folder / location).stat().st_size for location in files)
+
+
+def external_is_safe(facts: InterfaceFacts) -> bool:
+    """Return whether every reference to a side file stays inside the model's folder and can be read."""
+    return not any(entry.problem for entry in facts.external)

@@ -1,0 +1,128 @@
+"""Collects outcomes on the controlling process and turns them into verdicts, the summary and the JSON report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_facechallenge.judge import Verdict, verdict
+from pytest_facechallenge.outcome import Outcome, VerdictWord
+from pytest_facechallenge.session import decode_outcome
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.collect import JudgedRule
+    from pytest_facechallenge.session import ChallengeSession
+
+
+class TrackResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run says about one submission on one track.
+
+    Attributes
+    ----------
+    rows
+        Every rule of the track in the rulebook's order, with its outcome (None when it has none) and, then, why.
+    """
+
+    source: Path
+    number: int
+    name: str
+    full_track: str
+    rows: tuple[tuple[JudgedRule, Outcome | None, str], ...]
+    verdict: Verdict
+
+
+class RunReport:
+    """A pytest plugin object of the controller: listens to reports, decides nothing."""
+
+    def __init__(self, config: pytest.Config, session: ChallengeSession) -> None:
+        self.config = config
+        self.session = session
+        self.outcomes: dict[tuple[str, int, str, str], Outcome] = {}
+        self.trouble: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the outcome out of a test's report; note a test that ended without one."""
+        decoded = decode_outcome(report.user_properties)
+        if decoded is not None:
+            self.outcomes[decoded[0]] = decoded[1]
+        elif report.failed:
+            text = str(report.longrepr).strip().splitlines()
+            self.trouble[report.nodeid] = f"crashed: {text[-1] if text else 'no message'}"
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note the tests that the user chose not to run."""
+        for item in items:
+            self.trouble[item.nodeid] = "deselected"
+
+    def results(self) -> list[TrackResult]:
+        """Return what the run says, per submission and track."""
+        found = []
+        for source in self.session.sources:
+            groups: dict[tuple[int, str], list[JudgedRule]] = {}
+            for judged in self.session.expected(source):
+                groups.setdefault((judged.number, judged.rule.full_track), []).append(judged)
+            for (number, full_track), rules in groups.items():
+                found.append(self._result(source, number, full_track, rules))
+        return found
+
+    def _result(self, source: Path, number: int, full_track: str, rules: list[JudgedRule]) -> TrackResult:
+        outcomes: dict[str, Outcome] = {}
+        missing: dict[str, str] = {}
+        rows = []
+        for judged in rules:
+            outcome = self.outcomes.get((str(source), number, full_track, judged.rule_id))
+            why = ""
+            if outcome is None:
+                suffix = f"::test_rule[{judged.test_id}]"
+                # Node ids hold the path relative to the root folder; the file's name and the test's id suffice here.
+                why = next(
+                    (text for nodeid, text in self.trouble.items() if nodeid.endswith(source.name + suffix)),
+                    "did not run",
+                )
+                missing[judged.rule_id] = why
+            else:
+                outcomes[judged.rule_id] = outcome
+            rows.append((judged, outcome, why))
+        name = self.session.reports[source][number][0] if source in self.session.reports else source.name
+        return TrackResult(
+            source=source,
+            number=number,
+            name=name,
+            full_track=full_track,
+            rows=tuple(rows),
+            verdict=verdict([judged.rule_id for judged in rules], outcomes, missing),
+        )
+
+    def pytest_report_header(self) -> Iterable[str]:
+        """Say what is judged, and what could make the judging untrustworthy."""
+        from pytest_facechallenge.report.environment import header_lines
+
+        return header_lines(self.config, self.session)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the JSON report (also after an interruption) and, under strict, fail the run."""
+        if self.config.option.collectonly:
+            return
+        results = self.results()
+        if self.session.settings.text("json"):
+            from pytest_facechallenge.report.environment import describe
+            from pytest_facechallenge.report.json_report import write_report
+
+            path = self.session.settings.path(self.session.settings.text("json"))
+            write_report(path, self.session, results, describe(self.config))
+        strict = self.session.settings.flag("strict")
+        if strict and session.exitstatus == 0 and any(r.verdict.word is not VerdictWord.COMPLIANT for r in results):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the summary."""
+        if self.config.option.collectonly:
+            return
+        from pytest_facechallenge.report.terminal import write_summary
+
+        write_summary(terminalreporter, self.results(), verbose=self.config.get_verbosity() > 0)

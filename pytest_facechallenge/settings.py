@@ -1,0 +1,184 @@
+"""The settings of a run: command line over environment over ini file, into one frozen `Settings`.
+
+`OPTIONS` is the only list of options: the command line, the ini keys, the environment variables and the documentation
+are made from it. Standard library only, since pytest loads this in every run.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes
+    ----------
+    name
+        "model" gives ``--facechallenge-model``, the ini key ``facechallenge_model`` and the environment variable
+        ``FACECHALLENGE_MODEL``.
+    kind
+        "flag" (a switch), "text" (one value), "list" (repeatable), "number" or "optional" (a switch that may carry a
+        value).
+    help
+        For ``pytest --help``.
+    metavar
+        Placeholder of the value.
+    default
+        The value when nobody set it.
+    """
+
+    name: str
+    kind: str
+    help: str
+    metavar: str = ""
+    default: Any = None
+
+    @property
+    def flag(self) -> str:
+        """The command-line option."""
+        return f"--facechallenge-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The ini key."""
+        return f"facechallenge_{self.name.replace('-', '_')}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return self.ini.upper()
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("model", "list", "submission to judge: a .onnx file, a zip, a folder or a glob; repeatable", "PATH"),
+    Option("track", "list", "track to judge it on, 'A' or 'mfr21/A'; repeatable; --track is an alias", "TRACK"),
+    Option("rules", "list", "a rulebook of your own, beside the built-in ones; repeatable", "FILE"),
+    Option("facts", "list", "judge the facts of an earlier JSON report instead of a model; repeatable", "FILE"),
+    Option("json", "text", "write every fact, outcome and verdict to FILE", "FILE"),
+    Option("list", "flag", "show rulebooks, tracks and rules, and exit"),
+    Option("explain", "text", "explain one rule (what, why, how it is measured, how to fix it), and exit", "RULE"),
+    Option("strict", "flag", "fail the run unless every verdict is COMPLIANT"),
+    Option("declaration", "text", "file that states what only people can state (default: declaration.toml beside the model)", "FILE"),
+    Option("server-python", "text", "Python interpreter that has the evaluation server's onnxruntime", "PYTHON"),
+    Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
+    Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
+    Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
+    Option("memory", "number", "MiB a sandboxed step may use (default: 8192, at most 3/4 of the machine's)", "MIB", 0),
+)  # fmt: skip
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says which, where it was set, and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for, resolved; paths are as given, relative to the invocation folder."""
+
+    values: Mapping[str, Any]
+    invocation_dir: Path
+
+    def text(self, name: str) -> str:
+        """Return a text setting, "" when it is not set."""
+        return str(self.values[name] or "")
+
+    def flag(self, name: str) -> bool:
+        """Return a switch."""
+        return bool(self.values[name])
+
+    def many(self, name: str) -> tuple[str, ...]:
+        """Return a repeatable setting."""
+        return tuple(self.values[name] or ())
+
+    def number(self, name: str) -> int:
+        """Return a whole-number setting."""
+        return int(self.values[name])
+
+    def path(self, text: str) -> Path:
+        """Return the absolute path of a path setting."""
+        return Path(os.path.normpath(self.invocation_dir / text))
+
+    @property
+    def active(self) -> bool:
+        """Whether the run judges anything at all."""
+        return bool(self.many("model") or self.many("facts"))
+
+
+def add_options(parser: pytest.Parser) -> str:
+    """Add every option to pytest's command line and ini keys.
+
+    Returns
+    -------
+    str
+        "" or why ``--track`` could not be taken as an alias (another plugin owns it); a run that needs it says so.
+    """
+    group = parser.getgroup("facechallenge", "judge face-recognition challenge submissions")
+    for option in OPTIONS:
+        names = [option.flag]
+        keywords: dict[str, Any] = {"dest": option.ini, "help": option.help, "default": None}
+        if option.kind == "flag":
+            keywords |= {"action": "store_true"}
+        elif option.kind == "optional":
+            keywords |= {"nargs": "?", "const": "yes", "metavar": option.metavar}
+        else:
+            keywords |= {"action": "append" if option.kind == "list" else "store", "metavar": option.metavar}
+        group.addoption(*names, **keywords)
+        ini_help = f"the same as {option.flag}"
+        parser.addini(option.ini, ini_help, type="linelist" if option.kind == "list" else "string", default=None)
+    try:
+        group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help="alias of --facechallenge-track")  # fmt: skip
+    except ValueError:
+        return "--track belongs to another installed plugin; use --facechallenge-track"
+    return ""
+
+
+def resolve(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read every option: command line over environment over ini over default.
+
+    Raises
+    ------
+    SettingsError
+        A value that cannot be used.
+    """
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        given = getattr(config.option, option.ini, None)
+        source = option.flag
+        if given is None and environment.get(option.variable):
+            given, source = environment[option.variable], f"the environment variable {option.variable}"
+            if option.kind == "list":
+                given = shlex.split(given)
+        if given is None:
+            given, source = config.getini(option.ini), f"the ini key {option.ini}"
+            given = None if given in ("", []) else given
+        values[option.name] = _typed(option, given, source)
+    return Settings(values, config.invocation_params.dir)
+
+
+def _typed(option: Option, given: Any, source: str) -> Any:
+    if given is None:
+        return () if option.kind == "list" else option.default
+    if option.kind == "flag":
+        word = str(given).lower()
+        if word not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+            raise SettingsError(f"{source} must be yes or no, found {given!r}")
+        return word in ("true", "1", "yes", "on")
+    if option.kind == "number":
+        try:
+            number = int(given)
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise SettingsError(f"{source} must be a whole number of at least 0, found {given!r}")
+        return number
+    return tuple(given) if option.kind == "list" else str(given)
