@@ -49,7 +49,7 @@ def y2(*, fold_batchnorm: bool = True, seed: int = 0, batch: int | str = "N", em
     x = _bottleneck(net, x, "dconv_45", expanded=512, channels=128, stride=2)
     x = _bottlenecks(net, x, "res_5", count=4, expanded=256)
     x = _conv_act(net, x, "conv_6sep", 512, 1)
-    x = net.conv_bn(x, "conv_6dw7_7", 512, 7, groups=512, pad=0)
+    x = net.conv_bn(x, "conv_6dw7_7_conv2d", 512, 7, groups=512, pad=0)
     return net.embedding_head(x, embedding)
 
 
@@ -97,7 +97,7 @@ def mobilefacenet(
     x = _bottleneck(net, x, "dconv_45", expanded=wide(512), channels=wide(128), stride=2)
     x = _bottlenecks(net, x, "res_5", count=2, expanded=wide(256))
     x = _conv_act(net, x, "conv_6sep", wide(512), 1)
-    x = net.conv_bn(x, "conv_6dw7_7", wide(512), 7, groups=wide(512), pad=0)
+    x = net.conv_bn(x, "conv_6dw7_7_conv2d", wide(512), 7, groups=wide(512), pad=0)
     x = net.conv_bn(x, "conv_7", embedding, 1)
     return net.finish(net.node("Flatten", [x.name], "flatten", axis=1), embedding)
 
