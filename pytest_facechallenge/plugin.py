@@ -6,7 +6,6 @@ and pytest is imported here; everything else is imported once a submission is to
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -18,17 +17,22 @@ from pytest_facechallenge import settings as _settings
 
 if TYPE_CHECKING:
     from pytest_facechallenge.collect import JudgedRule
-    from pytest_facechallenge.report.collector import RunReport
     from pytest_facechallenge.session import ChallengeSession
 
 _SESSION = pytest.StashKey["ChallengeSession"]()
-_REPORT = pytest.StashKey["RunReport"]()
-_TRACK_CLASH = pytest.StashKey[str]()
+_OWNS_TRACK = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `settings.OPTIONS`."""
-    parser.extra_info["facechallenge --track"] = _settings.add_options(parser)
+    _settings.add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None]:
+    """Add the alias --track after every other plugin had its chance, so that a clash breaks neither."""
+    yield
+    early_config.stash[_OWNS_TRACK] = _settings.add_track_alias(parser)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -59,15 +63,15 @@ def pytest_configure(config: pytest.Config) -> None:
         shared = Path(worker_input["facechallenge_root"]) if worker_input else None
         session = ChallengeSession(chosen, shared)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        foreign = not config.stash.get(_OWNS_TRACK, True)
+        hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
+        raise pytest.UsageError(f"{error}{hint}") from error
     config.stash[_SESSION] = session
     _collect_sources(config, session)
     if worker_input is None:
         from pytest_facechallenge.report.collector import RunReport
 
-        config.stash[_REPORT] = config.pluginmanager.register(RunReport(config, session), "facechallenge-report") and (
-            config.pluginmanager.get_plugin("facechallenge-report")
-        )
+        config.pluginmanager.register(RunReport(config, session), "facechallenge-report")
 
 
 def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
@@ -129,7 +133,7 @@ def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSess
         or path in (config.invocation_params.dir, *config.invocation_params.dir.parents)
     ):
         return None
-    others = [Path(os.path.abspath(arg.partition("::")[0])) for arg in config.args]
+    others = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
     others = [other for other in others if other not in session.sources]
     if any(path == other or path in other.parents or other in path.parents for other in others):
         return None
@@ -183,7 +187,7 @@ def _judged(items: Iterable[pytest.Item]) -> Iterable[JudgedRule]:
 
 @pytest.fixture(scope="session")
 def facechallenge(request: pytest.FixtureRequest) -> ChallengeSession:
-    """The run's session: what is judged, and the facts about it."""
+    """Give the run's session: what is judged, and the facts about it."""
     session = request.config.stash.get(_SESSION, None)
     if session is None:
         raise pytest.UsageError(
@@ -198,8 +202,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show a finding where pytest would show a traceback through our code."""
     report = yield
-    if call.excinfo is not None and call.excinfo.type.__name__ == "RuleBroken":
+    if call.excinfo is not None and item.config.stash.get(_SESSION, None) is not None:
+        from pytest_facechallenge.collect import RuleBroken
         from pytest_facechallenge.report.finding import render
 
-        report.longrepr = render(call.excinfo.value)
+        if isinstance(call.excinfo.value, RuleBroken):
+            report.longrepr = render(call.excinfo.value)
     return report

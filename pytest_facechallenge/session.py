@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.collect import JudgedRule
+from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rulebook, load_all
 from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_facechallenge.runtime.store import FactStore
     from pytest_facechallenge.settings import Settings
 
-#: The name under which an outcome lies in ``report.user_properties``; a JSON text, since only scalars travel everywhere.
+#: The name under which an outcome lies in ``report.user_properties``: JSON text, since only scalars go everywhere.
 PROPERTY = "facechallenge"
 
 

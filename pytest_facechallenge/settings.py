@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pytest
@@ -68,13 +68,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("list", "flag", "show rulebooks, tracks and rules, and exit"),
     Option("explain", "text", "explain one rule (what, why, how it is measured, how to fix it), and exit", "RULE"),
     Option("strict", "flag", "fail the run unless every verdict is COMPLIANT"),
-    Option("declaration", "text", "file that states what only people can state (default: declaration.toml beside the model)", "FILE"),
+    Option("declaration", "text", "what only people can state (default: declaration.toml beside the model)", "FILE"),
     Option("server-python", "text", "Python interpreter that has the evaluation server's onnxruntime", "PYTHON"),
     Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
     Option("memory", "number", "MiB a sandboxed step may use (default: 8192, at most 3/4 of the machine's)", "MIB", 0),
-)  # fmt: skip
+)
 
 
 class SettingsError(ValueError):
@@ -114,17 +114,10 @@ class Settings:
         return bool(self.many("model") or self.many("facts"))
 
 
-def add_options(parser: pytest.Parser) -> str:
-    """Add every option to pytest's command line and ini keys.
-
-    Returns
-    -------
-    str
-        "" or why ``--track`` could not be taken as an alias (another plugin owns it); a run that needs it says so.
-    """
+def add_options(parser: pytest.Parser) -> None:
+    """Add every option to pytest's command line and ini keys."""
     group = parser.getgroup("facechallenge", "judge face-recognition challenge submissions")
     for option in OPTIONS:
-        names = [option.flag]
         keywords: dict[str, Any] = {"dest": option.ini, "help": option.help, "default": None}
         if option.kind == "flag":
             keywords |= {"action": "store_true"}
@@ -132,14 +125,20 @@ def add_options(parser: pytest.Parser) -> str:
             keywords |= {"nargs": "?", "const": "yes", "metavar": option.metavar}
         else:
             keywords |= {"action": "append" if option.kind == "list" else "store", "metavar": option.metavar}
-        group.addoption(*names, **keywords)
-        ini_help = f"the same as {option.flag}"
-        parser.addini(option.ini, ini_help, type="linelist" if option.kind == "list" else "string", default=None)
+        group.addoption(option.flag, **keywords)
+        ini_type: Literal["linelist", "string"] = "linelist" if option.kind == "list" else "string"
+        parser.addini(option.ini, f"the same as {option.flag}", type=ini_type, default=None)
+
+
+def add_track_alias(parser: pytest.Parser) -> bool:
+    """Add ``--track`` as an alias; return False when another plugin owns that name."""
+    group = parser.getgroup("facechallenge")
+    alias = "alias of --facechallenge-track"
     try:
-        group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help="alias of --facechallenge-track")  # fmt: skip
+        group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help=alias)
     except ValueError:
-        return "--track belongs to another installed plugin; use --facechallenge-track"
-    return ""
+        return False
+    return True
 
 
 def resolve(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -57,9 +57,15 @@ def gather_package(context: Context) -> PackageFacts:
             opened.problems.append(f"{source.name} is not a zip archive, although its name says so")
     if model is None:
         return PackageFacts(
-            form=form, entries=tuple(opened.entries), model_path="", model_name="", sha256="", bytes=0,
-            problems=tuple(opened.problems), junk=tuple(opened.junk),
-        )  # fmt: skip
+            form=form,
+            entries=tuple(opened.entries),
+            model_path="",
+            model_name="",
+            sha256="",
+            bytes=0,
+            problems=tuple(opened.problems),
+            junk=tuple(opened.junk),
+        )
     digest, size, head = _fingerprint(model)
     return PackageFacts(
         form=form,
@@ -131,7 +137,7 @@ def _open_folder(folder: Path, opened: _Opened) -> Path | None:
         opened.problems.append("exactly one .onnx file is expected, found none")
         return None
     # The organisers' checker takes the last .onnx by name of the folder it is given.
-    return sorted(direct or models)[-1]
+    return max(direct or models)
 
 
 def _open_zip(source: Path, target: Path, opened: _Opened, context: Context) -> Path | None:
@@ -184,7 +190,7 @@ def _unpack(archive: zipfile.ZipFile, source: Path, target: Path, opened: _Opene
     if not models:
         opened.problems.append("the archive holds no model: an entry named 'model.onnx' is expected")
         return None
-    return next((path for name, path in models if name == "model.onnx"), sorted(models)[-1][1])
+    return next((path for name, path in models if name == "model.onnx"), max(models)[1])
 
 
 def _distrust(info: zipfile.ZipInfo, name: str, seen: set[str]) -> str:

@@ -49,7 +49,7 @@ def find_submissions(named: tuple[str, ...], base: Path) -> list[Path]:
         if path.exists():
             paths = [path]
         elif any(sign in name for sign in "*?["):
-            paths = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True))]
+            paths = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  # absolute patterns
             if not paths:
                 raise TargetError(f"no file matches the model pattern {name!r} (looked in {base})")
         else:

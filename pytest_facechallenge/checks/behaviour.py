@@ -9,13 +9,13 @@ from pytest_facechallenge.facts.behaviour import BatchFacts, LoadFacts, Pictures
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.rulebook import Rule
 
-#: float32 kernels differ between batch sizes in the last bits, and a deep network spreads that: iResNet-100 shows about
-#: 1e-6 relative. A row that takes part of another row's picture differs by far more than this.
+#: float32 kernels differ between batch sizes in the last bits, and a deep network spreads that; a row that takes part
+#: of another row's picture differs by far more than this.
 ROW_TOLERANCE = 1e-3
 FIX_BATCH = (
-    "Export with a dynamic batch: dynamic_axes={'input': {0: 'N'}, 'output': {0: 'N'}}, and write x.flatten(1) instead of "
-    "x.view(x.size(0), -1), whose size the exporter may bake in as a constant. Call model.eval() first, so that no layer "
-    "uses statistics of the batch."
+    "Export with a dynamic batch: dynamic_axes={'input': {0: 'N'}, 'output': {0: 'N'}}, and write x.flatten(1) "
+    "instead of x.view(x.size(0), -1), whose size the exporter may bake in as a constant. Call model.eval() first, so "
+    "that no layer uses statistics of the batch."
 )
 
 
@@ -58,8 +58,8 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
             what += f", largest relative difference {run.worst_relative_difference:.1e} (row {run.worst_row})"
             if run.worst_relative_difference > ROW_TOLERANCE:
                 wrong.append(
-                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same picture's row in "
-                    f"the batch of 32 by {run.worst_relative_difference:.2g} of its largest value"
+                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same picture's "
+                    f"row in the batch of 32 by {run.worst_relative_difference:.2g} of its largest value"
                 )
         elif not wrong:
             wrong.append(
@@ -83,13 +83,20 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
             )
     if wrong:
         return failed(
-            f"{wrong[0][0].upper()}{wrong[0][1:]}.", remedy=FIX_BATCH, measured=measured, limit=limit,
-            evidence=tuple(evidence), notes=(*notes, *wrong[1:]),
-        )  # fmt: skip
+            f"{wrong[0][0].upper()}{wrong[0][1:]}.",
+            remedy=FIX_BATCH,
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=(*notes, *wrong[1:]),
+        )
     return passed(
-        "Every batch size runs, and no row depends on its company.", measured=measured, limit=limit,
-        evidence=tuple(evidence), notes=notes,
-    )  # fmt: skip
+        "Every batch size runs, and no row depends on its company.",
+        measured=measured,
+        limit=limit,
+        evidence=tuple(evidence),
+        notes=notes,
+    )
 
 
 #: Two different pictures whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
@@ -140,19 +147,26 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
     if wrong:
         return failed(
             f"{wrong[0][0].upper()}{wrong[0][1:]}.",
-            remedy="Add an epsilon where the graph divides by a norm or deviation; check that the trained weights were exported.",
-            measured=measured, limit=limit, evidence=tuple(evidence), notes=tuple(wrong[1:]),
-        )  # fmt: skip
+            remedy="Add an epsilon where the graph divides by a norm or deviation; see that trained weights were exported.",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=tuple(wrong[1:]),
+        )
     if found.closest_cosine < -1:
         return undecided(
             "Fewer than two embeddings could be compared.",
             remedy="Solve what the rule 'batch' reports; then this rule can be judged.",
-            measured=measured, evidence=tuple(evidence),
-        )  # fmt: skip
+            measured=measured,
+            evidence=tuple(evidence),
+        )
     return passed(
-        "Embeddings are finite, not zero, and differ between pictures.", measured=measured, limit=limit,
-        evidence=tuple(evidence), notes=notes,
-    )  # fmt: skip
+        "Embeddings are finite, not zero, and differ between pictures.",
+        measured=measured,
+        limit=limit,
+        evidence=tuple(evidence),
+        notes=notes,
+    )
 
 
 #: Reductions run by several threads may add in another order; nothing else may change.
@@ -194,6 +208,8 @@ def deterministic(facts: Facts, rule: Rule) -> Outcome:
         return failed(
             f"The same picture gets another embedding {place}: it differs by {worst:.2g} of its largest value.",
             remedy="Export from model.eval(), and remove random operators from the graph.",
-            measured=measured, limit=limit, evidence=evidence,
-        )  # fmt: skip
+            measured=measured,
+            limit=limit,
+            evidence=evidence,
+        )
     return passed("The same picture always gets the same embedding.", measured=measured, limit=limit, evidence=evidence)

@@ -110,8 +110,10 @@ def declared_mask_augmentation(facts: Facts, rule: Rule) -> Outcome:
         return stated
     return passed(
         f"Declared: masks made with {stated['mask_augmentation.tool']}, reproducible as stated.",
-        measured=stated["mask_augmentation.tool"], limit="reproducible", evidence=_evidence(facts, stated),
-    )  # fmt: skip
+        measured=stated["mask_augmentation.tool"],
+        limit="reproducible",
+        evidence=_evidence(facts, stated),
+    )
 
 
 @check(DeclarationFacts)
@@ -136,10 +138,12 @@ def declared_no_external_data(facts: Facts, rule: Rule) -> Outcome:
     used = [key for key, value in stated.items() if value != "false"]
     if used:
         return failed(
-            f"The declaration says that {' and '.join(used)} {'is' if len(used) == 1 else 'are'} true; both are prohibited.",
+            f"According to the declaration, {' and '.join(used)} hold; both are prohibited.",
             remedy="Train from random weights on the track's data set alone.",
-            measured=", ".join(used), limit="neither", evidence=_evidence(facts, stated),
-        )  # fmt: skip
+            measured=", ".join(used),
+            limit="neither",
+            evidence=_evidence(facts, stated),
+        )
     return passed(
         "Declared: no external data, no pretrained model.",
         measured="neither",
@@ -195,9 +199,12 @@ def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     measured = f"number {number} of the day"
     if number < 1:
         return failed(
-            f"submission.number_that_day counts from 1, found {number}.", remedy="State 1 for the first submission of the day.",
-            measured=measured, limit=rule.limit_text(), evidence=_evidence(facts, stated),
-        )  # fmt: skip
+            f"submission.number_that_day counts from 1, found {number}.",
+            remedy="State 1 for the first of the day.",
+            measured=measured,
+            limit=rule.limit_text(),
+            evidence=_evidence(facts, stated),
+        )
     if rule.within(number):
         return passed(
             f"Declared: submission {measured}.",
@@ -206,9 +213,12 @@ def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
             evidence=_evidence(facts, stated),
         )
     return failed(
-        f"This is declared to be submission {measured}; {rule.limit} are allowed.", remedy="Submit it on another day.",
-        measured=measured, limit=rule.limit_text(), evidence=_evidence(facts, stated),
-    )  # fmt: skip
+        f"This is declared to be submission {measured}; {rule.limit} are allowed.",
+        remedy="Submit it on another day.",
+        measured=measured,
+        limit=rule.limit_text(),
+        evidence=_evidence(facts, stated),
+    )
 
 
 @check(DeclarationFacts)
@@ -261,8 +271,10 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     if when.tzinfo is None:
         return undecided(
             f"submission.time = {when} has no UTC offset, so the moment is not known.",
-            remedy="Write it as 2021-09-30T18:00:00+08:00.", measured=str(when), limit=limit,
-        )  # fmt: skip
+            remedy="Write it as 2021-09-30T18:00:00+08:00.",
+            measured=str(when),
+            limit=limit,
+        )
     opens = datetime.datetime.fromisoformat(str(rule.parameters["opens"]))
     closes = datetime.datetime.fromisoformat(str(rule.parameters["closes"]))
     if opens <= when <= closes:
@@ -271,6 +283,9 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
         )
     side = "before the opening" if when < opens else "after the closing"
     return failed(
-        f"The submission was made {side} of the leaderboard: {when}.", remedy="Submit within the window; a late model cannot be ranked.",
-        measured=str(when), limit=limit, evidence=_evidence(facts, stated),
-    )  # fmt: skip
+        f"The submission was made {side} of the leaderboard: {when}.",
+        remedy="Submit within the window; a late model cannot be ranked.",
+        measured=str(when),
+        limit=limit,
+        evidence=_evidence(facts, stated),
+    )

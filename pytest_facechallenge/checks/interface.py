@@ -62,7 +62,8 @@ def input_shape(facts: Facts, rule: Rule) -> Outcome:
         return broken(f"The input {value.name!r} must be float32, found {value.dtype}.")
     if value.shape is None or len(value.shape) != 1 + len(wanted):
         return broken(
-            f"The input {value.name!r} must have {1 + len(wanted)} axes, {shape_text(('N', *wanted))}; found {shape_text(value.shape)}."
+            f"The input {value.name!r} must have {1 + len(wanted)} axes, {shape_text(('N', *wanted))}; "
+            f"found {shape_text(value.shape)}."
         )
     if list(value.shape[1:]) != wanted:
         return broken(
@@ -120,9 +121,12 @@ def output(facts: Facts, rule: Rule) -> Outcome:
 
     def broken(message: str) -> Outcome:
         return failed(
-            message, measured=measured, limit=limit, evidence=tuple(evidence),
+            message,
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
             remedy="Return only the embedding from forward(), float32 and flattened to [N,D], and export again.",
-        )  # fmt: skip
+        )
 
     if len(interface.outputs) != 1:
         return broken(f"Exactly one output is expected, found {len(interface.outputs)}.")
@@ -135,7 +139,8 @@ def output(facts: Facts, rule: Rule) -> Outcome:
             return broken(f"The output must have two axes [N,D], a batch of {run.size} gave {shape_text(shape)}.")
         if declared.shape is not None and not _agrees(declared.shape, shape):
             return broken(
-                f"The output {declared.name!r} declares {shape_text(declared.shape)}, but a batch of {run.size} gave {shape_text(shape)}."
+                f"The output {declared.name!r} declares {shape_text(declared.shape)}, but a batch of {run.size} gave "
+                f"{shape_text(shape)}."
             )
     widths = sorted({run.shapes[0][1] for run in runs})
     if len(widths) > 1:
@@ -195,7 +200,8 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
             f"The embedding has {worst} values.", measured=measured, limit=rule.limit_text(), evidence=evidence
         )
     return failed(
-        f"The output {name!r} has {worst} values per picture; {rule.book.tracks[rule.track].title} allows at most {rule.limit}.",
+        f"The output {name!r} has {worst} values per picture; {rule.book.tracks[rule.track].title} allows at most "
+        f"{rule.limit}.",
         remedy=f"Set the last fully connected layer to at most {rule.limit} outputs, train, and export again.",
         measured=measured,
         limit=rule.limit_text(),

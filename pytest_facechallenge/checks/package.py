@@ -114,12 +114,12 @@ def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
     least = rule.parameters.get("min_nodes")
     if least is not None and interface.nodes < int(least):
         return failed(
-            f"The main graph has {interface.nodes} nodes; the organisers' checker refuses fewer than {least} as too small.",
+            f"The main graph has {interface.nodes} nodes; the organisers' checker refuses fewer than {least}.",
             remedy="Submit the network itself as a plain graph, not wrapped into one function or operator.",
             measured=f"{interface.nodes} nodes",
             limit=f">= {least} nodes",
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if checker.complaint:
         notes = (f"onnx.checker complains, but the runtime loads the model, which is what counts: {checker.complaint}",)
     limit = f">= {least} nodes" if least is not None else ""

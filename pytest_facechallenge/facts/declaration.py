@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from pytest_facechallenge.facts.base import StepFacts
 
 
@@ -27,4 +29,4 @@ class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
     path: str
     looked_for: tuple[str, ...]
     problem: str = ""
-    statements: dict[str, str] = {}
+    statements: dict[str, str] = msgspec.field(default_factory=dict)

@@ -75,7 +75,7 @@ def gather_checker(context: Context) -> CheckerFacts:
 
 
 def _article(content: str) -> str:
-    return content if content in ("empty",) else f"a {content}"
+    return content if content == "empty" else f"a {content}"
 
 
 def _declaration(value: onnx.ValueInfoProto) -> ValueDeclaration:

@@ -80,7 +80,8 @@ def explain(rule_id: str, books: dict[str, Rulebook]) -> str:
         )
         for track in book.tracks:
             rule = next(rule for rule in book.rules_of(track) if rule.id == rule_id)
-            said = rule.not_applicable or rule.limit_text() or {"rule": "applies", "note": "a note only", "measurement": "measured only"}[rule.level]  # fmt: skip
+            level = {"rule": "applies", "note": "a note only", "measurement": "measured only"}[rule.level]
+            said = rule.not_applicable or rule.limit_text() or level
             lines += paragraph(f"  {book.id}/{track}: ", said)
         if table.reading:
             lines += paragraph("  reading: ", table.reading)

@@ -91,7 +91,8 @@ def header_lines(config: pytest.Config, session: ChallengeSession) -> list[str]:
     conftests = loaded_conftests(config)
     if conftests:
         lines.append(
-            f"facechallenge: code that can change results is loaded: {', '.join(conftests)} (an audit uses --noconftest)"
+            f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
+            "(an audit uses --noconftest)"
         )
     clash = runtimes_clash()
     if clash:

@@ -46,9 +46,13 @@ def render(
     """Return the summary as text that the encoding can carry."""
     stream = io.StringIO()
     console = Console(
-        file=stream, width=width, force_terminal=colour, color_system="standard" if colour else None, highlight=False,
+        file=stream,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
         legacy_windows=False,
-    )  # fmt: skip
+    )
     for result in results:
         console.print(_table(result))
         _verdict(console, result, verbose)

@@ -53,7 +53,8 @@ def _one(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     ground = rng.uniform(20, 200, 3)
     picture = face[..., None] * skin + (1 - face[..., None]) * ground - 90 * (spots * face)[..., None]
     picture = picture * light[..., None] + 9 * texture[..., None] + rng.normal(0, 2, (SIDE, SIDE, 3))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def extremes(seed: int) -> dict[str, npt.NDArray[np.uint8]]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -58,7 +58,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def default_memory_bytes() -> int:
     """Return 8 GiB, or three quarters of the machine's memory where that is less."""
-    return min(8 << 30, psutil.virtual_memory().total * 3 // 4)
+    return min(8 << 30, int(psutil.virtual_memory().total) * 3 // 4)
 
 
 def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None) -> None:
@@ -131,7 +131,7 @@ def _run_once(request: Request, on_progress: Callable[[str], None]) -> None:
 
 
 def _environment(workdir: str) -> dict[str, str]:
-    """Return the worker's environment: the user's, with the package importable and temporary files kept in one place."""
+    """Return the user's environment, with the package importable and temporary files kept in one place."""
     environment = dict(os.environ)
     package_parent = str(Path(__file__).resolve().parents[2])
     given = environment.get("PYTHONPATH")
@@ -196,7 +196,7 @@ def _resident_bytes(pid: int) -> int:
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
-        return sum(member.memory_info().rss for member in family)
+        return sum(int(member.memory_info().rss) for member in family)
     except psutil.Error:
         return 0
 
