@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_facechallenge.facts.base import StepFacts
     from pytest_facechallenge.runtime.context import Context
 
-Stage = Literal["open", "static", "behaviour", "probes", "server", "latency", "accuracy"]
+Stage = Literal["static", "behaviour", "probes", "server", "latency", "accuracy"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -60,8 +60,8 @@ def _table(*steps: Step) -> dict[str, Step]:
 
 
 STEPS: dict[str, Step] = _table(
-    Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
-    Step("declaration", "open", "facts.declaration:DeclarationFacts", "declaration:gather"),
+    Step("package", "static", "facts.package:PackageFacts", "submission:gather_package"),
+    Step("declaration", "static", "facts.declaration:DeclarationFacts", "declaration:gather"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("checker", "static", "facts.interface:CheckerFacts", "graph.interface:gather_checker", ("interface",)),
     Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),

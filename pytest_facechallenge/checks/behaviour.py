@@ -134,26 +134,29 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             wrong.append(f"the embedding of the picture {run.picture!r} is not finite")
         elif run.norm <= 0:
             wrong.append(f"the embedding of the picture {run.picture!r} is zero, so it has no direction")
-    alike = found.closest_cosine > COLLAPSED
-    pair = " and ".join(found.closest_pair)
     notes: tuple[str, ...] = ()
-    if alike and set(found.closest_pair) <= {"black", "white"}:
-        notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
-    elif alike:
-        wrong.append(f"the pictures {pair} have the same embedding (cosine similarity {found.closest_cosine:.9f})")
+    for one, two, cosine in found.alike:
+        if cosine <= COLLAPSED:
+            continue
+        if {one, two} == {"black", "white"}:
+            notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
+        else:
+            wrong.append(f"the pictures {one} and {two} have the same embedding (cosine similarity {cosine:.9f})")
     finite = sum(run.finite and run.norm > 0 for run in found.runs)
-    measured = f"{finite} of {len(found.runs)} usable; closest cos {found.closest_cosine:.4f}"
+    measured = (
+        f"{finite} of {len(found.runs)} usable; closest cos {found.alike[0][2]:.4f}" if found.alike else "none usable"
+    )
     limit = "finite, > 0, different"
     if wrong:
         return failed(
             f"{wrong[0][0].upper()}{wrong[0][1:]}.",
-            remedy="Add an epsilon where the graph divides by a norm or deviation; see that trained weights were exported.",
+            remedy="Add an epsilon where the graph divides by a norm or deviation; export the trained weights.",
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
             notes=tuple(wrong[1:]),
         )
-    if found.closest_cosine < -1:
+    if not found.alike:
         return undecided(
             "Fewer than two embeddings could be compared.",
             remedy="Solve what the rule 'batch' reports; then this rule can be judged.",
