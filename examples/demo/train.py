@@ -99,7 +99,7 @@ def _lay_out(network: nn.Module, memory: torch.memory_format) -> None:
 def export(network: MobileFaceNet, path: Path) -> None:
     """Write one ONNX file: input [N, 3, 112, 112], RGB in -1..1; output [N, EMBEDDING]."""
     _lay_out(network, torch.contiguous_format)
-    # The exporter built on TorchScript is the one that still writes opset 11.
+    # dynamo=False: the TorchScript exporter writes opset 11 itself, without a conversion afterwards.
     torch.onnx.export(
         network,
         (torch.zeros(1, 3, 112, 112),),
