@@ -41,12 +41,13 @@ class ChallengeSession:
 
     Raises
     ------
-    TargetError, RulebookError, ReportError
+    TargetError, RulebookError, ReportError, SettingsError
         Something the user named cannot be used.
     """
 
     def __init__(self, settings: Settings, shared_root: Path | None = None) -> None:
         self.settings = settings
+        _writable_folder(settings, "json")
         self.books: dict[str, Rulebook] = load_all(tuple(settings.path(name) for name in settings.many("rules")))
         self.checks = load_checks()
         self.tracks: list[TrackRef] = find_tracks(settings.many("track"), self.books)
@@ -135,6 +136,23 @@ class ChallengeSession:
         """Remove the run's folder, when this process made it."""
         if self._owned_root:
             shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _writable_folder(settings: Settings, name: str) -> None:
+    """Refuse at the start an output file that could not be written at the end.
+
+    Raises
+    ------
+    SettingsError
+        Its folder does not exist.
+    """
+    if settings.text(name) and not settings.path(settings.text(name)).parent.is_dir():
+        from pytest_facechallenge.settings import SettingsError
+
+        folder = settings.path(settings.text(name)).parent
+        raise SettingsError(
+            f"--facechallenge-{name} {settings.text(name)} cannot be written: there is no folder {folder}"
+        )
 
 
 def encode_outcome(judged: JudgedRule, outcome: Outcome) -> str:

@@ -35,6 +35,11 @@ class TrackResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+def _counts(judged: JudgedRule) -> bool:
+    """Whether a verdict waits for this rule: notes, measurements and what does not apply never keep one open."""
+    return judged.rule.level == "rule" and not judged.rule.not_applicable
+
+
 class RunReport:
     """A pytest plugin object of the controller: listens to reports, decides nothing."""
 
@@ -43,6 +48,7 @@ class RunReport:
         self.session = session
         self.outcomes: dict[tuple[str, int, str, str], Outcome] = {}
         self.trouble: dict[str, str] = {}
+        self.complaint = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the outcome out of a test's report; note a test that ended without one."""
@@ -94,7 +100,7 @@ class RunReport:
             name=name,
             full_track=full_track,
             rows=tuple(rows),
-            verdict=verdict([judged.rule_id for judged in rules], outcomes, missing),
+            verdict=verdict([judged.rule_id for judged in rules if _counts(judged)], outcomes, missing),
         )
 
     def pytest_report_header(self) -> Iterable[str]:
@@ -111,10 +117,15 @@ class RunReport:
         results = self.results()
         if self.session.settings.text("json"):
             from pytest_facechallenge.report.environment import describe
-            from pytest_facechallenge.report.json_report import write_report
+            from pytest_facechallenge.report.json_report import ReportError, write_report
 
             path = self.session.settings.path(self.session.settings.text("json"))
-            write_report(path, self.session, results, describe(self.config))
+            try:
+                write_report(path, self.session, results, describe(self.config))
+            except ReportError as error:
+                # Everything else of the run is still shown; the exit code must not say that all is well.
+                self.complaint = str(error)
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         strict = self.session.settings.flag("strict")
         if strict and session.exitstatus == 0 and any(r.verdict.word is not VerdictWord.COMPLIANT for r in results):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -126,3 +137,5 @@ class RunReport:
         from pytest_facechallenge.report.terminal import write_summary
 
         write_summary(terminalreporter, self.results(), verbose=self.config.get_verbosity() > 0)
+        if self.complaint:
+            terminalreporter.write_line(f"facechallenge: {self.complaint}", red=True)
