@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,14 @@ def pytest_configure_node(node: Any) -> None:
     session = node.config.stash.get(_SESSION, None)
     if session is not None:
         node.workerinput["facechallenge_root"] = str(session.root)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Keep the deselected tests of a pytest-xdist worker for the controller, which does not hear of them."""
+    for item in items:
+        output = getattr(item.config, "workeroutput", None)
+        if output is not None and item.config.stash.get(_SESSION, None) is not None:
+            output.setdefault("facechallenge_deselected", []).append(item.nodeid)
 
 
 @pytest.hookimpl(tryfirst=True)

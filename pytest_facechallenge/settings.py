@@ -132,12 +132,12 @@ def add_options(parser: pytest.Parser) -> None:
 
 def add_track_alias(parser: pytest.Parser) -> bool:
     """Add ``--track`` as an alias; return False when another plugin owns that name."""
+    _, unknown = parser.parse_known_and_unknown_args(["--track=probe"])
+    if not unknown:
+        return False
     group = parser.getgroup("facechallenge")
     alias = "alias of --facechallenge-track"
-    try:
-        group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help=alias)
-    except ValueError:
-        return False
+    group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help=alias)
     return True
 
 

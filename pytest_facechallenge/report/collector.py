@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -63,6 +63,12 @@ class RunReport:
         """Note the tests that the user chose not to run."""
         for item in items:
             self.trouble[item.nodeid] = "deselected"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear of the deselected tests of a pytest-xdist worker."""
+        for nodeid in getattr(node, "workeroutput", {}).get("facechallenge_deselected", []):
+            self.trouble[nodeid] = "deselected"
 
     def results(self) -> list[TrackResult]:
         """Return what the run says, per submission and track."""
