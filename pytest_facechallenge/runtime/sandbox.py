@@ -22,6 +22,7 @@ from pytest_facechallenge.runtime.context import Knobs
 
 #: How often the worker is looked at, in seconds: short against the time in which a process can fill memory.
 POLL = 0.02
+WORKER = "pytest_facechallenge.runtime.worker"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ def default_memory_bytes() -> int:
     return min(8 << 30, int(psutil.virtual_memory().total) * 3 // 4)
 
 
-def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None) -> None:
+def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None, worker: str = WORKER) -> None:
     """Run the steps of ``request`` until each has its file ``<step>.json`` in the facts folder.
 
     Parameters
@@ -70,6 +71,8 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
         Its steps must belong to one stage and be in table order.
     on_progress
         Called with lines for the user; a worker may send many.
+    worker
+        Module that is run as the worker; another one only in tests.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
     """
     remaining = list(request.steps)
     while remaining:
-        _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress)
+        _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
         remaining = [name for name in remaining if not result_path(Path(request.facts_dir), name).exists()]
 
 
@@ -99,7 +102,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def _run_once(request: Request, on_progress: Callable[[str], None]) -> None:
+def _run_once(request: Request, on_progress: Callable[[str], None], worker: str) -> None:
     """Start one worker; return when every step has a file, or when the step it died in has got its failure."""
     facts_dir = Path(request.facts_dir)
     request_file, progress_file, log_file = (facts_dir / f"worker.{name}" for name in ("request", "progress", "log"))
@@ -108,7 +111,7 @@ def _run_once(request: Request, on_progress: Callable[[str], None]) -> None:
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             # -P: nothing from the current folder can be imported, since the submission is unpacked there.
-            [sys.executable, "-P", "-m", "pytest_facechallenge.runtime.worker", str(request_file)],
+            [sys.executable, "-P", "-m", worker, str(request_file)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
