@@ -61,7 +61,6 @@ class ChallengeSession:
         self._owned_root = shared_root is None
         self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
         self._store: FactStore | None = None
-        self.on_progress: Callable[[str], None] = lambda _line: None
 
     def validate(self) -> None:
         """Make sure every rule can be judged; later than the constructor, so that a conftest.py can add checks.
@@ -116,16 +115,16 @@ class ChallengeSession:
             if each.source not in self.reports and not each.rule.not_applicable:
                 self.store.plan(each.source, self.checks[each.rule.check].steps)
 
-    def facts_of(self, judged: JudgedRule) -> Facts:
+    def facts_of(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Facts:
         """Return the facts that a test needs, gathering them when they are not there yet."""
         if judged.source in self.reports:
             return self.reports[judged.source][judged.number][1]
         steps = () if judged.rule.not_applicable else self.checks[judged.rule.check].steps
-        return self.store.facts(judged.source, steps, self.on_progress)
+        return self.store.facts(judged.source, steps, on_progress)
 
-    def judge(self, judged: JudgedRule) -> Outcome:
+    def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Outcome:
         """Gather what is needed and judge."""
-        return judge(self.facts_of(judged), judged.rule)
+        return judge(self.facts_of(judged, on_progress), judged.rule)
 
     @staticmethod
     def record(node: pytest.Item, judged: JudgedRule, outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_facechallenge.collect import JudgedRule, RuleBroken
 from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.report.progress import display
 
 if TYPE_CHECKING:
     from pytest_facechallenge.session import ChallengeSession
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 def test_rule(judged: JudgedRule, facechallenge: ChallengeSession, request: pytest.FixtureRequest) -> None:
     """Judge one rule on one submission."""
-    outcome = facechallenge.judge(judged)
+    with display(request.config, judged.source.name) as shown:
+        outcome = facechallenge.judge(judged, shown.say if shown is not None else lambda _line: None)
     facechallenge.record(request.node, judged, outcome)
     if outcome.status is Status.FAILED:
         raise RuleBroken(judged, outcome)

@@ -297,7 +297,7 @@ def _expanded_sizes(model: onnx.ModelProto) -> dict[tuple[str, str], int]:
 
 
 def _sorted(graph: Graph) -> list[Node]:
-    """Return the nodes so that each comes after those it reads from; runtimes load unsorted files, so they must be read.
+    """Return the nodes so that each comes after those it reads from; runtimes load unsorted files too.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,9 +25,9 @@ from tests.support.models import network
 
 
 def tail_network(
-    *nodes: onnx.NodeProto, output: str, constants: dict[str, np.ndarray] | None = None, **more: object
-) -> onnx.ModelProto:  # type: ignore[type-arg]
-    return network(tail=nodes, output=output, constants=constants, **more)  # type: ignore[arg-type]
+    *nodes: onnx.NodeProto, output: str, constants: dict[str, np.ndarray[Any, Any]] | None = None, **more: Any
+) -> onnx.ModelProto:
+    return network(tail=nodes, output=output, constants=constants, **more)
 
 
 def test_dynamic_batch_passes(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _conditional() -> onnx.ModelProto:
             "choice",
             then_branch=branch("t", helper.make_node("Mul", ["embedding", "factor"], ["a"], "scale")),
             else_branch=branch("e", helper.make_node("Relu", ["embedding"], ["b"], "clip")),
-        )  # fmt: skip
+        )
     ]
     constants = {"flag": np.array(True), "factor": np.array([2.0], np.float32)}
     return network(tail=tail, output="row", constants=constants)

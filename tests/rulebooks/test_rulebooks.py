@@ -124,6 +124,16 @@ limit = 10
 """
 
 
+WRONG_SET = """
+[sets.s]
+title = "s"
+clause = ""
+protocol = "all-to-all"
+far = "2"
+comparison = "<"
+"""
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -137,7 +147,7 @@ limit = 10
         (("[tracks.x]", "[tracks.x]\naccuracy = { faces = 0.5 }"), ["tracks.x.accuracy.faces", "no such set"]),
         (('id = "mine"', 'id = "mfr21"'), ["mfr21", "rename one"]),
         (('title = "mine"', "title = mine"), ["not valid TOML"]),
-        (("[rules.size]", '[sets.s]\ntitle = "s"\nclause = ""\nprotocol = "all-to-all"\nfar = "2"\ncomparison = "<"\n[rules.size]'), ["sets.s.far", "1e-4"]),
+        (("[rules.size]", f"{WRONG_SET}[rules.size]"), ["sets.s.far", "1e-4"]),
     ],
 )  # fmt: skip
 def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str]) -> None:

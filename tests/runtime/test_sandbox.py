@@ -96,7 +96,10 @@ def _namespaces_allowed() -> bool:
     import subprocess
     import sys
 
-    code = "import ctypes, sys; l = ctypes.CDLL(None); sys.exit(0 if l.unshare(0x40000000) == 0 or l.unshare(0x50000000) == 0 else 1)"
+    code = (
+        "import ctypes, sys; libc = ctypes.CDLL(None);"
+        "sys.exit(0 if libc.unshare(0x40000000) == 0 or libc.unshare(0x50000000) == 0 else 1)"
+    )
     return os.name == "posix" and subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 
 from pytest_facechallenge.facts.base import Facts, StepFailure
-from pytest_facechallenge.judge import load_checks
 from pytest_facechallenge.judge import judge as judge_rule
+from pytest_facechallenge.judge import load_checks
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rule, load_all
 from pytest_facechallenge.runtime.context import Context, Knobs

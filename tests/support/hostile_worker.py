@@ -1,4 +1,4 @@
-"""A worker whose steps misbehave as native code does that a stranger feeds: they die, hang, eat memory, leave things."""
+"""A worker whose steps misbehave as native code does that a stranger feeds: they die, hang or eat memory."""
 
 from __future__ import annotations
 
