@@ -14,6 +14,19 @@ HEAVY = ("numpy", "onnx", "onnxruntime", "rich", "msgspec", "scipy", "PIL", "fil
 #: Only these know pytest: the plugin, the packaged tests, how they are collected, and the report's hooks.
 KNOW_PYTEST = {"plugin.py", "suite.py", "collect.py", "session.py", "settings.py"}
 
+#: A check is a pure function: no I/O, no runtime, no pytest.
+BANNED_IN_CHECKS = (
+    "pytest",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "subprocess",
+    "pytest_facechallenge.runtime",
+    "pytest_facechallenge.graph",
+    "pytest_facechallenge.report",
+    "pytest_facechallenge.session",
+)
+
 
 def imports(path: Path, *, executed_only: bool = False) -> set[str]:
     """Return the modules that a file imports (outside ``if TYPE_CHECKING`` when ``executed_only``)."""
@@ -54,8 +67,7 @@ def test_only_a_few_files_know_pytest() -> None:
 
 def test_checks_are_pure() -> None:
     for path in sources("checks"):
-        bad = uses(path, "pytest", "onnx", "onnxruntime", "numpy", "subprocess", "pytest_facechallenge.runtime",
-                   "pytest_facechallenge.graph", "pytest_facechallenge.report", "pytest_facechallenge.session")  # fmt: skip
+        bad = uses(path, *BANNED_IN_CHECKS)
         assert not bad, (path, bad)
 
 
