@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_facechallenge.verification.filters.products import float_product
 from pytest_facechallenge.verification.genuine import histogram_of
 from pytest_facechallenge.verification.impostors import tiles
 
@@ -48,8 +49,10 @@ def impostor_histogram(
     """
     sampled = plan.counts.genuine + plan.counts.impostor > max_pairs
     histogram = np.zeros(bins, np.int64)
+    product = float_product()
     for left, right in _random_blocks(plan, max_pairs, seed) if sampled else _all_blocks(plan):
-        scores = unit.take(plan.left.rows[left]) @ unit.take(plan.right.rows[right]).T
+        scores = np.empty((len(left), len(right)), np.float32)
+        product(unit.take(plan.left.rows[left]), unit.take(plan.right.rows[right]), scores)
         counted = plan.left.identities[left][:, None] != plan.right.identities[right]
         if plan.symmetric and not sampled:
             counted &= left[:, None] < right

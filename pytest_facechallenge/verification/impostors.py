@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_facechallenge.verification.filters import Candidates, Tile, TileFilter
+from pytest_facechallenge.verification.filters.products import float_product
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_facechallenge.verification.filters.products import FloatProduct
     from pytest_facechallenge.verification.protocol import PairPlan
-    from pytest_facechallenge.verification.rows import Float64Array, UnitRows
+    from pytest_facechallenge.verification.rows import Float32Array, UnitRows
 
 _BATCH = 512
 _SAMPLE_BLOCK = 1024
-_SAMPLED_SHARE = 64
-_MAX_SAMPLE_BLOCKS = 16
+_SAMPLED_SHARE = 256
+_MAX_SAMPLE_BLOCKS = 6
 _GUESS_FROM_PAIRS = 1 << 20
 _MAX_WORKERS = 8
 
@@ -135,40 +137,36 @@ class _Scan:
 def _starting_cutoffs(unit: UnitRows, plan: PairPlan, keep: int, seed: int) -> Iterator[float]:
     """Guess where the tail begins, then lower, then nowhere.
 
-    Some random blocks of pairs are scored. If m of the sample's s impostor pairs are expected among the `keep` largest
+    Some random blocks of pairs are scored. If m of the sample's impostor pairs are expected among the `keep` largest
     of all, its (m + 4 sqrt(m) + 4)-th largest score lies, very probably, below them all.
     """
     pairs = len(plan.left) * len(plan.right)
     if pairs >= _GUESS_FROM_PAIRS and keep < plan.counts.impostor // 4:
         rng = np.random.default_rng(seed)
-        sampled = 0
-        top = np.empty(0)
-        for _ in range(min(_MAX_SAMPLE_BLOCKS, max(1, pairs // _SAMPLED_SHARE // _SAMPLE_BLOCK**2))):
-            block = _sample_block(unit, plan, rng)
-            sampled += len(block)
-            top = np.concatenate([top, block])
-            expected = 4 * _sample_rank(keep * (sampled / plan.counts.impostor))
-            if len(top) > expected:
-                top = np.partition(top, len(top) - expected)[-expected:]
-        top = np.sort(top)[::-1]
-        rank = _sample_rank(keep * (sampled / plan.counts.impostor))
+        blocks = min(_MAX_SAMPLE_BLOCKS, max(1, pairs // _SAMPLED_SHARE // _SAMPLE_BLOCK**2))
+        expected = keep / plan.counts.impostor * blocks * _SAMPLE_BLOCK**2
+        rank = int(np.ceil(expected + 4 * np.sqrt(expected) + 4))
+        product = float_product()
+        tops = [_sample_block(unit, plan, rng, 4 * rank, product) for _ in range(blocks)]
+        sample = np.sort(np.concatenate(tops))[::-1]
         for guess in (rank, 4 * rank):
-            if guess <= len(top):
-                yield float(top[guess - 1])
+            if guess < len(sample):
+                yield float(sample[guess])
     yield -np.inf
 
 
-def _sample_rank(expected: float) -> int:
-    return int(np.ceil(expected + 4 * np.sqrt(expected) + 4))
-
-
-def _sample_block(unit: UnitRows, plan: PairPlan, rng: np.random.Generator) -> Float64Array:
-    """Score a block of random impostor pairs in float32: float64 [n]. Nothing depends on their last digits."""
+def _sample_block(
+    unit: UnitRows, plan: PairPlan, rng: np.random.Generator, keep: int, product: FloatProduct
+) -> Float32Array:
+    """Give the `keep` largest float32 scores of a random block of impostor pairs; a guess needs no more digits."""
     left, right = (
         np.sort(rng.choice(len(side), min(len(side), _SAMPLE_BLOCK), replace=False)) for side in (plan.left, plan.right)
     )
-    scores = unit.take(plan.left.rows[left]) @ unit.take(plan.right.rows[right]).T
+    scores = np.empty((len(left), len(right)), np.float32)
+    product(unit.take(plan.left.rows[left]), unit.take(plan.right.rows[right]), scores)
     # Of all-to-all a block may hold a pair in both directions; for a guess that does not matter.
-    impostors = plan.left.identities[left][:, None] != plan.right.identities[right]
-    sample: Float64Array = scores[impostors].astype(np.float64)
-    return sample
+    scores[plan.left.identities[left][:, None] == plan.right.identities[right]] = -np.inf
+    flat = scores.ravel()
+    if keep < len(flat):
+        flat.partition(len(flat) - keep)
+    return flat[-keep:].copy()

@@ -49,8 +49,8 @@ class PairCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many pairs a protocol compares.
 
     `genuine` and `impostor` are the counts that decide: unordered pairs i < j for all-to-all, probe x gallery for
-    cross. The ``_ordered`` counts take (i, j) and (j, i) for two, as some published tables do: twice as many for all-to-all,
-    the same for cross, where a pair has one direction only.
+    cross. The ``_ordered`` counts take (i, j) and (j, i) for two, as some published tables do: twice as many for
+    all-to-all, the same for cross, where a pair has one direction only.
     """
 
     genuine: int

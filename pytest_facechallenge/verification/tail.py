@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 EPS = 1e-12
 """Scores closer than this cannot be told apart by another library, which sums in another order."""
 
-_MIN_PENDING = 1 << 16
+_MIN_PENDING = 1 << 12
 
 
 class ImpostorTail:

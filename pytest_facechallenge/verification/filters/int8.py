@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.verification.errors import BackendUnavailableError
-from pytest_facechallenge.verification.filters.integer_product import (
+from pytest_facechallenge.verification.filters.products import (
     ZERO_POINT,
     IntegerProduct,
+    integer_product,
     is_exact,
-    onnxruntime_product,
 )
 from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Tile
 from pytest_facechallenge.verification.rows import Float64Array, IntArray, UnitRows, row_dots
@@ -63,12 +65,12 @@ class Int8Filter:
     right_block = _BLOCK
 
     def __init__(
-        self, unit: UnitRows, plan: PairPlan, make_product: Callable[[], IntegerProduct] = onnxruntime_product
+        self, unit: UnitRows, plan: PairPlan, make_product: Callable[[], IntegerProduct] = integer_product
     ) -> None:
         if unit.width > MAX_WIDTH:
             msg = f"The int8 filter takes at most {MAX_WIDTH} values a row; found {unit.width}. Use 'sgemm'."
             raise BackendUnavailableError(msg)
-        if not is_exact(make_product()):
+        if not _exact_here(make_product):
             msg = "The runtime's u8 x s8 product saturates on this CPU, so its bound would not hold. Use 'sgemm'."
             raise BackendUnavailableError(msg)
         self.make_product = make_product
@@ -152,6 +154,12 @@ class _Int8Worker:
         )
         kept = (bound >= cutoff - _SLACK) & (right < tile.right_stop - tile.right_start)
         return left[kept] + tile.left_start, right[kept] + tile.right_start
+
+
+@functools.cache
+def _exact_here(make_product: Callable[[], IntegerProduct]) -> bool:
+    """Probe each kind of product once per process."""
+    return is_exact(make_product())
 
 
 def _as_limit(limit: Float64Array) -> npt.NDArray[np.int32]:

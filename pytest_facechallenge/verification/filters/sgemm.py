@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_facechallenge.verification.filters.products import float_product
 from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Panels, Tile
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def float32_margin(width: int) -> float:
 
 
 class SgemmFilter:
-    """Blocked float32 products by numpy's BLAS; pairs within the margin of the cutoff stay candidates."""
+    """Blocked float32 products; pairs within the margin of the cutoff stay candidates."""
 
     name = "sgemm"
     left_block = 1024
@@ -53,6 +54,7 @@ class SgemmFilter:
 class _SgemmWorker:
     def __init__(self, shared: SgemmFilter) -> None:
         self._shared = shared
+        self._product = float_product()
         self._output = np.empty(shared.left_block * shared.right_block, np.float32)
         self._panel: Float32Array | None = None
         self._panel_start = -1
@@ -64,7 +66,7 @@ class _SgemmWorker:
             self._panel_start = tile.left_start
         columns = self._shared.right[tile.right_start : tile.right_stop]
         scores = self._output[: len(self._panel) * len(columns)].reshape(len(self._panel), len(columns))
-        np.matmul(self._panel, columns.T, out=scores)
+        self._product(self._panel, columns, scores)
         # The limit is rounded to float32 downwards; rounding it up could drop a pair.
         limit = np.nextafter(np.float32(cutoff - self._shared.margin), np.float32(-np.inf))
         hot = np.flatnonzero(scores.max(axis=1) >= limit)

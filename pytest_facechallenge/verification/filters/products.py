@@ -1,4 +1,4 @@
-"""The u8 x s8 matrix product of ONNX Runtime, and the probe that shows whether this CPU does it exactly."""
+"""Matrix products of ONNX Runtime, and the probe that shows whether this CPU does the u8 x s8 one exactly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 ZERO_POINT = 128
 """Left values are stored as u8 = s8 + 128: u8 x s8 is the form that CPUs multiply fast; s8 x s8 is not."""
@@ -16,37 +16,58 @@ ZERO_POINT = 128
 IntegerProduct: TypeAlias = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int8], npt.NDArray[np.int32]], None]
 """Writes (left u8 [m, D] - 128) @ right s8 [D, n] into an int32 [m, n]; all C-contiguous."""
 
+FloatProduct: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]], None]
+"""Writes left [m, D] @ right [n, D].T into a float32 [m, n]; all C-contiguous."""
 
-def onnxruntime_product() -> IntegerProduct:
-    """Make a single-threaded product; each worker thread has its own."""
+
+def integer_product() -> IntegerProduct:
+    """Make a single-threaded u8 x s8 product; each worker thread has its own."""
     # NonZero and scaling are left out of the graph: there they would cost more than the product.
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["left", "right", "zero_point"], ["product"])],
-        "integer_product",
-        [
-            helper.make_tensor_value_info("left", TensorProto.UINT8, ["m", "d"]),
-            helper.make_tensor_value_info("right", TensorProto.INT8, ["d", "n"]),
-        ],
-        [helper.make_tensor_value_info("product", TensorProto.INT32, ["m", "n"])],
+    return _product(
+        helper.make_node("MatMulInteger", ["left", "right", "zero_point"], ["product"]),
+        (TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32),
         [helper.make_tensor("zero_point", TensorProto.UINT8, [], [ZERO_POINT])],
     )
+
+
+def float_product() -> FloatProduct:
+    """Make a single-threaded float32 product; each worker thread has its own.
+
+    The runtime's and not numpy's, whose BLAS has one pool of threads that several workers would contend for.
+    """
+    return _product(
+        helper.make_node("Gemm", ["left", "right"], ["product"], transB=1),
+        (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.FLOAT),
+        [],
+    )
+
+
+def _product(node: NodeProto, types: tuple[int, int, int], constants: list[TensorProto]) -> Callable[..., None]:
+    """Make a function (left, right, out) of a graph of one node."""
+    left, right, product = (
+        helper.make_tensor_value_info(name, kind, [None, None])
+        for name, kind in zip(("left", "right", "product"), types, strict=True)
+    )
+    graph = helper.make_graph([node], "product", [left, right], [product], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     # Idle threads that spin would take the cores from the other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # float32 must stay float32, or the bound of its rounding errors would not hold.
+    options.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "0")
     options.enable_cpu_mem_arena = False
     session: Any = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     binding: Any = session.io_binding()
 
-    def product(left: npt.NDArray[np.uint8], right: npt.NDArray[np.int8], out: npt.NDArray[np.int32]) -> None:
+    def run(left: npt.NDArray[Any], right: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
         # Bound by address: the runtime reads and writes our arrays without copies.
-        binding.bind_input("left", "cpu", 0, np.uint8, left.shape, left.ctypes.data)
-        binding.bind_input("right", "cpu", 0, np.int8, right.shape, right.ctypes.data)
-        binding.bind_output("product", "cpu", 0, np.int32, out.shape, out.ctypes.data)
+        for name, array in (("left", left), ("right", right)):
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        binding.bind_output("product", "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
         session.run_with_iobinding(binding)
 
-    return product
+    return run
 
 
 def is_exact(product: IntegerProduct) -> bool:
