@@ -35,7 +35,8 @@ def split_scores(
 ) -> tuple[list[float], list[float]]:
     """Give the genuine and the impostor scores, pair by pair."""
     unit = unit_rows(embeddings)
-    genuine, impostor = [], []
+    genuine: list[float] = []
+    impostor: list[float] = []
     for i, j in pair_list(identities, protocol):
         score = float(np.einsum("i,i->", unit[i], unit[j]))
         (genuine if identities[i] == identities[j] else impostor).append(score)
@@ -88,7 +89,7 @@ def random_case(
     identities = rng.integers(-3, rng.choice([-2, 0, 3, 40]), rows)
     kind = rng.integers(5)
     if kind == 0:  # few directions: many equal rows
-        x = rng.standard_normal((rng.integers(1, 4), width))[rng.integers(0, 1, rows)]
+        x = rng.standard_normal((3, width))[rng.integers(0, rng.integers(1, 4), rows)]
     elif kind == 1:  # coarse values: many equal scores of unequal rows
         x = rng.integers(-1, 2, (rows, width)).astype(float)
         x[~x.any(axis=1), 0] = 1
