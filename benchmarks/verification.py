@@ -12,21 +12,26 @@ faiss and scikit-learn are measured where they are installed; scikit-learn on fe
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import threadpoolctl
+import threadpoolctl  # type: ignore[import-untyped]
 
 from pytest_facechallenge.verification import OperatingPoint, Settings, verify
-from pytest_facechallenge.verification.filters import Backend
 from pytest_facechallenge.verification.filters.products import float_product
 from pytest_facechallenge.verification.impostors import default_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_facechallenge.verification.filters import Backend
 
 BLOCK = 1024
 CHILDREN = (157_280, 14_344, "1e-4")
@@ -119,23 +124,43 @@ def sklearn_roc(x: Any, identities: Any) -> Any:
     return roc_curve(identities[i] == identities[j], (x @ x.T)[i, j])
 
 
-def peak_extra_memory(work: Callable[[], Any]) -> float:
-    """Run and give the peak of resident memory above what there was before, in MB; NaN where Linux is not to ask."""
+def peak_extra_memory(
+    name: str, rows: int, people: int, width: int, point: OperatingPoint, keep: tuple[int, float]
+) -> float:
+    """Run a method in a fresh process, and give the peak of resident memory above what it began with, in MB.
+
+    NaN where the system does not tell (it is Linux that does). A run on few rows comes first, so that libraries and
+    their thread pools are loaded already.
+    """
     status = Path("/proc/self/status")
     if not status.exists():
-        work()
         return float("nan")
 
-    def field(name: str) -> float:
-        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(name))
+    def field(key: str) -> float:
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(key))
 
+    small = methods(*embeddings(300, 30, width), point, (5, 0.5), few=False)
+    small[name]()
+    run = methods(*embeddings(rows, people, width), point, keep, few=False)[name]
+    _return_free_memory()
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = field("VmRSS")
-    work()
+    run()
     return field("VmHWM") - before
 
 
-def methods(x: Any, identities: Any, point: OperatingPoint, *, few: bool) -> dict[str, Callable[[], Any]]:
+def _return_free_memory() -> None:
+    """Have the C library give back what it holds free, so that re-used memory is counted as used."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def methods(
+    x: Any, identities: Any, point: OperatingPoint, told: tuple[int, float], *, few: bool
+) -> dict[str, Callable[[], Any]]:
+    """Give the methods by name; `told` is how many scores top-k keeps and the threshold that faiss is told."""
+
     def ours(backend: Backend) -> Callable[[], Any]:
         return lambda: verify(x, identities, [point], settings=Settings(backend=backend))
 
@@ -145,15 +170,13 @@ def methods(x: Any, identities: Any, point: OperatingPoint, *, few: bool) -> dic
     }
     if few:
         return found
-    threshold = verify(x, identities, [point]).points[0]
-    keep = threshold.allowed_false_accepts + 1
     found |= {
         "ours, sgemm": ours("sgemm"),
         "product only, numpy": lambda: numpy_product(x),
-        "numpy blocked top-k": lambda: numpy_top_k(x, identities, keep),
+        "numpy blocked top-k": lambda: numpy_top_k(x, identities, told[0]),
     }
     if importlib.util.find_spec("faiss"):
-        found["faiss range_search, told the threshold"] = lambda: faiss_range_search(x, threshold.threshold or 0.0)
+        found["faiss range_search, told the threshold"] = lambda: faiss_range_search(x, told[1])
     return found
 
 
@@ -168,9 +191,13 @@ def main() -> None:
     rows, people, far = CHILDREN if options.children else (options.n, max(1, options.n // 10), options.far)
     x, identities = embeddings(rows, people, options.width)
     point = OperatingPoint(far=far)
-    runs = methods(x, identities, point, few=options.children)
-
-    memory = {name: peak_extra_memory(run) for name, run in runs.items()}
+    result = verify(x, identities, [point]).points[0]
+    told = (result.allowed_false_accepts + 1, result.threshold or 0.0)
+    runs = methods(x, identities, point, told, few=options.children)
+    memory = {}
+    for name in runs:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            memory[name] = pool.submit(peak_extra_memory, name, rows, people, options.width, point, told).result()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.rounds):
         for name, run in runs.items():
@@ -186,7 +213,6 @@ def main() -> None:
     for name, times in seconds.items():
         middle = statistics.median(times)
         print(f"{name:42}{middle:9.2f}{middle / own:8.2f}x{memory[name]:7.0f} MB")
-    result = verify(x, identities, [point]).points[0]
     print(f"\nTAR {result.tar}, threshold {result.threshold}, K {result.allowed_false_accepts}")
     if not options.children and importlib.util.find_spec("sklearn"):
         small, names = x[:ROC_ROWS], identities[:ROC_ROWS]

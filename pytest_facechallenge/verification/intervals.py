@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tar_interval(
-    accepted: IntArray, pairs: IntArray, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    accepted: IntArray, pairs: IntArray, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> TarInterval | None:
     """Give a confidence interval of sum(accepted) / sum(pairs) that respects that pairs of a person depend on another.
 

@@ -56,6 +56,16 @@ def test_allowed_false_accepts(far: str, comparison: Any, negatives: int, k: int
     assert OperatingPoint(far=far, comparison=comparison).allowed_false_accepts(negatives) == k
 
 
+@pytest.mark.parametrize("far", ["0.1", "0.3", "1e-2", "1e-4", "1e-6", "1e-8"])
+def test_a_whole_number_of_allowed_pairs_is_met_exactly(far: str) -> None:
+    # The products that floating point gets wrong by one unit in the last place, one way or the other.
+    for multiple in range(1, 200):
+        k = Fraction(far).numerator * multiple
+        negatives = Fraction(far).denominator * multiple
+        assert OperatingPoint(far=far, comparison="<=").allowed_false_accepts(negatives) == k
+        assert OperatingPoint(far=far, comparison="<").allowed_false_accepts(negatives) == k - 1
+
+
 @pytest.mark.parametrize("far", ["0", "-1e-3", "1.5", "nan", "inf", "often", "", "1/0", 1e-6])
 def test_what_is_no_rate_is_refused(far: Any) -> None:
     with pytest.raises(OperatingPointError, match="FAR must be"):
