@@ -125,8 +125,12 @@ class _Scan:
         left = self._plan.left.rows[np.concatenate([pairs[0] for pairs in batch])]
         right = self._plan.right.rows[np.concatenate([pairs[1] for pairs in batch])]
         for part in (slice(k, k + (1 << 16)) for k in range(0, len(left), 1 << 16)):
-            scores = self._unit.scores(left[part], right[part])
             rows = left[part], right[part]
+            with self._lock:
+                cutoff = self.tail.cutoff
+            reach = self._unit.may_reach(*rows, cutoff)
+            rows = rows[0][reach], rows[1][reach]
+            scores = self._unit.scores(*rows)
             if self._plan.symmetric:  # named with the smaller row number first, whatever the order of identities
                 rows = np.minimum(*rows), np.maximum(*rows)
             with self._lock:

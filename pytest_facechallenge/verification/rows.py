@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.verification.errors import ProtocolError, UnusableRowsError
+from pytest_facechallenge.verification.rounding import LARGEST_NORM, SMALLEST_NORM, raw_margin
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -88,6 +89,23 @@ class UnitRows:
             scores[part] = row_dots(x, self.take(right[part]).astype(np.float64))
         return scores
 
+    def may_reach(self, left: IntArray, right: IntArray, cutoff: float) -> npt.NDArray[np.bool_]:
+        """Tell of which pairs of row numbers the exact score may reach a cutoff: bool [n].
+
+        By float32 dot products of the rows as they are, several times faster than `scores`; false means that the exact
+        score surely stays below.
+        """
+        reach = np.ones(len(left), np.bool_)
+        if cutoff == -np.inf or not self._ordinary_norms:
+            return reach
+        limit = cutoff - raw_margin(self.width)
+        step = max(1, 2 * _DOT_ELEMENTS // self.width)
+        for start in range(0, len(left), step):
+            i, j = left[start : start + step], right[start : start + step]
+            dots = np.einsum("ij,ij->i", self._embeddings[i], self._embeddings[j], optimize=False)
+            reach[start : start + step] = dots / (self._norms[i] * self._norms[j]) >= limit
+        return reach
+
     @staticmethod
     def _normalised(raw: Float32Array, norms: Float64Array) -> Float32Array:
         wide = raw.astype(np.float64)
@@ -117,3 +135,5 @@ class UnitRows:
                 self._already_unit = np.array_equal(raw, self._normalised(raw, norms))
         if non_finite_count or zero_count:
             raise UnusableRowsError(tuple(non_finite), non_finite_count, tuple(zero), zero_count)
+        norms = self._norms[used]
+        self._ordinary_norms = bool(((norms >= SMALLEST_NORM) & (norms <= LARGEST_NORM)).all())

@@ -151,3 +151,17 @@ def test_a_deciding_score_depends_on_its_two_rows_only() -> None:
         order = rng.permutation(300)
         assert np.array_equal(scores[order], row_dots(x[order], y[order]))
         assert np.array_equal(scores, np.concatenate([row_dots(x[k : k + 1], y[k : k + 1]) for k in range(300)]))
+
+
+@pytest.mark.parametrize("kind", ["normal", "spikes", "narrow", "wide"])
+@pytest.mark.parametrize("scale", [1, 1e-7, 1e7, 1e-30, 1e30])
+def test_no_pair_is_dropped_before_its_exact_score(kind: str, scale: float) -> None:
+    x = (rows_of_kind(kind, np.random.default_rng(2)) * scale).astype(np.float32)
+    unit, _ = plan_of(x)
+    left, right = np.triu_indices(40, 1)
+    scores = unit.scores(left, right)
+    for cutoff in scores[::7]:
+        reach = unit.may_reach(left, right, float(cutoff))
+        assert reach[scores >= cutoff].all()
+        if 1e-9 < scale < 1e9:
+            assert not reach[scores < cutoff - 1e-3].any()

@@ -8,30 +8,13 @@ import numpy as np
 
 from pytest_facechallenge.verification.filters.products import float_product
 from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Panels, Tile
+from pytest_facechallenge.verification.rounding import float32_margin
 
 if TYPE_CHECKING:
     from pytest_facechallenge.verification.protocol import PairPlan
     from pytest_facechallenge.verification.rows import Float32Array, UnitRows
 
 _KEEP_BYTES = 24 << 20
-
-
-def float32_margin(width: int) -> float:
-    """Bound |float32 product - deciding float64 score| for two unit rows of `width` values.
-
-    With u = 2**-24, a dot product of n terms, summed in any order and with or without fused multiply-add, errs by at
-    most g |x|.|y| with g = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
-    3.1), and |x|.|y| <= ||x|| ||y|| by Cauchy-Schwarz. The rows are normalised in float64 and then rounded to float32,
-    so ||x|| <= 1 + 2u, and (1 + 2u)**2 < 1.001 amply. Products that underflow, flushed to zero or not, add at most
-    n 2**-126. The float64 score errs by g with u = 2**-53 in its turn.
-    """
-    error = 0.0
-    for unit_roundoff in (2.0**-24, 2.0**-53):
-        share = width * unit_roundoff
-        if share >= 0.5:  # more than 8 million values: the bound says nothing, so nothing is filtered
-            return float("inf")
-        error += share / (1 - share)
-    return 1.001 * error + width * 2.0**-126
 
 
 class SgemmFilter:
