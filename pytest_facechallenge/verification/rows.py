@@ -76,7 +76,8 @@ class UnitRows:
 
     def take(self, rows: IntArray) -> Float32Array:
         """Read some rows, normalised: float32 [len(rows), D], C-contiguous."""
-        raw = self._embeddings[rows]
+        # Products read rows by address and sums go along them, and numpy promises no layout for what indexing gives.
+        raw = np.ascontiguousarray(self._embeddings[rows])
         return raw if self._already_unit else self._normalised(raw, self._norms[rows])
 
     def scores(self, left: IntArray, right: IntArray) -> Float64Array:
@@ -120,7 +121,7 @@ class UnitRows:
         step = max(1, _CHECK_ELEMENTS // self.width)
         for start in range(0, len(used), step):
             rows = used[start : start + step]
-            raw = self._embeddings[rows]
+            raw = np.ascontiguousarray(self._embeddings[rows])
             wide = raw.astype(np.float64)
             # The square of a float32 neither overflows nor vanishes in float64, so this is zero or NaN only for rows
             # that really are.

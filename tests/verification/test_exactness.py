@@ -158,6 +158,20 @@ def test_memory_maps_and_unnormalised_rows_give_the_same(tmp_path: Any) -> None:
     assert results(scaled, identities, AllToAll()) == results(x, identities, AllToAll())
 
 
+def test_the_layout_in_memory_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    x, identities = rng.standard_normal((90, 24)).astype(np.float32), rng.integers(0, 20, 90)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    # Few values a row whose norm is exactly one, so that rows are read as they are, and any values.
+    for rows in (x, np.sign(x) * np.eye(24, dtype=np.float32)[identities]):
+        expected = results(np.ascontiguousarray(rows), identities, AllToAll())
+        spread = np.zeros((180, 48), np.float32)
+        spread[::2, ::2] = rows
+        assert results(np.asfortranarray(rows), identities, AllToAll()) == expected
+        assert results(spread[::2, ::2], identities, AllToAll()) == expected
+        assert results(np.ascontiguousarray(rows[::-1])[::-1], identities, AllToAll()) == expected
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     x, identities = np.round(rng.standard_normal((120, 4)) * 2).astype(np.float32), rng.integers(0, 30, 120)
