@@ -5,7 +5,8 @@
     python -m benchmarks.verification --children       157,280 rows, FAR < 1e-4: ours and the plain product only
 
 Every method sees the same rows and uses as many threads. "product only" computes the scores of the half square and
-looks at none of them. Methods take turns, and medians are compared, so that other load on the machine hits all alike; where that is uneven, the processor time of all threads tells more.
+looks at none of them. Methods take turns, and medians are compared, so that other load on the machine hits all alike;
+where that is uneven, the processor time of all threads tells more.
 faiss and scikit-learn are measured where they are installed; scikit-learn on fewer rows, since it keeps every score.
 """
 
