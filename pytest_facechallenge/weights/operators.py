@@ -9,7 +9,8 @@ STEERING: dict[str, frozenset[int]] = {
     "Resize": frozenset({1, 2, 3}), "Upsample": frozenset({1}), "TopK": frozenset({1}), "OneHot": frozenset({1}),
     "CumSum": frozenset({1}), "Trilu": frozenset({1}), "Dropout": frozenset({1, 2}), "RoiAlign": frozenset({2}),
     "CenterCropPad": frozenset({1}), "AffineGrid": frozenset({1}), "DFT": frozenset({1, 2}),
-    "Col2Im": frozenset({1, 2}),    "ReverseSequence": frozenset({1}), "SequenceAt": frozenset({1}), "SplitToSequence": frozenset({1}),
+    "Col2Im": frozenset({1, 2}), "ReverseSequence": frozenset({1}),
+    "SequenceAt": frozenset({1}), "SplitToSequence": frozenset({1}),
     "Loop": frozenset({0, 1}), "If": frozenset({0}), "SequenceInsert": frozenset({2}), "SequenceErase": frozenset({1}),
     **{
         f"Reduce{kind}": frozenset({1})
@@ -43,8 +44,8 @@ KEEPING = frozenset({
     "Upsample", "Trilu", "SpaceToDepth", "DepthToSpace", "LayerNormalization", "BatchNormalization", "LpNormalization",
     "InstanceNormalization", "DequantizeLinear", "OneHot", "Cast", "CastLike", "SequenceConstruct", "SequenceAt",
     "SequenceInsert", "ConcatFromSequence", "SplitToSequence", "Optional", "OptionalGetElement", "Dropout", "If",
-    "Loop", "Scan", "GlobalAveragePool", "AveragePool", "Constant", "ConstantOfShape", "ReverseSequence", "CenterCropPad",
-    "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "ReduceLogSum",
+    "Loop", "Scan", "GlobalAveragePool", "AveragePool", "Constant", "ConstantOfShape", "ReverseSequence",
+    "CenterCropPad", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "ReduceLogSum",
     "ReduceLogSumExp", "LabelEncoder", "CategoryMapper", "TreeEnsembleRegressor", "TfIdfVectorizer",
 })  # fmt: skip
 

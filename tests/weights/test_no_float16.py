@@ -137,7 +137,7 @@ def test_counts_weights_and_the_numbers_they_come_from(
 
 def test_a_number_of_weights_known_only_when_running_is_undecided(tmp_path: Path) -> None:
     net = Net()
-    packed = net.store("p", net.codes(np.float32, 32, 1, 1, 1, high=2**24))
+    packed = net.store("p", net.codes(np.float32, 1, 3, 8, 8, high=2**24))
     wide = net.node("Expand", [packed, net.node("Shape", ["x"], "s")], "wide")
     net.node("Mul", ["x", net.node("Floor", [wide], "parts")], "unused")
 
