@@ -63,6 +63,13 @@ STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("weights", "static", "facts.weights:WeightsFacts", "weights.gather:gather", ("package",)),
+    Step(
+        "preprocessing",
+        "static",
+        "facts.preprocessing:PreprocessingFacts",
+        "preprocessing.gather:gather",
+        ("package",),
+    ),
 )
 
 
