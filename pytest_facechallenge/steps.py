@@ -70,6 +70,8 @@ STEPS: dict[str, Step] = _table(
         "preprocessing.gather:gather",
         ("package",),
     ),
+    Step("compat", "static", "facts.compat:CompatFacts", "server.compat:gather", ("package",)),
+    Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("package",)),
 )
 
 

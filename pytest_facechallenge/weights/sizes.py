@@ -29,10 +29,8 @@ class Sizes:
 
     @cached_property
     def _known(self) -> dict[str, int]:
-        opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in self.graph.opsets.items()]
-        light = onnx.helper.make_model(_light(self.graph.proto), opset_imports=opsets, ir_version=8)
         try:
-            inferred = shape_inference.infer_shapes(light, data_prop=True)
+            inferred = shape_inference.infer_shapes(light_model(self.graph), data_prop=True)
         except Exception:  # onnx raises many types; all mean that the shapes stay unknown
             return {}
         known: dict[str, int] = {}
@@ -47,6 +45,12 @@ class Sizes:
             for node in graph.node:
                 pending += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
         return known
+
+
+def light_model(graph: Graph) -> onnx.ModelProto:
+    """Return the model for shape inference: big constants are inputs, declared inner shapes are left out."""
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
+    return onnx.helper.make_model(_light(graph.proto), opset_imports=opsets, ir_version=8)
 
 
 def _product(dims: object) -> int:
