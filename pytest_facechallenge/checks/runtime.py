@@ -287,7 +287,7 @@ def _number_problems(compat: CompatFacts, runtime: Runtime) -> list[Problem]:
 
 
 def _prelu(use: PReluUse) -> Problem | None:
-    """Return the trap of a slope that does not broadcast: [C] lines up with the width of a picture, not its channels."""
+    """Return the trap of a slope that does not broadcast: [C] lines up with a picture's width, not its channels."""
     extents = [extent for extent in use.slope if extent != 1]
     if not extents:
         return None
@@ -316,9 +316,7 @@ def _warnings(compat: CompatFacts, runtime: Runtime) -> list[str]:
         if not use.domain and use.op in NO_CUDA_KERNEL
     ]
     if 0 < compat.opsets.get("", 0) < runtime.min_opset:
-        found.append(
-            f"Opset {compat.opsets['']} is older than {runtime.min_opset}, the oldest promised."
-        )
+        found.append(f"Opset {compat.opsets['']} is older than {runtime.min_opset}, the oldest promised.")
     found += [
         f"Whether the slope {list(use.slope)} of PRelu {use.node!r} fits its input is not known before it runs."
         for use in compat.prelus

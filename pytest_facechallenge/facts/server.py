@@ -48,7 +48,7 @@ class ServerFacts(StepFacts, frozen=True, kw_only=True):
     pictures, shape
         Pictures that were run one by one, and the shape of their embeddings together.
     local_version, local_stage, local_error
-        The same for the runtime in this interpreter.
+        The same for the runtime in this interpreter; empty when the other gave no embeddings to compare with.
     compared
         Its embeddings beside those of this interpreter's runtime; None when one of them has none.
     """

@@ -34,7 +34,8 @@ SCRIPT = Path(__file__).with_name("server_script.py")
 def gather(context: Context) -> ServerFacts:
     """Run the model in the interpreter ``knobs.server_python`` and in this one; compare the embeddings.
 
-    Both run in a process of their own. Without such an interpreter nothing is run.
+    Both run in a process of their own. Without such an interpreter nothing is run, and the local one only when the
+    given one gave embeddings.
     """
     python = context.knobs.server_python
     if not python:
@@ -42,17 +43,9 @@ def gather(context: Context) -> ServerFacts:
     timeout = float(context.knobs.extra.get("server_timeout") or TIMEOUT)
     pictures_path = context.workdir / "server_pictures.npy"
     np.save(pictures_path, pictures(context))
-    runs = []
-    for name, interpreter in (("server", python), ("local", sys.executable)):
-        context.report(f"running the model in {interpreter}")
-        folder = context.workdir / f"{name}_runtime"
-        folder.mkdir(exist_ok=True)
-        command = [
-            interpreter, "-I", str(SCRIPT), str(context.model_path), str(pictures_path), str(folder),
-            str(context.knobs.threads),
-        ]  # fmt: skip
-        runs.append(_Run(command, folder, timeout))
-    server, local = runs
+    server = _run(context, python, "server", pictures_path, timeout)
+    # What the local runtime gives is of interest only beside embeddings of the server's.
+    local = None if server.embeddings is None else _run(context, sys.executable, "local", pictures_path, timeout)
     return ServerFacts(
         ran=True,
         version=str(server.result.get("version", "")),
@@ -64,11 +57,23 @@ def gather(context: Context) -> ServerFacts:
         timeout_seconds=timeout if server.timed_out else None,
         pictures=0 if server.embeddings is None else len(server.embeddings),
         shape=() if server.embeddings is None else server.embeddings.shape,
-        local_version=str(local.result.get("version", "")),
-        local_stage=local.stage,
-        local_error=local.error,
-        compared=_compare(server.embeddings, local.embeddings),
+        local_version=str(local.result.get("version", "")) if local else "",
+        local_stage=local.stage if local else "start",
+        local_error=local.error if local else "",
+        compared=_compare(server.embeddings, local.embeddings) if local else None,
     )
+
+
+def _run(context: Context, interpreter: str, name: str, pictures_path: Path, timeout: float) -> _Run:
+    context.report(f"running the model in {interpreter}")
+    folder = context.workdir / f"{name}_runtime"
+    folder.mkdir(exist_ok=True)
+    model = context.model_path.absolute()
+    # -I: neither the environment nor the working folder of this process may change what is imported there.
+    command = [interpreter, "-I", str(SCRIPT), str(model), str(pictures_path.absolute()), str(folder.absolute())]
+    run = _Run([*command, str(context.knobs.threads)], folder, timeout)
+    run.error = run.error.replace(str(model), model.name)  # a working folder's name says nothing to anybody
+    return run
 
 
 class _Run:
