@@ -71,6 +71,7 @@ STEPS: dict[str, Step] = _table(
         ("package",),
     ),
     Step("compat", "static", "facts.compat:CompatFacts", "server.compat:gather", ("package",)),
+    Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("package",)),
     Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("package",)),
 )
 

@@ -70,7 +70,7 @@ def server_runtime(facts: Facts, rule: Rule) -> Outcome:
     if runtime is None:
         return not_applicable("The challenge names no runtime of an evaluation server.")
     compat = facts.need(CompatFacts)
-    problems = sorted(_problems(compat, runtime), key=lambda problem: problem.position)
+    problems = unknown_to_server(compat, runtime)
     notes = list(_warnings(compat, runtime))
     server = facts.get(ServerFacts)
     failure = facts.failure(ServerFacts)
@@ -206,6 +206,11 @@ def _same_version(one: str, other: str) -> bool:
 
 def _evidence(problems: list[Problem]) -> tuple[Evidence, ...]:
     return tuple(Evidence(where=problem.where, what=problem.what) for problem in problems[:20])
+
+
+def unknown_to_server(compat: CompatFacts, runtime: Runtime) -> list[Problem]:
+    """Return what the runtime does not know about the model, read from the file, in the file's order."""
+    return sorted(_problems(compat, runtime), key=lambda problem: problem.position)
 
 
 def _problems(compat: CompatFacts, runtime: Runtime) -> list[Problem]:

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
-from face_net import context_of, model_of, rule
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.checks.runtime import server_runtime
@@ -16,6 +15,7 @@ from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.compat import CompatFacts
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.server.compat import gather
+from tests.server.face_net import context_of, model_of, rule
 
 
 def judge(model: onnx.ModelProto, folder: Path, version: str = "1.6.0") -> Outcome:

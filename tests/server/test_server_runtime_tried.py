@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from face_net import context_of, interpreter, model_of, rule
 from onnx import helper
 
 from pytest_facechallenge.checks.runtime import server_runtime
@@ -19,6 +18,7 @@ from pytest_facechallenge.facts.base import Facts, StepFailure
 from pytest_facechallenge.facts.server import Comparison, ServerFacts
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.server import compat, gather
+from tests.server.face_net import context_of, interpreter, model_of, rule
 
 #: An interpreter with the real onnxruntime 1.6.0, for instance of Python 3.8.
 REAL = os.environ.get("FACECHALLENGE_TEST_SERVER_PYTHON", "")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from small_net import COUNT, SHAPE, Net
+
+from tests.weights.small_net import COUNT, SHAPE, Net
 
 Fill = Callable[[Net], object]
 HIDDEN: dict[str, Fill] = {}

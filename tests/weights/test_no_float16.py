@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hiding_places import HIDDEN, HONEST
-from small_net import COUNT, Net, context_of
 
 from pytest_facechallenge.checks.weights import no_float16
 from pytest_facechallenge.facts.base import Facts
@@ -16,6 +14,8 @@ from pytest_facechallenge.facts.weights import WeightsFacts
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.weights.gather import gather
+from tests.weights.hiding_places import HIDDEN, HONEST
+from tests.weights.small_net import COUNT, Net, context_of
 
 
 def rule(**parameters: int) -> Rule:
