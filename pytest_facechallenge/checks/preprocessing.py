@@ -61,9 +61,10 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     measured = f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
     evidence = tuple(_layer_evidence(layer, mean, std) for layer in found.layers) + _names(found)
     if not wrong:
-        own = "The graph normalises by itself." if found.normalises else "The graph leaves the pixels as they are."
-        notes = () if found.normalises else (f"The network has to expect its input as it is fed. {feed}",)
-        return passed(f"{own} {feed}", measured=measured, limit=limit, evidence=evidence, notes=notes)
+        own = "The graph normalises by itself."
+        if not found.normalises:
+            own = "The graph leaves the pixels as they are, so the network has to expect them as they are fed."
+        return passed(f"{own} {feed}", measured=measured, limit=limit, evidence=evidence)
     layer, low, _ = wrong[0]
     if low < least:
         message = (
@@ -116,16 +117,15 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
     evidence = tuple(
         Evidence(where=f"node {layer.node!r}", what=f"sees the channels {_letters(layer)}") for layer in orders.values()
     )
-    notes = ["Which order the weights were trained on shows only in accuracy on a testset."]
+    notes: list[str] = []
     if any(order == (2, 1, 0) for order in orders):
         through = next(layer.through for order, layer in orders.items() if order == (2, 1, 0))
-        notes.insert(
-            0,
+        notes.append(
             f"The graph turns RGB into BGR itself ({', '.join(through)}). That is legal; make sure that the pictures "
             "it was trained on were really read as BGR.",
         )
     elif any(set(order) != {0, 1, 2} for order in orders):
-        notes.insert(0, f"The first layers do not see all three channels at once: {text}.")
+        notes.append(f"The first layers do not see all three channels at once: {text}.")
     return passed(
         f"Fed RGB, the first layer sees {text}.", measured=text, limit="RGB", evidence=evidence, notes=(*notes,)
     )

@@ -115,8 +115,8 @@ def _measured(narrow: list[StoredTensor], hidden: list[SharedStorage], found: We
     if narrow:
         return f"{min(tensor.bits for tensor in narrow) / 8:g} bytes per weight ({narrow[0].dtype})"
     if hidden:
-        pool = max(hidden, key=lambda pool: pool.weights or 0)
-        return f"{pool.weights} weights from {pool.values} wide values"
+        weights, values = sum(pool.weights or 0 for pool in hidden), sum(pool.values for pool in hidden)
+        return f"{weights} weights from {values} wide values"
     if found.blobs:
         return f"{sum(blob.bytes for blob in found.blobs)} bytes in texts"
     floats = [stock.dtype for stock in found.stock if stock.dtype in ("float", "double")]

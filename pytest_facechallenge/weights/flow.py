@@ -19,8 +19,10 @@ from onnx import numpy_helper
 from pytest_facechallenge.graph.ir import Graph, Node, Tensor
 from pytest_facechallenge.weights import dtypes, operators
 
-#: Bodies of Loop and Scan are gone through this often, so that what one turn makes is seen by the next.
+#: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
+#: they lie deeper than `DEEP` in one another, where going through them would double at each level.
 TURNS = 2
+DEEP = 4
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class _Tracer:
         into a table, parts of a packed number) can no longer be followed, so they count as choices.
         """
         wide = any(self.found.roots[i].wide for i in flow.roots)
-        if flow.kind != "integer" or not wide or flow.events:
+        if flow.kind != "integer" or not wide or flow.events or node.op in operators.CONTRACTING:
             return flow
         index = self.event("codebook", node.inputs[position], node.label, flow.roots, flow.roots)
         return Flow(True, flow.roots, flow.events | {index}, flow.kind)
@@ -307,7 +309,7 @@ class _Tracer:
         result = [Flow()] * len(node.outputs)
         for graph in node.subgraphs.values():
             passed = inputs[skip:] if node.op in ("Loop", "Scan") else []
-            for _ in range(TURNS if passed else 1):
+            for _ in range(TURNS if passed and _depth(graph) <= DEEP else 1):
                 inner = dict(env)
                 names = graph.inputs[skip:] if node.op == "Loop" else graph.inputs
                 inner |= dict.fromkeys(graph.inputs, Flow())
@@ -318,6 +320,13 @@ class _Tracer:
                 passed = [one | two for one, two in zip(passed, made, strict=False)] + passed[len(made) :]
             result = [one | two for one, two in zip(result, made, strict=False)] + result[len(made) :]
         return result
+
+
+def _depth(graph: Graph) -> int:
+    depth = 0
+    while graph.parent is not None:
+        depth, graph = depth + 1, graph.parent
+    return depth
 
 
 _KNOWN_TYPES = frozenset(onnx.TensorProto.DataType.values())

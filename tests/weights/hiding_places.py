@@ -581,3 +581,51 @@ def stack_traces_and_configuration(net: Net) -> None:
 @honest
 def int32_weights_of_full_width(net: Net) -> None:
     net.node("Mul", [net.cast(net.store("q", net.codes(np.int32)), "f"), net.store("s", np.float32(0.1))], "W")
+
+
+@hidden
+def int8_unpacked_by_a_loop(net: Net) -> None:
+    def info(name: str, kind: int, shape: list[int] | None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    body = helper.make_graph(
+        [
+            helper.make_node("Gather", ["codes", "i"], ["row"], axis=0),
+            helper.make_node("Cast", ["row"], ["f"], to=TensorProto.FLOAT),
+            helper.make_node("Identity", ["c"], ["c2"]),
+        ],
+        "body",
+        [info("i", TensorProto.INT64, []), info("c", TensorProto.BOOL, [])],
+        [info("c2", TensorProto.BOOL, []), info("f", TensorProto.FLOAT, [3, 3, 3])],
+    )
+    net.store("codes", net.codes())
+    net.node("Loop", [net.store("n", np.array(16)), ""], "W", body=body)
+
+
+@hidden
+def int8_scanned_row_by_row(net: Net) -> None:
+    body = helper.make_graph(
+        [helper.make_node("Cast", ["row"], ["f"], to=TensorProto.FLOAT)],
+        "body",
+        [helper.make_tensor_value_info("row", TensorProto.INT8, [3, 3, 3])],
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, [3, 3, 3])],
+    )
+    net.node("Scan", [net.store("codes", net.codes())], "W", body=body, num_scan_inputs=1)
+
+
+@hidden
+def int8_through_a_sequence(net: Net) -> None:
+    sequence = net.node("SequenceConstruct", [net.store("a", net.codes()), net.store("b", net.codes())], "s")
+    net.cast(net.node("SequenceAt", [sequence, net.store("one", np.array(1))], "q"), "W")
+
+
+@hidden
+def int8_in_pieces_of_sixteen(net: Net) -> None:
+    joined(net, [net.cast(net.store(f"q{i}", net.codes(np.int8, 16)), f"f{i}") for i in range(27)])
+
+
+@hidden
+def int8_clipped_and_padded(net: Net) -> None:
+    part = net.cast(net.store("q", net.codes(np.int8, 16, 3, 1, 3)), "f")
+    wide = net.node("Pad", [part, net.store("pads", np.array([0, 0, 1, 0, 0, 0, 1, 0]))], "wide")
+    net.node("Clip", [wide, net.store("low", np.float32(-9)), net.store("high", np.float32(9))], "W")

@@ -161,3 +161,22 @@ def test_an_untrue_declared_shape_is_not_believed(tmp_path: Path) -> None:
     net.finish.append(lambda model: model.graph.value_info.extend(lies))
 
     assert judge(net, tmp_path).status is Status.FAILED
+
+
+def test_loops_in_loops_do_not_double_the_work(tmp_path: Path) -> None:
+    info = onnx.helper.make_tensor_value_info
+    body = None
+    for depth in range(25):
+        inner = onnx.helper.make_node("Identity", ["w"], ["w2"])
+        if body is not None:
+            inner = onnx.helper.make_node("Loop", ["n", "", "w"], ["w2"], name=f"loop{depth}", body=body)
+        body = onnx.helper.make_graph(
+            [onnx.helper.make_node("Identity", ["c"], ["c2"]), inner],
+            f"body{depth}",
+            [info("i", onnx.TensorProto.INT64, []), info("c", onnx.TensorProto.BOOL, []), info("w", 1, None)],
+            [info("c2", onnx.TensorProto.BOOL, []), info("w2", 1, None)],
+        )
+    net = Net()
+    net.node("Loop", [net.store("n", np.array(1)), "", net.cast(net.store("q", net.codes()), "f")], "W", body=body)
+
+    assert judge(net, tmp_path).status is Status.FAILED
