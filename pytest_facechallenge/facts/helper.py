@@ -19,7 +19,7 @@ class HelperFacts(StepFacts, frozen=True, kw_only=True):
     load_error
         Why the local runtime does not load the model; empty when it does.
     input_shape
-        The first input's extents as the runtime tells them; text for a symbolic one ("" when it has no name).
+        The first input's extents as declared; text for a symbolic one ("" when it has no name).
     repaired
         Whether the batch axis was fixed, so that the checker makes it symbolic and loads the model again.
     repair_error
@@ -33,9 +33,9 @@ class HelperFacts(StepFacts, frozen=True, kw_only=True):
     narrow_initializer, narrow_dtype
         The first initializer of the main graph whose elements have fewer than four bytes, and its type.
     single_error, batch_error
-        Why one picture, or a batch of ``batch`` copies of it, does not run; empty when it does.
+        Why one picture, or a batch of ``batch``, does not run; empty when it does.
     batch
-        Copies in that batch.
+        Pictures in that batch.
     batch_shape
         Shape of the first output for the batch.
     batch_sum_finite

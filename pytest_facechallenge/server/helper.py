@@ -6,7 +6,7 @@ public repository deepinsight/insightface; it is rebuilt here, not copied.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,11 @@ SIDE = 112
 
 
 def gather(context: Context) -> HelperFacts:
-    """Load the model, repair a fixed batch axis, run one picture and a batch of copies of it.
+    """Load the model, repair a fixed batch axis, run one picture and a batch of them.
 
-    The picture is seeded noise, normalised as the checker chooses. Nothing is timed.
+    What the step ``batch`` ran already is taken from its facts, and nothing is run again; its batch of 32 holds
+    distinct pictures where the checker's holds copies of one. Otherwise the picture is seeded noise. Either is
+    normalised as the checker chooses. Nothing is timed.
 
     Raises
     ------
@@ -54,14 +56,19 @@ def gather(context: Context) -> HelperFacts:
         "narrow_initializer": narrow.name if narrow else "",
         "narrow_dtype": inventory.element_type(narrow) if narrow else "",
     }
+    shape = known["input_shape"] = _input_shape(model.graph)
+    known["repaired"] = len(shape) == 4 and isinstance(shape[0], int)
+    earlier = {run.size: run for run in _earlier_runs(context)}
+    if 1 in earlier and BATCH in earlier:
+        return HelperFacts(**known, **_taken(earlier[1], earlier[BATCH]))
+    escaping = inventory.escaping_side_file(model, context.model_path.parent)
+    if escaping:
+        return HelperFacts(**known, load_error=f"not tried: {escaping}")
     try:
         session = _session(context, str(context.model_path))
     except Exception as error:  # the runtime raises many types; its words are what is wanted
         return HelperFacts(**known, load_error=_words(error))
-    shape = tuple(extent if isinstance(extent, (int, str)) else "" for extent in session.get_inputs()[0].shape)
-    known["input_shape"] = shape
-    if len(shape) == 4 and isinstance(shape[0], int):
-        known["repaired"] = True
+    if known["repaired"]:
         try:
             session = _repaired(context)
         except Exception as error:  # as above
@@ -77,6 +84,40 @@ def gather(context: Context) -> HelperFacts:
             with np.errstate(all="ignore"):
                 known["batch_sum_finite"] = bool(np.isfinite(np.sum(found)))
     return HelperFacts(**known)
+
+
+class _BatchRun(Protocol):
+    """What is read of a run of the step ``batch``."""
+
+    size: int
+    error: str
+    shapes: tuple[tuple[int, ...], ...]
+    finite: bool
+
+
+def _earlier_runs(context: Context) -> tuple[_BatchRun, ...]:
+    return tuple(getattr(context.facts.gathered.get("batch"), "runs", ()))
+
+
+def _taken(single: _BatchRun, batch: _BatchRun) -> dict[str, Any]:
+    """Return what the runs of the step ``batch`` say, as fields of `HelperFacts`."""
+    return {
+        "single_error": single.error,
+        "batch": BATCH,
+        "batch_error": batch.error,
+        "batch_shape": batch.shapes[0] if batch.shapes else (),
+        "batch_sum_finite": None if batch.error else batch.finite,
+    }
+
+
+def _input_shape(graph: onnx.GraphProto) -> tuple[int | str, ...]:
+    """Return the declared extents of the first input that is no initializer; text for a symbolic one."""
+    stored = {tensor.name for tensor in graph.initializer}
+    value = next((value for value in graph.input if value.name not in stored), None)
+    if value is None:
+        return ()
+    dims = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
 
 
 def _session(context: Context, source: str) -> onnxruntime.InferenceSession:

@@ -6,6 +6,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -59,6 +60,19 @@ def tensors(model: onnx.ModelProto) -> Iterator[tuple[str, str, onnx.TensorProto
             held += [sparse.values for sparse in message.sparse_tensors]
             for tensor in held:
                 yield value, place, tensor
+
+
+def escaping_side_file(model: onnx.ModelProto, folder: Path) -> str:
+    """Return the first reference to a side file that leaves the model's folder, or "".
+
+    Old runtimes follow such references, so a model that has one is not run.
+    """
+    home = folder.resolve()
+    for _, where, tensor in tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location" and not (home / entry.value).resolve().is_relative_to(home):
+                return f"{where} refers to {entry.value!r}, outside the model's folder"
+    return ""
 
 
 def _walk(model: onnx.ModelProto) -> Iterator[tuple[str, str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.checks.helper import helper_verdict
-from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.base import Facts, StepFacts
 from pytest_facechallenge.facts.compat import CompatFacts
 from pytest_facechallenge.facts.helper import HelperFacts
 from pytest_facechallenge.facts.package import Entry, PackageFacts
@@ -204,3 +204,41 @@ def test_facts_survive_json(tmp_path: Path) -> None:
     for kind in kinds:
         found = facts.need(kind)
         assert msgspec.json.decode(msgspec.json.encode(found), type=kind) == found
+
+
+class EarlierRun(msgspec.Struct, frozen=True):
+    size: int
+    error: str = ""
+    shapes: tuple[tuple[int, ...], ...] = ()
+    finite: bool = True
+
+
+class EarlierFacts(StepFacts, frozen=True, kw_only=True):
+    step: ClassVar[str] = "batch"
+
+    runs: tuple[EarlierRun, ...]
+
+
+def test_runs_of_the_step_batch_are_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(model_of(tail="NoSuchOperator"), str(path))  # would not load if it were run again
+    package = PackageFacts(form="onnx", entries=(), model_path=str(path), model_name="m.onnx", sha256="", bytes=1)
+    runs = EarlierFacts(runs=(EarlierRun(1, shapes=((1, 9),)), EarlierRun(32, shapes=((32, 9),), finite=False)))
+
+    found = gathering.gather(Context(path, tmp_path, Facts.of(package, runs), Knobs()))
+
+    assert (found.load_error, found.single_error, found.batch_shape) == ("", "", (32, 9))
+    assert found.batch_sum_finite is False
+
+
+def test_a_side_file_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
+    model = model_of()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+
+    outcome = judge(model, tmp_path)
+
+    assert outcome.status is Status.FAILED
+    assert "'../secret.bin', outside the model's folder" in outcome.message

@@ -175,3 +175,16 @@ def test_reading_agrees_with_the_real_runtime(
     assert outcome.status is status, outcome
     assert words in outcome.message
     assert read.status is status
+
+
+def test_a_side_file_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
+    model = model_of()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/hostname")
+
+    outcome = tried(model, tmp_path, sys.executable, onnxruntime.__version__)
+
+    assert outcome.status is Status.UNDECIDED
+    assert "outside the model's folder" in outcome.message
