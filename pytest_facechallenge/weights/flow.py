@@ -73,6 +73,8 @@ class Event:
         The stored tensors they come from.
     triggers
         Those whose values decide them: when all of these follow a pattern, nothing was hidden.
+    bounded
+        Whether it makes at most as many weights as its stored tensors have elements.
     """
 
     index: int
@@ -82,6 +84,7 @@ class Event:
     roots: frozenset[int]
     triggers: frozenset[int]
     elements: int | None = None
+    bounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,14 @@ class _Tracer:
         roots: frozenset[int],
         triggers: frozenset[int],
         elements: int | None = None,
+        *,
+        bounded: bool = False,
     ) -> int:
         key = (node, value)
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements))
+            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded))
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
         self.found.events[index] = replace(known, roots=known.roots | roots, triggers=known.triggers | triggers)
@@ -266,7 +271,11 @@ class _Tracer:
             merged = self.chosen(node, choice, merged)
         if choices or not merged.roots or not self.takes_apart(node, values, merged):
             return merged
-        index = self.event("packed", output, node.label, merged.roots, merged.roots)
+        bounded = not node.domain and (
+            node.op in operators.ACTIVATING
+            or (node.op in operators.ARITHMETIC and merged.kind == "float" and self.all_bounded(merged))
+        )
+        index = self.event("packed", output, node.label, merged.roots, merged.roots, bounded=bounded)
         return Flow(True, merged.roots, frozenset({index}), merged.kind)
 
     def result_kind(self, node: Node, values: dict[int, Flow]) -> str:
@@ -295,6 +304,9 @@ class _Tracer:
                 if one != other and one.roots & other.roots and (self.apart(one) or self.apart(other)):
                     return True
         return False
+
+    def all_bounded(self, flow: Flow) -> bool:
+        return all(self.found.events[i].bounded for i in flow.events if self.found.events[i].kind == "packed")
 
     def apart(self, flow: Flow) -> bool:
         return any(self.found.events[i].kind == "packed" for i in flow.events)

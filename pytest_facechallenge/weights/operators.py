@@ -40,13 +40,21 @@ KEEPING = frozenset({
     "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat", "Expand", "Tile",
     "Pad", "Gather", "GatherElements", "GatherND", "ScatterElements", "Scatter", "ScatterND", "ArrayFeatureExtractor",
     "Compress", "Where", "Neg", "Mul", "Add", "Sub", "Div", "Sum", "Mean", "MatMul", "Gemm", "Conv", "ConvTranspose",
-    "Einsum", "Sqrt", "Reciprocal", "Pow", "Exp", "Log", "Tanh", "Sigmoid", "Softplus", "Softmax", "Erf", "Resize",
-    "Upsample", "Trilu", "SpaceToDepth", "DepthToSpace", "LayerNormalization", "BatchNormalization", "LpNormalization",
+    "Einsum", "Sqrt", "Reciprocal", "Pow", "Exp", "Log", "Sin", "Cos", "Resize", "Upsample", "Trilu",
+    "SpaceToDepth", "DepthToSpace", "LayerNormalization", "BatchNormalization", "LpNormalization",
     "InstanceNormalization", "DequantizeLinear", "OneHot", "Cast", "CastLike", "SequenceConstruct", "SequenceAt",
     "SequenceInsert", "ConcatFromSequence", "SplitToSequence", "Optional", "OptionalGetElement", "Dropout", "If",
     "Loop", "Scan", "GlobalAveragePool", "AveragePool", "Constant", "ConstantOfShape", "ReverseSequence",
     "CenterCropPad", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "ReduceLogSum",
     "ReduceLogSumExp", "LabelEncoder", "CategoryMapper", "TreeEnsembleRegressor", "TfIdfVectorizer",
+})  # fmt: skip
+
+#: Activation functions. Inside a small network that computes a table from constants (the position bias of some
+#: transformers) they make no more weights than that network has, however big the table; two of them on the same
+#: weights do take these apart.
+ACTIVATING = frozenset({
+    "Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Max",
+    "Min", "ThresholdedRelu", "Abs", "Tanh", "Sigmoid", "Softplus", "Softmax", "Erf",
 })  # fmt: skip
 
 #: Element-wise arithmetic of two values: the remainder of a value and a part taken from it is new information.

@@ -105,6 +105,16 @@ class _Measure:
     def _plainly_used(self, live: set[int]) -> set[int]:
         return {root for sink in self.found.sinks if not sink.flow.events & live for root in sink.flow.roots}
 
+    def _made(self, event: Event) -> int | None:
+        """Return how many weights an event makes; None when that is not known before the model runs."""
+        if event.elements is not None:
+            return event.elements
+        size = self.sizes[event.value]
+        if not event.bounded:
+            return size
+        stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))
+        return stored if size is None else min(size, stored)
+
     def _count(self, events: list[Event], sinks_of: dict[int, list[Sink]], plain: set[int]) -> None:
         roots = self.found.roots
         data: set[int] = set()
@@ -115,7 +125,7 @@ class _Measure:
         everything = data | chosen
         data -= chosen  # an index says which value, it is none
         values = sum(roots[i].elements for i in data if roots[i].wide)
-        counts = [self.sizes[e.value] if e.elements is None else e.elements for e in events]
+        counts = [self._made(event) for event in events]
         weights = None if None in counts else sum(count or 0 for count in counts)
         if weights is not None:
             weights += sum(roots[i].elements for i in data & plain if roots[i].wide)

@@ -14,7 +14,8 @@ from pytest_facechallenge.facts.weights import WeightsFacts
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.weights.gather import gather
-from tests.weights.hiding_places import HIDDEN, HONEST
+from tests.weights.hiding_places import HIDDEN
+from tests.weights.honest_constants import HONEST
 from tests.weights.small_net import COUNT, Net, context_of
 
 
