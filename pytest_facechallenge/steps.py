@@ -64,10 +64,22 @@ STEPS: dict[str, Step] = _table(
     Step("declaration", "static", "facts.declaration:DeclarationFacts", "declaration:gather"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("checker", "static", "facts.interface:CheckerFacts", "graph.interface:gather_checker", ("interface",)),
+    Step("weights", "static", "facts.weights:WeightsFacts", "weights.gather:gather", ("interface",)),
+    Step(
+        "preprocessing",
+        "static",
+        "facts.preprocessing:PreprocessingFacts",
+        "preprocessing.gather:gather",
+        ("interface",),
+    ),
+    Step("compat", "static", "facts.compat:CompatFacts", "server.compat:gather", ("interface",)),
     Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),
     Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
     Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
     Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
+    # After "batch": it takes over that step's runs and only runs the model itself when there are none.
+    Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("interface",)),
+    Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
 )
 
 
