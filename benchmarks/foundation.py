@@ -70,8 +70,8 @@ def judging(folder: Path, rounds: int = 3) -> None:
     size = path.stat().st_size
     print(f"(a) judging iResNet-100 ({size / 2**20:.0f} MB), median of {rounds}: {statistics.median(walls):.1f} s")
     for batch, found in ratios.items():
-        peer = f"onnxruntime loading it and running 64 pictures, {batch} at a time"
-        print(f"    ratio to {peer}: {statistics.median(found):.2f}")
+        against = f"onnxruntime loading it and running 64 pictures, {batch} at a time"
+        print(f"    ratio to {against}: {statistics.median(found):.2f}")
     print(f"(b) peak memory of the process tree / file size: {max(peaks) / size:.2f} ({max(peaks) / 2**20:.0f} MB)")
 
 

@@ -68,7 +68,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         evidence.append(Evidence(where=where, what=what))
     ran = [str(run.size) for run in found.runs if not run.error]
     worst = max((run.worst_relative_difference for run in found.runs), default=-1.0)
-    measured = f"ran {', '.join(ran) or 'none'}" + (f"; rows differ <= {worst:.0e}" if worst >= 0 else "")
+    measured = f"ran {', '.join(ran) or 'none'}" + _spread(worst)
     limit = "1, 2, 7, 32; rows independent"
     notes: tuple[str, ...] = ()
     if load.fixed_batch:
@@ -97,6 +97,12 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         evidence=tuple(evidence),
         notes=notes,
     )
+
+
+def _spread(worst: float) -> str:
+    if worst < 0:
+        return ""
+    return f"; rows differ <= {worst:.0e}" if worst else "; rows identical"
 
 
 #: Two different pictures whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
