@@ -1,0 +1,69 @@
+"""The u8 x s8 matrix product of ONNX Runtime, and the probe that shows whether this CPU does it exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnx import TensorProto, helper
+
+ZERO_POINT = 128
+"""Left values are stored as u8 = s8 + 128: u8 x s8 is the form that CPUs multiply fast; s8 x s8 is not."""
+
+IntegerProduct: TypeAlias = Callable[[npt.NDArray[np.uint8], npt.NDArray[np.int8], npt.NDArray[np.int32]], None]
+"""Writes (left u8 [m, D] - 128) @ right s8 [D, n] into an int32 [m, n]; all C-contiguous."""
+
+
+def onnxruntime_product() -> IntegerProduct:
+    """Make a single-threaded product; each worker thread has its own."""
+    # NonZero and scaling are left out of the graph: there they would cost more than the product.
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["left", "right", "zero_point"], ["product"])],
+        "integer_product",
+        [
+            helper.make_tensor_value_info("left", TensorProto.UINT8, ["m", "d"]),
+            helper.make_tensor_value_info("right", TensorProto.INT8, ["d", "n"]),
+        ],
+        [helper.make_tensor_value_info("product", TensorProto.INT32, ["m", "n"])],
+        [helper.make_tensor("zero_point", TensorProto.UINT8, [], [ZERO_POINT])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Idle threads that spin would take the cores from the other workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    session: Any = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    binding: Any = session.io_binding()
+
+    def product(left: npt.NDArray[np.uint8], right: npt.NDArray[np.int8], out: npt.NDArray[np.int32]) -> None:
+        # Bound by address: the runtime reads and writes our arrays without copies.
+        binding.bind_input("left", "cpu", 0, np.uint8, left.shape, left.ctypes.data)
+        binding.bind_input("right", "cpu", 0, np.int8, right.shape, right.ctypes.data)
+        binding.bind_output("product", "cpu", 0, np.int32, out.shape, out.ctypes.data)
+        session.run_with_iobinding(binding)
+
+    return product
+
+
+def is_exact(product: IntegerProduct) -> bool:
+    """Probe a product with the values that overflow 16-bit sums, and with random ones, against plain integers.
+
+    x86 CPUs without VNNI add two u8 x s8 products in 16 bits that saturate (instruction VPMADDUBSW): 255 * 127 * 2 does
+    not fit. A saturated product would break the filter's bound without any other sign.
+    """
+    rng = np.random.default_rng(0)
+    for rows, width, columns in ((1, 1, 1), (7, 67, 33), (64, 512, 64)):
+        left = rng.integers(1, 256, (rows, width), dtype=np.uint8)
+        right = rng.integers(-127, 128, (width, columns), dtype=np.int8)
+        # Rows and columns of nothing but extremes: the largest sums, of either sign, that can come up.
+        left[::3], right[:, ::3] = 255, 127
+        left[1::3], right[:, 1::3] = 1, -127
+        out = np.empty((rows, columns), np.int32)
+        product(left, right, out)
+        if not np.array_equal(out, (left.astype(np.int64) - ZERO_POINT) @ right.astype(np.int64)):
+            return False
+    return True
