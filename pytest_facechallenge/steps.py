@@ -62,6 +62,8 @@ def _table(*steps: Step) -> dict[str, Step]:
 STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
+    Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("package",)),
+    Step("features", "accuracy", "facts.features:FeatureFacts", "features.gather:gather"),
 )
 
 

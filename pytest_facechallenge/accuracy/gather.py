@@ -1,0 +1,210 @@
+"""The step ``accuracy``: every supplied testset embedded and scored. Runs in the sandboxed process."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from pytest_facechallenge.accuracy.colour import compare_colour_orders
+from pytest_facechallenge.accuracy.entries import EntryEmbeddings, How, embed_testset
+from pytest_facechallenge.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
+from pytest_facechallenge.accuracy.score import score_set
+from pytest_facechallenge.embedding import EmbeddingError, Engine, Preprocessing
+from pytest_facechallenge.embedding.progress import INTERVAL, duration
+from pytest_facechallenge.facts.accuracy import (
+    MAX_PROBLEMS,
+    AccuracyFacts,
+    ColourOrder,
+    EmbeddingRun,
+    PictureProblem,
+    SetResult,
+    SuppliedTestset,
+)
+from pytest_facechallenge.features.format import write_features
+from pytest_facechallenge.features.labels import LabelsError, read_labels
+from pytest_facechallenge.runtime.context import Context
+from pytest_facechallenge.testset import Testset, TestsetError, read_testset
+from pytest_facechallenge.verification import Settings
+
+
+def gather(context: Context) -> AccuracyFacts:
+    """Embed and score the testsets that ``context.knobs.extra["testsets"]`` asks for (see `AccuracyRequest`).
+
+    Raises
+    ------
+    EmbeddingError
+        The model does not load, or its input is no stack of pictures.
+    """
+    request = AccuracyRequest.from_json(context.knobs.extra.get(KNOB, ""))
+    if not request.testsets:
+        return AccuracyFacts()
+    preprocessing, source = server_preprocessing(context)
+    engine = Engine(context.model_path, device=context.knobs.device, threads=context.knobs.threads, batch=request.batch)
+    how = How(
+        engine=engine,
+        preprocessing=preprocessing,
+        cache=Path(request.cache) if request.cache else None,
+        workdir=context.workdir,
+        report=context.report,
+    )
+    supplied: list[SuppliedTestset] = []
+    results: list[SetResult] = []
+    colour: ColourOrder | None = None
+    for wanted in request.testsets:
+        about, scored, order = _one_testset(
+            how,
+            request,
+            wanted,
+            supplied,
+            colour_order=request.colour_order and (colour is None or bool(colour.why_not)),
+        )
+        supplied.append(about)
+        results += scored
+        colour = order or colour
+    return AccuracyFacts(
+        testsets=tuple(supplied),
+        sets=tuple(results),
+        colour_order=colour,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        preprocessing_source=source,
+        provider=engine.provider,
+        runtime=engine.runtime,
+    )
+
+
+def server_preprocessing(context: Context) -> tuple[Preprocessing, str]:
+    """Return what the server does to pixels, and where that is known from.
+
+    The step ``preprocessing`` finds out which of the organisers' two normalisations applies; without it the one that
+    they apply to a model that does not normalise by itself is taken.
+    """
+    found = context.facts.gathered.get("preprocessing")
+    mean, std = getattr(found, "server_mean", None), getattr(found, "server_std", None)
+    if isinstance(mean, (int, float)) and isinstance(std, (int, float)) and std:
+        return Preprocessing(mean=float(mean), std=float(std)), "the organisers' rule, applied to this model"
+    return Preprocessing(), "the organisers' usual values; the step 'preprocessing' did not say"
+
+
+def _one_testset(
+    how: How, request: AccuracyRequest, wanted: TestsetRequest, earlier: list[SuppliedTestset], *, colour_order: bool
+) -> tuple[SuppliedTestset, list[SetResult], ColourOrder | None]:
+    about = SuppliedTestset(name=wanted.name, path=wanted.path)
+    try:
+        testset = _read(wanted, request)
+        about = _described(about, testset)
+        results: list[SetResult] = []
+        order: ColourOrder | None = None
+        ready: EntryEmbeddings | None = None
+        for flip in sorted({each.flip for each in wanted.sets}):
+            entries = embed_testset(how, testset, flip=flip)
+            about = _with_run(about, how.engine, entries)
+            results += [
+                _scored(how, testset, entries, index, len(wanted.sets), wanted)
+                for index, each in enumerate(wanted.sets)
+                if each.flip == flip
+            ]
+            if flip == official_flip(testset):
+                ready = entries
+            if colour_order and order is None and not flip:
+                order = compare_colour_orders(how, testset, entries.rows, entries.usable)
+        if request.write_features and testset.form.startswith("LFR19"):
+            ready = ready or embed_testset(how, testset, flip=official_flip(testset))
+            about = _written(about, request.write_features, ready, earlier)
+    except (TestsetError, LabelsError, EmbeddingError, OSError) as error:
+        return msgspec.structs.replace(about, error=str(error)), [], None
+    return about, results, order
+
+
+def _read(wanted: TestsetRequest, request: AccuracyRequest) -> Testset:
+    testset = read_testset(Path(wanted.path), wanted.name)
+    if request.labels and testset.form.startswith("LFR19"):
+        identities = read_labels(Path(request.labels), len(testset))
+        testset = dataclasses.replace(testset, identities=identities, findings=())
+    return testset
+
+
+def _scored(
+    how: How, testset: Testset, entries: EntryEmbeddings, index: int, count: int, wanted: TestsetRequest
+) -> SetResult:
+    each = wanted.sets[index]
+    with heartbeat(how.report, f"scoring {testset.name}: {each.name} (set {index + 1} of {count})"):
+        return score_set(testset, each, entries.rows, entries.usable, Settings(histograms=True))
+
+
+def _described(about: SuppliedTestset, testset: Testset) -> SuppliedTestset:
+    return msgspec.structs.replace(
+        about,
+        form=testset.form,
+        pictures=len(testset.pictures),
+        entries=len(testset),
+        identities=testset.identity_count,
+        findings=testset.findings,
+    )
+
+
+def _with_run(about: SuppliedTestset, engine: Engine, entries: EntryEmbeddings) -> SuppliedTestset:
+    computed = sum(run.computed for run in entries.runs)
+    seconds = sum(run.seconds for run in entries.runs)
+    return msgspec.structs.replace(
+        about,
+        problems=tuple(
+            PictureProblem(name=problem.name, kind=problem.kind, what=problem.what)
+            for problem in entries.problems[:MAX_PROBLEMS]
+        ),
+        problem_count=len(entries.problems),
+        embedding=EmbeddingRun(
+            computed=computed,
+            cached=sum(run.cached for run in entries.runs),
+            seconds=seconds,
+            rate=computed / seconds if seconds > 0 else 0.0,
+            width=entries.rows.shape[1],
+            batch=engine.batch,
+            damaged_cache_files=sum(len(run.damaged) for run in entries.runs),
+        ),
+    )
+
+
+def official_flip(testset: Testset) -> bool:
+    """Whether LFR19's scripts add the mirror image for this testset: for pictures they do, for video frames not."""
+    return testset.form == "LFR19 images"
+
+
+def _written(
+    about: SuppliedTestset, path: str, entries: EntryEmbeddings, earlier: list[SuppliedTestset]
+) -> SuppliedTestset:
+    """Write the feature file, or say why not: a row that is missing would shift or spoil the submission."""
+    if not entries.usable.all():
+        missing = int((~entries.usable).sum())
+        finding = f"{path} was not written: {missing:,} of {len(entries.usable):,} rows have no embedding"
+        return msgspec.structs.replace(about, findings=(*about.findings, finding))
+    if any(path == other.written_features for other in earlier):
+        finding = f"{path} was not written from {about.name}: it already holds the features of another testset"
+        return msgspec.structs.replace(about, findings=(*about.findings, finding))
+    write_features(Path(path), entries.rows)
+    return msgspec.structs.replace(about, written_features=path)
+
+
+@contextmanager
+def heartbeat(report: Callable[[str], None], label: str) -> Iterator[None]:
+    """Report every few seconds how long a computation without progress of its own has been running."""
+    stopped = threading.Event()
+    started = time.monotonic()
+
+    def beat() -> None:
+        while not stopped.wait(INTERVAL):
+            report(f"{label}, {duration(time.monotonic() - started)} so far")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
