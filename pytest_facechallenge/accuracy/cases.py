@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pytest_facechallenge.accuracy.plan import find_set, plan_sets, sets_of_track
+from pytest_facechallenge.accuracy.names import find_set, sets_of_track
+from pytest_facechallenge.accuracy.plan import plan_sets
 from pytest_facechallenge.accuracy.request import AccuracyRequest, Point, SetRequest, TestsetRequest, TestsetSpec
 from pytest_facechallenge.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.rulebook import Rule, Rulebook
+from pytest_facechallenge.testset.reader import recognise
 
 #: Names of the checks whose rules are expanded here.
 ACCURACY, RANKING, FEATURES = "accuracy", "ranking_score", "feature_score"
@@ -201,10 +204,6 @@ def _from_specs(rule: Rule, book: Rulebook, specs: Sequence[TestsetSpec]) -> lis
 
 
 def _has_folds(spec: TestsetSpec) -> bool:
-    from pathlib import Path
-
-    from pytest_facechallenge.testset.reader import recognise
-
     return recognise(Path(spec.path))[0] in ("InsightFace bin", "LFW pairs")
 
 

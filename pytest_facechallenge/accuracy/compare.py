@@ -1,10 +1,10 @@
-"""Comparing a score with what the challenge publishes: its own sets by their counts, its baselines, its ranking. Pure."""
+"""Comparing a score with what the challenge publishes: its own sets by their counts, its baselines, its ranking."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.accuracy.plan import sets_of_track
+from pytest_facechallenge.accuracy.names import sets_of_track
 
 if TYPE_CHECKING:
     from pytest_facechallenge.facts.accuracy import SetResult
@@ -51,7 +51,7 @@ def place(score: float, rows: list[tuple[float, Baseline]]) -> str:
     """Say where a score stands among baselines, best first."""
     above = [entry for entry in rows if entry[0] > score]
     below = [entry for entry in rows if entry[0] <= score]
-    text = f"place {len(above) + 1} among the {len(rows)} published baselines and this model"
+    text = f"place {len(above) + 1} of {len(rows) + 1}, counting the {len(rows)} published baselines and this model"
     if above:
         text += f"; next above: {above[-1][1].name} ({above[-1][0]:.5f})"
     if below:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_facechallenge.accuracy.names import find_set, folded, sets_of_track, split_sets
 from pytest_facechallenge.accuracy.request import Point, Protocol, SetRequest, TestsetSpec
 from pytest_facechallenge.testset.manifest import MASK_NAMES, column_values, read_header
 from pytest_facechallenge.testset.model import MASKED_COLUMN, SET_COLUMN, Form
@@ -22,30 +23,6 @@ IJB_FARS = ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1")
 PAIRS_FARS = ("1e-3", "1e-2")
 
 _PAIR_FORMS: frozenset[Form] = frozenset({"InsightFace bin", "LFW pairs", "IJB"})
-
-
-def folded(text: str) -> str:
-    """Bring a name into the form in which names are compared: "South_Asian" and "south asian" are one."""
-    return " ".join(text.casefold().replace("_", " ").replace("-", " ").split())
-
-
-def split_sets(value: str) -> list[str]:
-    """Return the set names in one cell of the set column, "mask;mr-all"."""
-    return [part for part in (folded(piece) for piece in value.split(";")) if part]
-
-
-def find_set(book: Rulebook, name: str) -> str:
-    """Return the rulebook's name of the set that ``name`` (a name or an alias) means, or "" when it is none."""
-    wanted = folded(name)
-    for key, table in book.sets.items():
-        if wanted in _names(key, table):
-            return key
-    return ""
-
-
-def sets_of_track(book: Rulebook, track: str) -> dict[str, SetTable]:
-    """Return the sets that count on ``track``."""
-    return {name: table for name, table in book.sets.items() if not table.tracks or track in table.tracks}
 
 
 def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[str] = ()) -> tuple[SetRequest, ...]:
@@ -100,10 +77,6 @@ def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[s
     for name, select in strangers:
         found.setdefault(name, _stranger(own, name, select, form, columns))
     return tuple(found.values())
-
-
-def _names(key: str, table: SetTable) -> set[str]:
-    return {folded(key), folded(table.title), *map(folded, table.aliases)}
 
 
 def _group_columns(book: Rulebook) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ Protocol = Literal["all-to-all", "cross", "pairs"]
 
 
 class TestsetSpec(msgspec.Struct, frozen=True):
-    """A testset as given on the command line: ``[NAME=]PATH``."""
+    """A testset as given on the command line: ``[NAME=]PATH``; the path is absolute."""
 
     __test__ = False
 
@@ -22,8 +22,13 @@ class TestsetSpec(msgspec.Struct, frozen=True):
     path: str
 
     @classmethod
-    def parse(cls, text: str) -> TestsetSpec:
+    def parse(cls, text: str, base: Path | None = None) -> TestsetSpec:
         """Split ``NAME=PATH``; a text that exists as a path, or has no "=", is a path without a name.
+
+        Parameters
+        ----------
+        base
+            What a relative path is relative to; the current folder if not given.
 
         Raises
         ------
@@ -31,16 +36,17 @@ class TestsetSpec(msgspec.Struct, frozen=True):
             Nothing stands on one side of the "=".
         """
         name, equals, path = text.partition("=")
-        if not equals or Path(text).exists():
-            return cls("", text)
+        base = base or Path.cwd()
+        if not equals or (base / text).exists():
+            return cls("", str(base / text))
         if not name.strip() or not path.strip():
             raise ValueError(f"expected [NAME=]PATH for a testset, such as mask=./mask, found {text!r}")
-        return cls(name.strip(), path.strip())
+        return cls(name.strip(), str(base / path.strip()))
 
     @property
     def label(self) -> str:
         """The name to show: the given one, else the file's or folder's."""
-        return self.name or Path(self.path).resolve().stem
+        return self.name or Path(self.path).stem
 
 
 class Point(msgspec.Struct, frozen=True):

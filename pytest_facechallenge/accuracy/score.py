@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.accuracy.plan import folded, split_sets
+from pytest_facechallenge.accuracy.names import folded, split_sets
 from pytest_facechallenge.accuracy.request import SetRequest
 from pytest_facechallenge.facts.accuracy import (
     CurvePoint,

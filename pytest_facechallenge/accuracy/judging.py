@@ -1,0 +1,193 @@
+"""Judging one score against one threshold: shared by the accuracy, ranking and feature-file checks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_facechallenge.accuracy.compare import differences
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.facts.accuracy import AccuracyFacts, PointResult, SetResult, SuppliedTestset
+    from pytest_facechallenge.rulebook import Baseline, Rulebook
+
+REMEDY_SCORE = (
+    "Compare the preprocessing and the colour order shown in the report with those of your training first; then look "
+    "at the hardest pairs that the report lists."
+)
+REMEDY_EMBEDDINGS = (
+    "Run the listed pictures through the model: NaN and infinite values come from overflowing or dividing by zero, "
+    "zeros from a dead last layer."
+)
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True):
+    """A least score: its value, the words for it, and whether it is a published row (then only own sets compare)."""
+
+    value: float
+    words: str
+    published: bool
+
+
+def percent(value: float) -> str:
+    """Write a rate for people, "63.850 %"."""
+    return f"{100 * value:.3f} %"
+
+
+def resolve_threshold(wanted: float | str | None, book: Rulebook, weights: dict[str, float]) -> Threshold | None:
+    """Turn a threshold as written (a number, a baseline's name, or None) into a value.
+
+    Parameters
+    ----------
+    weights
+        The sets that the score adds up; a single set has the weight 1.
+
+    Raises
+    ------
+    LookupError
+        The named row does not exist or lacks one of the sets; the message says so.
+    """
+    if wanted is None:
+        return None
+    if not isinstance(wanted, str):
+        return Threshold(value=float(wanted), words=f">= {percent(float(wanted))}", published=False)
+    row = _row(book, wanted)
+    missing = sorted(set(weights) - set(row.tar))
+    if missing or not weights:
+        raise LookupError(f"The baseline {wanted!r} has no published TAR for {', '.join(missing) or 'this set'}.")
+    value = sum(weight * row.tar[name] for name, weight in weights.items())
+    return Threshold(value=value, words=f">= {percent(value)} (the published row {wanted})", published=True)
+
+
+def unusable(result: SetResult, limit: str) -> Outcome | None:
+    """Return the outcome for a set without a result, or None when it has one."""
+    if not result.error:
+        return None
+    if result.unusable_count:
+        evidence = tuple(
+            Evidence(where=name, what="the embedding is not finite or is zero") for name in result.unusable
+        )
+        return failed(
+            f"{result.set!r} cannot be scored: {result.unusable_count:,} pictures get an embedding that has no "
+            "direction, so they match nobody.",
+            remedy=REMEDY_EMBEDDINGS,
+            limit=limit,
+            evidence=evidence,
+        )
+    return undecided(
+        f"{result.set!r} cannot be scored on the testset {result.testset!r}: {result.error}",
+        remedy="Supply a testset that has what the message asks for.",
+        limit=limit,
+    )
+
+
+def not_comparable(result: SetResult, book: Rulebook) -> tuple[str, ...]:
+    """Say why a set's score may not be compared with published ones; empty when it may."""
+    table = book.sets.get(result.set) if result.official else None
+    return ("it is none of the challenge's sets",) if table is None else differences(result, table)
+
+
+def judge_score(
+    score: float, threshold: Threshold | None, what: str, *, notes: tuple[str, ...], evidence: tuple[Evidence, ...]
+) -> Outcome:
+    """Return passed or failed by ``score >= threshold``; without a threshold a score is a measurement and passes."""
+    measured = percent(score)
+    if threshold is None:
+        return passed(
+            f"{what} is {measured}. No threshold is set, so this is a measurement.",
+            measured=measured,
+            notes=notes,
+            evidence=evidence,
+        )
+    if score >= threshold.value:
+        return passed(
+            f"{what} is {measured}, at least the {percent(threshold.value)} asked for.",
+            measured=measured,
+            limit=threshold.words,
+            notes=notes,
+            evidence=evidence,
+        )
+    return failed(
+        f"{what} is {measured}; {threshold.words} is asked for.",
+        remedy=REMEDY_SCORE,
+        measured=measured,
+        limit=threshold.words,
+        notes=notes,
+        evidence=evidence,
+    )
+
+
+def point_notes(result: SetResult, point: PointResult) -> tuple[str, ...]:
+    """Say what a reader must know beside a TAR: its interval, its pairs, how firmly the threshold stands."""
+    notes = []
+    if point.interval is not None:
+        interval = point.interval
+        notes.append(
+            f"{100 * interval.confidence:g} % interval {percent(interval.low)} to {percent(interval.high)}, by "
+            f"resampling {interval.units:,} {'identities' if result.identities else 'pairs'} at this threshold."
+        )
+    if point.below_rule_of_30:
+        impostor = 0 if result.pairs is None else result.pairs.impostor
+        notes.append(
+            f"Warning: {impostor:,} impostor pairs are fewer than 30/FAR = "
+            f"{point.impostor_pairs_for_rule_of_30:,}, so the threshold itself is uncertain (rule of 30)."
+        )
+    if point.tar is not None and not point.tar_at_minus_eps == point.tar == point.tar_at_plus_eps:
+        notes.append("Genuine pairs lie within 1e-12 of the threshold; another library may count them otherwise.")
+    return tuple(notes)
+
+
+def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...]:
+    """Return the counts that a TAR rests on, and the pairs to look at first."""
+    pairs = result.pairs
+    evidence = []
+    if pairs is not None:
+        evidence.append(
+            Evidence(
+                where=f"{result.testset} / {result.set}",
+                what=(
+                    f"{result.images:,} images, {result.identities:,} identities; {pairs.genuine:,} genuine and "
+                    f"{pairs.impostor:,} impostor pairs (ordered: {pairs.genuine_ordered:,} and "
+                    f"{pairs.impostor_ordered:,})"
+                ),
+            )
+        )
+    if point.threshold is not None:
+        evidence.append(
+            Evidence(
+                where=f"FAR {point.comparison} {point.far}",
+                what=(
+                    f"threshold {point.threshold:.9f}: {point.false_accepts:,} of {point.allowed_false_accepts:,} "
+                    f"allowed false accepts, {point.genuine_accepted or 0:,} of {point.genuine_pairs:,} genuine pairs "
+                    "accepted"
+                ),
+            )
+        )
+    for kind, hard in (("genuine", result.hardest_genuine[:3]), ("impostor", result.hardest_impostor[:3])):
+        evidence += [
+            Evidence(where=f"hard {kind} pair", what=f"{pair.left} | {pair.right}: {pair.score:.4f}") for pair in hard
+        ]
+    return tuple(evidence)
+
+
+def excluded_words(result: SetResult) -> str:
+    """Say how much of a set was left out, or "" when nothing was."""
+    if not (result.excluded or result.excluded_pairs):
+        return ""
+    pairs = f" and with them {result.excluded_pairs:,} listed pairs" if result.excluded_pairs else ""
+    return f"{result.excluded:,} entries{pairs} were left out, because their pictures cannot be used"
+
+
+def supplied(facts: AccuracyFacts, name: str) -> SuppliedTestset | None:
+    """Return what is known of the testset of that name."""
+    return next((testset for testset in facts.testsets if testset.name == name), None)
+
+
+def _row(book: Rulebook, name: str) -> Baseline:
+    for row in book.baselines:
+        if row.name == name:
+            return row
+    known = "; ".join(row.name for row in book.baselines) or "none"
+    raise LookupError(f"The rulebook {book.id!r} has no baseline row {name!r}; rows: {known}.")
