@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import msgspec
 
 from pytest_facechallenge.accuracy.compare import differences
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
@@ -23,17 +24,39 @@ REMEDY_EMBEDDINGS = (
 )
 
 
-class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """A least score: its value, the words for it, and whether it is a published row (then only own sets compare)."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """A least score: its value, the words for it, and whether it is a published row (then only own sets compare).
 
-    value: float
+    The value is exact, as it was written: 0.65 means 65/100, and a score of exactly that passes.
+    """
+
+    value: Fraction
     words: str
     published: bool
 
 
-def percent(value: float) -> str:
+def percent(value: float | Fraction) -> str:
     """Write a rate for people, "63.850 %"."""
-    return f"{100 * value:.3f} %"
+    return f"{100 * float(value):.3f} %"
+
+
+def exact(written: float) -> Fraction:
+    """Return the decimal number that somebody wrote, not the binary one next to it."""
+    return Fraction(repr(float(written)))
+
+
+def exact_tar(point: PointResult) -> Fraction:
+    """Return accepted over all genuine pairs.
+
+    Raises
+    ------
+    ValueError
+        There is no TAR.
+    """
+    if point.genuine_accepted is None or not point.genuine_pairs:
+        raise ValueError("this operating point has no TAR")
+    return Fraction(point.genuine_accepted, point.genuine_pairs)
 
 
 def resolve_threshold(wanted: float | str | None, book: Rulebook, weights: dict[str, float]) -> Threshold | None:
@@ -52,12 +75,12 @@ def resolve_threshold(wanted: float | str | None, book: Rulebook, weights: dict[
     if wanted is None:
         return None
     if not isinstance(wanted, str):
-        return Threshold(value=float(wanted), words=f">= {percent(float(wanted))}", published=False)
+        return Threshold(value=exact(wanted), words=f">= {percent(float(wanted))}", published=False)
     row = _row(book, wanted)
     missing = sorted(set(weights) - set(row.tar))
     if missing or not weights:
         raise LookupError(f"The baseline {wanted!r} has no published TAR for {', '.join(missing) or 'this set'}.")
-    value = sum(weight * row.tar[name] for name, weight in weights.items())
+    value = sum((exact(weight) * exact(row.tar[name]) for name, weight in weights.items()), Fraction(0))
     return Threshold(value=value, words=f">= {percent(value)} (the published row {wanted})", published=True)
 
 
@@ -90,7 +113,7 @@ def not_comparable(result: SetResult, book: Rulebook) -> tuple[str, ...]:
 
 
 def judge_score(
-    score: float, threshold: Threshold | None, what: str, *, notes: tuple[str, ...], evidence: tuple[Evidence, ...]
+    score: Fraction, threshold: Threshold | None, what: str, *, notes: tuple[str, ...], evidence: tuple[Evidence, ...]
 ) -> Outcome:
     """Return passed or failed by ``score >= threshold``; without a threshold a score is a measurement and passes."""
     measured = percent(score)

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from pytest_facechallenge.testset.model import default_name
+
 #: The key of `Knobs.extra` that carries an `AccuracyRequest` as JSON.
 KNOB = "testsets"
 
@@ -46,7 +48,7 @@ class TestsetSpec(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """The name to show: the given one, else the file's or folder's."""
-        return self.name or Path(self.path).stem
+        return self.name or default_name(Path(self.path))
 
 
 class Point(msgspec.Struct, frozen=True):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from pytest_facechallenge.accuracy.compare import place, ranked_baselines, ranking_weights
 from pytest_facechallenge.accuracy.judging import (
     Threshold,
+    exact,
+    exact_tar,
     excluded_words,
     judge_score,
     not_comparable,
@@ -124,7 +128,7 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
         if threshold is None:
             return not_applicable(message)
         return undecided(message, remedy=GIVE_TESTSET.format(name=missing[0]), limit=limit)
-    score = 0.0
+    score = Fraction(0)
     notes: list[str] = []
     evidence: list[Evidence] = []
     strangers: list[str] = []
@@ -139,11 +143,11 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
         if (outcome := _undecidable(result, point, threshold)) is not None:
             return outcome
         assert point is not None  # noqa: S101 - `_undecidable` refused both
-        assert point.tar is not None  # noqa: S101
-        score += weight * point.tar
+        score += exact(weight) * exact_tar(point)
         evidence.append(
             Evidence(
-                where=name, what=f"TAR {percent(point.tar)} at FAR {point.comparison} {point.far}, weight {weight:g}"
+                where=name,
+                what=f"TAR {percent(exact_tar(point))} at FAR {point.comparison} {point.far}, weight {weight:g}",
             )
         )
         notes += [f"{name}: {note}" for note in point_notes(result, point)]
@@ -161,7 +165,7 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
                 evidence=tuple(evidence),
             )
     elif rows := ranked_baselines(rule.book, weights):
-        notes.append(f"The score takes {place(score, rows)}.")
+        notes.append(f"The score takes {place(float(score), rows)}.")
     return judge_score(score, threshold, "The ranking score", notes=tuple(notes), evidence=tuple(evidence))
 
 
@@ -338,7 +342,7 @@ def _judge_point(result: SetResult, point: PointResult, threshold: Threshold | N
             evidence=evidence,
         )
     what = f"TAR on {result.set!r} at FAR {point.comparison} {point.far}"
-    return judge_score(point.tar, threshold, what, notes=notes, evidence=evidence)
+    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=evidence)
 
 
 def _judge_folds(result: SetResult, threshold: Threshold | None, rule: Rule) -> Outcome:
@@ -361,7 +365,7 @@ def _judge_folds(result: SetResult, threshold: Threshold | None, rule: Rule) -> 
         )
     note = f"Standard deviation over {len(result.folds.accuracies)} folds: {percent(result.folds.deviation)}."
     return judge_score(
-        result.folds.mean,
+        exact(round(result.folds.mean, 12)),  # the mean of ten floats is not exact in its last digits
         threshold,
         f"The cross-validated accuracy on {result.set!r} ({rule.case})",
         notes=(note,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pytest_facechallenge.accuracy.judging import (
+    exact_tar,
     judge_score,
     not_comparable,
     percent,
@@ -262,4 +263,4 @@ def feature_score(facts: Facts, rule: Rule) -> Outcome:
             notes=notes,
         )
     what = f"TAR of the feature file at FAR {point.comparison} {point.far}"
-    return judge_score(point.tar, threshold, what, notes=notes, evidence=point_evidence(score, point))
+    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=point_evidence(score, point))

@@ -1,6 +1,6 @@
 """Embedding pictures: batched inference with decoding in parallel, cached, resumable."""
 
-from pytest_facechallenge.embedding.embed import Embedded, PictureProblem, embed
+from pytest_facechallenge.embedding.pipeline import Embedded, PictureProblem, embed
 from pytest_facechallenge.embedding.engine import EmbeddingError, Engine
 from pytest_facechallenge.embedding.picture import Preprocessing
 

@@ -1,6 +1,6 @@
 """Reader for InsightFace's verification files (lfw.bin, cfp_fp.bin, agedb_30.bin): a pickle of pictures and answers.
 
-A pickle is a program. The Unpickler here knows four names that such files need, and none of them runs code of the
+A pickle is a program. The Unpickler here knows the few names that such files need, and none of them runs code of the
 file: arrays are taken apart by a class of ours, not by numpy's own reconstruction.
 """
 
@@ -51,6 +51,12 @@ def _reconstruct(*_arguments: Any) -> _Array:
     return _Array()
 
 
+def _frombuffer(data: Any = b"", dtype: Any = None, *_shape_and_order: Any) -> _Array:
+    array = _Array()
+    array.__setstate__((1, (), dtype, False, bytes(data) if isinstance(data, bytearray) else data))
+    return array
+
+
 def _scalar(_dtype: Any, data: Any = b"") -> bool:
     raw = data.encode("latin-1") if isinstance(data, str) else data
     return bool(isinstance(raw, bytes) and raw != b"\0" * len(raw))
@@ -68,6 +74,7 @@ class _Unpickler(pickle.Unpickler):
         ("_codecs", "encode"): _latin1,
         ("numpy", "ndarray"): _Array,
         ("numpy", "dtype"): _DType,
+        **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
         **{
             (f"numpy.{core}.multiarray", name): stand_in
             for core in ("core", "_core")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -210,7 +209,7 @@ def shortened(names: list[str], limit: int = 5) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def default_name(path: Path) -> str:
+    """Return what a testset is called that got no name: its file's or folder's name, the folder's for a list in it."""
+    generic = path.stem.lower() in ("manifest", "filelist", "pairs")
+    return path.parent.name if generic and path.parent.name else path.stem

@@ -12,7 +12,7 @@ from pytest_facechallenge.testset.insightface_bin import read_insightface_bin
 from pytest_facechallenge.testset.lfr19 import LIST_NAME, is_video_list, read_lfr19_images, read_lfr19_videos
 from pytest_facechallenge.testset.lfw import is_pairs_file, read_lfw_pairs
 from pytest_facechallenge.testset.manifest import read_manifest
-from pytest_facechallenge.testset.model import Form, Testset, TestsetError, picture_names, shortened
+from pytest_facechallenge.testset.model import Form, Testset, TestsetError, default_name, picture_names, shortened
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
 PAIRS_NAME = "pairs.txt"
@@ -101,6 +101,6 @@ def read_testset(path: Path, name: str = "") -> Testset:
     """
     form, target = recognise(path)
     try:
-        return _READERS[form](target, name or path.stem)
+        return _READERS[form](target, name or default_name(path))
     except (OSError, UnicodeDecodeError) as error:
         raise TestsetError(f"{path}: read as {form}, but it cannot be read: {error}") from error

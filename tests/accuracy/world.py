@@ -48,9 +48,7 @@ def people(count: int, each: int, *, seed: int = 0, noise: float = 20.0, masked:
     found = []
     for _ in range(count):
         who = person(rng)
-        found.append(
-            [encode(picture(who, rng, noise=noise, masked=number >= each)) for number in range(each + masked)]
-        )
+        found.append([encode(picture(who, rng, noise=noise, masked=number >= each)) for number in range(each + masked)])
     return found
 
 
