@@ -6,7 +6,6 @@ import dataclasses
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-
 from pytest_facechallenge.accuracy.compare import differences
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
 
