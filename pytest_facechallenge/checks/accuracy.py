@@ -128,30 +128,23 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
         if threshold is None:
             return not_applicable(message)
         return undecided(message, remedy=GIVE_TESTSET.format(name=missing[0]), limit=limit)
-    score = Fraction(0)
-    notes: list[str] = []
-    evidence: list[Evidence] = []
-    strangers: list[str] = []
-    for name, weight in weights.items():
-        if len(results[name]) > 1:
-            which = ", ".join(result.testset for result in results[name])
-            return undecided(
-                f"Several testsets serve {name!r}: {which}.", remedy="Supply one testset for each set.", limit=limit
-            )
-        result = results[name][0]
-        point = _point(result, rule.book.sets[name].far, rule.book.sets[name].comparison)
-        if (outcome := _undecidable(result, point, threshold)) is not None:
-            return outcome
-        assert point is not None  # noqa: S101 - `_undecidable` refused both
-        score += exact(weight) * exact_tar(point)
-        evidence.append(
-            Evidence(
-                where=name,
-                what=f"TAR {percent(exact_tar(point))} at FAR {point.comparison} {point.far}, weight {weight:g}",
-            )
+    points = {name: _official_point(results[name], rule, name, threshold) for name in weights}
+    for found in points.values():
+        if isinstance(found, Outcome):
+            return found
+    scored = {name: found for name, found in points.items() if not isinstance(found, Outcome)}
+    score = sum((exact(weights[name]) * exact_tar(point) for name, (_result, point) in scored.items()), Fraction(0))
+    evidence = tuple(
+        Evidence(
+            where=name,
+            what=f"TAR {percent(exact_tar(point))} at FAR {point.comparison} {point.far}, weight {weights[name]:g}",
         )
-        notes += [f"{name}: {note}" for note in point_notes(result, point)]
-        strangers += [f"{name}: {reason}" for reason in not_comparable(result, rule.book)]
+        for name, (_result, point) in scored.items()
+    )
+    notes = [f"{name}: {note}" for name, found in scored.items() for note in point_notes(*found)]
+    strangers = [
+        f"{name}: {reason}" for name, (result, _point) in scored.items() for reason in not_comparable(result, rule.book)
+    ]
     if strangers:
         notes.append(f"Not comparable with the published scores: {'; '.join(strangers)}.")
         if threshold is not None and threshold.published:
@@ -162,11 +155,11 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
                 measured=percent(score),
                 limit=limit,
                 notes=tuple(notes),
-                evidence=tuple(evidence),
+                evidence=evidence,
             )
     elif rows := ranked_baselines(rule.book, weights):
         notes.append(f"The score takes {place(float(score), rows)}.")
-    return judge_score(score, threshold, "The ranking score", notes=tuple(notes), evidence=tuple(evidence))
+    return judge_score(score, threshold, "The ranking score", notes=tuple(notes), evidence=evidence)
 
 
 @check(AccuracyFacts)
@@ -280,6 +273,23 @@ def _find(measured: AccuracyFacts, testset: str, name: str) -> SetResult | None:
 
 def _official(measured: AccuracyFacts, name: str) -> list[SetResult]:
     return [result for result in measured.sets if result.official and result.set == name]
+
+
+def _official_point(
+    results: list[SetResult], rule: Rule, name: str, threshold: Threshold | None
+) -> tuple[SetResult, PointResult] | Outcome:
+    """Return the one result of a set at the challenge's operating point, or the outcome that says why not."""
+    if len(results) > 1:
+        return undecided(
+            f"Several testsets serve {name!r}: {', '.join(result.testset for result in results)}.",
+            remedy="Supply one testset for each set.",
+            limit="" if threshold is None else threshold.words,
+        )
+    point = _point(results[0], rule.book.sets[name].far, rule.book.sets[name].comparison)
+    outcome = _undecidable(results[0], point, threshold)
+    if outcome is not None or point is None:
+        return outcome or undecided("There is no such operating point.", remedy="Run again with this rulebook.")
+    return results[0], point
 
 
 def _point(result: SetResult, far: str, comparison: str) -> PointResult | None:
