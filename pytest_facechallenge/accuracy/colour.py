@@ -12,7 +12,7 @@ from pytest_facechallenge.verification import AllToAll, OperatingPoint, Settings
 from pytest_facechallenge.verification.rows import UnitRows
 
 #: Feeding everything twice would double the time of a big run; so many pictures of whole identities are enough.
-MAX_PICTURES = 4000
+MAX_PICTURES = 1000
 #: Of these the lowest with 30 expected false accepts is used.
 FARS = ("1e-4", "1e-3", "1e-2", "1e-1")
 RESAMPLES = 2000

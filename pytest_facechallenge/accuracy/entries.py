@@ -12,18 +12,21 @@ import numpy.typing as npt
 
 from pytest_facechallenge.embedding import Embedded, Engine, PictureProblem, Preprocessing, embed
 from pytest_facechallenge.embedding.pooling import flip_sum, pool
+from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.testset.model import IntArray, Pictures, Testset
+from pytest_facechallenge.verification import Settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class How:
-    """How pictures are embedded: by what, with which preprocessing, cached where."""
+    """How pictures are embedded (by what, with which preprocessing, cached where) and compared."""
 
     engine: Engine
     preprocessing: Preprocessing
     cache: Path | None
     workdir: Path
     report: Callable[[str], None]
+    verification: Settings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,8 @@ def embed_pictures(how: How, pictures: Pictures, label: str, *, flip: bool, bgr:
         return EntryEmbeddings(rows=plain.rows, usable=plain.usable, problems=plain.problems, runs=(plain,))
     turned = msgspec.structs.replace(preprocessing, mirror=True)
     mirrored = _embed(how, pictures, turned, f"embedding {label}, mirrored{' as BGR' if bgr else ''}")
-    rows = flip_sum(plain.rows, mirrored.rows)
+    with heartbeat(how.report, f"adding the mirror images of {label}"):
+        rows = flip_sum(plain.rows, mirrored.rows)
     return EntryEmbeddings(rows=rows, usable=plain.usable, problems=plain.problems, runs=(plain, mirrored))
 
 
@@ -83,7 +87,8 @@ def embed_testset(how: How, testset: Testset, *, flip: bool) -> EntryEmbeddings:
     pictures = embed_pictures(how, testset.pictures, testset.name, flip=flip)
     if testset.pooling is None:
         return pictures
-    rows = pool(pictures.rows, pictures.usable, testset.pooling, len(testset), how.workdir)
+    with heartbeat(how.report, f"pooling {testset.name}"):
+        rows = pool(pictures.rows, pictures.usable, testset.pooling, len(testset), how.workdir)
     usable = np.bincount(testset.pooling.entry[pictures.usable], minlength=len(testset)) > 0
     return EntryEmbeddings(rows=rows, usable=usable, problems=pictures.problems, runs=pictures.runs)
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,7 +12,7 @@ from pytest_facechallenge.accuracy.entries import EntryEmbeddings, How, embed_te
 from pytest_facechallenge.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
 from pytest_facechallenge.accuracy.score import score_set
 from pytest_facechallenge.embedding import EmbeddingError, Engine, Preprocessing
-from pytest_facechallenge.embedding.progress import INTERVAL, duration
+from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.facts.accuracy import (
     MAX_PROBLEMS,
     AccuracyFacts,
@@ -52,6 +48,7 @@ def gather(context: Context) -> AccuracyFacts:
         cache=Path(request.cache) if request.cache else None,
         workdir=context.workdir,
         report=context.report,
+        verification=Settings(histograms=True, workers=context.knobs.threads or None, seed=context.knobs.seed),
     )
     supplied: list[SuppliedTestset] = []
     results: list[SetResult] = []
@@ -97,7 +94,8 @@ def _one_testset(
 ) -> tuple[SuppliedTestset, list[SetResult], ColourOrder | None]:
     about = SuppliedTestset(name=wanted.name, path=wanted.path)
     try:
-        testset = _read(wanted, request)
+        with heartbeat(how.report, f"reading {wanted.name}"):
+            testset = _read(wanted, request)
         about = _described(about, testset)
         results: list[SetResult] = []
         order: ColourOrder | None = None
@@ -116,7 +114,8 @@ def _one_testset(
                 order = compare_colour_orders(how, testset, entries.rows, entries.usable)
         if request.write_features and testset.form.startswith("LFR19"):
             ready = ready or embed_testset(how, testset, flip=official_flip(testset))
-            about = _written(about, request.write_features, ready, earlier)
+            with heartbeat(how.report, f"writing {request.write_features}"):
+                about = _written(about, request.write_features, ready, earlier)
     except (TestsetError, LabelsError, EmbeddingError, OSError) as error:
         return msgspec.structs.replace(about, error=str(error)), [], None
     return about, results, order
@@ -135,7 +134,7 @@ def _scored(
 ) -> SetResult:
     each = wanted.sets[index]
     with heartbeat(how.report, f"scoring {testset.name}: {each.name} (set {index + 1} of {count})"):
-        return score_set(testset, each, entries.rows, entries.usable, Settings(histograms=True))
+        return score_set(testset, each, entries.rows, entries.usable, how.verification)
 
 
 def _described(about: SuppliedTestset, testset: Testset) -> SuppliedTestset:
@@ -189,22 +188,3 @@ def _written(
         return msgspec.structs.replace(about, findings=(*about.findings, finding))
     write_features(Path(path), entries.rows)
     return msgspec.structs.replace(about, written_features=path)
-
-
-@contextmanager
-def heartbeat(report: Callable[[str], None], label: str) -> Iterator[None]:
-    """Report every few seconds how long a computation without progress of its own has been running."""
-    stopped = threading.Event()
-    started = time.monotonic()
-
-    def beat() -> None:
-        while not stopped.wait(INTERVAL):
-            report(f"{label}, {duration(time.monotonic() - started)} so far")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from pytest_facechallenge.accuracy.compare import place, ranked_baselines, ranking_weights
-from pytest_facechallenge.accuracy.judging import (
+from pytest_facechallenge.checks.published import place, ranked_baselines, ranking_weights
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.scores import (
     Threshold,
     exact,
     exact_tar,
@@ -15,11 +16,11 @@ from pytest_facechallenge.accuracy.judging import (
     percent,
     point_evidence,
     point_notes,
+    published_pairs,
     resolve_threshold,
     supplied,
     unusable,
 )
-from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.facts.accuracy import AccuracyFacts, PointResult, SetResult
 from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
@@ -219,7 +220,7 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         without an error message.
 
     How it is measured:
-        The same pictures of a supplied testset (at most 4,000, of whole identities) are embedded as RGB and as BGR, and
+        The same pictures of a supplied testset (at most 1,000, of whole identities) are embedded as RGB and as BGR, and
         TAR is measured for both, each at its own threshold. The difference is resampled over identities (paired
         bootstrap); an interval of 95 % that excludes zero decides.
 
@@ -337,7 +338,7 @@ def _judge_point(result: SetResult, point: PointResult, threshold: Threshold | N
     notes = point_notes(result, point)
     if left_out := excluded_words(result):
         notes += (f"{left_out[0].upper()}{left_out[1:]}.",)
-    evidence = point_evidence(result, point)
+    evidence = point_evidence(result, point) + published_pairs(result, rule.book)
     reasons = not_comparable(result, rule.book)
     if reasons and result.official:
         notes += (f"Not comparable with the published figures: {'; '.join(reasons)}.",)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from pytest_facechallenge.accuracy.judging import (
+from pytest_facechallenge.accuracy.names import sets_of_track
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.scores import (
     exact_tar,
     judge_score,
     not_comparable,
@@ -14,8 +16,6 @@ from pytest_facechallenge.accuracy.judging import (
     resolve_threshold,
     unusable,
 )
-from pytest_facechallenge.accuracy.names import sets_of_track
-from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.features import FeatureFacts
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided

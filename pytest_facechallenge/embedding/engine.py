@@ -133,7 +133,7 @@ def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
     available = onnxruntime.get_available_providers()
     if device == "auto":
-        wanted = _PROVIDERS["cuda"] if "CUDAExecutionProvider" in available else _PROVIDERS["cpu"]
+        wanted = _PROVIDERS["cuda" if "CUDAExecutionProvider" in available and _has_nvidia_driver() else "cpu"]
     elif device in _PROVIDERS:
         wanted = _PROVIDERS[device]
     else:
@@ -141,6 +141,8 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
+    # Spinning threads would take the time of the threads that decode the next batch.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=[name for name in wanted if name in available]
@@ -154,3 +156,11 @@ def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession
             "install what the provider needs"
         )
     return session
+
+
+def _has_nvidia_driver() -> bool:
+    """Whether trying CUDA makes sense: without a driver the provider only prints errors and falls back."""
+    return any(
+        Path(path).exists()
+        for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
+    )

@@ -129,7 +129,11 @@ def embed(
     progress = Progress(len(pictures), label, report)
     workers = workers or min(8, os.cpu_count() or 1)
     collector = _Collector(pictures, workdir)
-    with store.lock(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+
+    def waiting() -> None:
+        report(f"{label}: waiting for another process that embeds with the same model")
+
+    with store.lock(waiting), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         pipeline = _Pipeline(engine, pictures, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)

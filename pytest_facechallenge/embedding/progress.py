@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 #: Seconds between two lines.
 INTERVAL = 2.0
@@ -75,3 +77,22 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def heartbeat(report: Callable[[str], None], label: str) -> Iterator[None]:
+    """Report every few seconds how long a computation without progress of its own has been running."""
+    stopped = threading.Event()
+    started = time.monotonic()
+
+    def beat() -> None:
+        while not stopped.wait(INTERVAL):
+            report(f"{label}, {duration(time.monotonic() - started)} so far")
+
+    thread = threading.Thread(target=beat, daemon=True, name="heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

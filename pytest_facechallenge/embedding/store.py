@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from pytest_facechallenge.embedding.picture import Preprocessing, ProblemKind
 
+#: Seconds between two signs of life while another process computes.
+WAIT = 2.0
 _MAGIC = b"facechallenge-embeddings/1\n"
 
 
@@ -86,13 +88,24 @@ class ChunkStore:
         return hashlib.sha256(self.run.digest.encode() + b"".join(digests)).hexdigest()
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the store, so that of several processes one computes and the others then find its chunks."""
+    def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the store, so that of several processes one computes and the others then find its chunks.
+
+        ``waiting`` is called every `WAIT` seconds while another one holds it.
+        """
         if self.folder is None:
             yield
             return
-        with filelock.FileLock(self.folder / "lock"):
+        lock = filelock.FileLock(self.folder / "lock")
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=WAIT)
+            except filelock.Timeout:
+                waiting()
+        try:
             yield
+        finally:
+            lock.release()
 
     def get(self, key: str) -> Chunk | None:
         """Return a chunk, or None when it is not there or not what its name says (``damaged`` then has the reason)."""

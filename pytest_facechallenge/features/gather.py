@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.accuracy.gather import heartbeat
 from pytest_facechallenge.accuracy.request import SetRequest
 from pytest_facechallenge.accuracy.score import score_set
+from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.facts.accuracy import SetResult
 from pytest_facechallenge.facts.features import FeatureFacts, Norms
 from pytest_facechallenge.features.format import FeatureFileError, map_rows, read_header
@@ -52,7 +52,8 @@ def gather(context: Context) -> FeatureFacts:
     if not request.labels:
         return facts
     with heartbeat(context.report, f"scoring {path.name}"):
-        return msgspec.structs.replace(facts, score=_score(request, rows))
+        settings = Settings(histograms=True, workers=context.knobs.threads or None, seed=context.knobs.seed)
+        return msgspec.structs.replace(facts, score=_score(request, rows, settings))
 
 
 def look_over(facts: FeatureFacts, rows: npt.NDArray[np.float32]) -> FeatureFacts:
@@ -89,7 +90,7 @@ def look_over(facts: FeatureFacts, rows: npt.NDArray[np.float32]) -> FeatureFact
     )
 
 
-def _score(request: FeatureRequest, rows: npt.NDArray[np.float32]) -> SetResult:
+def _score(request: FeatureRequest, rows: npt.NDArray[np.float32], settings: Settings) -> SetResult:
     name = Path(request.path).name
     wanted = SetRequest(name=name, official=False, protocol="all-to-all", points=request.points)
     try:
@@ -105,4 +106,4 @@ def _score(request: FeatureRequest, rows: npt.NDArray[np.float32]) -> SetResult:
         identities=labels,
     )
     usable = np.ones(len(rows), dtype=bool)
-    return score_set(testset, wanted, rows, usable, Settings(histograms=True))
+    return score_set(testset, wanted, rows, usable, settings)

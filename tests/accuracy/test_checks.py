@@ -1,5 +1,7 @@
 """The checks on facts made by hand: every status, at the limit and beside it."""
 
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -303,3 +305,19 @@ def test_the_colour_order_without_data_is_undecided() -> None:
     outcome = checks.rgb_order(facts(MASK, colour_order=order), wanted)
     assert outcome.status is Status.UNDECIDED
     assert "too few pairs" in outcome.message
+
+
+def test_published_pair_counts_stand_beside_our_own() -> None:
+    table = msgspec.structs.replace(BOOK.sets["mask"], positive_pairs=13928, negative_pairs=96983824)
+    book = msgspec.structs.replace(BOOK, sets={**BOOK.sets, "mask": table})
+    outcome = checks.accuracy(facts(MASK), msgspec.structs.replace(case(), book=book))
+    assert any(each.what == "13,928 positive and 96,983,824 negative pairs" for each in outcome.evidence)
+
+
+def test_the_checks_import_nothing_heavy() -> None:
+    code = (
+        "import sys; import pytest_facechallenge.checks.accuracy, pytest_facechallenge.checks.features;"
+        "print([m for m in ('numpy', 'onnx', 'onnxruntime', 'PIL', 'scipy', 'filelock') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from pytest_facechallenge.embedding import Embedded, EmbeddingError, Engine, Preprocessing, embed
 from pytest_facechallenge.embedding.engine import Float32Array, model_hash
 from pytest_facechallenge.embedding.picture import decode, fill
-from pytest_facechallenge.embedding.progress import Progress, duration
+from pytest_facechallenge.embedding.progress import Progress, duration, heartbeat
+from pytest_facechallenge.embedding.store import ChunkStore, RunKey
 from pytest_facechallenge.testset.model import PictureBlobs
 from tests.accuracy import world
 
@@ -276,3 +278,38 @@ def test_progress_says_how_far_how_fast_and_how_long_still() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(8.2, "8 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_computation_without_progress_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_facechallenge.embedding.progress.INTERVAL", 0.001)
+    lines: list[str] = []
+    seen = threading.Event()
+
+    def report(line: str) -> None:
+        lines.append(line)
+        seen.set()
+
+    with heartbeat(report, "scoring mask"):
+        assert seen.wait(10)
+    assert lines[0] == "scoring mask, 0 s so far"
+    count = len(lines)
+    assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
+    assert len(lines) == count
+
+
+def test_who_waits_for_another_process_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_facechallenge.embedding.store.WAIT", 0.01)
+    key = RunKey(model_sha256="m", preprocessing=Preprocessing(), provider="p", runtime="r", batch=1)
+    waited = threading.Event()
+    released = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with ChunkStore(tmp_path, key).lock(waited.set):
+                assert released.is_set()
+
+        with ChunkStore(tmp_path, key).lock():
+            other = pool.submit(second)
+            assert waited.wait(10)
+            released.set()
+        other.result(10)

@@ -6,7 +6,7 @@ import dataclasses
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.accuracy.compare import differences
+from pytest_facechallenge.checks.published import differences
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
 
 if TYPE_CHECKING:
@@ -192,6 +192,15 @@ def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...
             Evidence(where=f"hard {kind} pair", what=f"{pair.left} | {pair.right}: {pair.score:.4f}") for pair in hard
         ]
     return tuple(evidence)
+
+
+def published_pairs(result: SetResult, book: Rulebook) -> tuple[Evidence, ...]:
+    """Return the pair counts that the challenge prints for a set, to stand beside our own."""
+    table = book.sets.get(result.set) if result.official else None
+    if table is None or table.positive_pairs is None or table.negative_pairs is None:
+        return ()
+    what = f"{table.positive_pairs:,} positive and {table.negative_pairs:,} negative pairs"
+    return (Evidence(where=f"the challenge's table, {result.set}", what=what),)
 
 
 def excluded_words(result: SetResult) -> str:
