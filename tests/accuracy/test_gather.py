@@ -129,6 +129,15 @@ def test_groups_are_scored_alone_and_together(tmp_path: Path, model: Path) -> No
     assert result(facts, "african").points[0].tar == brute_tar(scores[upper & same], scores[upper & ~same], "1e-2")
 
 
+def test_a_picture_can_be_in_several_sets(tmp_path: Path, model: Path) -> None:
+    root = world.write_folders(tmp_path / "x", world.people(6, 2))
+    sets = ["children", "Children; MR-ALL", "all"]
+    lines = [f"person{number:03d}/{at}.png,p{number},{sets[number % 3]}" for number in range(6) for at in range(2)]
+    manifest(root, "\n".join(["path,identity,set", *lines]) + "\n")
+    facts = measure(tmp_path, model, str(root))
+    assert {each.set: (each.images, each.identities) for each in facts.sets} == {"children": (8, 4), "mr-all": (8, 4)}
+
+
 def test_a_verification_bin_gets_its_fold_accuracy(tmp_path: Path, model: Path) -> None:
     people = world.people(20, 2, noise=50)
     blobs: list[bytes] = []

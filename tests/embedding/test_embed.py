@@ -66,9 +66,11 @@ def by_hand_one_by_four(model: Path, blobs: list[bytes]) -> Float32Array:
     return np.concatenate(parts)[: len(blobs)]
 
 
+@pytest.mark.parametrize("chunk", [512, 4])
 def test_unusable_pictures_are_listed_and_do_not_shift_the_others(
-    model: Path, blobs: list[bytes], tmp_path: Path
+    model: Path, blobs: list[bytes], tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(f"{MODULE}.CHUNK", chunk)
     damaged = list(blobs)
     damaged[3] = b"nothing"
     damaged[9] = world.encode(np.zeros((50, 60, 3), np.uint8))
