@@ -15,6 +15,8 @@ from pytest_facechallenge.accuracy.cases import (
 )
 from pytest_facechallenge.accuracy.plan import plan_sets
 from pytest_facechallenge.accuracy.request import AccuracyRequest, Point, TestsetSpec
+from pytest_facechallenge.accuracy.wiring import AccuracyPlan
+from pytest_facechallenge.features.request import FeatureRequest
 from pytest_facechallenge.rulebook import Rule, Rulebook, load
 from pytest_facechallenge.testset import TestsetError
 from tests.accuracy import world
@@ -186,3 +188,33 @@ def test_one_request_serves_several_tracks(tmp_path: Path) -> None:
     assert len(request.testsets[0].sets) == 1
     assert AccuracyRequest.from_json(request.to_json()) == request
     assert AccuracyRequest.from_json("") == AccuracyRequest()
+
+
+def test_a_run_s_options_become_cases_and_knobs(tmp_path: Path) -> None:
+    world.write_mask_pair(tmp_path / "pair", world.people(2, 1, masked=1), 1)
+    plan = AccuracyPlan(
+        {"small": BOOK},
+        [("small", "A"), ("small", "B")],
+        testsets=["mask=pair"],
+        min_tar=["mask=0.7"],
+        features="f.bin",
+        labels="labels.txt",
+        write_features="out.bin",
+        cache="cache",
+        base=tmp_path,
+    )
+    assert [(case.case, case.parameters["threshold"]) for case in plan.cases(rule("accuracy"))] == [
+        ("mask", 0.7),
+        ("mr-all", "middling"),
+    ]
+    knobs = plan.knobs()
+    request = AccuracyRequest.from_json(knobs["testsets"])
+    assert request.testsets[0].path == str(tmp_path / "pair")
+    assert (request.cache, request.labels) == (str(tmp_path / "cache"), str(tmp_path / "labels.txt"))
+    assert request.write_features == str(tmp_path / "out.bin")
+    features = FeatureRequest.from_json(knobs["features"])
+    assert (features.path, features.labels) == (str(tmp_path / "f.bin"), str(tmp_path / "labels.txt"))
+    assert set(features.points) == {Point("1e-2", "<"), Point("1e-3", "<")}
+    assert AccuracyPlan({"small": BOOK}, [("small", "A")]).knobs() == {}
+    with pytest.raises(ThresholdError, match="nothing of that name is measured"):
+        AccuracyPlan({"small": BOOK}, [("small", "B")], min_tar=["lfw=0.7"])
