@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import msgspec
+
 from pytest_facechallenge.checks.published import place, ranked_baselines, ranking_weights
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.scores import (
@@ -20,6 +22,7 @@ from pytest_facechallenge.checks.scores import (
     resolve_threshold,
     supplied,
     unusable,
+    with_interval,
 )
 from pytest_facechallenge.facts.accuracy import AccuracyFacts, PointResult, SetResult
 from pytest_facechallenge.facts.base import Facts
@@ -288,8 +291,10 @@ def _official_point(
         )
     point = _point(results[0], rule.book.sets[name].far, rule.book.sets[name].comparison)
     outcome = _undecidable(results[0], point, threshold)
-    if outcome is not None or point is None:
-        return outcome or undecided("There is no such operating point.", remedy="Run again with this rulebook.")
+    if outcome is not None:
+        return msgspec.structs.replace(outcome, measured="")  # one set's TAR is not the score
+    if point is None:
+        return undecided("There is no such operating point.", remedy="Run again with this rulebook.")
     return results[0], point
 
 
@@ -314,7 +319,7 @@ def _undecidable(result: SetResult, point: PointResult | None, threshold: Thresh
             f"{point.undecided or 'there are no genuine or no impostor pairs'}",
             remedy=f"Supply a testset with at least {point.impostor_pairs_needed:,} impostor pairs, better "
             f"{point.impostor_pairs_for_rule_of_30:,} (30/FAR), and genuine pairs.",
-            measured="" if point.tar is None else percent(point.tar),
+            measured=with_interval(point),
             limit=limit,
             notes=point_notes(result, point),
             evidence=point_evidence(result, point),
@@ -323,7 +328,7 @@ def _undecidable(result: SetResult, point: PointResult | None, threshold: Thresh
         return undecided(
             f"TAR on {result.set!r} is {percent(point.tar)}, but not of the whole testset: {left_out}.",
             remedy="Repair the pictures that the rule on the testset's pictures lists; they are not re-sampled.",
-            measured=percent(point.tar),
+            measured=with_interval(point),
             limit=limit,
             notes=point_notes(result, point),
             evidence=point_evidence(result, point),
@@ -347,13 +352,13 @@ def _judge_point(result: SetResult, point: PointResult, threshold: Threshold | N
             f"TAR on {result.set!r} is {percent(point.tar)}, but it is not comparable with {threshold.words}: "
             f"{'; '.join(reasons)}.",
             remedy=OWN_TESTSET,
-            measured=percent(point.tar),
+            measured=with_interval(point),
             limit=threshold.words,
             notes=notes,
             evidence=evidence,
         )
     what = f"TAR on {result.set!r} at FAR {point.comparison} {point.far}"
-    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=evidence)
+    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=evidence, shown=with_interval(point))
 
 
 def _judge_folds(result: SetResult, threshold: Threshold | None, rule: Rule) -> Outcome:

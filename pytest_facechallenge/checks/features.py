@@ -15,6 +15,7 @@ from pytest_facechallenge.checks.scores import (
     point_notes,
     resolve_threshold,
     unusable,
+    with_interval,
 )
 from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.features import FeatureFacts
@@ -247,7 +248,7 @@ def feature_score(facts: Facts, rule: Rule) -> Outcome:
             f"TAR at FAR {table.comparison} {table.far} cannot be decided with these rows: "
             f"{point.undecided if point is not None and point.undecided else 'the point has no genuine pairs'}",
             remedy=f"Give the features of more pictures{needed}.",
-            measured="" if point is None or point.tar is None else percent(point.tar),
+            measured="" if point is None else with_interval(point),
             limit=limit,
         )
     notes = point_notes(score, point)
@@ -258,9 +259,10 @@ def feature_score(facts: Facts, rule: Rule) -> Outcome:
         return undecided(
             f"TAR is {percent(point.tar)}, but it is not comparable with {threshold.words}: {'; '.join(reasons)}.",
             remedy="Score the challenge's own list.",
-            measured=percent(point.tar),
+            measured=with_interval(point),
             limit=limit,
             notes=notes,
         )
     what = f"TAR of the feature file at FAR {point.comparison} {point.far}"
-    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=point_evidence(score, point))
+    evidence = point_evidence(score, point)
+    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=evidence, shown=with_interval(point))

@@ -112,21 +112,31 @@ def not_comparable(result: SetResult, book: Rulebook) -> tuple[str, ...]:
 
 
 def judge_score(
-    score: Fraction, threshold: Threshold | None, what: str, *, notes: tuple[str, ...], evidence: tuple[Evidence, ...]
+    score: Fraction,
+    threshold: Threshold | None,
+    what: str,
+    *,
+    notes: tuple[str, ...],
+    evidence: tuple[Evidence, ...],
+    shown: str = "",
 ) -> Outcome:
-    """Return passed or failed by ``score >= threshold``; without a threshold a score is a measurement and passes."""
+    """Return passed or failed by ``score >= threshold``; without a threshold a score is a measurement and passes.
+
+    ``shown`` is the score for the table, when there is more to show than the number.
+    """
     measured = percent(score)
+    shown = shown or measured
     if threshold is None:
         return passed(
             f"{what} is {measured}. No threshold is set, so this is a measurement.",
-            measured=measured,
+            measured=shown,
             notes=notes,
             evidence=evidence,
         )
     if score >= threshold.value:
         return passed(
             f"{what} is {measured}, at least the {percent(threshold.value)} asked for.",
-            measured=measured,
+            measured=shown,
             limit=threshold.words,
             notes=notes,
             evidence=evidence,
@@ -134,7 +144,7 @@ def judge_score(
     return failed(
         f"{what} is {measured}; {threshold.words} is asked for.",
         remedy=REMEDY_SCORE,
-        measured=measured,
+        measured=shown,
         limit=threshold.words,
         notes=notes,
         evidence=evidence,
@@ -142,15 +152,9 @@ def judge_score(
 
 
 def point_notes(result: SetResult, point: PointResult) -> tuple[str, ...]:
-    """Say what a reader must know beside a TAR: its interval, its pairs, how firmly the threshold stands."""
+    """Say what a reader must know beside a TAR: how firmly its threshold stands."""
     notes = []
-    if point.interval is not None:
-        interval = point.interval
-        notes.append(
-            f"{100 * interval.confidence:g} % interval {percent(interval.low)} to {percent(interval.high)}, by "
-            f"resampling {interval.units:,} {'identities' if result.identities else 'pairs'} at this threshold."
-        )
-    if point.below_rule_of_30:
+    if point.below_rule_of_30 and not point.undecided:
         impostor = 0 if result.pairs is None else result.pairs.impostor
         notes.append(
             f"Warning: {impostor:,} impostor pairs are fewer than 30/FAR = "
@@ -159,6 +163,17 @@ def point_notes(result: SetResult, point: PointResult) -> tuple[str, ...]:
     if point.tar is not None and not point.tar_at_minus_eps == point.tar == point.tar_at_plus_eps:
         notes.append("Genuine pairs lie within 1e-12 of the threshold; another library may count them otherwise.")
     return tuple(notes)
+
+
+def with_interval(point: PointResult) -> str:
+    """Write a TAR with its interval for the table, "61.026 % (95 %: 56.923 to 65.000)"; "" when there is none."""
+    if point.tar is None:
+        return ""
+    interval = point.interval
+    if interval is None:
+        return percent(point.tar)
+    bounds = f"{100 * interval.low:.3f} to {100 * interval.high:.3f}"
+    return f"{percent(point.tar)} ({100 * interval.confidence:g} %: {bounds})"
 
 
 def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...]:
@@ -173,6 +188,18 @@ def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...
                     f"{result.images:,} images, {result.identities:,} identities; {pairs.genuine:,} genuine and "
                     f"{pairs.impostor:,} impostor pairs (ordered: {pairs.genuine_ordered:,} and "
                     f"{pairs.impostor_ordered:,})"
+                ),
+            )
+        )
+    if point.interval is not None:
+        interval = point.interval
+        what = "identities" if result.identities else "pairs"
+        evidence.append(
+            Evidence(
+                where=f"{100 * interval.confidence:g} % interval",
+                what=(
+                    f"{percent(interval.low)} to {percent(interval.high)}, by resampling {interval.units:,} {what} at "
+                    f"this threshold ({interval.method})"
                 ),
             )
         )

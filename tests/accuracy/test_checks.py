@@ -102,9 +102,9 @@ def case(threshold: float | str | None = None, **changes: Any) -> Rule:
 def test_without_a_threshold_a_score_is_a_measurement_and_passes() -> None:
     outcome = judged(MASK)
     assert outcome.status is Status.PASSED
-    assert outcome.measured == "50.000 %"
+    assert outcome.measured == "50.000 % (95 %: 40.000 to 60.000)"
     assert "this is a measurement" in outcome.message
-    assert "95 % interval 40.000 % to 60.000 %, by resampling 20 identities" in outcome.notes[0]
+    assert any("by resampling 20 identities" in each.what for each in outcome.evidence)
     assert any("ordered: 40 and 760" in each.what for each in outcome.evidence)
     assert any("mask/p/0.png | nonmask/p/1.png: 0.0100" in each.what for each in outcome.evidence)
 
@@ -260,7 +260,8 @@ def test_the_ranking_score_needs_both_sets() -> None:
     assert outcome.status is Status.UNDECIDED
     assert outcome.remedy == "Give a testset: --facechallenge-testset mr-all=PATH."
     assert ranking(MASK, MASK, MR).status is Status.UNDECIDED
-    assert ranking(MASK, point(MR, undecided="too few")).status is Status.UNDECIDED
+    too_few = ranking(MASK, point(MR, undecided="too few"))
+    assert (too_few.status, too_few.measured) == (Status.UNDECIDED, "")
     assert ranking(MASK, msgspec.structs.replace(MR, official=False)).status is Status.NOT_APPLICABLE
 
 
