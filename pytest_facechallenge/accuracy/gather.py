@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from pytest_facechallenge.accuracy.colour import compare_colour_orders
 from pytest_facechallenge.accuracy.entries import EntryEmbeddings, How, embed_testset
 from pytest_facechallenge.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
-from pytest_facechallenge.accuracy.score import score_set
+from pytest_facechallenge.accuracy.score import SetError, score_set, select_entries
 from pytest_facechallenge.embedding import EmbeddingError, Engine, Preprocessing
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.facts.accuracy import (
@@ -26,6 +29,7 @@ from pytest_facechallenge.features.format import write_features
 from pytest_facechallenge.features.labels import LabelsError, read_labels
 from pytest_facechallenge.runtime.context import Context
 from pytest_facechallenge.testset import Testset, TestsetError, read_testset
+from pytest_facechallenge.testset.model import BoolArray
 from pytest_facechallenge.verification import Settings
 
 
@@ -96,7 +100,7 @@ def _one_testset(
     try:
         with heartbeat(how.report, f"reading {wanted.name}"):
             testset = _read(wanted, request)
-        about = _described(about, testset)
+        about = _described(about, testset, wanted)
         results: list[SetResult] = []
         order: ColourOrder | None = None
         ready: EntryEmbeddings | None = None
@@ -111,7 +115,9 @@ def _one_testset(
             if flip == official_flip(testset):
                 ready = entries
             if colour_order and order is None and not flip:
-                order = compare_colour_orders(how, testset, entries.rows, entries.usable)
+                order = compare_colour_orders(
+                    how, testset, entries.rows, entries.usable & _largest_set(testset, wanted)
+                )
         if request.write_features and testset.form.startswith("LFR19"):
             ready = ready or embed_testset(how, testset, flip=official_flip(testset))
             with heartbeat(how.report, f"writing {request.write_features}"):
@@ -137,14 +143,34 @@ def _scored(
         return score_set(testset, each, entries.rows, entries.usable, how.verification)
 
 
-def _described(about: SuppliedTestset, testset: Testset) -> SuppliedTestset:
+def _selections(testset: Testset, wanted: TestsetRequest) -> list[BoolArray]:
+    """Return what each set takes: bool [entries]; a set that takes nothing is told when it is scored."""
+    found = []
+    for each in wanted.sets:
+        with suppress(SetError):
+            found.append(select_entries(testset, each.select))
+    return found
+
+
+def _largest_set(testset: Testset, wanted: TestsetRequest) -> BoolArray:
+    """Return the entries of the set with most of them: names of people may mean others in another set."""
+    return max(_selections(testset, wanted), key=np.count_nonzero, default=np.zeros(len(testset), dtype=bool))
+
+
+def _described(about: SuppliedTestset, testset: Testset, wanted: TestsetRequest) -> SuppliedTestset:
+    findings = list(testset.findings)
+    outside = len(testset) - int(
+        np.logical_or.reduce([np.zeros(len(testset), bool), *_selections(testset, wanted)]).sum()
+    )
+    if outside:
+        findings.append(f"{outside:,} of {len(testset):,} entries belong to none of the judged tracks' sets")
     return msgspec.structs.replace(
         about,
         form=testset.form,
         pictures=len(testset.pictures),
         entries=len(testset),
         identities=testset.identity_count,
-        findings=testset.findings,
+        findings=tuple(findings),
     )
 
 
@@ -170,6 +196,12 @@ def _with_run(about: SuppliedTestset, engine: Engine, entries: EntryEmbeddings) 
     )
 
 
+def _finite_rows(rows: npt.NDArray[np.float32]) -> int:
+    """Count the rows (float32 [N, D], perhaps a memory map) without NaN and infinite values, in pieces."""
+    step = 8192
+    return sum(int(np.isfinite(rows[at : at + step]).all(axis=1).sum()) for at in range(0, len(rows), step))
+
+
 def official_flip(testset: Testset) -> bool:
     """Whether LFR19's scripts add the mirror image for this testset: for pictures they do, for video frames not."""
     return testset.form == "LFR19 images"
@@ -179,9 +211,11 @@ def _written(
     about: SuppliedTestset, path: str, entries: EntryEmbeddings, earlier: list[SuppliedTestset]
 ) -> SuppliedTestset:
     """Write the feature file, or say why not: a row that is missing would shift or spoil the submission."""
-    if not entries.usable.all():
-        missing = int((~entries.usable).sum())
-        finding = f"{path} was not written: {missing:,} of {len(entries.usable):,} rows have no embedding"
+    missing = len(entries.rows) - _finite_rows(entries.rows)
+    if missing:
+        finding = (
+            f"{path} was not written: {missing:,} of {len(entries.rows):,} rows have no embedding, or one with NaN"
+        )
         return msgspec.structs.replace(about, findings=(*about.findings, finding))
     if any(path == other.written_features for other in earlier):
         finding = f"{path} was not written from {about.name}: it already holds the features of another testset"

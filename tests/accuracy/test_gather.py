@@ -270,6 +270,34 @@ def test_embeddings_without_a_direction_are_named(tmp_path: Path) -> None:
     assert "finite" in facts.sets[0].error
 
 
+def test_features_with_nan_are_not_written(tmp_path: Path) -> None:
+    root = lfr19(tmp_path / "list", world.people(3, 2))
+    out = tmp_path / "features.bin"
+    facts = measure(tmp_path, world.model(tmp_path / "nan.onnx", broken="nan"), str(root), write_features=str(out))
+    assert not out.exists()
+    assert any("was not written: 6 of 6 rows" in finding for finding in facts.testsets[0].findings)
+
+
+def test_pictures_outside_of_every_set_are_told(tmp_path: Path, model: Path) -> None:
+    root = world.write_folders(tmp_path / "x", world.people(3, 2))
+    lines = [f"person{n:03d}/{at}.png,p{n},{'' if n == 1 else 'children'}" for n in range(3) for at in range(2)]
+    manifest(root, "\n".join(["path,identity,set", *lines]) + "\n")
+    facts = measure(tmp_path, model, str(root))
+    assert "2 of 6 entries belong to none" in facts.testsets[0].findings[0]
+
+
+def test_the_colour_order_is_compared_on_one_set(tmp_path: Path, model: Path) -> None:
+    people = world.people(20, 3)
+    root = world.write_folders(tmp_path / "x", people)
+    lines = [
+        f"person{n:03d}/{at}.png,p{n % 12},{'children' if n < 12 else 'mr-all'}" for n in range(20) for at in range(3)
+    ]
+    manifest(root, "\n".join(["path,identity,set", *lines]) + "\n")
+    order = measure(tmp_path, model, str(root)).colour_order
+    assert order is not None
+    assert (order.pictures, order.units) == (36, 12)
+
+
 def test_a_set_says_what_its_testset_lacks(tmp_path: Path, model: Path) -> None:
     world.write_folders(tmp_path / "faces", world.people(3, 2))
     facts = measure(tmp_path, model, f"mask={tmp_path / 'faces'}")
