@@ -22,6 +22,8 @@ FAMILIES = (
     "runtime",
     "helper",
     "declared",
+    "accuracy",
+    "features",
     "pending",
 )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_facechallenge.accuracy.wiring import AccuracyPlan
+    from pytest_facechallenge.facts.accuracy import AccuracyFacts
     from pytest_facechallenge.facts.base import Facts
     from pytest_facechallenge.runtime.store import FactStore
     from pytest_facechallenge.settings import Settings
@@ -52,15 +54,21 @@ class ChallengeSession:
         self.checks = load_checks()
         self.tracks: list[TrackRef] = find_tracks(settings.many("track"), self.books)
         self.submissions: list[Path] = find_submissions(settings.many("model"), settings.invocation_dir)
+        #: A feature file that is judged alone stands in the submission's place.
+        self.features_alone: Path | None = None
+        if settings.text("features") and not self.submissions:
+            self.features_alone = _feature_file(settings)
         self.reports: dict[Path, list[tuple[str, Facts]]] = {}
         for name in settings.many("facts"):
             from pytest_facechallenge.report.json_report import read_report
 
             path = settings.path(name)
             self.reports[path] = read_report(path)
+        self.plan_of_accuracy = self._plan_of_accuracy()
         self._owned_root = shared_root is None
         self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
         self._store: FactStore | None = None
+        self._expected: dict[Path, list[JudgedRule]] = {}
 
     def validate(self) -> None:
         """Make sure every rule can be judged; later than the constructor, so that a conftest.py can add checks.
@@ -87,6 +95,7 @@ class ChallengeSession:
                 device=settings.text("device"),
                 server_python=settings.text("server-python"),
                 declaration=str(settings.path(settings.text("declaration"))) if settings.text("declaration") else "",
+                extra=self.plan_of_accuracy.knobs(),
             )
             limits = Limits(
                 idle_seconds=float(settings.number("timeout")), memory_bytes=memory or default_memory_bytes()
@@ -96,23 +105,50 @@ class ChallengeSession:
 
     @property
     def sources(self) -> list[Path]:
-        """Everything that is collected: submissions, then reports."""
-        return [*self.submissions, *self.reports]
+        """Everything that is collected: submissions, a feature file judged alone, reports."""
+        alone = [self.features_alone] if self.features_alone is not None else []
+        return [*self.submissions, *alone, *self.reports]
 
     def expected(self, source: Path) -> list[JudgedRule]:
         """Return every rule (and case) that a verdict on ``source`` needs, in the rulebook's order."""
-        numbers = range(len(self.reports[source])) if source in self.reports else range(1)
-        return [
-            JudgedRule(source, rule, ref.label, number)
-            for number in numbers
-            for ref in self.tracks
-            for rule in self.books[ref.book].rules_of(ref.track)
-        ]
+        if source not in self._expected:
+            self._expected[source] = [
+                JudgedRule(source, case, ref.label, number)
+                for number, facts in enumerate(self._saved_facts(source))
+                for ref in self.tracks
+                for rule in self.books[ref.book].rules_of(ref.track)
+                for case in self.plan_of_accuracy.cases(rule, facts)
+            ]
+        return self._expected[source]
+
+    def _saved_facts(self, source: Path) -> list[AccuracyFacts | None]:
+        """Return, per submission of an earlier report, what it measured of accuracy; [None] for a submission itself."""
+        from pytest_facechallenge.facts.accuracy import AccuracyFacts
+
+        if source not in self.reports:
+            return [None]
+        return [facts.get(AccuracyFacts) or AccuracyFacts() for _name, facts in self.reports[source]]
+
+    def _plan_of_accuracy(self) -> AccuracyPlan:
+        from pytest_facechallenge.accuracy.wiring import AccuracyPlan
+
+        settings = self.settings
+        return AccuracyPlan(
+            self.books,
+            [(ref.book, ref.track) for ref in self.tracks],
+            testsets=settings.many("testset"),
+            min_tar=settings.many("min-tar"),
+            features=settings.text("features"),
+            labels=settings.text("labels"),
+            write_features=settings.text("write-features"),
+            cache=settings.text("cache"),
+            base=settings.invocation_dir,
+        )
 
     def plan(self, judged: Iterable[JudgedRule]) -> None:
         """Note which facts the selected tests will need."""
         for each in judged:
-            if each.source not in self.reports and not each.rule.not_applicable:
+            if each.source in self.submissions and not each.rule.not_applicable:
                 self.store.plan(each.source, self.checks[each.rule.check].steps)
 
     def facts_of(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Facts:
@@ -120,6 +156,9 @@ class ChallengeSession:
         if judged.source in self.reports:
             return self.reports[judged.source][judged.number][1]
         steps = () if judged.rule.not_applicable else self.checks[judged.rule.check].steps
+        if judged.source == self.features_alone:
+            # There is no model to observe: only what the feature file itself shows can be judged.
+            steps = tuple(step for step in steps if step == "features")
         return self.store.facts(judged.source, steps, on_progress)
 
     def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Outcome:
@@ -135,6 +174,15 @@ class ChallengeSession:
         """Remove the run's folder, when this process made it."""
         if self._owned_root:
             shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _feature_file(settings: Settings) -> Path:
+    path = settings.path(settings.text("features"))
+    if not path.is_file():
+        from pytest_facechallenge.settings import SettingsError
+
+        raise SettingsError(f"the feature file {settings.text('features')!r} does not exist (looked for {path})")
+    return path
 
 
 def _writable_folder(settings: Settings, name: str) -> None:

@@ -70,6 +70,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("strict", "flag", "fail the run unless every verdict is COMPLIANT"),
     Option("declaration", "text", "what only people can state (default: declaration.toml beside the model)", "FILE"),
     Option("server-python", "text", "Python interpreter that has the evaluation server's onnxruntime", "PYTHON"),
+    Option("testset", "list", "testset to measure accuracy on; repeatable", "[NAME=]PATH"),
+    Option("min-tar", "list", "least TAR on a set (0..1, or the name of a published row); repeatable", "NAME=VALUE"),
+    Option("features", "text", "LFR19 feature file to judge, alone or beside the model", "FILE"),
+    Option("labels", "text", "identities of the feature file's rows, one a line", "FILE"),
+    Option("write-features", "text", "write the testset's features in the official LFR19 format", "FILE"),
+    Option("cache", "text", "folder that keeps embeddings and calibrations between runs", "FOLDER"),
     Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
@@ -111,7 +117,7 @@ class Settings:
     @property
     def active(self) -> bool:
         """Whether the run judges anything at all."""
-        return bool(self.many("model") or self.many("facts"))
+        return bool(self.many("model") or self.many("facts") or self.text("features"))
 
 
 def add_options(parser: pytest.Parser) -> None:

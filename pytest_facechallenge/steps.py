@@ -80,6 +80,8 @@ STEPS: dict[str, Step] = _table(
     # After "batch": it takes over that step's runs and only runs the model itself when there are none.
     Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("interface",)),
     Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
+    Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load",)),
+    Step("features", "accuracy", "facts.features:FeatureFacts", "features.gather:gather"),
 )
 
 
