@@ -212,7 +212,7 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
 
 
 @check(AccuracyFacts)
-def rgb_order(facts: Facts, rule: Rule) -> Outcome:
+def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the model expects RGB, by its accuracy.
 
     What:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.preprocessing import FirstLayer, PreprocessingFacts
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
@@ -88,9 +90,9 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     return failed(f"{message} {feed}", measured=measured, limit=limit, evidence=evidence, remedy=remedy)
 
 
-@check(PreprocessingFacts)
+@check(PreprocessingFacts, AccuracyFacts)
 def rgb_order(facts: Facts, rule: Rule) -> Outcome:
-    """Say whether the graph changes the order of the channels.
+    """Judge the order of the channels: by accuracy where a testset is supplied, else by structure.
 
     What:
         The model takes pictures in RGB order.
@@ -100,12 +102,15 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         The channels are followed from the input to the first layer (Gather, Slice, Split and Concat, 1x1
         convolutions). A graph that keeps their order, or reverses it itself, is legal; reversing is noted, because it
         shows that the network was trained on BGR. Which order the weights were trained on cannot be seen in the graph:
-        a network trained on BGR whose graph does not reverse it passes here, and shows as low accuracy on a testset.
+        a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on RGB is
+        compared with that on BGR, and decides where the difference is significant.
     How to fix:
         Train on RGB pictures (cv2.imread gives BGR), or reverse the channels in the network's first line:
         x = x[:, [2, 1, 0]].
     """
-    del rule  # legal either way
+    measured = facts.get(AccuracyFacts)
+    if measured is not None and measured.colour_order is not None:
+        return rgb_accuracy(facts, rule)
     found = facts.need(PreprocessingFacts)
     if found.obstacle:
         return undecided(
