@@ -128,7 +128,7 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]
 
 
 #: Types of which two elements share a byte, and of which one element takes two entries of its typed field.
-_HALF_BYTE = {"INT4", "UINT4", "FLOAT4E2M1"}
+_HALF_BYTE = {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
 _TWO_ENTRIES = {"COMPLEX64", "COMPLEX128"}
 
 

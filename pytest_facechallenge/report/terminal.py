@@ -73,10 +73,10 @@ def _table(result: TrackResult) -> Table:
     table.add_column("limit", overflow="fold", ratio=2)
     for judged, outcome, why in result.rows:
         if outcome is None:
-            table.add_row(judged.rule_id, judged.rule.clause, Text("no result", style="yellow"), why, "")
+            table.add_row(Text(judged.rule_id), Text(judged.rule.clause), Text("no result", style="yellow"), Text(why), "")
         else:
             status = Text(WORDS[outcome.status], style=STYLES[outcome.status])
-            table.add_row(judged.rule_id, judged.rule.clause, status, Text(outcome.measured), Text(outcome.limit))
+            table.add_row(Text(judged.rule_id), Text(judged.rule.clause), status, Text(outcome.measured), Text(outcome.limit))
     return table
 
 
