@@ -62,6 +62,8 @@ def _table(*steps: Step) -> dict[str, Step]:
 STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
+    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
+    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
 )
 
 

@@ -24,6 +24,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         Multiply-accumulates.
     times
         How often it is run for one picture.
+    literal
+        Whether the organisers' own counter counts this operator.
     """
 
     node: str
@@ -34,6 +36,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     high: int
     macs: int
     times: int
+    literal: bool
 
 
 class Uncounted(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,8 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     macs
         Multiply-accumulates, what thop, ptflops and fvcore print.
     parameters
-        Numbers in floating-point constants, without running means and variances of BatchNormalization.
+        Numbers in floating-point constants, without running means and variances of BatchNormalization and without
+        constants of one number.
     layers
         Every node that costs something, dearest first.
     families
@@ -89,7 +93,7 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     macs: int
     parameters: int
     layers: tuple[Layer, ...] = ()
-    families: dict[str, int] = {}
+    families: dict[str, int] = msgspec.field(default_factory=dict)
     uncounted: tuple[Uncounted, ...] = ()
     once: int = 0
     unused: tuple[str, ...] = ()

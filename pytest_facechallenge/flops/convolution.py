@@ -21,7 +21,9 @@ def _convolution(
     """Count a convolution whose inputs stand at the given positions."""
     x, w, y = site.input(data), site.input(weight), site.output()
     if len(x) < 3 or len(w) != len(x) or len(y) != len(x):
-        raise CannotCountError(f"a convolution of {extents(x)} with weights {extents(w)} to {extents(y)} has no meaning")
+        raise CannotCountError(
+            f"a convolution of {extents(x)} with weights {extents(w)} to {extents(y)} has no meaning"
+        )
     groups = site.attribute("group", 1)
     cin = x[-1] if channels_last else x[1]
     # Depth-wise channels-last kernels are stored with the taps first by some exporters; the channel counts below then

@@ -68,6 +68,7 @@ class Tally:
                     high=work.high,
                     macs=work.macs,
                     times=1,
+                    literal=work.literal,
                 )
             )
 
@@ -88,6 +89,7 @@ class Tally:
                 high=layer.high * times,
                 macs=layer.macs * times,
                 times=layer.times * times,
+                literal=layer.literal,
             )
             for layer in (other.layers if times else ())
         ]
@@ -254,4 +256,4 @@ def _scan_turns(node: Node, shapes: Shapes) -> int:
     axes = node.attributes.get("scan_input_axes") or [0] * scanned
     if shape is None or not -len(shape) <= axes[0] < len(shape):
         raise CannotCountError(f"the shape of the scanned input {node.inputs[-scanned]!r} is not known")
-    return shape[axes[0]]
+    return int(shape[axes[0]])

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_facechallenge.flops.free import names
 from pytest_facechallenge.flops.work import Work, extents, size
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 UNROLLED = 4
 
 LINEAR = frozenset({"Identity", "Cast", "CastLike", "Neg", "Dropout", "Slice", "Pad", "Expand"})
-UNARY = frozenset(
-    "Abs Relu Exp Log Sqrt Sigmoid Tanh Clip LeakyRelu Elu Selu Softplus Softsign Reciprocal Erf Gelu HardSigmoid "
-    "HardSwish Sin Cos Sign Floor Ceil Round".split()
-)
+UNARY = names("""
+    Abs Relu Exp Log Sqrt Sigmoid Tanh Clip LeakyRelu Elu Selu Softplus Softsign Reciprocal Erf Gelu HardSigmoid
+    HardSwish Sin Cos Sign Floor Ceil Round
+""")
 PAIRS = frozenset({"Mul", "Div", "Add", "Sub", "Pow", "Min", "Max", "PRelu", "Mod"})
 SUMMING = frozenset(
     {"ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "ReduceLogSum"}

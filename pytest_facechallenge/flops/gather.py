@@ -30,7 +30,9 @@ def facts_of(graph: Graph) -> FlopsFacts:
         families[layer.family] = families.get(layer.family, 0) + layer.low
     inputs = ((name, shapes.shape(name)) for name in graph.inputs)
     return FlopsFacts(
-        picture=", ".join(f"{name} {'of unknown shape' if shape is None else extents(shape)}" for name, shape in inputs),
+        picture=", ".join(
+            f"{name} {'of unknown shape' if shape is None else extents(shape)}" for name, shape in inputs
+        ),
         low=tally.low,
         high=tally.high,
         literal=tally.literal,
@@ -50,11 +52,13 @@ def facts_of(graph: Graph) -> FlopsFacts:
 def parameters(graph: Graph) -> int:
     """Return how many learned numbers the file holds.
 
-    Floating-point constants of all graphs, running means and variances of BatchNormalization left out: this is what
-    training frameworks call the number of parameters.
+    Floating-point constants of all graphs; running means and variances of BatchNormalization are left out, as training
+    frameworks do, and single numbers (the mean and scale of a normalised input).
     """
     total = 0
     for inner in graph.walk_graphs():
         running = {name for node in inner.nodes if node.op == "BatchNormalization" for name in node.inputs[3:5]}
-        total += sum(t.size for name, t in inner.constants.items() if t.dtype in FLOATS and name not in running)
+        total += sum(
+            t.size for name, t in inner.constants.items() if t.dtype in FLOATS and t.size > 1 and name not in running
+        )
     return total

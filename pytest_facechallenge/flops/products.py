@@ -158,7 +158,9 @@ def einsum(site: Site) -> list[Work]:
     for term, position in zip(terms, _operands(site), strict=True):
         for label, length in zip(term, site.input(position), strict=True):
             if extent.get(label, 1) != 1 and length not in (1, extent[label]):
-                raise CannotCountError(f"the index {label!r} of {site.node.op} has extents {extent[label]} and {length}")
+                raise CannotCountError(
+                    f"the index {label!r} of {site.node.op} has extents {extent[label]} and {length}"
+                )
             extent[label] = max(length, extent.get(label, 1)) if length and extent.get(label, 1) else 0
     macs = sums = 0
     gathered = set(terms[0])

@@ -31,10 +31,9 @@ def _known(site: Site, position: int, what: str) -> int:
 def dft(site: Site) -> list[Work]:
     """Count DFT along its axis (an attribute up to opset 19, input 2 from 20; the last axis holds real, imaginary)."""
     x, y = site.input(0), site.output()
-    if site.node.opset >= 20:
-        axis = _known(site, 2, "the axis") if site.has(2) else -2
-    else:
-        axis = site.attribute("axis", 1)
+    axis = site.attribute("axis", 1) if site.node.opset < 20 else -2
+    if site.node.opset >= 20 and site.has(2):
+        axis = _known(site, 2, "the axis")
     if not -len(x) <= axis < len(x):
         raise CannotCountError(f"DFT has the axis {axis}, its input {extents(x)}")
     length = _known(site, 1, "the length") if site.has(1) else x[axis]

@@ -86,7 +86,9 @@ def _runnable(graph: Graph, unknown: set[str]) -> tuple[set[str], str]:
     for node in graph.nodes:
         foreign = [inner for inner in (node, *_inner(node)) if inner.domain not in RUNTIME_DOMAINS]
         if foreign and not culprit:
-            culprit = f"node {foreign[0].label!r} is of the operator set {foreign[0].domain!r}, which cannot be run here"
+            culprit = (
+                f"node {foreign[0].label!r} is of the operator set {foreign[0].domain!r}, which cannot be run here"
+            )
         if foreign or blocked & {*node.inputs, *outer_reads(node)}:
             blocked |= set(node.outputs)
         else:
@@ -103,9 +105,7 @@ def _build(graph: Graph, inputs: Mapping[str, Typed], reachable: set[str]) -> on
     proto.name = "shapes"
     del proto.input[:], proto.output[:], proto.value_info[:]
     kept = [
-        node
-        for node in proto.node
-        if (node.op_type == "Constant" and not node.domain) or set(node.output) & reachable
+        node for node in proto.node if (node.op_type == "Constant" and not node.domain) or set(node.output) & reachable
     ]
     del proto.node[:]
     _fill(proto, kept, graph.opsets.get("", 1))

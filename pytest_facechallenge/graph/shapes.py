@@ -135,7 +135,7 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
     """
     shapes = _infer_main(graph, batch, picture)
     fixed = _fixed_batches(graph, batch)
-    if fixed and _incomplete(shapes):
+    if fixed and _missing(shapes):
         declared = _infer_main(graph, None, picture)
         if len(_missing(declared)) < len(_missing(shapes)):
             declared.assumed.append(
@@ -269,17 +269,13 @@ def _strict_message(model: onnx.ModelProto) -> str:
 
 
 def _missing(shapes: Shapes) -> list[str]:
-    """Outputs of nodes with no known shape that are tensors as far as is known."""
+    """Return outputs of nodes with no known shape that are tensors as far as is known."""
     return [
         name
         for node in shapes.graph.nodes
         for name in node.outputs
         if name and shapes.shape(name) is None and shapes.typed(name).kind != -1
     ]
-
-
-def _incomplete(shapes: Shapes) -> bool:
-    return bool(_missing(shapes))
 
 
 def _tainted(shapes: Shapes, start: set[str], outer: Any) -> set[str]:
