@@ -71,11 +71,19 @@ def find(graph: Graph, shapes: Shapes) -> Iterator[tuple[Node, list[Work]]]:
         if summed:
             works = _Search(graph, shapes).products(node.inputs[0], _Path(summed))
             if works:
-                yield node, works
+                macs, sums = sum(work.macs for work in works), sum(work.sums for work in works)
+                # Products that come together in one sum save one first addition, however many parts they come in.
+                yield node, [works[0]._replace(macs=macs, sums=min(sums, _outputs(node, shapes) or sums))]
         elif node.op in ("Add", "Sum") and not _inside_sum(graph, node):
             works = _unrolled(graph, shapes, node)
             if len(works) >= UNROLLED:
-                yield node, works
+                macs = sum(work.macs for work in works)
+                yield node, [works[0]._replace(macs=macs, sums=works[0].macs)]
+
+
+def _outputs(node: Node, shapes: Shapes) -> int:
+    shape = shapes.shape(node.outputs[0])
+    return 0 if shape is None else size(shape)
 
 
 def _summed_axes(node: Node, shapes: Shapes) -> frozenset[int]:
@@ -251,8 +259,6 @@ def _unrolled(graph: Graph, shapes: Shapes, root: Node) -> list[Work]:
                 continue
             if not _one_origin(graph, node):
                 works.append(Work(size(shape), 0, "none", "matrix product", text=f"{extents(shape)}, sum written out"))
-    if works:
-        works[0] = works[0]._replace(sums=works[0].macs)
     return works
 
 
