@@ -14,6 +14,7 @@ Nothing here judges.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,8 @@ class Shapes:
         What stood in the way of knowing every shape, in sentences.
     assumed
         Axes of the input that the model leaves open and that were filled in, in sentences.
+    unsound
+        Nodes that cannot work with these shapes, in sentences.
     ran
         Whether onnxruntime was needed.
     """
@@ -65,6 +68,7 @@ class Shapes:
         self.values: dict[str, npt.NDArray[Any]] = {}
         self.problems: list[str] = []
         self.assumed: list[str] = []
+        self.unsound: list[str] = []
         self.ran = False
         self._bodies: dict[tuple[int, str], Shapes] = {}
         #: Values that depend on what is in the picture (not merely on its size).
@@ -135,15 +139,19 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
     """
     shapes = _infer_main(graph, batch, picture)
     fixed = _fixed_batches(graph, batch)
-    if fixed and _missing(shapes):
+    if fixed and (_missing(shapes) or shapes.unsound):
         declared = _infer_main(graph, None, picture)
-        if len(_missing(declared)) < len(_missing(shapes)):
+        if _trouble(declared) < _trouble(shapes):
             declared.assumed.append(
                 f"the model is fixed to a batch of {', '.join(str(number) for number in fixed)} and cannot be "
                 f"evaluated with {batch}: the figures are for its whole batch"
             )
             return declared
     return shapes
+
+
+def _trouble(shapes: Shapes) -> int:
+    return len(_missing(shapes)) + len(shapes.unsound)
 
 
 def _fixed_batches(graph: Graph, batch: int) -> list[int]:
@@ -201,6 +209,17 @@ def _complete(shapes: Shapes, pictured: set[str], varying: set[str]) -> None:
     shapes.pictured = _tainted(shapes, pictured, shapes.depends_on_picture)
     hollow = {name for name, tensor in graph.constants.items() if is_big(tensor.proto)}
     shapes.varying = _tainted(shapes, varying | hollow, shapes.depends_on_picture)
+    _ask_the_runtime(shapes)
+    shapes.unsound = _unsound(shapes)
+    if _missing(shapes):
+        strict = _strict_message(model)
+        if strict:
+            shapes.problems.append(f"onnx shape inference says: {strict}")
+
+
+def _ask_the_runtime(shapes: Shapes) -> None:
+    """Fill in by a run what inference left open, as far as it is the same for every picture."""
+    graph = shapes.graph
     wanted_values = _wanted_values(shapes)
     missing = _missing(shapes)
     if not missing and not wanted_values:
@@ -213,11 +232,17 @@ def _complete(shapes: Shapes, pictured: set[str], varying: set[str]) -> None:
             shapes.known[name] = Typed(shapes.typed(name).kind, shape)
         shapes.values |= outcome.values
         shapes.problems += outcome.problems
-    left = _missing(shapes)
-    if left:
-        strict = _strict_message(model)
-        if strict:
-            shapes.problems.append(f"onnx shape inference says: {strict}")
+
+
+def _unsound(shapes: Shapes) -> list[str]:
+    """Return what shape inference does not look at: Reshapes that would change the number of elements."""
+    found = []
+    for node in shapes.graph.nodes:
+        if node.op in ("Reshape", "Flatten") and not node.domain and node.inputs and node.outputs:
+            before, after = shapes.shape(node.inputs[0]), shapes.shape(node.outputs[0])
+            if before is not None and after is not None and prod(before) != prod(after):
+                found.append(f"node {node.label!r} ({node.op}) cannot turn {_text(before)} into {_text(after)}")
+    return found
 
 
 def _fed(shapes: Shapes) -> list[str]:
@@ -373,13 +398,16 @@ def _infer_body(outer: Shapes, node: Node, body: Graph) -> Shapes:
     with the body's outputs) are taken as unknown.
     """
     given = _body_inputs(outer, node, body)
-    for _ in range(len(given) + 2):
+    unsteady: list[str] = []
+    while True:
         shapes = _infer_body_once(outer, node, body, given)
         changed = _states_that_change(node, body, shapes)
-        if not changed:
-            return shapes
+        if not changed:  # every round makes at least one more input unknown, so this comes
+            break
         given |= {name: Typed(given[name].kind, None) for name in changed}
-        shapes.problems.append(f"the shape of {', '.join(changed)} changes from turn to turn of {node.label!r}")
+        unsteady += changed
+    if unsteady:
+        shapes.problems.append(f"the shape of {', '.join(unsteady)} changes from turn to turn of {node.label!r}")
     return shapes
 
 

@@ -15,9 +15,7 @@ from .rules import rule
 FLOPS = 1200
 
 OPEN = "g (float[N,8,4,4] x"
-TAPS = "\n".join(
-    f"s{i} = Slice(x, b{i}, b{i + 1}, axis)\n m{i} = Mul(s{i}, w{i})" for i in range(8)
-)
+TAPS = "\n".join(f"s{i} = Slice(x, b{i}, b{i + 1}, axis)\n m{i} = Mul(s{i}, w{i})" for i in range(8))
 BOUNDS = "\n".join(f"b{i} = Constant<value_ints = [{i}]>()" for i in range(9))
 WEIGHTS = ", ".join(f"float[1,5,1,1] w{i}" for i in range(8))
 BYTES = "g (uint8[N,8,4,4] x, uint8[5,8,1,1] w, uint8 wz, float ws"
@@ -35,7 +33,7 @@ FORMS: dict[str, str | tuple[str, int]] = {
         OPEN + ", float[5,8,1,1] w, float[1,2,4,4] woff) => (y) { y = DeformConv<kernel_shape=[1,1]>(x, w, woff) }",
         19,
     ),
-    "FusedConv": OPEN + ", float[5,8,1,1] w) => (y) { y = com.microsoft.FusedConv<activation=\"Relu\">(x, w) }",
+    "FusedConv": OPEN + ', float[5,8,1,1] w) => (y) { y = com.microsoft.FusedConv<activation="Relu">(x, w) }',
     "MatMul": "g (float[N,16,8] x, float[8,5] w) => (float[N,16,5] y) { y = MatMul(x, w) }",
     "MatMul from the left": "g (float[N,8,16] x, float[5,8] w) => (float[N,5,16] y) { y = MatMul(w, x) }",
     "MatMul of two activations": "g (float[N,16,8] x, float[N,8,5] z) => (float[N,16,5] y) { y = MatMul(x, z) }",
