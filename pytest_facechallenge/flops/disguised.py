@@ -41,13 +41,7 @@ SUMMING = frozenset(
     {"ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "ReduceLogSum"}
 )
 #: Operators through which a value's origin is followed to tell an activation or a normalisation from a product.
-ORIGIN = (
-    UNARY
-    | LINEAR
-    | SUMMING
-    | PAIRS
-    | frozenset({"Softmax", "Unsqueeze", "Squeeze", "ReduceMax", "Where", "Greater", "Less"})
-)
+ORIGIN = UNARY | SUMMING | PAIRS | names("Identity Cast CastLike Neg Dropout Softmax Unsqueeze Squeeze ReduceMax Where")
 #: How far the origin of a factor is followed; deeper chains are taken as independent, which counts rather than hides.
 DEPTH = 24
 #: How many values behind one sum are looked at.
@@ -203,31 +197,48 @@ def _before_reshape(before: tuple[int, ...], after: tuple[int, ...], axes: froze
 
 def _one_origin(graph: Graph, node: Node) -> bool:
     """Whether both sides come from one and the same value by free operators: an activation, a square, a norm."""
-    left, right = (_origins(graph, entry) for entry in node.inputs[:2])
-    return len(left) == 1 and left == right
+    left, right = node.inputs[:2]
+    above_right = set(_above(graph, right))
+    common = [name for name in _above(graph, left) if name in above_right]
+    return any(_only_from(graph, left, name) and _only_from(graph, right, name) for name in common[:DEPTH])
 
 
-def _origins(graph: Graph, name: str) -> frozenset[str]:
-    found: set[str] = set()
-    pending = [(name, 0)]
+def _above(graph: Graph, name: str) -> list[str]:
+    """Return the value and those that it is made from by free operators, nearest first."""
+    seen = {name: 0}
+    for entry in (pending := [name]):
+        if seen[entry] < DEPTH:
+            for before in _makers(graph, entry):
+                if before not in seen:
+                    seen[before] = seen[entry] + 1
+                    pending.append(before)
+    return pending
+
+
+def _only_from(graph: Graph, name: str, origin: str) -> bool:
+    """Whether the value is made from ``origin`` and single numbers alone, by free operators."""
+    pending = [name]
     seen = {name}
     while pending:
-        entry, depth = pending.pop()
+        entry = pending.pop()
         constant = graph.constant(entry)
-        if constant is not None:
-            if constant.size > 1:
-                found.add(entry)
+        if entry == origin or (constant is not None and constant.size == 1):
             continue
-        node = graph.producers.get(entry)
-        if node is None or node.domain or node.op not in ORIGIN or depth > DEPTH:
-            found.add(entry)
-            continue
-        single = node.op in SUMMING or node.op in LINEAR or node.op in ("Squeeze", "Unsqueeze")
-        for before in node.inputs[:1] if single else node.inputs:
-            if before and before not in seen:
-                seen.add(before)
-                pending.append((before, depth + 1))
-    return frozenset(found)
+        makers = _makers(graph, entry)
+        if not makers or len(seen) > STEPS:
+            return False
+        pending.extend(before for before in makers if before not in seen)
+        seen |= set(makers)
+    return True
+
+
+def _makers(graph: Graph, name: str) -> tuple[str, ...]:
+    """Return the values that a free operator makes this one from; none where the trail ends."""
+    node = graph.producers.get(name)
+    if node is None or node.domain or node.op not in ORIGIN:
+        return ()
+    single = node.op in SUMMING or node.op in ("Squeeze", "Unsqueeze", "Dropout", "CastLike")
+    return tuple(before for before in (node.inputs[:1] if single else node.inputs) if before)
 
 
 def _inside_sum(graph: Graph, node: Node) -> bool:

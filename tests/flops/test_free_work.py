@@ -23,6 +23,9 @@ FREE = {
     "layer normalisation written out, then pooling": "g (float[N,16,8] x, float[8] w) => (y) {\n"
     "u = ReduceMean<axes=[-1]>(x)\n d = Sub(x, u)\n two = Constant<value_float = 2.0>()\n p = Pow(d, two)\n"
     "v = ReduceMean<axes=[-1]>(p)\n q = Sqrt(v)\n n = Div(d, q)\n s = Mul(n, w)\n y = ReduceMean<axes=[1]>(s) }",
+    "normalisation of a sum, then pooling": "g (float[N,16,8] x, float[N,16,8] z, float[8] w) => (y) {\n"
+    "r = Add(x, z)\n u = ReduceMean<axes=[-1]>(r)\n d = Sub(r, u)\n p = Mul(d, d)\n v = ReduceMean<axes=[-1]>(p)\n"
+    "q = Sqrt(v)\n n = Div(d, q)\n s = Mul(n, w)\n y = ReduceMean<axes=[1]>(s) }",
     "gate": OPEN + ", float[N,8,4,4] z, float[N,8,4,4] a, float[N,8,4,4] b) => (y) "
     "{ p = Mul(x, a)\n q = Mul(z, b)\n y = Add(p, q) }",
     "learned mix of five maps": OPEN + ", float[1] a, float[1] b, float[1] c, float[1] d, float[1] e) => (y) "
@@ -66,3 +69,22 @@ def test_matrix_of_all_products_of_a_value_with_itself_is_a_contraction() -> Non
         "t = Constant<value_ints = [3]>()\ny = ReduceSum<keepdims=0>(m, t)",
     )
     assert cost(text).low == 2 * 8 * 8 * 16 - 8 * 8
+
+
+def test_halves_of_one_value_are_two_origins() -> None:
+    """Picture and weights joined and cut again: the products are of the one with the other all the same."""
+    text = OPEN + (
+        ", float[1,8,4,4] w) => (y) { z = Concat<axis=1>(x, w)\n a = Constant<value_ints = [1]>()\n"
+        "o = Constant<value_ints = [0]>()\n h = Constant<value_ints = [8]>()\n f = Constant<value_ints = [16]>()\n"
+        "p = Slice(z, o, h, a)\n q = Slice(z, h, f, a)\n m = Mul(p, q)\n y = " + MEAN + "(m) }"
+    )
+    assert cost(text).low == 2 * 8 * 16 - 8
+
+
+def test_squares_of_all_sums_are_a_contraction() -> None:
+    """(x + w)^2 summed holds the products of x and w: the quarter-square way to multiply matrices."""
+    text = OPEN + (
+        ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n c = Constant<value_ints = [2]>()\n"
+        "u = Unsqueeze(x, a)\n m = Add(u, w)\n q = Mul(m, m)\n y = ReduceSum<keepdims=0>(q, c) }"
+    )
+    assert cost(text).low == 1200
