@@ -68,7 +68,7 @@ def _number(value: int | None) -> str:
 
 
 def text(table: Table) -> list[str]:
-    """Return the table as lines of plain text; columns from the fourth on, or the second of a short table, are numbers."""
+    """Return the table as lines of plain text; numbers stand on the right."""
     widths = [max(len(row[i]) for row in (table.headings, *table.rows)) for i in range(len(table.headings))]
     first_number = 3 if "MACs" in table.headings else 1
     lines = [table.title]

@@ -21,7 +21,8 @@ def test_flipped_picture_inside_the_model_costs_twice() -> None:
 
 def loop(turns: str, cond: str = "d = Identity(c)", body: str = "p = Conv(x, w)") -> str:
     return OPEN + (
-        f", float[5,8,1,1] w, int64 asked, float[N,5,4,4] zero) => (y) {{ {turns}\n e = Constant<value = bool {{1}}>()\n"
+        f", float[5,8,1,1] w, int64 asked, float[N,5,4,4] zero) => (y) "
+        f"{{ {turns}\n e = Constant<value = bool {{1}}>()\n"
         f"y, each = Loop(n, e, zero) <body = b (int64 i, bool c, float[N,5,4,4] s) => (d, r, p) "
         f"{{ {cond}\n {body}\n r = Add(s, p) }}> }}"
     )

@@ -75,8 +75,9 @@ FORMS: dict[str, str | tuple[str, int]] = {
     "y = ReduceSum<keepdims=0>(k, zero) }",
     "in an If, either branch": OPEN + ", float[5,8,1,1] w, bool flag) => (y) { y = If(flag) <\n"
     "then_branch = a () => (p) { p = Conv(x, w) },\n else_branch = b () => (q) { q = Conv(x, w) }> }",
-    "in a Loop of one turn": OPEN + ", float[5,8,1,1] w) => (y) { n = Constant<value_int = 1>()\n e = Constant<"
-    "value = bool {1}>()\n y = Loop(n, e) <body = b (int64 i, bool c) => (d, p) { d = Identity(c)\n p = Conv(x, w) }> }",
+    "in a Loop of one turn": OPEN + ", float[5,8,1,1] w) => (y) { n = Constant<value_int = 1>()\n"
+    "e = Constant<value = bool {1}>()\n y = Loop(n, e) <body = b (int64 i, bool c) => (d, p) "
+    "{ d = Identity(c)\n p = Conv(x, w) }> }",
     "in a Scan over places": "g (float[N,16,8] x, float[8,5] w) => (y) { y = Scan<num_scan_inputs=1, "
     "scan_input_axes=[1], body = b (float[1,8] r) => (p) { p = MatMul(r, w) }>(x) }",
     "LinearRegressor": OPEN + ") => (y) { s = Constant<value_ints = [16,8]>()\n r = Reshape(x, s)\n"

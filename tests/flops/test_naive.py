@@ -1,4 +1,4 @@
-"""Counts against layers computed one product at a time; the results agree with the runtime's, so the layers are right."""
+"""Counts against layers computed one product at a time, whose results agree with the runtime's."""
 
 from __future__ import annotations
 
