@@ -449,17 +449,20 @@ def _body_inputs(outer: Shapes, node: Node, body: Graph) -> dict[str, Typed]:
     return given
 
 
-def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
+def carried_values(node: Node, body: Graph) -> list[tuple[str, str]]:
+    """Return (output, input) of the body for every value that a Loop or Scan carries from turn to turn."""
     if node.op == "Loop":
-        pairs = list(zip(body.inputs[2:], body.outputs[1:], strict=False))
-    elif node.op == "Scan":
+        return list(zip(body.outputs[1:], body.inputs[2:], strict=False))
+    if node.op == "Scan":
         states = len(node.inputs) - int(node.attributes.get("num_scan_inputs", 0))
-        pairs = list(zip(body.inputs[:states], body.outputs[:states], strict=False))
-    else:
-        pairs = []
+        return list(zip(body.outputs[:states], body.inputs[:states], strict=False))
+    return []
+
+
+def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
     return [
         before
-        for before, after in pairs
+        for after, before in carried_values(node, body)
         if shapes.shape(before) is not None and shapes.shape(before) != shapes.shape(after)
     ]
 
