@@ -104,7 +104,7 @@ def _of_node(graph: Graph, shapes: Shapes, node: Node, carried: Mapping[str, str
 
 
 def _summed(node: Node, shapes: Shapes) -> tuple[str, frozenset[int], bool]:
-    """Return what the node adds up, along which axes, and whether pieces overlap; no axes for nodes that add nothing."""
+    """Return what the node adds up, along which axes (none: it adds nothing), and whether pieces overlap."""
     adds_pieces = node.op in ("ScatterND", "ScatterElements") and node.attributes.get("reduction") == "add"
     source = node.inputs[2] if adds_pieces else node.inputs[0]
     shape = shapes.shape(source)

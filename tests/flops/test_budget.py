@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from pytest_facechallenge.checks.compute import flops_budget
@@ -125,3 +126,10 @@ def test_evidence_names_the_dearest_layers() -> None:
     evidence = judged(facts(1000)).evidence
     assert evidence[0].where == "node 'conv1' (Conv)"
     assert "1,000 FLOPs (100.0%)" in evidence[0].what
+
+
+def test_facts_survive_the_report() -> None:
+    found = facts(1000, 1100)
+    encoded = msgspec.json.encode(found)
+    assert msgspec.json.decode(encoded, type=FlopsFacts) == found
+    assert b'["conv1","Conv","convolution"' in encoded

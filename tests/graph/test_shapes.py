@@ -201,3 +201,30 @@ def test_graph_that_does_not_run_says_so() -> None:
     found = shapes(text)
     assert found.shape("y") is None
     assert any("running the graph to read its shapes failed" in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["k = Constant<value_ints = [1,4,6]>()", "s = Shape(x)\n t = Constant<value_ints = [0,2,1]>()\n k = Gather(s, t)"],
+)
+@pytest.mark.parametrize("gelu", ["r = Relu(x)", "r = com.microsoft.QuickGelu(x)"])
+def test_sizes_from_around_a_subgraph(target: str, gelu: str) -> None:
+    text = (
+        f"g (float[N,6,4] x, bool flag) => (y) {{ {target}\n y = If(flag) < then_branch = a () => (p) "
+        f"{{ {gelu}\n p = Reshape(r, k) }},\n else_branch = b () => (q) {{ q = Reshape(x, k) }}> }}"
+    )
+    made = graph(text)
+    node = made.nodes[-1]
+    assert infer(made).body(node, "then_branch").shape("p") == (1, 4, 6)
+
+
+def test_deeply_nested_branches() -> None:
+    text = "v = Relu(x)"
+    for depth in range(25):
+        other = f"b{depth} () => (w) {{ w = Relu(x) }}"
+        text = f"v = If(flag) < then_branch = a{depth} () => (v) {{ {text} }}, else_branch = {other}>"
+    made = graph(f"g (float[N,6] x, bool flag) => (v) {{ {text} }}")
+    inside = infer(made)
+    for _ in range(25):
+        inside = inside.body(inside.graph.nodes[0], "then_branch")
+    assert inside.shape("v") == (1, 6)
