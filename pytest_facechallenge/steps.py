@@ -63,7 +63,7 @@ STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
-    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
+    Step("flops_crosscheck", "probes", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
 )
 
 
