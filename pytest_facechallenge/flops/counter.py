@@ -137,9 +137,7 @@ def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None
             _counted(node, shapes, tally)
         elif node.op not in FREE.get(node.domain, ()):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=_unknown(node)))
-    for node, works in disguised.find(graph, shapes, carried or {}):
-        if node.index not in used:
-            continue
+    for node, works in disguised.find(graph, shapes, used, carried or {}):
         if isinstance(works, str):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=works))
         else:

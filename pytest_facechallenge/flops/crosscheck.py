@@ -168,9 +168,9 @@ def _analyse(
         from fvcore.nn import FlopCountAnalysis
 
         inputs = tuple(torch.zeros(shape) for shape in example if shape is not None)
-        analysis = FlopCountAnalysis(module, inputs)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         try:
+            analysis = FlopCountAnalysis(module, inputs)
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
             counts = {name: int(number) for name, number in analysis.by_operator().items()}
             unsupported = analysis.unsupported_ops()
         except Exception as error:  # whatever the traced module raises

@@ -60,11 +60,15 @@ class _Way(NamedTuple):
     turns: int = 1
 
 
-def find(graph: Graph, shapes: Shapes, carried: Mapping[str, str]) -> Iterator[tuple[Node, list[Work] | str]]:
+def find(
+    graph: Graph, shapes: Shapes, used: set[int], carried: Mapping[str, str]
+) -> Iterator[tuple[Node, list[Work] | str]]:
     """Yield the nodes of this graph (not of its subgraphs) that end a disguised contraction, with its cost.
 
     Parameters
     ----------
+    used
+        Indices of the nodes whose results reach an output: others neither cost nor count as readers.
     carried
         For the body of a loop: outputs that become inputs of the next turn, by output name. A sum over the turns is
         a sum like any other.
@@ -75,10 +79,10 @@ def find(graph: Graph, shapes: Shapes, carried: Mapping[str, str]) -> Iterator[t
         The node, and its work or a sentence that says why it cannot be told.
     """
     for node in graph.nodes:
-        if node.domain or not node.inputs or not node.outputs:
+        if node.domain or not node.inputs or not node.outputs or node.index not in used:
             continue
         try:
-            works = _of_node(graph, shapes, node, carried)
+            works = _of_node(graph, shapes, node, used, carried)
         except CannotCountError as error:
             yield node, str(error)
         except (IndexError, TypeError, ValueError, KeyError, AttributeError) as error:
@@ -88,9 +92,9 @@ def find(graph: Graph, shapes: Shapes, carried: Mapping[str, str]) -> Iterator[t
                 yield node, works
 
 
-def _of_node(graph: Graph, shapes: Shapes, node: Node, carried: Mapping[str, str]) -> list[Work]:
+def _of_node(graph: Graph, shapes: Shapes, node: Node, used: set[int], carried: Mapping[str, str]) -> list[Work]:
     if node.op in ("Add", "Sum"):
-        return [] if _inside_sum(graph, node) else _written_out(graph, shapes, node, carried)
+        return [] if _inside_sum(graph, node, used) else _written_out(graph, shapes, node, used, carried)
     source, axes, spread = _summed(node, shapes)
     if not axes:
         return []
@@ -176,14 +180,17 @@ def _products(ways: list[_Way]) -> list[Work]:
 def _through(way: _Way, node: Node, shape: tuple[int, ...]) -> list[_Way]:
     """Return where the value comes from when the node does not pair values."""
     if node.op in LINEAR or node.op in UNARY:
-        return [way._replace(name=node.inputs[0], linear=way.linear and node.op in LINEAR)]
+        rank = len(way.shapes.shape(node.inputs[0]) or ())
+        # Where a Gather changes the number of axes, any axis may be the summed one.
+        axes = way.axes if rank == len(shape) else frozenset(range(rank))
+        return [way._replace(name=node.inputs[0], axes=axes, linear=way.linear and node.op in LINEAR)]
     if node.op == "Concat":
         joins = node.attributes.get("axis", 0) % max(1, len(shape)) in way.axes
         spread = way.spread or (joins and len(node.inputs) >= UNROLLED)
         return [way._replace(name=entry, spread=spread) for entry in node.inputs]
     before = way.shapes.shape(node.inputs[0]) if node.inputs else None
-    axes = None if before is None else axes_before(node, before, shape, way.axes)
-    return [] if axes is None else [way._replace(name=node.inputs[0], axes=axes)]
+    earlier = None if before is None else axes_before(node, before, shape, way.axes)
+    return [] if earlier is None else [way._replace(name=node.inputs[0], axes=earlier)]
 
 
 def _pair(way: _Way, node: Node, inputs: tuple[str, str], shape: tuple[int, ...]) -> tuple[list[Work], list[_Way]]:
@@ -250,8 +257,12 @@ def _into_loop(way: _Way, node: Node, shape: tuple[int, ...]) -> list[_Way]:
     return [inside._replace(axes=rest, spread=spread, turns=way.turns * shape[axis])]
 
 
-def _inside_sum(graph: Graph, node: Node) -> bool:
-    readers = graph.consumers.get(node.outputs[0], [])
+def _readers(graph: Graph, name: str, used: set[int]) -> list[Node]:
+    return [node for node in graph.consumers.get(name, []) if node.index in used]
+
+
+def _inside_sum(graph: Graph, node: Node, used: set[int]) -> bool:
+    readers = _readers(graph, node.outputs[0], used)
     return (
         len(readers) == 1
         and readers[0].op in ("Add", "Sum", "Identity")
@@ -260,7 +271,7 @@ def _inside_sum(graph: Graph, node: Node) -> bool:
     )
 
 
-def _written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str, str]) -> list[Work]:
+def _written_out(graph: Graph, shapes: Shapes, root: Node, used: set[int], carried: Mapping[str, str]) -> list[Work]:
     """Return the products that a written-out sum adds up; only values that nothing else reads belong to it."""
     works: list[Work] = []
     pending = list(root.inputs)
@@ -268,7 +279,7 @@ def _written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str,
     while pending:
         name = pending.pop()
         node = graph.producers.get(name)
-        if node is None or node.domain or len(graph.consumers.get(name, [])) != 1:
+        if node is None or node.domain or len(_readers(graph, name, used)) != 1:
             ends.add(name)
         elif node.op in ("Add", "Sum", "Identity", "Neg", "Sub"):
             pending.extend(node.inputs)

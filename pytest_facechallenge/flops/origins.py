@@ -9,8 +9,11 @@ from pytest_facechallenge.flops.free import names
 if TYPE_CHECKING:
     from pytest_facechallenge.graph.ir import Graph, Node
 
-#: Keep a sum of products one, up to the choice of what is summed.
-LINEAR = names("Identity Cast CastLike Neg Dropout Slice Pad Expand Tile")
+#: Keep a sum of products one, up to scaling and the choice of what is summed.
+LINEAR = names("""
+    Identity Cast CastLike Neg Dropout Slice Pad Expand Tile Split Gather GatherElements GatherND ReverseSequence
+    Compress Trilu BatchNormalization QuantizeLinear DequantizeLinear Resize MaxPool AveragePool
+""")
 UNARY = names("""
     Abs Relu Exp Log Sqrt Sigmoid Tanh Clip LeakyRelu Elu Selu Softplus Softsign Reciprocal Erf Gelu HardSigmoid
     HardSwish Sin Cos Sign Floor Ceil Round Not BitwiseNot

@@ -261,3 +261,13 @@ def test_layers_come_dearest_first_and_add_up() -> None:
     assert lows == sorted(lows, reverse=True)
     assert sum(lows) == facts.low == sum(facts.families.values())
     assert np.prod([layer.times for layer in facts.layers]) == 1
+
+
+def test_nested_branches_are_counted_to_the_bottom() -> None:
+    text = "v = Conv(x, w)"
+    for depth in range(20):
+        other = f"b{depth} () => (u) {{ u = Relu(zero) }}"
+        text = f"v = If(flag) < then_branch = a{depth} () => (v) {{ {text} }}, else_branch = {other}>"
+    whole = f"g (float[N,8,4,4] x, float[N,5,4,4] zero, float[5,8,1,1] w, bool flag) => (v) {{ {text} }}"
+    facts = cost(whole)
+    assert (facts.low, facts.uncounted) == (CONV, ())

@@ -73,6 +73,15 @@ FORMS: dict[str, str | tuple[str, int]] = {
     "written out and joined": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n {BOUNDS}\n {TAPS}\n"
     "k = Concat<axis=0>(m0, m1, m2, m3, m4, m5, m6, m7)\n zero = Constant<value_ints = [0]>()\n"
     "y = ReduceSum<keepdims=0>(k, zero) }",
+    "written out, with an idle reader": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n"
+    f"{BOUNDS}\n {TAPS}\n p1 = Add(m0, m1)\n p2 = Add(p1, m2)\n dead = Relu(p2)\n p3 = Add(m3, p2)\n"
+    "p4 = Add(p3, m4)\n p5 = Sum(p4, m5, m6)\n y = Add(p5, m7) }",
+    "through BatchNormalization, Gather and Split": OPEN
+    + ", float[5,8,1,1] w, float[5] wa, int64[16] windices) => (y) {\n"
+    "s = Constant<value_ints = [1,1,8,16]>()\n t = Constant<value_ints = [1,5,8,1]>()\n r = Reshape(x, s)\n"
+    "k = Reshape(w, t)\n m = Mul(r, k)\n n = BatchNormalization(m, wa, wa, wa, wa)\n g = Gather<axis=3>(n, windices)\n"
+    "h = Constant<value_ints = [10,6]>()\n a, b = Split<axis=3>(g, h)\n j = Concat<axis=3>(a, b)\n"
+    "c = Constant<value_ints = [2]>()\n y = ReduceSum<keepdims=0>(j, c) }",
     "a sum of expanded copies": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
     "c = Constant<value_ints = [2]>()\n s = Constant<value_ints = [1,5,8,4,4]>()\n u = Unsqueeze(x, a)\n"
     "k = Expand(u, s)\n l = Expand(w, s)\n m = Sub(k, l)\n b = Abs(m)\n y = ReduceSum<keepdims=0>(b, c) }",
