@@ -9,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pytest_facechallenge.graph.ir import outer_reads
-from pytest_facechallenge.graph.strip import is_hollow, stripped_graph
+from pytest_facechallenge.graph.strip import is_hollow, stripped_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def _inner(node: Any) -> list[Any]:
 
 
 def _build(graph: Graph, inputs: Mapping[str, Typed], reachable: set[str]) -> onnx.ModelProto:
-    proto = stripped_graph(graph.proto, graph.folder)
+    proto = stripped_in_order(graph)
     proto.name = "shapes"
     del proto.input[:], proto.output[:], proto.value_info[:]
     kept = [

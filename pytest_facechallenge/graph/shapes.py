@@ -24,7 +24,7 @@ from onnx import helper, numpy_helper
 from pytest_facechallenge.graph import shape_run
 from pytest_facechallenge.graph.ir import Graph, Node, outer_reads
 from pytest_facechallenge.graph.shape_content import tainted, trusted, wanted_values
-from pytest_facechallenge.graph.strip import KEEP, is_big, stripped_graph
+from pytest_facechallenge.graph.strip import KEEP, is_big, stripped_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -260,7 +260,7 @@ def _given(shapes: Shapes) -> dict[str, npt.NDArray[Any]]:
 def _model(shapes: Shapes) -> onnx.ModelProto:
     """Return the graph as a model of its own: known inputs typed, big weights hollow, no declared shapes."""
     graph = shapes.graph
-    proto = stripped_graph(graph.proto, graph.folder)
+    proto = stripped_in_order(graph)
     del proto.input[:], proto.output[:], proto.value_info[:]
     proto.initializer.extend(numpy_helper.from_array(value, name) for name, value in _given(shapes).items())
     for name in _fed(shapes):

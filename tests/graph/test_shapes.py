@@ -228,3 +228,10 @@ def test_deeply_nested_branches() -> None:
     for _ in range(25):
         inside = inside.body(inside.graph.nodes[0], "then_branch")
     assert inside.shape("v") == (1, 6)
+
+
+def test_nodes_in_any_order() -> None:
+    """Runtimes load files whose nodes are not sorted; so must this."""
+    made = parser.parse_model(HEAD.format(opset=17) + "g (float[N,6,4] x) => (y) { a = Transpose(x)\n y = Relu(a) }")
+    made.graph.node.reverse()
+    assert infer(from_model(made, Path()), batch=2).shape("y") == (4, 6, 2)
