@@ -179,7 +179,7 @@ def _evidence(cost: FlopsFacts) -> tuple[Evidence, ...]:
 
 
 @check(CrosscheckFacts)
-def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:  # noqa: ARG001 - every check is called alike
+def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:
     """Show fvcore's count of the submission, and of the participant's own module, beside ours.
 
     What:
@@ -228,7 +228,13 @@ def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:  # noqa: ARG001 - eve
             measured=measured,
             evidence=evidence,
         )
-    return passed(f"both counts agree: {measured}.", measured=measured, evidence=evidence, notes=found.explanations)
+    return passed(
+        f"both counts agree: {measured}.",
+        measured=measured,
+        limit=rule.limit_text(),
+        evidence=evidence,
+        notes=found.explanations,
+    )
 
 
 def _macs(value: int | None) -> str:
