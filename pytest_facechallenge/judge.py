@@ -22,6 +22,7 @@ FAMILIES = (
     "runtime",
     "helper",
     "declared",
+    "compute",
     "accuracy",
     "features",
     "pending",

@@ -13,7 +13,8 @@ import msgspec
 from pytest_facechallenge.collect import JudgedRule
 from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.outcome import Outcome
-from pytest_facechallenge.rulebook import Rulebook, load_all
+from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
+from pytest_facechallenge.settings import GIVEN
 from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class ChallengeSession:
                 device=settings.text("device"),
                 server_python=settings.text("server-python"),
                 declaration=str(settings.path(settings.text("declaration"))) if settings.text("declaration") else "",
-                extra=self.plan_of_accuracy.knobs(),
+                extra=self._extra_knobs(),
             )
             limits = Limits(
                 idle_seconds=float(settings.number("timeout")), memory_bytes=memory or default_memory_bytes()
@@ -117,9 +118,21 @@ class ChallengeSession:
                 for number, facts in enumerate(self._saved_facts(source))
                 for ref in self.tracks
                 for rule in self.books[ref.book].rules_of(ref.track)
+                if self._asked_for(rule)
                 for case in self.plan_of_accuracy.cases(rule, facts)
             ]
         return self._expected[source]
+
+    def _asked_for(self, rule: Rule) -> bool:
+        """Whether a rule is judged at all: the second count of FLOPs takes torch, so only when it was asked for."""
+        return rule.check != "flops_crosscheck" or bool(self.settings.text("flops-crosscheck"))
+
+    def _extra_knobs(self) -> dict[str, str]:
+        knobs = self.plan_of_accuracy.knobs()
+        factory = self.settings.text("flops-crosscheck")
+        if factory:
+            knobs["flops_crosscheck"] = "" if factory == GIVEN else factory
+        return knobs
 
     def _saved_facts(self, source: Path) -> list[AccuracyFacts | None]:
         """Return, per submission of an earlier report, what it measured of accuracy; [None] for a submission itself."""

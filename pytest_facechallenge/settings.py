@@ -59,6 +59,9 @@ class Option:
         return self.ini.upper()
 
 
+#: The value of an "optional" option that was given without a value.
+GIVEN = "given"
+
 OPTIONS: tuple[Option, ...] = (
     Option("model", "list", "submission to judge: a .onnx file, a zip, a folder or a glob; repeatable", "PATH"),
     Option("track", "list", "track to judge it on, 'A' or 'mfr21/A'; repeatable; --track is an alias", "TRACK"),
@@ -76,6 +79,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("labels", "text", "identities of the feature file's rows, one a line", "FILE"),
     Option("write-features", "text", "write the testset's features in the official LFR19 format", "FILE"),
     Option("cache", "text", "folder that keeps embeddings and calibrations between runs", "FOLDER"),
+    Option("flops-by-layer", "flag", "show the FLOPs of every layer after the summary"),
+    Option(
+        "flops-crosscheck", "optional", "count again with fvcore, also the torch module that FACTORY makes", "FACTORY"
+    ),
     Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
@@ -128,7 +135,7 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             keywords |= {"action": "store_true"}
         elif option.kind == "optional":
-            keywords |= {"nargs": "?", "const": "yes", "metavar": option.metavar}
+            keywords |= {"nargs": "?", "const": GIVEN, "metavar": option.metavar}
         else:
             keywords |= {"action": "append" if option.kind == "list" else "store", "metavar": option.metavar}
         group.addoption(option.flag, **keywords)

@@ -6,6 +6,7 @@ import io
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -33,10 +34,9 @@ DEFAULT_WIDTH = 80
 
 def write_summary(reporter: pytest.TerminalReporter, results: list[TrackResult], *, verbose: bool) -> None:
     """Write the summary through pytest's terminal reporter, in its colours and width."""
-    width = max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))
     encoding = getattr(reporter._tw._file, "encoding", None) or "utf-8"
     reporter.section("face challenge summary")
-    text = render(results, width=width, colour=reporter.hasmarkup, encoding=encoding, verbose=verbose)
+    text = render(results, width=_width(), colour=reporter.hasmarkup, encoding=encoding, verbose=verbose)
     reporter.write(text)
 
 
@@ -73,10 +73,14 @@ def _table(result: TrackResult) -> Table:
     table.add_column("limit", overflow="fold", ratio=2)
     for judged, outcome, why in result.rows:
         if outcome is None:
-            table.add_row(Text(judged.rule_id), Text(judged.rule.clause), Text("no result", style="yellow"), Text(why), "")
+            table.add_row(
+                Text(judged.rule_id), Text(judged.rule.clause), Text("no result", style="yellow"), Text(why), ""
+            )
         else:
             status = Text(WORDS[outcome.status], style=STYLES[outcome.status])
-            table.add_row(Text(judged.rule_id), Text(judged.rule.clause), status, Text(outcome.measured), Text(outcome.limit))
+            table.add_row(
+                Text(judged.rule_id), Text(judged.rule.clause), status, Text(outcome.measured), Text(outcome.limit)
+            )
     return table
 
 
