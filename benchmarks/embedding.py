@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from PIL import Image
-from pytest_facechallenge.refnets import save
 
 from pytest_facechallenge.embedding import Engine, Preprocessing, embed
 from pytest_facechallenge.embedding.picture import decode, fill
+from pytest_facechallenge.refnets import save
 from pytest_facechallenge.testset.model import PictureFiles
 
 

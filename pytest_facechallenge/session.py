@@ -178,6 +178,11 @@ class ChallengeSession:
         """Gather what is needed and judge."""
         return judge(self.facts_of(judged, on_progress), judged.rule)
 
+    def recorded_facts(self) -> list[tuple[str, Facts]]:
+        """Return (name, facts gathered so far) of everything that is judged."""
+        found = [(source.name, self.store.recorded(source)) for source in self.sources if source not in self.reports]
+        return [*found, *(entry for report in self.reports.values() for entry in report)]
+
     @staticmethod
     def record(node: pytest.Item, judged: JudgedRule, outcome: Outcome) -> None:
         """Attach the outcome to the test, so that it reaches the controller, JUnit and other reporters."""

@@ -102,8 +102,8 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         The channels are followed from the input to the first layer (Gather, Slice, Split and Concat, 1x1
         convolutions). A graph that keeps their order, or reverses it itself, is legal; reversing is noted, because it
         shows that the network was trained on BGR. Which order the weights were trained on cannot be seen in the graph:
-        a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on RGB is
-        compared with that on BGR, and decides where the difference is significant.
+        a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on
+        RGB is compared with that on BGR, and decides where the difference is significant.
     How to fix:
         Train on RGB pictures (cv2.imread gives BGR), or reverse the channels in the network's first line:
         x = x[:, [2, 1, 0]].

@@ -140,8 +140,10 @@ class RunReport:
         """Print the summary."""
         if self.config.option.collectonly:
             return
-        from pytest_facechallenge.report.terminal import write_summary
+        from pytest_facechallenge.report.tables import tables
+        from pytest_facechallenge.report.terminal import write_summary, write_tables
 
         write_summary(terminalreporter, self.results(), verbose=self.config.get_verbosity() > 0)
+        write_tables(terminalreporter, list(tables(self.session)))
         if self.complaint:
             terminalreporter.write_line(f"facechallenge: {self.complaint}", red=True)

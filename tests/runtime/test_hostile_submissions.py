@@ -1,4 +1,4 @@
-"""Submissions made to harm whoever judges them: each ends in a finding, in bounded time and memory, in the real sandbox."""
+"""Submissions made to harm whoever judges them: each ends in a finding, in bounded time and memory."""
 
 from __future__ import annotations
 
