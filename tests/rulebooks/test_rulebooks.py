@@ -13,8 +13,8 @@ RULE_IDS = {
     "package", "onnx-valid", "server-runtime", "input", "batch", "output", "embedding-dim", "cosine-similarity",
     "deterministic", "model-size", "no-float16", "helper-verdict", "preprocessing", "rgb-order", "training-set",
     "mask-augmentation", "no-external-data", "reproducible-solution", "submissions-per-day", "organization",
-    "submission-window", "no-implicit-batch", "no-realignment", "flops-budget", "flops-crosscheck", "latency", "accuracy",
-    "ranking-score",
+    "submission-window", "no-implicit-batch", "no-realignment", "flops-budget", "flops-crosscheck", "latency",
+    "accuracy", "ranking-score",
 }  # fmt: skip
 
 
