@@ -127,7 +127,7 @@ class RunReport:
 
             path = self.session.settings.path(self.session.settings.text("json"))
             try:
-                write_report(path, self.session, results, describe(self.config))
+                write_report(path, self.session, results, describe(self.config, self.session))
             except ReportError as error:
                 # Everything else of the run is still shown; the exit code must not say that all is well.
                 self.complaint = str(error)

@@ -67,6 +67,7 @@ def test_json_report(pytester: pytest.Pytester, model: Path) -> None:
     report = read(pytester.path / "r.json")
     assert report["schema"] == "pytest-facechallenge/1"
     assert report["environment"]["versions"]["pytest"] == pytest.__version__
+    assert report["environment"]["providers"] == ["CPUExecutionProvider"]
     submission = report["submissions"][0]
     assert submission["bytes"] == model.stat().st_size
     assert len(submission["sha256"]) == 64
