@@ -15,7 +15,7 @@ from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
 from pytest_facechallenge.settings import GIVEN
-from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks
+from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -178,10 +178,20 @@ class ChallengeSession:
         """Gather what is needed and judge."""
         return judge(self.facts_of(judged, on_progress), judged.rule)
 
+    def names(self) -> dict[tuple[Path, int], str]:
+        """Return the short name of each submission, by source and number: no two are the same."""
+        keys: dict[tuple[Path, int], str] = {}
+        for source in self.sources:
+            saved = [path for path, _facts in self.reports.get(source, [])] or [str(source)]
+            keys |= {(source, number): path for number, path in enumerate(saved)}
+        return dict(zip(keys, short_names(list(keys.values())), strict=True))
+
     def recorded_facts(self) -> list[tuple[str, Facts]]:
-        """Return (name, facts gathered so far) of everything that is judged."""
-        found = [(source.name, self.store.recorded(source)) for source in self.sources if source not in self.reports]
-        return [*found, *(entry for report in self.reports.values() for entry in report)]
+        """Return (short name, facts gathered so far) of everything that is judged."""
+        return [
+            (name, self.reports[source][number][1] if source in self.reports else self.store.recorded(source))
+            for (source, number), name in self.names().items()
+        ]
 
     @staticmethod
     def record(node: pytest.Item, judged: JudgedRule, outcome: Outcome) -> None:

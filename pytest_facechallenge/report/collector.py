@@ -99,11 +99,10 @@ class RunReport:
             else:
                 outcomes[judged.rule_id] = outcome
             rows.append((judged, outcome, why))
-        name = self.session.reports[source][number][0] if source in self.session.reports else source.name
         return TrackResult(
             source=source,
             number=number,
-            name=name,
+            name=self.session.names()[source, number],
             full_track=full_track,
             rows=tuple(rows),
             verdict=verdict([judged.rule_id for judged in rules if _counts(judged)], outcomes, missing),

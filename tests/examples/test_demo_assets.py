@@ -153,4 +153,4 @@ def test_network_is_neither_blind_nor_perfect(script: Any, rows: list[dict[str, 
 
 def test_declaration_is_toml() -> None:
     declared = tomllib.loads((DEMO / "declaration.toml").read_text(encoding="utf-8"))
-    assert {"training", "mask_augmentation", "external", "solution", "organization", "submissions"} <= set(declared)
+    assert {"training", "mask_augmentation", "solution", "organization", "submission"} < set(declared)

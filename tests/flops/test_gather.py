@@ -20,7 +20,7 @@ from .rules import rule
 def test_steps_lead_to_the_facts() -> None:
     assert STEPS["flops"].facts_type() is FlopsFacts
     assert STEPS["flops_crosscheck"].facts_type() is CrosscheckFacts
-    assert with_needs({"flops_crosscheck"}) == ["package", "flops", "flops_crosscheck"]
+    assert with_needs({"flops_crosscheck"}) == ["package", "interface", "flops", "flops_crosscheck"]
 
 
 def test_y2_keeps_the_light_budget(tmp_path: Path) -> None:
