@@ -296,14 +296,14 @@ def test_every_picture_counts() -> None:
 )
 def test_the_colour_order_is_decided_by_significance(low: float, high: float, status: Status) -> None:
     order = ColourOrder(testset="mine", pictures=60, far="1e-1", tar_rgb=0.5, tar_bgr=0.4, low=low, high=high, units=20)
-    assert checks.rgb_order(facts(MASK, colour_order=order), rule("testset_pictures")).status is status
+    assert checks.rgb_accuracy(facts(MASK, colour_order=order), rule("testset_pictures")).status is status
 
 
 def test_the_colour_order_without_data_is_undecided() -> None:
     wanted = rule("testset_pictures")
-    assert checks.rgb_order(facts(MASK), wanted).status is Status.UNDECIDED
+    assert checks.rgb_accuracy(facts(MASK), wanted).status is Status.UNDECIDED
     order = ColourOrder(testset="mine", why_not="too few pairs")
-    outcome = checks.rgb_order(facts(MASK, colour_order=order), wanted)
+    outcome = checks.rgb_accuracy(facts(MASK, colour_order=order), wanted)
     assert outcome.status is Status.UNDECIDED
     assert "too few pairs" in outcome.message
 
