@@ -82,6 +82,8 @@ def embed_pictures(
     mirrored = _embed(how, pictures, turned, f"embedding {label}, mirrored{' as BGR' if bgr else ''}")
     with heartbeat(how.report, f"adding the mirror images of {label}"):
         rows = flip_sum(plain.rows, mirrored.rows)
+    # The mirrored matrix can be gigabytes; what is kept of it is how it was made.
+    mirrored = dataclasses.replace(mirrored, rows=mirrored.rows[:0].copy())
     return EntryEmbeddings(rows=rows, usable=plain.usable, problems=plain.problems, runs=(plain, mirrored))
 
 
