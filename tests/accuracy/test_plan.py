@@ -124,6 +124,8 @@ def test_a_list_of_pictures_is_the_track_s_picture_set(tmp_path: Path, track: st
     found = plan_sets(book, track, TestsetSpec.parse(str(tmp_path)))
     assert [each.name for each in found if each.official] == expected
     assert found[0].flip
+    together = msgspec.structs.replace(book, sets={name: table for name in ("video", "image")})
+    assert [each.name for each in plan_sets(together, track, TestsetSpec.parse(str(tmp_path)))] == ["image"]
 
 
 def test_a_set_of_another_track_is_not_served(tmp_path: Path) -> None:
