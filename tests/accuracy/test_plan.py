@@ -124,7 +124,7 @@ def test_a_list_of_pictures_is_the_track_s_picture_set(tmp_path: Path, track: st
     found = plan_sets(book, track, TestsetSpec.parse(str(tmp_path)))
     assert [each.name for each in found if each.official] == expected
     assert found[0].flip
-    together = msgspec.structs.replace(book, sets={name: table for name in ("video", "image")})
+    together = msgspec.structs.replace(book, sets=dict.fromkeys(("video", "image"), table))
     assert [each.name for each in plan_sets(together, track, TestsetSpec.parse(str(tmp_path)))] == ["image"]
 
 
