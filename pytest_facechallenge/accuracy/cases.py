@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_facechallenge.accuracy.names import find_set, sets_of_track
+from pytest_facechallenge.accuracy.names import find_sets, sets_of_track
 from pytest_facechallenge.accuracy.plan import plan_sets
 from pytest_facechallenge.accuracy.request import AccuracyRequest, Point, SetRequest, TestsetRequest, TestsetSpec
 from pytest_facechallenge.facts.accuracy import AccuracyFacts
@@ -39,6 +39,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         The operating point; ``far`` is empty for the cross-validated accuracy.
     threshold
         The least TAR (0..1), the name of a baseline row, or None to measure only.
+    flipped, raw
+        How the pictures are embedded; see `request.SetRequest`.
     """
 
     testset: str
@@ -47,6 +49,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     far: str = ""
     comparison: str = ""
     threshold: float | str | None = None
+    flipped: bool = False
+    raw: bool = False
 
     @property
     def point(self) -> str:
@@ -153,7 +157,7 @@ def check_names(min_tar: Mapping[str, float | str], rules: Sequence[Rule], books
         if rule.check == ACCURACY and rule.case:
             known |= {rule.case, str(rule.parameters["set"]), str(rule.parameters["testset"])}
     for name in min_tar:
-        if name not in known and not any(find_set(book, name) for book in books):
+        if name not in known and not any(find_sets(book, name) for book in books):
             raise ThresholdError(
                 f"--facechallenge-min-tar {name}=…: nothing of that name is measured; "
                 f"names: {', '.join(sorted(known - {''}))}"
@@ -174,10 +178,10 @@ def build_request(
     """
     testsets = []
     for spec in specs:
-        sets: dict[tuple[Any, ...], SetRequest] = {}
+        sets: dict[bytes, SetRequest] = {}
         for book, rule in tracks:
-            for wanted in plan_sets(book, rule.track, spec, flip=_flips(rule)):
-                key = (wanted.name, wanted.official, wanted.protocol, wanted.flip, str(sorted(wanted.select.items())))
+            for wanted in plan_sets(book, rule.track, spec, flip=_flips(rule), raw=feeds_raw(book, rule.track)):
+                key = msgspec.json.encode(msgspec.structs.replace(wanted, points=()))
                 known = sets.get(key)
                 points = (*known.points, *wanted.points) if known else wanted.points
                 sets[key] = msgspec.structs.replace(wanted, points=tuple(dict.fromkeys(points)))
@@ -190,6 +194,11 @@ def feature_points(book: Rulebook, track: str) -> tuple[Point, ...]:
     return tuple(dict.fromkeys(Point(table.far, table.comparison) for table in sets_of_track(book, track).values()))
 
 
+def feeds_raw(book: Rulebook, track: str) -> bool:
+    """Whether pixels are fed as 0..255 on a track: what its rule on preprocessing says."""
+    return any(rule.parameters.get("feed") == "raw" for rule in book.rules_of(track) if rule.check == "preprocessing")
+
+
 def _flips(rule: Rule) -> list[str]:
     return list(rule.parameters.get("flip") or ())
 
@@ -197,8 +206,10 @@ def _flips(rule: Rule) -> list[str]:
 def _from_specs(rule: Rule, book: Rulebook, specs: Sequence[TestsetSpec]) -> list[Case]:
     cases = []
     for spec in specs:
-        for wanted in plan_sets(book, rule.track, spec, flip=_flips(rule)):
-            base = Case(testset=spec.label, set=wanted.name, official=wanted.official)
+        for wanted in plan_sets(book, rule.track, spec, flip=_flips(rule), raw=feeds_raw(book, rule.track)):
+            base = Case(
+                testset=spec.label, set=wanted.name, official=wanted.official, flipped=wanted.flip, raw=wanted.raw
+            )
             cases += _points(base, wanted.points, folds=wanted.protocol == "pairs" and _has_folds(spec))
     return cases
 
@@ -210,7 +221,9 @@ def _has_folds(spec: TestsetSpec) -> bool:
 def _from_facts(facts: AccuracyFacts) -> list[Case]:
     cases = []
     for result in facts.sets:
-        base = Case(testset=result.testset, set=result.set, official=result.official)
+        base = Case(
+            testset=result.testset, set=result.set, official=result.official, flipped=result.flip, raw=result.raw
+        )
         points = tuple(Point(point.far, "<" if point.comparison == "<" else "<=") for point in result.points)
         cases += _points(base, points, folds=result.folds is not None)
     return cases
@@ -248,12 +261,14 @@ def _threshold_of(case: Case, name: str, thresholds: Mapping[str, float | str], 
         if key in thresholds:
             return thresholds[key]
     if case.official:
-        return next((value for key, value in thresholds.items() if find_set(book, key) == case.set), None)
+        if case.set in thresholds:
+            return thresholds[case.set]
+        return next((value for key, value in thresholds.items() if case.set in find_sets(book, key)), None)
     return thresholds.get(case.set, thresholds.get(case.testset))
 
 
 def _by_set(thresholds: Mapping[str, float | str], book: Rulebook) -> dict[str, float | str]:
-    return {found: value for name, value in thresholds.items() if (found := find_set(book, name))}
+    return {found: value for name, value in thresholds.items() for found in find_sets(book, name)}
 
 
 def _add_unserved(

@@ -18,7 +18,9 @@ FARS = ("1e-4", "1e-3", "1e-2", "1e-1")
 RESAMPLES = 2000
 
 
-def compare_colour_orders(how: How, testset: Testset, rows: npt.NDArray[np.float32], usable: BoolArray) -> ColourOrder:
+def compare_colour_orders(
+    how: How, testset: Testset, rows: npt.NDArray[np.float32], usable: BoolArray, *, raw: bool = False
+) -> ColourOrder:
     """Measure TAR on RGB and on BGR, each at its own threshold, on the same pairs.
 
     Parameters
@@ -26,6 +28,8 @@ def compare_colour_orders(how: How, testset: Testset, rows: npt.NDArray[np.float
     rows : float32 [pictures, D]
         The embeddings of the pictures as RGB.
     usable : bool [pictures]
+    raw
+        Whether pixels are fed as 0..255.
 
     Returns
     -------
@@ -38,7 +42,9 @@ def compare_colour_orders(how: How, testset: Testset, rows: npt.NDArray[np.float
     chosen = _whole_identities(testset.identities, usable)
     people = testset.identities[chosen]
     try:
-        bgr = embed_pictures(how, SomePictures(testset.pictures, chosen), testset.name, flip=False, bgr=True).rows
+        bgr = embed_pictures(
+            how, SomePictures(testset.pictures, chosen), testset.name, flip=False, bgr=True, raw=raw
+        ).rows
         accepted_rgb, pairs, far = _accepted(np.ascontiguousarray(rows[chosen]), people)
         accepted_bgr, _pairs, _far = _accepted(bgr, people, far)
     except (VerificationError, _TooFewError) as error:

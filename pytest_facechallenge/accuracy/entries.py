@@ -69,9 +69,12 @@ class SomePictures:
         return self.pictures.read(int(self.indices[index]))
 
 
-def embed_pictures(how: How, pictures: Pictures, label: str, *, flip: bool, bgr: bool = False) -> EntryEmbeddings:
-    """Embed pictures, adding the mirror image's embedding and normalising when ``flip`` is set."""
-    preprocessing = msgspec.structs.replace(how.preprocessing, colour="BGR" if bgr else "RGB")
+def embed_pictures(
+    how: How, pictures: Pictures, label: str, *, flip: bool, bgr: bool = False, raw: bool = False
+) -> EntryEmbeddings:
+    """Embed pictures, adding the mirror image's embedding and normalising when ``flip`` is set; ``raw``: 0..255."""
+    preprocessing = Preprocessing(mean=0.0, std=1.0) if raw else how.preprocessing
+    preprocessing = msgspec.structs.replace(preprocessing, colour="BGR" if bgr else "RGB")
     plain = _embed(how, pictures, preprocessing, f"embedding {label}{' as BGR' if bgr else ''}")
     if not flip:
         return EntryEmbeddings(rows=plain.rows, usable=plain.usable, problems=plain.problems, runs=(plain,))
@@ -79,12 +82,14 @@ def embed_pictures(how: How, pictures: Pictures, label: str, *, flip: bool, bgr:
     mirrored = _embed(how, pictures, turned, f"embedding {label}, mirrored{' as BGR' if bgr else ''}")
     with heartbeat(how.report, f"adding the mirror images of {label}"):
         rows = flip_sum(plain.rows, mirrored.rows)
+    # The mirrored matrix can be gigabytes; what is kept of it is how it was made.
+    mirrored = dataclasses.replace(mirrored, rows=mirrored.rows[:0].copy())
     return EntryEmbeddings(rows=rows, usable=plain.usable, problems=plain.problems, runs=(plain, mirrored))
 
 
-def embed_testset(how: How, testset: Testset, *, flip: bool) -> EntryEmbeddings:
+def embed_testset(how: How, testset: Testset, *, flip: bool, raw: bool) -> EntryEmbeddings:
     """Embed a testset's pictures and pool them into entries where it says so."""
-    pictures = embed_pictures(how, testset.pictures, testset.name, flip=flip)
+    pictures = embed_pictures(how, testset.pictures, testset.name, flip=flip, raw=raw)
     if testset.pooling is None:
         return pictures
     with heartbeat(how.report, f"pooling {testset.name}"):

@@ -104,22 +104,21 @@ def _one_testset(
         results: list[SetResult] = []
         order: ColourOrder | None = None
         ready: EntryEmbeddings | None = None
-        for flip in sorted({each.flip for each in wanted.sets}):
-            entries = embed_testset(how, testset, flip=flip)
+        for flip, raw in sorted({(each.flip, each.raw) for each in wanted.sets}):
+            entries = embed_testset(how, testset, flip=flip, raw=raw)
             about = _with_run(about, how.engine, entries)
             results += [
                 _scored(how, testset, entries, index, len(wanted.sets), wanted)
                 for index, each in enumerate(wanted.sets)
-                if each.flip == flip
+                if (each.flip, each.raw) == (flip, raw)
             ]
-            if flip == official_flip(testset):
+            if raw and flip == official_flip(testset):
                 ready = entries
             if colour_order and order is None and not flip:
-                order = compare_colour_orders(
-                    how, testset, entries.rows, entries.usable & _largest_set(testset, wanted)
-                )
+                comparable = entries.usable & _largest_set(testset, wanted)
+                order = compare_colour_orders(how, testset, entries.rows, comparable, raw=raw)
         if request.write_features and testset.form.startswith("LFR19"):
-            ready = ready or embed_testset(how, testset, flip=official_flip(testset))
+            ready = ready or embed_testset(how, testset, flip=official_flip(testset), raw=True)
             with heartbeat(how.report, f"writing {request.write_features}"):
                 about = _written(about, request.write_features, ready, earlier)
     except (TestsetError, LabelsError, EmbeddingError, OSError) as error:
@@ -220,5 +219,8 @@ def _written(
     if any(path == other.written_features for other in earlier):
         finding = f"{path} was not written from {about.name}: it already holds the features of another testset"
         return msgspec.structs.replace(about, findings=(*about.findings, finding))
-    write_features(Path(path), entries.rows)
+    try:
+        write_features(Path(path), entries.rows)
+    except OSError as error:  # the scores are there and stay
+        return msgspec.structs.replace(about, findings=(*about.findings, f"{path} was not written: {error}"))
     return msgspec.structs.replace(about, written_features=path)

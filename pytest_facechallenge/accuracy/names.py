@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def folded(text: str) -> str:
     """Bring a name into the form in which names are compared: "South_Asian" and "south asian" are one."""
-    return " ".join(text.casefold().replace("_", " ").replace("-", " ").split())
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def split_sets(value: str) -> list[str]:
@@ -18,13 +18,16 @@ def split_sets(value: str) -> list[str]:
     return [part for part in (folded(piece) for piece in value.split(";")) if part]
 
 
-def find_set(book: Rulebook, name: str) -> str:
-    """Return the rulebook's name of the set that ``name`` (a name or an alias) means, or "" when it is none."""
+def find_sets(book: Rulebook, name: str) -> list[str]:
+    """Return the rulebook's names of the sets that ``name`` means: the one called so, else all so titled or aliased.
+
+    One testset can be several sets, such as IJB-C at two operating points.
+    """
     wanted = folded(name)
-    for key, table in book.sets.items():
-        if wanted in _names(key, table):
-            return key
-    return ""
+    if not wanted:
+        return []
+    exact = [key for key in book.sets if folded(key) == wanted]
+    return exact or [key for key, table in book.sets.items() if wanted in _names(key, table)]
 
 
 def sets_of_track(book: Rulebook, track: str) -> dict[str, SetTable]:

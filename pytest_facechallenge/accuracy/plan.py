@@ -6,7 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.accuracy.names import find_set, folded, sets_of_track, split_sets
+import msgspec
+
+from pytest_facechallenge.accuracy.names import find_sets, folded, sets_of_track
 from pytest_facechallenge.accuracy.request import Point, Protocol, SetRequest, TestsetSpec
 from pytest_facechallenge.testset.manifest import MASK_NAMES, column_values, read_header
 from pytest_facechallenge.testset.model import MASKED_COLUMN, SET_COLUMN, Form
@@ -25,7 +27,9 @@ PAIRS_FARS = ("1e-3", "1e-2")
 _PAIR_FORMS: frozenset[Form] = frozenset({"InsightFace bin", "LFW pairs", "IJB"})
 
 
-def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[str] = ()) -> tuple[SetRequest, ...]:
+def plan_sets(
+    book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[str] = (), raw: bool = False
+) -> tuple[SetRequest, ...]:
     """Say which sets ``spec`` serves on ``track``.
 
     In this order: the manifest's set column; the name given on the command line; what the testset's own form says (a
@@ -37,6 +41,8 @@ def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[s
     ----------
     flip
         Sets whose protocol adds the mirror image's embedding; LFR19's picture lists always do.
+    raw
+        Whether the challenge feeds pixels of 0..255 (LFR19's scripts do) and not what its server makes of them.
 
     Raises
     ------
@@ -49,11 +55,12 @@ def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[s
     own = sets_of_track(book, track)
     roots: list[tuple[str, dict[str, tuple[str, ...]]]]
     strangers: list[tuple[str, dict[str, tuple[str, ...]]]] = []
-    declared = sorted({name for value in columns.get(SET_COLUMN, ()) for name in split_sets(value)})
+    cells = sorted(piece.strip() for value in columns.get(SET_COLUMN, ()) for piece in value.split(";"))
+    declared = {folded(cell): cell for cell in cells if folded(cell)}
     if declared:
         roots, strangers = _declared_roots(book, own, declared)
-    elif spec.name and (named := find_set(book, spec.name)):
-        roots = [(named, {})] if named in own else []
+    elif named := find_sets(book, spec.name or (spec.label if form in _PAIR_FORMS else "")):
+        roots = [(name, {}) for name in named if name in own]
     elif inferred := _inferred(own, form, columns):
         roots = [(inferred, {})]
     else:
@@ -76,7 +83,7 @@ def plan_sets(book: Rulebook, track: str, spec: TestsetSpec, *, flip: Iterable[s
         )
     for name, select in strangers:
         found.setdefault(name, _stranger(own, name, select, form, columns))
-    return tuple(found.values())
+    return tuple(msgspec.structs.replace(each, raw=raw) for each in found.values())
 
 
 def _group_columns(book: Rulebook) -> tuple[str, ...]:
@@ -100,17 +107,18 @@ def _columns(
 
 
 def _declared_roots(
-    book: Rulebook, own: dict[str, SetTable], declared: list[str]
+    book: Rulebook, own: dict[str, SetTable], declared: dict[str, str]
 ) -> tuple[list[tuple[str, dict[str, tuple[str, ...]]]], list[tuple[str, dict[str, tuple[str, ...]]]]]:
     """Return the challenge's sets and the strangers among the names in the set column, each with its selection."""
     roots: dict[str, tuple[str, ...]] = {}
     strangers: list[tuple[str, dict[str, tuple[str, ...]]]] = []
-    for name in declared:
-        key = find_set(book, name)
-        if not key:
-            strangers.append((name.replace(" ", "-"), {SET_COLUMN: (name,)}))
-        elif key in own:
-            roots[key] = (*roots.get(key, ()), name)
+    for name, shown in declared.items():
+        keys = find_sets(book, name)
+        if not keys:
+            strangers.append((shown, {SET_COLUMN: (name,)}))
+        for key in keys:
+            if key in own:
+                roots[key] = (*roots.get(key, ()), name)
     for key in list(roots):
         parent = own[key].member_of
         if parent and parent in own:  # the parts make up the whole
@@ -120,7 +128,7 @@ def _declared_roots(
 
 def _inferred(own: dict[str, SetTable], form: Form, columns: dict[str, frozenset[str]]) -> str:
     if form in ("LFR19 images", "LFR19 videos"):
-        return next(iter(own)) if len(own) == 1 else ""
+        return _lfr19_set(own, form)
     if MASKED_COLUMN in columns:
         cross = [name for name, table in own.items() if table.protocol == "cross"]
         return cross[0] if len(cross) == 1 else ""
@@ -129,6 +137,15 @@ def _inferred(own: dict[str, SetTable], form: Form, columns: dict[str, frozenset
             if table.member_of in own and _matching(table, columns):
                 return table.member_of
     return ""
+
+
+def _lfr19_set(own: dict[str, SetTable], form: Form) -> str:
+    """Return the track's set for a list of that form: the one called after pictures or videos, else its only one."""
+    words = ("image", "video") if form == "LFR19 images" else ("video", "image")
+    called = [[name for name, table in own.items() if word in folded(name + table.title)] for word in words]
+    if called[0]:
+        return called[0][0] if len(called[0]) == 1 else ""
+    return next(iter(own)) if len(own) == 1 and not called[1] else ""
 
 
 def _matching(table: SetTable, columns: dict[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:

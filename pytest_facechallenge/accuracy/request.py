@@ -71,6 +71,8 @@ class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
         At which TAR is wanted; may be empty where only fold accuracy is.
     flip
         Add the mirror image's embedding before normalising.
+    raw
+        Feed pixels of 0..255.
     """
 
     name: str
@@ -79,6 +81,7 @@ class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
     points: tuple[Point, ...]
     select: dict[str, tuple[str, ...]] = {}
     flip: bool = False
+    raw: bool = False
 
 
 class TestsetRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ def score_set(
         official=request.official,
         protocol=request.protocol,
         flip=request.flip,
+        raw=request.raw,
     )
     points = tuple(OperatingPoint(far=point.far, comparison=point.comparison) for point in request.points)
     try:

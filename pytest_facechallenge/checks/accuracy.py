@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
@@ -35,7 +36,7 @@ OWN_TESTSET = "Only the challenge's own testset (same identities and images) dec
 
 @check(
     AccuracyFacts,
-    parameters=("flip", "testset", "set", "official", "far", "comparison", "threshold"),
+    parameters=("flip", "testset", "set", "official", "far", "comparison", "threshold", "flipped", "raw"),
 )
 def accuracy(facts: Facts, rule: Rule) -> Outcome:
     """Judge the accuracy on one set of a supplied testset, at one operating point.
@@ -73,7 +74,7 @@ def accuracy(facts: Facts, rule: Rule) -> Outcome:
             limit=limit,
         )
     measured = facts.need(AccuracyFacts)
-    result = _find(measured, str(wanted["testset"]), str(wanted["set"]))
+    result = _find(measured, wanted)
     if result is None:
         about = supplied(measured, str(wanted["testset"]))
         why = about.error if about and about.error else "it was not measured in this run"
@@ -271,8 +272,11 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-def _find(measured: AccuracyFacts, testset: str, name: str) -> SetResult | None:
-    return next((result for result in measured.sets if result.testset == testset and result.set == name), None)
+def _find(measured: AccuracyFacts, wanted: dict[str, Any]) -> SetResult | None:
+    keys = tuple(wanted.get(key, False) for key in ("testset", "set", "flipped", "raw"))
+    return next(
+        (result for result in measured.sets if (result.testset, result.set, result.flip, result.raw) == keys), None
+    )
 
 
 def _official(measured: AccuracyFacts, name: str) -> list[SetResult]:

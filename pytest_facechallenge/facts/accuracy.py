@@ -126,6 +126,8 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
         "all-to-all", "cross" or "pairs".
     flip
         Whether the mirror image's embedding was added (LFR19's image protocol).
+    raw
+        Whether pixels were fed as 0..255 (LFR19), and not as the server's rule says (`AccuracyFacts.mean`, ``std``).
     images, probe_images, gallery_images
         What was compared: pictures, or videos, or templates. Probe (masked) and gallery are 0 but for "cross".
     identities
@@ -142,6 +144,7 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     official: bool
     protocol: Literal["all-to-all", "cross", "pairs"]
     flip: bool = False
+    raw: bool = False
     images: int = 0
     probe_images: int = 0
     gallery_images: int = 0
@@ -242,7 +245,8 @@ class AccuracyFacts(StepFacts, frozen=True, kw_only=True):
     Attributes
     ----------
     mean, std, preprocessing_source
-        Pixels were fed as float32 (pixel - mean) / std, RGB, channels first; and where the two numbers come from.
+        Pixels were fed as float32 (pixel - mean) / std, RGB, channels first; and where the two numbers come from. Sets
+        with ``raw`` were fed as they are.
     provider, runtime
         What really ran.
     """

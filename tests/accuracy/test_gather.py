@@ -12,13 +12,16 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from pytest_facechallenge.accuracy.cases import build_request
+from pytest_facechallenge.accuracy.cases import build_request, expand_cases
 from pytest_facechallenge.accuracy.gather import gather
 from pytest_facechallenge.accuracy.request import KNOB, TestsetSpec
+from pytest_facechallenge.checks.accuracy import accuracy
 from pytest_facechallenge.embedding import EmbeddingError
 from pytest_facechallenge.embedding.picture import Preprocessing, decode, fill
 from pytest_facechallenge.facts.accuracy import AccuracyFacts, SetResult
+from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.features.format import map_rows, read_header
+from pytest_facechallenge.rulebook import RuleTable
 from tests.accuracy import world
 from tests.accuracy.test_plan import BOOK, manifest, rule
 
@@ -35,12 +38,17 @@ def result(facts: AccuracyFacts, name: str) -> SetResult:
     return found
 
 
-def embeddings(model: Path, blobs: Iterable[bytes], *, mirror: bool = False) -> npt.NDArray[np.float64]:
+RAW = Preprocessing(mean=0.0, std=1.0)
+
+
+def embeddings(
+    model: Path, blobs: Iterable[bytes], how: Preprocessing | None = None, *, mirror: bool = False
+) -> npt.NDArray[np.float64]:
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     rows = []
     for blob in blobs:
         slot = np.empty((1, 3, 112, 112), np.float32)
-        fill(slot[0], decode(blob), Preprocessing(mirror=mirror))
+        fill(slot[0], decode(blob), msgspec.structs.replace(how or Preprocessing(), mirror=mirror))
         rows.append(session.run(None, {"input": slot})[0][0])
     return np.array(rows, dtype=np.float64)
 
@@ -138,6 +146,34 @@ def test_a_picture_can_be_in_several_sets(tmp_path: Path, model: Path) -> None:
     assert {each.set: (each.images, each.identities) for each in facts.sets} == {"children": (8, 4), "mr-all": (8, 4)}
 
 
+def test_each_challenge_s_own_feed_is_measured(tmp_path: Path, model: Path) -> None:
+    """One challenge's server normalises, the other's scripts feed 0..255: the same testset is embedded both ways."""
+    people = world.people(15, 3, noise=60)
+    world.write_folders(tmp_path / "faces", people)
+    book = msgspec.structs.replace(BOOK, id="raw", rules={**BOOK.rules, "preprocessing": RAW_RULE})
+    rules = [(each, next(r for r in each.rules_of("B") if r.id == "accuracy")) for each in (BOOK, book)]
+    spec = TestsetSpec.parse(str(tmp_path / "faces"))
+    request = build_request(rules, [spec], colour_order=False)
+    facts = gather(world.context(model, tmp_path / "work", **{KNOB: request.to_json()}))
+    who = np.repeat(np.arange(15), 3)
+    upper = np.triu(np.ones((45, 45), dtype=bool), 1)
+    same = who[:, None] == who
+    found = {}
+    for result in facts.sets:
+        how = RAW if result.raw else Preprocessing()
+        scores = cosine(embeddings(model, [blob for pictures in people for blob in pictures], how))
+        found[result.raw] = brute_tar(scores[upper & same], scores[upper & ~same], "1e-2")
+        assert result.points[0].tar == found[result.raw]
+    assert found[True] != found[False]
+    for each, accuracy_rule in rules:
+        first = expand_cases(accuracy_rule, each, [spec])[0]
+        outcome = accuracy(Facts.of(facts), first)
+        assert outcome.measured.startswith(f"{100 * found[each.id == 'raw']:.3f} %")
+
+
+RAW_RULE = RuleTable(clause="Testing", text="", check="preprocessing", parameters={"feed": "raw"})
+
+
 def test_a_verification_bin_gets_its_fold_accuracy(tmp_path: Path, model: Path) -> None:
     people = world.people(20, 2, noise=50)
     blobs: list[bytes] = []
@@ -199,7 +235,7 @@ def test_lfr19_pictures_are_flipped_and_written_in_the_official_format(tmp_path:
     raw = out.read_bytes()
     assert np.frombuffer(raw[:16], "<i4").tolist() == [12, 32, 128, 5]
     blobs = [blob for pictures in people for blob in pictures]
-    both = embeddings(model, blobs) + embeddings(model, blobs, mirror=True)
+    both = embeddings(model, blobs, RAW) + embeddings(model, blobs, RAW, mirror=True)
     expected = both / np.sqrt((both**2).sum(axis=1, keepdims=True))
     assert np.allclose(np.frombuffer(raw[16:], "<f4").reshape(12, 32), expected, atol=1e-6)
 
@@ -211,7 +247,7 @@ def test_lfr19_videos_are_pooled_and_written(tmp_path: Path, model: Path) -> Non
     out = tmp_path / "features.bin"
     facts = measure(tmp_path, model, str(root), write_features=str(out))
     assert "identities are needed" in facts.sets[0].error
-    rows = embeddings(model, [blob for number in (2, 0, 1, 3) for blob in people[number]])
+    rows = embeddings(model, [blob for number in (2, 0, 1, 3) for blob in people[number]], RAW)
     rows /= np.sqrt((rows**2).sum(axis=1, keepdims=True))
     sums = rows.reshape(4, 3, -1).sum(axis=1)
     expected = sums / np.sqrt((sums**2).sum(axis=1, keepdims=True))
@@ -268,6 +304,13 @@ def test_embeddings_without_a_direction_are_named(tmp_path: Path) -> None:
     assert facts.sets[0].unusable_count == 6
     assert facts.sets[0].unusable[0] == "person000/0.png"
     assert "finite" in facts.sets[0].error
+
+
+def test_a_feature_file_that_cannot_be_written_costs_no_score(tmp_path: Path, model: Path) -> None:
+    root = lfr19(tmp_path / "list", world.people(6, 2))
+    facts = measure(tmp_path, model, f"children={root}", write_features=str(tmp_path / "model.onnx" / "features.bin"))
+    assert any("was not written" in finding for finding in facts.testsets[0].findings)
+    assert result(facts, "children").images == 12
 
 
 def test_features_with_nan_are_not_written(tmp_path: Path) -> None:

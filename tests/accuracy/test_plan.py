@@ -62,14 +62,14 @@ def test_the_race_column_brings_the_parts_by_any_of_their_names(tmp_path: Path) 
     sets = plan_sets(BOOK, "A", TestsetSpec.parse(str(root)))
     assert [wanted.name for wanted in sets] == ["mr-all", "african", "indian"]
     assert sets[0].select == {}
-    assert sets[2].select == {"race": ("indian", "south asian")}
+    assert sets[2].select == {"race": ("indian", "southasian")}
 
 
 def test_declared_parts_make_up_the_whole(tmp_path: Path) -> None:
     root = manifest(tmp_path / "x", "path,identity,set\na.png,p,african\nb.png,q,South Asian\nc.png,q,elsewhere\n")
     sets = {wanted.name: wanted for wanted in plan_sets(BOOK, "A", TestsetSpec.parse(str(root)))}
     assert sorted(sets) == ["african", "elsewhere", "indian", "mr-all"]
-    assert set(sets["mr-all"].select["set"]) == {"african", "south asian"}
+    assert set(sets["mr-all"].select["set"]) == {"african", "southasian"}
     assert not sets["elsewhere"].official
 
 
@@ -94,6 +94,38 @@ def test_lists_of_pairs_get_folds_and_points(tmp_path: Path) -> None:
         "agedb_30@1e-3",
         "agedb_30@1e-2",
     ]
+
+
+def test_one_testset_can_be_several_sets(tmp_path: Path) -> None:
+    table = msgspec.structs.replace(BOOK.sets["children"], title="IJB-C", protocol="pairs", comparison="<=")
+    sets = {f"ijbc-{far}": msgspec.structs.replace(table, far=far) for far in ("1e-5", "1e-4")}
+    book = msgspec.structs.replace(BOOK, sets={**BOOK.sets, **sets})
+    root = tmp_path / "IJBC"
+    (root / "meta").mkdir(parents=True)
+    for name in ("ijbc_face_tid_mid.txt", "ijbc_template_pair_label.txt"):
+        (root / "meta" / name).write_text("")
+    for text in (str(root), f"ijb-c={root}"):
+        assert [each.name for each in plan_sets(book, "A", TestsetSpec.parse(text))] == ["ijbc-1e-5", "ijbc-1e-4"]
+    spec = TestsetSpec.parse(f"ijbc-1e-4={root}")
+    assert [each.name for each in plan_sets(book, "A", spec)] == ["ijbc-1e-4"]
+    expanded = expand_cases(rule("accuracy", "B"), book, [spec], {"ijbc": 0.9, "ijbc-1e-4": 0.8})
+    assert {each.case: each.parameters["threshold"] for each in expanded} == {"ijbc-1e-4": 0.8, "ijbc-1e-5": 0.9}
+
+
+@pytest.mark.parametrize(("track", "expected"), [("A", ["image"]), ("B", [])])
+def test_a_list_of_pictures_is_the_track_s_picture_set(tmp_path: Path, track: str, expected: list[str]) -> None:
+    table = msgspec.structs.replace(BOOK.sets["children"], title="")
+    sets = {
+        "image": msgspec.structs.replace(table, tracks=["A"]),
+        "video": msgspec.structs.replace(table, tracks=["B"]),
+    }
+    book = msgspec.structs.replace(BOOK, sets=sets)
+    (tmp_path / "filelist.txt").write_text("a.jpg p\n")
+    found = plan_sets(book, track, TestsetSpec.parse(str(tmp_path)))
+    assert [each.name for each in found if each.official] == expected
+    assert found[0].flip
+    together = msgspec.structs.replace(book, sets=dict.fromkeys(("video", "image"), table))
+    assert [each.name for each in plan_sets(together, track, TestsetSpec.parse(str(tmp_path)))] == ["image"]
 
 
 def test_a_set_of_another_track_is_not_served(tmp_path: Path) -> None:
