@@ -82,7 +82,7 @@ STEPS: dict[str, Step] = _table(
     Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("interface",)),
     Step("flops_crosscheck", "probes", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
     Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
-    Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load",)),
+    Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load", "preprocessing")),
     Step("features", "accuracy", "facts.features:FeatureFacts", "features.gather:gather"),
 )
 

@@ -33,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds
         Longest time without a line of progress.
     memory_bytes
-        Resident memory of the worker and its children together.
+        Resident private memory of the worker and its children together; mapped files do not count.
     open_files
         Open file descriptors.
     file_bytes
@@ -190,18 +190,22 @@ def _watch(
                 on_progress(line)
         if time.monotonic() - heard > limits.idle_seconds:
             return "timeout"
-        if _resident_bytes(process.pid) > limits.memory_bytes:
+        if _private_bytes(process.pid) > limits.memory_bytes:
             return "memory"
 
 
-def _resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its descendants; 0 when it is gone."""
+def _private_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its descendants; 0 when it is gone.
+
+    Pages of mapped files do not count where the system tells them apart: the kernel takes them back when it needs them,
+    and features of millions of pictures are mapped on purpose.
+    """
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(int(member.memory_info().rss) for member in family)
+        infos = [member.memory_info() for member in (process, *process.children(recursive=True))]
     except psutil.Error:
         return 0
+    return sum(int(info.rss) - int(getattr(info, "shared", 0)) for info in infos)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -50,3 +50,9 @@ def facts(pytester: pytest.Pytester, report: bytes) -> Path:
     path = pytester.path / "report.json"
     path.write_bytes(report)
     return path
+
+
+def assert_ran(result: pytest.RunResult, *, passed: int = 0, failed: int = 0) -> None:
+    """Assert how many tests passed and failed, however many rules there are to deselect."""
+    found = result.parseoutcomes()
+    assert (found.get("passed", 0), found.get("failed", 0)) == (passed, failed), result.outlines

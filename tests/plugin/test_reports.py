@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from onnx import helper
 
-from tests.plugin.conftest import QUICK
+from tests.plugin.conftest import QUICK, assert_ran
 from tests.support.models import network, save
 
 
@@ -169,7 +169,7 @@ def test_several_submissions_in_one_report(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest(
         "-q", "--facechallenge-model", "*.onnx", "--track", "A", "-k", "onnx-valid", "--facechallenge-json", "r.json"
     )
-    result.assert_outcomes(passed=1, failed=1, deselected=52)
+    assert_ran(result, passed=1, failed=1)
     verdicts = [each["tracks"][0]["verdict"] for each in read(pytester.path / "r.json")["submissions"]]
     assert verdicts == ["INCOMPLETE", "NON-COMPLIANT"]
 

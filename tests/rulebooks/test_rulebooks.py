@@ -13,7 +13,7 @@ RULE_IDS = {
     "package", "onnx-valid", "server-runtime", "input", "batch", "output", "embedding-dim", "cosine-similarity",
     "deterministic", "model-size", "no-float16", "helper-verdict", "preprocessing", "rgb-order", "training-set",
     "mask-augmentation", "no-external-data", "reproducible-solution", "submissions-per-day", "organization",
-    "submission-window", "no-implicit-batch", "no-realignment", "flops-budget", "flops-crosscheck", "latency",
+    "submission-window", "no-implicit-batch", "no-realignment", "flops-budget", "latency",
     "accuracy", "ranking-score",
 }  # fmt: skip
 
@@ -27,8 +27,8 @@ def test_builtin_rulebooks_are_valid() -> None:
 def test_every_rule_has_its_place() -> None:
     books = load_all()
     assert RULE_IDS <= set(books["mfr21"].rules)
-    assert RULE_IDS <= set(books["lfr19"].rules)
-    assert set(books["mfr-ongoing"].rules) <= RULE_IDS
+    assert set(books["lfr19"].rules) >= RULE_IDS
+    assert set(books["mfr-ongoing"].rules) <= RULE_IDS | {"testset-pictures", "flops-crosscheck"}
 
 
 def test_tracks() -> None:
