@@ -68,6 +68,8 @@ STEPS: dict[str, Step] = _table(
     Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
     Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
     Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
+    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
+    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
 )
 
 

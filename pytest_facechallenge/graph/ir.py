@@ -149,6 +149,8 @@ class Graph:
         Initializers (sparse ones excepted, see ``sparse``) and outputs of Constant nodes, by name.
     nodes
         In the file's order, without Constant nodes.
+    folder
+        Where the side files of external data are looked for.
     """
 
     def __init__(self, proto: onnx.GraphProto, path: str, parent: Graph | None) -> None:
@@ -161,6 +163,7 @@ class Graph:
         self.inputs: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = tuple(value.name for value in proto.output)
         self.opsets: Mapping[str, int] = {}
+        self.folder = Path()
 
     @cached_property
     def producers(self) -> dict[str, Node]:
@@ -306,6 +309,7 @@ class _Reader:
     def read(self, proto: onnx.GraphProto, path: str, parent: Graph | None) -> Graph:
         graph = Graph(proto, path, parent)
         graph.opsets = self.opsets
+        graph.folder = self.folder
         place = f" in {path!r}" if path else ""
         for tensor in proto.initializer:
             graph.constants[tensor.name] = Tensor(

@@ -1,0 +1,442 @@
+"""The shape of every value of a graph, for a given batch.
+
+Three sources, in this order:
+
+1. onnx shape inference (with data propagation) on a copy of the graph from which the bytes of big weights are left out;
+   declared intermediate shapes are dropped first, because a file may declare what it likes.
+2. Where inference gives up, one run of the graph in onnxruntime (CPU, optimisations off), big weights replaced by
+   zeros: only shapes are read from it, so their values do not matter.
+3. Bodies of If, Loop and Scan are taken out and treated the same way, with the shapes that reach them.
+
+A shape that depends on what is in the picture (after NonZero, say) stays unknown: one run would show one picture's.
+Nothing here judges.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from pytest_facechallenge.graph import shape_run
+from pytest_facechallenge.graph.ir import Graph, Node, outer_reads
+from pytest_facechallenge.graph.strip import is_big, stripped_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
+
+Shape = tuple[int, ...]
+
+#: Of the face pictures of every challenge that the rulebooks know (channels, height, width): what stands in for an
+#: axis that a model leaves open. A model that does is reported, see `Shapes.assumed`.
+PICTURE = (3, 112, 112)
+
+
+class Typed(NamedTuple):
+    """What is known of a value: ONNX element type (0: unknown) and shape (None: unknown)."""
+
+    kind: int
+    shape: Shape | None
+
+
+class Shapes:
+    """Shapes of the values of one graph, and lazily of its subgraphs.
+
+    Attributes
+    ----------
+    graph
+        The graph.
+    problems
+        What stood in the way of knowing every shape, in sentences.
+    assumed
+        Axes of the input that the model leaves open and that were filled in, in sentences.
+    ran
+        Whether onnxruntime was needed.
+    """
+
+    def __init__(self, graph: Graph, outer: Shapes | None = None) -> None:
+        self.graph = graph
+        self.outer = outer
+        self.known: dict[str, Typed] = {}
+        self.values: dict[str, npt.NDArray[Any]] = {}
+        self.problems: list[str] = []
+        self.assumed: list[str] = []
+        self.ran = False
+        self._bodies: dict[tuple[int, str], Shapes] = {}
+        #: Values that depend on what is in the picture (not merely on its size).
+        self.pictured: set[str] = set()
+        #: The same, with those that differ between the turns of a loop.
+        self.varying: set[str] = set()
+
+    def typed(self, name: str) -> Typed:
+        """Return what is known of the value, seen from this graph."""
+        if name in self.known:
+            return self.known[name]
+        constant = self.graph.constant(name)
+        if constant is not None:
+            return Typed(constant.proto.data_type, constant.shape)
+        if name in self.graph.sparse:
+            sparse = self.graph.sparse[name]
+            return Typed(sparse.values.data_type, tuple(sparse.dims))
+        return self.outer.typed(name) if self.outer is not None else Typed(0, None)
+
+    def shape(self, name: str) -> Shape | None:
+        """Return the shape, or None when it is unknown or the value is no tensor."""
+        return self.typed(name).shape if name else None
+
+    def value(self, name: str) -> npt.NDArray[Any] | None:
+        """Return the content of a constant, or of a value found to be the same for every picture, or None."""
+        if not name:
+            return None
+        if name in self.values:
+            return self.values[name]
+        constant = self.graph.constant(name)
+        if constant is not None:
+            return constant.array()
+        return self.outer.value(name) if self.outer is not None else None
+
+    def depends_on_picture(self, name: str) -> bool:
+        """Return whether the content of the value can differ between two pictures."""
+        if name in self.pictured:
+            return True
+        if name in self.graph.producers or name in self.graph.constants or name in self.graph.inputs:
+            return False
+        return self.outer is not None and self.outer.depends_on_picture(name)
+
+    def body(self, node: Node, attribute: str) -> Shapes:
+        """Return the shapes inside a subgraph of a node of this graph."""
+        key = (node.index, attribute)
+        if key not in self._bodies:
+            self._bodies[key] = _infer_body(self, node, node.subgraphs[attribute])
+        return self._bodies[key]
+
+
+def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
+    """Find the shape of every value of a main graph.
+
+    Parameters
+    ----------
+    graph
+        Local functions inlined, as `ir.from_model` gives it.
+    batch
+        What the first axis of every input becomes (also where the file declares another number; when the graph cannot
+        be evaluated with it, the declared number is kept and `Shapes.assumed` says so).
+    picture
+        Channels, height and width for axes that the model leaves open.
+
+    Returns
+    -------
+    Shapes
+        Unknown shapes are None; the reasons are in ``problems``.
+    """
+    shapes = _infer_main(graph, batch, picture)
+    fixed = _fixed_batches(graph, batch)
+    if fixed and _missing(shapes):
+        declared = _infer_main(graph, None, picture)
+        if len(_missing(declared)) < len(_missing(shapes)):
+            declared.assumed.append(
+                f"the model is fixed to a batch of {', '.join(str(number) for number in fixed)} and cannot be "
+                f"evaluated with {batch}: the figures are for its whole batch"
+            )
+            return declared
+    return shapes
+
+
+def _fixed_batches(graph: Graph, batch: int) -> list[int]:
+    found = set()
+    for entry in graph.proto.input:
+        dims = entry.type.tensor_type.shape.dim
+        if entry.name in graph.inputs and dims and dims[0].dim_value > 0 and dims[0].dim_value != batch:
+            found.add(dims[0].dim_value)
+    return sorted(found)
+
+
+def _infer_main(graph: Graph, batch: int | None, picture: Shape) -> Shapes:
+    shapes = Shapes(graph)
+    for entry in graph.proto.input:
+        if entry.name in graph.inputs:
+            shapes.known[entry.name] = _fixed_input(entry, batch, picture, shapes.assumed)
+    _complete(shapes, pictured=set(graph.inputs), varying=set(graph.inputs))
+    return shapes
+
+
+def _fixed_input(entry: onnx.ValueInfoProto, batch: int | None, picture: Shape, assumed: list[str]) -> Typed:
+    kind = entry.type.tensor_type
+    if not entry.type.HasField("tensor_type"):
+        return Typed(0, None)
+    if not kind.HasField("shape"):
+        assumed.append(f"input {entry.name!r} declares no shape: taken as {_text((batch or 1, *picture))}")
+        return Typed(kind.elem_type, (batch or 1, *picture))
+    channels_last = len(kind.shape.dim) == 4 and kind.shape.dim[3].dim_value == picture[0]
+    usual = (*picture[1:], picture[0]) if channels_last and kind.shape.dim[1].dim_value != picture[0] else picture
+    shape: list[int] = []
+    for axis, dim in enumerate(kind.shape.dim):
+        fixed = dim.HasField("dim_value") and dim.dim_value >= 0
+        if axis == 0 and (batch is not None or not fixed):
+            shape.append(batch or 1)
+        elif fixed:
+            shape.append(dim.dim_value)
+        elif len(kind.shape.dim) == len(usual) + 1:
+            shape.append(usual[axis - 1])
+            assumed.append(f"axis {axis} of input {entry.name!r} is left open: taken as {usual[axis - 1]}")
+        else:
+            assumed.append(f"axis {axis} of input {entry.name!r} is left open and has no usual size: taken as 1")
+            shape.append(1)
+    return Typed(kind.elem_type, tuple(shape))
+
+
+def _text(shape: Iterable[int]) -> str:
+    return "x".join(str(extent) for extent in shape)
+
+
+def _complete(shapes: Shapes, pictured: set[str], varying: set[str]) -> None:
+    """Fill ``shapes.known`` from the inputs, which are there already."""
+    graph = shapes.graph
+    model = _model(shapes)
+    _read_inferred(shapes, model)
+    shapes.pictured = _tainted(shapes, pictured, shapes.depends_on_picture)
+    hollow = {name for name, tensor in graph.constants.items() if is_big(tensor.proto)}
+    shapes.varying = _tainted(shapes, varying | hollow, shapes.depends_on_picture)
+    wanted_values = _wanted_values(shapes)
+    missing = _missing(shapes)
+    if not missing and not wanted_values:
+        return
+    trusted = _trusted(shapes, missing)
+    if trusted or wanted_values:
+        shapes.ran = True
+        outcome = shape_run.run(graph, {name: shapes.typed(name) for name in _fed(shapes)}, trusted, wanted_values)
+        for name, shape in outcome.shapes.items():
+            shapes.known[name] = Typed(shapes.typed(name).kind, shape)
+        shapes.values |= outcome.values
+        shapes.problems += outcome.problems
+    left = _missing(shapes)
+    if left:
+        strict = _strict_message(model)
+        if strict:
+            shapes.problems.append(f"onnx shape inference says: {strict}")
+
+
+def _fed(shapes: Shapes) -> list[str]:
+    return [name for name in shapes.known if name not in shapes.graph.producers]
+
+
+def _model(shapes: Shapes) -> onnx.ModelProto:
+    """Return the graph as a model of its own: known inputs typed, big weights hollow, no declared shapes."""
+    graph = shapes.graph
+    proto = stripped_graph(graph.proto, graph.folder)
+    del proto.input[:], proto.output[:], proto.value_info[:]
+    for name in _fed(shapes):
+        kind, shape = shapes.known[name]
+        proto.input.append(helper.make_tensor_value_info(name, kind or onnx.TensorProto.FLOAT, shape))
+    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
+    return helper.make_model(proto, opset_imports=opsets, ir_version=10)
+
+
+def _read_inferred(shapes: Shapes, model: onnx.ModelProto) -> None:
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # onnx raises RuntimeError, ValueError and its own InferenceError here
+        shapes.problems.append(f"onnx shape inference failed: {_first_line(error)}")
+        return
+    for entry in inferred.graph.value_info:
+        if entry.name not in shapes.known:
+            shapes.known[entry.name] = _of_type(entry.type)
+
+
+def _of_type(kind: onnx.TypeProto) -> Typed:
+    if not kind.HasField("tensor_type"):
+        return Typed(-1, None)
+    tensor = kind.tensor_type
+    if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
+        return Typed(tensor.elem_type, None)
+    return Typed(tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _strict_message(model: onnx.ModelProto) -> str:
+    try:
+        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except Exception as error:
+        return _first_line(error)
+    return ""
+
+
+def _missing(shapes: Shapes) -> list[str]:
+    """Return outputs of nodes with no known shape that are tensors as far as is known."""
+    return [
+        name
+        for node in shapes.graph.nodes
+        for name in node.outputs
+        if name and shapes.shape(name) is None and shapes.typed(name).kind != -1
+    ]
+
+
+def _tainted(shapes: Shapes, start: set[str], outer: Any) -> set[str]:
+    """Return all values of the graph whose content depends on those of ``start``.
+
+    Shape and Size stop the dependence: they ask for a value's shape only. Random numbers count as dependent.
+    """
+    own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
+    tainted = set(start)
+    for node in shapes.graph.nodes:
+        reads = {*node.inputs, *outer_reads(node)} - {""}
+        sources = set() if node.op in ("Shape", "Size") and not node.domain else reads
+        random = node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
+        if random or any(name in tainted or (name not in own and outer(name)) for name in sources):
+            tainted |= set(node.outputs) - {""}
+    return tainted
+
+
+#: Operators whose output's shape depends on the content of these inputs (all: every input).
+ALL = tuple(range(64))
+SHAPED_BY_CONTENT: Mapping[str, tuple[int, ...]] = {
+    "NonZero": ALL,
+    "Unique": ALL,
+    "Compress": ALL,
+    "NonMaxSuppression": ALL,
+    "Range": ALL,
+    "ConstantOfShape": ALL,
+    "If": (0,),
+    "Loop": (0, 1),
+    "Reshape": (1,),
+    "Expand": (1,),
+    "Tile": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Pad": (1, 3),
+    "TopK": (1,),
+    "Resize": (1, 2, 3),
+    "Upsample": (1,),
+    "OneHot": (1,),
+    "Squeeze": (1,),
+    "Unsqueeze": (1,),
+    "Split": (1,),
+    "SplitToSequence": (1,),
+    "SequenceAt": (1,),
+    "CenterCropPad": (1,),
+    "MaxUnpool": (2,),
+    "BlackmanWindow": ALL,
+    "HannWindow": ALL,
+    "HammingWindow": ALL,
+    "EyeLike": (),
+    "DFT": (1,),
+    "STFT": (1, 3),
+    "AffineGrid": (1,),
+    "Col2Im": (1, 2),
+    "ReduceSum": (1,),
+}
+
+
+def _trusted(shapes: Shapes, missing: list[str]) -> list[str]:
+    """Those of ``missing`` whose shape is the same for every picture, so that one run tells it."""
+    untrusted: set[str] = set()
+    for node in shapes.graph.nodes:
+        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
+        shaped = any(i in deciding and name in shapes.varying for i, name in enumerate(node.inputs))
+        reads = {*node.inputs, *outer_reads(node)}
+        if shaped or reads & untrusted:
+            untrusted |= {name for name in node.outputs if name and shapes.shape(name) is None}
+    stopped = [name for name in missing if name in untrusted]
+    if stopped:
+        first = next(node for node in shapes.graph.nodes if set(node.outputs) & set(stopped))
+        shapes.problems.append(
+            f"the shape of {stopped[0]!r} (made by node {first.label!r}, {first.op}) depends on what is in the "
+            f"picture, so it has no fixed size; {len(stopped)} value(s) are affected"
+        )
+    return [name for name in missing if name not in untrusted]
+
+
+#: Inputs whose content the analyses need, where the graph computes it: trip counts and lengths of transforms.
+CONTENT_NEEDED: Mapping[str, tuple[int, ...]] = {"If": (0,), "Loop": (0, 1), "DFT": (1, 2), "STFT": (1, 3)}
+
+
+def _wanted_values(shapes: Shapes) -> list[str]:
+    wanted: list[str] = []
+    for node in shapes.graph.nodes:
+        for position in CONTENT_NEEDED.get(node.op, ()) if not node.domain else ():
+            name = node.inputs[position] if position < len(node.inputs) else ""
+            if name in shapes.graph.producers and name not in shapes.varying:
+                wanted.append(name)
+    return list(dict.fromkeys(wanted))
+
+
+def _infer_body(outer: Shapes, node: Node, body: Graph) -> Shapes:
+    """Find the shapes inside a subgraph, with the shapes that reach it from around.
+
+    The inputs of a Loop's or Scan's body may change their shape from turn to turn: those that do (found by comparing
+    with the body's outputs) are taken as unknown.
+    """
+    given = _body_inputs(outer, node, body)
+    for _ in range(len(given) + 2):
+        shapes = _infer_body_once(outer, node, body, given)
+        changed = _states_that_change(node, body, shapes)
+        if not changed:
+            return shapes
+        given |= {name: Typed(given[name].kind, None) for name in changed}
+        shapes.problems.append(f"the shape of {', '.join(changed)} changes from turn to turn of {node.label!r}")
+    return shapes
+
+
+def _infer_body_once(outer: Shapes, node: Node, body: Graph, given: Mapping[str, Typed]) -> Shapes:
+    shapes = Shapes(body, outer)
+    shapes.known = dict(given)
+    own = {*body.inputs, *body.constants, *body.producers, *body.sparse}
+    reads: set[str] = set(body.outputs)
+    for inner in body.nodes:
+        reads |= {*inner.inputs, *outer_reads(inner)}
+    for name in sorted(reads - own - {""}):
+        shapes.known[name] = outer.typed(name)
+        value = outer.value(name) if outer.graph.constant(name) is None else None
+        if value is not None:
+            shapes.values[name] = value
+    feeds_picture = any(outer.depends_on_picture(name) for name in node.inputs if name)
+    _complete(shapes, set(body.inputs) if feeds_picture else set(), set(body.inputs))
+    return shapes
+
+
+def _body_inputs(outer: Shapes, node: Node, body: Graph) -> dict[str, Typed]:
+    declared = {entry.name: _of_type(entry.type) for entry in body.proto.input}
+    given = {name: Typed(declared[name].kind, None) for name in body.inputs}
+    names = body.inputs
+    if node.op == "Loop" and len(names) >= 2:
+        given[names[0]] = Typed(onnx.TensorProto.INT64, ())
+        given[names[1]] = Typed(onnx.TensorProto.BOOL, ())
+        given |= {inner: outer.typed(name) for inner, name in zip(names[2:], node.inputs[2:], strict=False)}
+    elif node.op == "Scan" and node.opset >= 9:
+        scanned = int(node.attributes.get("num_scan_inputs", 0))
+        states = len(node.inputs) - scanned
+        given |= {inner: outer.typed(name) for inner, name in zip(names[:states], node.inputs[:states], strict=False)}
+        axes = node.attributes.get("scan_input_axes") or [0] * scanned
+        for inner, name, axis in zip(names[states:], node.inputs[states:], axes, strict=False):
+            kind, shape = outer.typed(name)
+            if shape is not None and -len(shape) <= axis < len(shape):
+                place = axis % len(shape)
+                given[inner] = Typed(kind, shape[:place] + shape[place + 1 :])
+    return given
+
+
+def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
+    if node.op == "Loop":
+        pairs = list(zip(body.inputs[2:], body.outputs[1:], strict=False))
+    elif node.op == "Scan":
+        states = len(node.inputs) - int(node.attributes.get("num_scan_inputs", 0))
+        pairs = list(zip(body.inputs[:states], body.outputs[:states], strict=False))
+    else:
+        pairs = []
+    return [
+        before
+        for before, after in pairs
+        if shapes.shape(before) is not None and shapes.shape(before) != shapes.shape(after)
+    ]
+
+
+def constant_scalar(shapes: Shapes, name: str) -> int | float | None:
+    """Return the one number in a value when it is known and the same for every picture, else None."""
+    value = shapes.value(name)
+    return None if value is None or value.size != 1 else np.asarray(value).reshape(-1)[0].item()

@@ -1,0 +1,117 @@
+"""One 1x1 convolution in every disguise: whatever the form, the figure is the same and the budget sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_facechallenge.checks.compute import flops_budget
+from pytest_facechallenge.facts import Facts
+from pytest_facechallenge.outcome import Status
+
+from .build import cost
+from .rules import rule
+
+#: 8 channels -> 5 at 4x4 places: 640 products into 80 sums, 2 * 640 - 80 operations.
+FLOPS = 1200
+
+OPEN = "g (float[N,8,4,4] x"
+TAPS = "\n".join(
+    f"s{i} = Slice(x, b{i}, b{i + 1}, axis)\n m{i} = Mul(s{i}, w{i})" for i in range(8)
+)
+BOUNDS = "\n".join(f"b{i} = Constant<value_ints = [{i}]>()" for i in range(9))
+WEIGHTS = ", ".join(f"float[1,5,1,1] w{i}" for i in range(8))
+BYTES = "g (uint8[N,8,4,4] x, uint8[5,8,1,1] w, uint8 wz, float ws"
+
+FORMS: dict[str, str | tuple[str, int]] = {
+    "Conv": OPEN + ", float[5,8,1,1] w) => (float[N,5,4,4] y) { y = Conv(x, w) }",
+    "Conv on one axis": "g (float[N,8,16] x, float[5,8,1] w) => (float[N,5,16] y) { y = Conv(x, w) }",
+    "Conv on three axes": "g (float[N,8,4,2,2] x, float[5,8,1,1,1] w) => (y) { y = Conv(x, w) }",
+    "Conv, weights from the graph": OPEN + ", float[40] w) => (y) { s = Constant<value_ints = [5,8,1,1]>()\n"
+    "k = Reshape(w, s)\n y = Conv(x, k) }",
+    "ConvTranspose": OPEN + ", float[8,5,1,1] w) => (float[N,5,4,4] y) { y = ConvTranspose(x, w) }",
+    "ConvInteger": BYTES + ") => (int32[N,5,4,4] y) { y = ConvInteger(x, w) }",
+    "QLinearConv": BYTES + ") => (uint8[N,5,4,4] y) { y = QLinearConv(x, ws, wz, w, ws, wz, ws, wz) }",
+    "DeformConv": (
+        OPEN + ", float[5,8,1,1] w, float[1,2,4,4] woff) => (y) { y = DeformConv<kernel_shape=[1,1]>(x, w, woff) }",
+        19,
+    ),
+    "FusedConv": OPEN + ", float[5,8,1,1] w) => (y) { y = com.microsoft.FusedConv<activation=\"Relu\">(x, w) }",
+    "MatMul": "g (float[N,16,8] x, float[8,5] w) => (float[N,16,5] y) { y = MatMul(x, w) }",
+    "MatMul from the left": "g (float[N,8,16] x, float[5,8] w) => (float[N,5,16] y) { y = MatMul(w, x) }",
+    "MatMul of two activations": "g (float[N,16,8] x, float[N,8,5] z) => (float[N,16,5] y) { y = MatMul(x, z) }",
+    "MatMulInteger": "g (uint8[N,16,8] x, uint8[8,5] w) => (int32[N,16,5] y) { y = MatMulInteger(x, w) }",
+    "QLinearMatMul": "g (uint8[N,16,8] x, uint8[8,5] w, uint8 wz, float ws) => (uint8[N,16,5] y) "
+    "{ y = QLinearMatMul(x, ws, wz, w, ws, wz, ws, wz) }",
+    "FusedMatMul": "g (float[N,16,8] x, float[5,8] w) => (y) { y = com.microsoft.FusedMatMul<transB=1>(x, w) }",
+    "MatMulIntegerToFloat": "g (uint8[N,16,8] x, uint8[8,5] w, float ws) => (y) "
+    "{ y = com.microsoft.MatMulIntegerToFloat(x, w, ws, ws) }",
+    "Gemm": OPEN + ", float[8,5] w) => (y) { t = Transpose<perm=[0,2,3,1]>(x)\n s = Constant<value_ints = [-1,8]>()\n"
+    "r = Reshape(t, s)\n y = Gemm(r, w) }",
+    "Gemm, both sides transposed": OPEN + ", float[5,8] w) => (y) { s = Constant<value_ints = [8,16]>()\n"
+    "r = Reshape(x, s)\n y = Gemm<transA=1, transB=1>(r, w) }",
+    "FusedGemm": OPEN + ", float[5,8] w) => (y) { s = Constant<value_ints = [8,16]>()\n"
+    'r = Reshape(x, s)\n y = com.microsoft.FusedGemm<transA=1, transB=1, activation="Relu">(r, w) }',
+    "Einsum": OPEN + ', float[5,8] w) => (y) { y = Einsum<equation="nchw,oc->nohw">(x, w) }',
+    "Einsum with an ellipsis": OPEN + ', float[5,8] w) => (y) { y = Einsum<equation="nc...,oc->no...">(x, w) }',
+    "Einsum without an output": 'g (float[N,16,8] x, float[8,5] w) => (y) { y = Einsum<equation="bij,jk">(x, w) }',
+    "Mul and ReduceSum": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "c = Constant<value_ints = [2]>()\n u = Unsqueeze(x, a)\n m = Mul(u, w)\n y = ReduceSum<keepdims=0>(m, c) }",
+    "Mul, Reshape and ReduceMean": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "s = Constant<value_ints = [5,8,16]>()\n u = Unsqueeze(x, a)\n m = Mul(w, u)\n r = Reshape(m, s)\n"
+    "t = Transpose<perm=[0,2,1]>(r)\n i = Neg(t)\n y = ReduceMean<keepdims=0, axes=[2]>(i) }",
+    "Mul, a scale and ReduceSum": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "c = Constant<value_ints = [2]>()\n h = Constant<value_float = 0.5>()\n u = Unsqueeze(x, a)\n m = Mul(u, w)\n"
+    "n = Mul(m, h)\n y = ReduceSum<keepdims=0>(n, c) }",
+    "Mul and pooling": OPEN + ", float[80,8,1,1] w) => (y) { s = Constant<value_ints = [1,8,16]>()\n"
+    "r = Reshape(x, s)\n t = Transpose<perm=[0,2,1]>(r)\n e = Constant<value_ints = [1,16,1,8]>()\n u = Reshape(t, e)\n"
+    "v = Constant<value_ints = [1,1,5,8]>()\n f = Flatten(w)\n k = Constant<value_ints = [16,5,8]>()\n"
+    "q = Reshape(f, k)\n m = Mul(u, q)\n y = AveragePool<kernel_shape=[1,8]>(m) }",
+    "differences summed": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "c = Constant<value_ints = [2]>()\n u = Unsqueeze(x, a)\n m = Sub(u, w)\n b = Abs(m)\n"
+    "y = ReduceSum<keepdims=0>(b, c) }",
+    "written out": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n {BOUNDS}\n {TAPS}\n"
+    "p1 = Add(m0, m1)\n p2 = Add(p1, m2)\n p3 = Add(m3, p2)\n p4 = Add(p3, m4)\n p5 = Sum(p4, m5, m6)\n"
+    "y = Add(p5, m7) }",
+    "written out and joined": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n {BOUNDS}\n {TAPS}\n"
+    "k = Concat<axis=0>(m0, m1, m2, m3, m4, m5, m6, m7)\n zero = Constant<value_ints = [0]>()\n"
+    "y = ReduceSum<keepdims=0>(k, zero) }",
+    "in an If, either branch": OPEN + ", float[5,8,1,1] w, bool flag) => (y) { y = If(flag) <\n"
+    "then_branch = a () => (p) { p = Conv(x, w) },\n else_branch = b () => (q) { q = Conv(x, w) }> }",
+    "in a Loop of one turn": OPEN + ", float[5,8,1,1] w) => (y) { n = Constant<value_int = 1>()\n e = Constant<"
+    "value = bool {1}>()\n y = Loop(n, e) <body = b (int64 i, bool c) => (d, p) { d = Identity(c)\n p = Conv(x, w) }> }",
+    "in a Scan over places": "g (float[N,16,8] x, float[8,5] w) => (y) { y = Scan<num_scan_inputs=1, "
+    "scan_input_axes=[1], body = b (float[1,8] r) => (p) { p = MatMul(r, w) }>(x) }",
+    "LinearRegressor": OPEN + ") => (y) { s = Constant<value_ints = [16,8]>()\n r = Reshape(x, s)\n"
+    "y = ai.onnx.ml.LinearRegressor<targets=5, coefficients=[" + ",".join(["0.5"] * 40) + "]>(r) }",
+    "spread over the depth": "g (float[N,2,8,8] x, float[5,8,1,1] w) => (y) "
+    "{ d = SpaceToDepth<blocksize=2>(x)\n y = Conv(d, w) }",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_costs_the_same(form: str) -> None:
+    entry = FORMS[form]
+    text, opset = entry if isinstance(entry, tuple) else (entry, 17)
+    facts = cost(text, opset=opset)
+    assert facts.uncounted == ()
+    assert (facts.low, facts.macs) == (FLOPS, 640)
+    assert flops_budget(Facts.of(facts), rule(FLOPS)).status is Status.PASSED
+    assert flops_budget(Facts.of(facts), rule(FLOPS - 1)).status is Status.FAILED
+
+
+def test_in_a_function_in_a_function() -> None:
+    functions = """
+<domain: "own", opset_import: ["" : 17]> inner (a, k) => (b) { b = Conv(a, k) }
+<domain: "own", opset_import: ["" : 17, "own" : 1]> outer (a, k) => (b) { b = own.inner(a, k) }
+"""
+    text = OPEN + ", float[5,8,1,1] w) => (y) { y = own.outer(x, w) }"
+    assert cost(text, functions=functions).low == FLOPS
+
+
+def test_places_gathered_beforehand() -> None:
+    """A convolution by Gather (im2col) and a product: 3x3 taps of 2 channels at 2x2 places, into 5 channels."""
+    text = (
+        "g (float[N,2,16] x, int64[36] windices, float[5,18] w) => (y) { g = Gather<axis=2>(x, windices)\n"
+        "s = Constant<value_ints = [1,18,4]>()\n r = Reshape(g, s)\n y = MatMul(w, r) }"
+    )
+    assert cost(text).low == 2 * 18 * 5 * 4 - 5 * 4
