@@ -13,7 +13,7 @@ from pytest_facechallenge.outcome import Outcome, Status, VerdictWord, not_appli
 from pytest_facechallenge.rulebook import Rule, Rulebook, RulebookError
 
 #: The modules of built-in checks; importing one registers its checks.
-FAMILIES = ("package", "interface", "behaviour", "declared", "pending")
+FAMILIES = ("package", "interface", "behaviour", "declared", "latency", "pending")
 
 
 def load_checks() -> dict[str, Check]:

@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_facechallenge.collect import JudgedRule
 from pytest_facechallenge.judge import judge, load_checks, validate
+from pytest_facechallenge.latency import plan as latency_plan
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rulebook, load_all
 from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks
@@ -57,6 +58,7 @@ class ChallengeSession:
 
             path = settings.path(name)
             self.reports[path] = read_report(path)
+        self.latency = latency_plan.from_settings(settings, [self.books[ref.book] for ref in self.tracks])
         self._owned_root = shared_root is None
         self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
         self._store: FactStore | None = None
@@ -87,6 +89,7 @@ class ChallengeSession:
                 device=settings.text("device"),
                 server_python=settings.text("server-python"),
                 declaration=str(settings.path(settings.text("declaration"))) if settings.text("declaration") else "",
+                extra=latency_plan.encode(self.latency),
             )
             limits = Limits(
                 idle_seconds=float(settings.number("timeout")), memory_bytes=memory or default_memory_bytes()

@@ -64,12 +64,15 @@ STEPS: dict[str, Step] = _table(
     Step("declaration", "open", "facts.declaration:DeclarationFacts", "declaration:gather"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("checker", "static", "facts.interface:CheckerFacts", "graph.interface:gather_checker", ("interface",)),
+    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
+    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
+    Step("launches", "static", "facts.latency:LaunchFacts", "latency.launches:gather", ("package",)),
     Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),
     Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
     Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
     Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
-    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
-    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
+    Step("server_latency", "latency", "facts.latency:ServerLatencyFacts", "latency.server:gather", ("load",)),
+    Step("latency", "latency", "facts.latency:LatencyFacts", "latency.gather:gather", ("load",)),
 )
 
 
