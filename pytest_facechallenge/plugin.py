@@ -155,10 +155,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     judged = session.expected(path)
     metafunc.parametrize(
         "judged",
-        [
-            pytest.param(each, id=each.test_id, marks=_marks(metafunc.config, each))
-            for each in judged
-        ],
+        [pytest.param(each, id=each.test_id, marks=_marks(metafunc.config, each)) for each in judged],
     )
 
 
@@ -181,9 +178,9 @@ def _benchmark_runs(config: pytest.Config) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("facechallenge"):
-            if item.get_closest_marker("benchmark"):
-                item.fixturenames = [*item.fixturenames, "benchmark"]
+        ours = item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
+        if ours and isinstance(item, pytest.Function):
+            item.fixturenames = [*item.fixturenames, "benchmark"]
 
 
 @pytest.hookimpl(optionalhook=True)

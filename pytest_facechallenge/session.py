@@ -125,6 +125,14 @@ class ChallengeSession:
         steps = () if judged.rule.not_applicable else self.checks[judged.rule.check].steps
         return self.store.facts(judged.source, steps, self.on_progress)
 
+    def device_trouble(self, judged: JudgedRule) -> str:
+        """Return why the device that was asked for is not there, when this test needs it; else ""."""
+        if judged.source in self.reports or judged.rule.not_applicable:
+            return ""
+        failures = self.facts_of(judged).failures
+        found = (failures[step].message for step in self.checks[judged.rule.check].steps if step in failures)
+        return next((message for message in found if message.startswith("DeviceError: ")), "")
+
     def judge(self, judged: JudgedRule) -> Outcome:
         """Gather what is needed and judge."""
         return judge(self.facts_of(judged), judged.rule)

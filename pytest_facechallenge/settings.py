@@ -74,7 +74,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("latency", "text", "evidence of the inference time: auto, measured, scaled, modelled", "GRADE", "auto"),
     Option("rounds", "number", "timed runs of a submission, at least 50 (default: 50)", "N", 50),
-    Option("cache", "text", "folder for times of reference networks on this machine (default: the user's cache)", "DIR"),
+    Option(
+        "cache", "text", "folder for times of reference networks on this machine (default: the user's cache)", "DIR"
+    ),
     Option("calibration", "text", "file of such times: used when it exists, else written", "FILE"),
     Option("profile", "flag", "show where the time goes, node by node"),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),

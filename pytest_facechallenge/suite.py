@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 def test_rule(judged: JudgedRule, facechallenge: ChallengeSession, request: pytest.FixtureRequest) -> None:
     """Judge one rule on one submission."""
+    trouble = facechallenge.device_trouble(judged)
+    if trouble:
+        pytest.fail(trouble, pytrace=False)
     outcome = facechallenge.judge(judged)
     facechallenge.record(request.node, judged, outcome)
     _show_in_pytest_benchmark(request, facechallenge, judged)

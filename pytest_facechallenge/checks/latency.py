@@ -7,14 +7,13 @@ from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.latency import LatencyFacts, LaunchFacts, Machine, Series, ServerLatencyFacts
 from pytest_facechallenge.latency import grades
 from pytest_facechallenge.latency.estimate import Estimate
-from pytest_facechallenge.latency.roofline import GPUS
-from pytest_facechallenge.latency.statistics import Summary, summarise
+from pytest_facechallenge.latency.statistics import Summary, rank, summarise
 from pytest_facechallenge.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.rulebook import Rule
 
 FASTER = (
-    "Make the network cheaper: fewer or narrower layers, a smaller backbone, fewer nodes (every node of the graph costs a "
-    "kernel launch). --facechallenge-profile shows where the time goes."
+    "Make the network cheaper: fewer or narrower layers, a smaller backbone, fewer nodes (every node costs a kernel "
+    "launch). --facechallenge-profile shows where the time goes."
 )
 #: A first run longer than this is worth a note: it surprises people.
 LONG_FIRST_RUN = 1000.0
@@ -27,7 +26,7 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
     """Judge the time that one picture takes on the evaluation server.
 
     What:
-        The inference time of a single picture on the rulebook's GPU with the rulebook's onnxruntime is within the limit.
+        The inference time of one picture on the rulebook's GPU with the rulebook's onnxruntime is within the limit.
 
     Why:
         The limit keeps submissions comparable: without it the largest network wins. It was set on a GPU that hardly any
@@ -69,7 +68,10 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
             notes=notes,
             evidence=tuple(evidence),
         )
-    estimate = f"it needs --facechallenge-latency scaled, found {mode}" if mode == "modelled" else grades.scaled(here, graph, rule.book)  # fmt: skip
+    if mode == "modelled":
+        estimate: Estimate | str = "only --facechallenge-latency modelled was asked for"
+    else:
+        estimate = grades.scaled(here, graph, rule.book)
     if isinstance(estimate, str):
         return _not_scaled(rule, here, estimate, model, notes, tuple(evidence))
     return _judge_scaled(rule, here, estimate, model, notes, evidence)
@@ -99,29 +101,39 @@ def _judge_scaled(
     notes: tuple[str, ...],
     evidence: list[Evidence],
 ) -> Outcome:
-    gpu = rule.book.runtime.gpu if rule.book.runtime else ""
-    cell, limit = f"scaled: {estimate.text()}", rule.limit_text()
-    evidence += _scale_evidence(here, estimate)
-    message = f"Scaled (grade 2 of 3) from this machine to a {gpu}: {estimate.text()}, at 95 % confidence."
-    shown = {"measured": cell, "limit": limit, "notes": notes, "evidence": tuple(evidence)}
-    if rule.limit is None:
-        return passed(message, measured=cell, notes=notes, evidence=tuple(evidence))
-    if isinstance(model, Estimate) and grades.disagree(estimate, model):
-        return undecided(
-            f"{message} The time modelled from the graph (grade 3) is {model.text()}: the two have nothing in common, so "
-            "neither is trusted.",
-            remedy=_way_to_measure(rule),
-            **shown,  # type: ignore[arg-type]
-        )
-    if rule.within(estimate.high):
-        return passed(f"{message} The whole interval is within the limit.", **shown)  # type: ignore[arg-type]
-    if not rule.within(estimate.low):
-        return failed(f"{message} The whole interval is beyond the limit of {limit}.", remedy=FASTER, **shown)  # type: ignore[arg-type]
-    return undecided(
-        f"{message} The limit of {limit} lies inside.",
-        remedy=f"A quiet machine or a GPU narrows the interval. {_way_to_measure(rule)}",
-        **shown,  # type: ignore[arg-type]
+    status, finding, remedy = _compare(rule, estimate, model)
+    return Outcome(
+        status=status,
+        message=f"Scaled (grade 2 of 3) from here to a {_gpu(rule)}: {estimate.text()}, 95 % confidence. {finding}",
+        measured=f"scaled: {estimate.text()}",
+        limit=rule.limit_text(),
+        notes=notes,
+        evidence=(*evidence, *_scale_evidence(here, estimate)),
+        remedy=remedy,
     )
+
+
+def _compare(rule: Rule, estimate: Estimate, model: Estimate | str) -> tuple[Status, str, str]:
+    """Return status, finding and remedy of a scaled time."""
+    if isinstance(model, Estimate) and grades.disagree(estimate, model):
+        finding = (
+            f"The time modelled from the graph (grade 3) is {model.text()}: the two have nothing in common, so neither "
+            "is trusted."
+        )
+        return Status.UNDECIDED, finding, _way_to_measure(rule)
+    if rule.limit is None:
+        return Status.PASSED, "There is no limit.", ""
+    if rule.within(estimate.high):
+        return Status.PASSED, "The whole interval is within the limit.", ""
+    limit = rule.limit_text()
+    if not rule.within(estimate.low):
+        return Status.FAILED, f"The whole interval is beyond the limit of {limit}.", FASTER
+    remedy = f"A quiet machine or a GPU narrows the interval. {_way_to_measure(rule)}"
+    return Status.UNDECIDED, f"The limit of {limit} lies inside.", remedy
+
+
+def _gpu(rule: Rule) -> str:
+    return rule.book.runtime.gpu if rule.book.runtime else ""
 
 
 def _not_scaled(
@@ -135,10 +147,9 @@ def _not_scaled(
     """Word what is known without a scaled time: the modelled one, or only local figures. Neither decides."""
     limit = rule.limit_text()
     if isinstance(model, Estimate):
-        gpu = rule.book.runtime.gpu if rule.book.runtime else ""
         return undecided(
-            f"Modelled only (grade 3 of 3) from the graph: {model.text()} on a {gpu}. Nothing was measured that could decide "
-            f"({why}).",
+            f"Modelled only (grade 3 of 3) from the graph: {model.text()} on a {_gpu(rule)}. Nothing was measured that "
+            f"could decide ({why}).",
             remedy=f"Run with --facechallenge-latency scaled. {_way_to_measure(rule)}",
             measured=f"modelled: {model.text()}",
             limit=limit,
@@ -160,7 +171,9 @@ def _way_to_measure(rule: Rule) -> str:
     if server is None or not server.gpu:
         return "The rulebook names no hardware to measure on."
     stack = f"onnxruntime-gpu {server.onnxruntime}, CUDA {server.cuda} and cuDNN {server.cudnn}"
-    return f"What decides is a run on a {server.gpu} with --facechallenge-server-python naming a Python that has {stack}."
+    return (
+        f"What decides is a run on a {server.gpu} with --facechallenge-server-python naming a Python that has {stack}."
+    )
 
 
 def _local_cell(here: LatencyFacts) -> str:
@@ -172,25 +185,27 @@ def _local_cell(here: LatencyFacts) -> str:
 def _machine_text(machine: Machine) -> str:
     if machine.provider == "CPUExecutionProvider":
         return f"this CPU ({machine.processor}, {machine.cores} cores)"
-    return f"{machine.gpu or 'this GPU'} ({machine.provider.removesuffix('ExecutionProvider')}, driver {machine.driver or 'unknown'})"
+    provider = machine.provider.removesuffix("ExecutionProvider")
+    return f"{machine.gpu or 'this GPU'} ({provider}, driver {machine.driver or 'unknown'})"
 
 
 def _series_text(series: Series) -> str:
     found = summarise(series.samples)
     return (
-        f"judged {found.judged:.4g} ms (6th smallest of 50, or that quantile of {found.rounds} runs) +- {found.spread:.1%}; "
-        f"median {found.median:.4g}, 95 % {found.p95:.4g}, largest {found.largest:.4g} ms; {found.outliers} outliers; first run "
-        f"{series.first:.4g} ms, warm-up of {series.warmup_runs} runs {series.warmup:.4g} ms, loading {series.load:.4g} ms"
+        f"judged {found.judged:.4g} ms (no. {rank(found.rounds)} of {found.rounds} by size) +- {found.spread:.1%}; "
+        f"median {found.median:.4g}, 95 % {found.p95:.4g}, largest {found.largest:.4g} ms; {found.outliers} outliers; "
+        f"first run {series.first:.4g} ms, warm-up of {series.warmup_runs} runs {series.warmup:.4g} ms, loading "
+        f"{series.load:.4g} ms"
     )
 
 
 def _series_notes(series: Series) -> list[str]:
     found = summarise(series.samples)
     notes = []
-    if found.drift > 0:
-        notes.append(f"The runs became slower by {found.drift:.0%} while they were timed: the processor is throttled or shared.")
-    if found.drift < 0:
-        notes.append(f"The runs became faster by {-found.drift:.0%} while they were timed: something else ended, or clocks rose.")
+    if found.drift:
+        how = f"slower by {found.drift:.0%}" if found.drift > 0 else f"faster by {-found.drift:.0%}"
+        why = "it is throttled or shared" if found.drift > 0 else "its clock rose, or other work ended"
+        notes.append(f"The runs became {how} while they were timed: the processor changed its speed ({why}).")
     if found.modes:
         notes.append(f"The runs jump between two speeds, about {found.modes[0]:.3g} and {found.modes[1]:.3g} ms.")
     if found.outliers:
@@ -227,13 +242,15 @@ def _scale_evidence(here: LatencyFacts, estimate: Estimate) -> list[Evidence]:
     rows = [
         Evidence(
             where=held.name,
-            what=f"{local[held.name].ms:.4g} ms here, {held.published:.4g} ms published, {held.predicted:.4g} ms predicted "
-            f"from the others ({held.error:+.1%})",
+            what=f"{local[held.name].ms:.4g} ms here, {held.published:.4g} ms published, {held.predicted:.4g} ms "
+            f"predicted from the others ({held.error:+.1%})",
         )
         for held in estimate.held_out
     ]
     source = here.calibration.source
-    drift = f"; {here.calibration.checked} timed again: {here.calibration.drift:+.1%}" if here.calibration.checked else ""
+    drift = (
+        f"; {here.calibration.checked} timed again: {here.calibration.drift:+.1%}" if here.calibration.checked else ""
+    )
     widths = ", ".join(f"{name} {value:.1%}" for name, value in estimate.parts.items())
     return [
         *rows,

@@ -1,4 +1,4 @@
-"""Facts of the steps ``launches``, ``latency`` and ``server_latency``: what was timed, and what a GPU would have to do."""
+"""Facts of the steps ``launches``, ``latency`` and ``server_latency``: what was timed, and what a GPU has to do."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How long one picture takes: measured here, scaled to the rulebook's GPU by reference networks, modelled from the graph."""
+"""How long one picture takes: measured, scaled from here to the rulebook's GPU, modelled."""

@@ -137,10 +137,12 @@ def _lock(path: Path) -> str:
 def show(calibration: Calibration) -> str:
     """Return a calibration as text."""
     machine = calibration.machine
-    where = f"{machine.processor}, {machine.cores} cores" + (f", {machine.gpu} ({machine.driver})" if machine.gpu else "")
-    lines = [f"made {calibration.made} on {where}; {machine.runtime}, {machine.provider}, threads {machine.threads or 'auto'}"]
-    lines += [
+    where = f"{machine.processor}, {machine.cores} cores" + (
+        f", {machine.gpu} ({machine.driver})" if machine.gpu else ""
+    )
+    software = f"{machine.runtime}, {machine.provider}, threads {machine.threads or 'auto'}"
+    rows = [
         f"  {point.name:12} {point.ms:10.3f} ms  +- {point.spread:.1%}  {point.rounds} rounds"
         for point in calibration.points
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([f"made {calibration.made} on {where}; {software}", *rows]) + "\n"

@@ -146,10 +146,9 @@ class Bench:
     def take(self, submission: Runner, references: list[Runner]) -> None:
         """Time the submission and references, interleaved; earlier samples are dropped."""
         self.timed = references
-        seconds = REFERENCE_SECONDS / max(1, len(references))
+        seconds = REFERENCE_SECONDS.get(self.plan.mode, 0.0) / max(1, len(references))
         rounds = [(submission, self.plan.rounds)]
-        for runner in references:
-            rounds.append((runner, rounds_within(seconds, min(runner.warm), LEAST_ROUNDS, self.plan.rounds)))
+        rounds += [(one, rounds_within(seconds, min(one.warm), LEAST_ROUNDS, self.plan.rounds)) for one in references]
         for runner, _count in rounds:
             runner.samples = []
         names = ", ".join(runner.name for runner, _count in rounds)
@@ -178,9 +177,7 @@ class Bench:
                 f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again."
             )
             return None
-        return CalibrationUse(
-            source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift
-        )
+        return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
 
     def fresh(
         self, submission: Runner, rough: float, machine: Machine, busy: float, parallel: int

@@ -40,8 +40,8 @@ def describe(provider: str, threads: int) -> Machine:
     import onnxruntime
 
     on_gpu = provider not in ("", "CPUExecutionProvider")
-    gpu = nvidia() if on_gpu else {}
-    loaded = libraries() if on_gpu else {}
+    gpu: dict[str, Any] = nvidia() if on_gpu else {}
+    loaded: dict[str, Any] = libraries() if on_gpu else {}
     return Machine(
         **host(), **gpu, **loaded, runtime=runtime_name(onnxruntime.__version__), provider=provider, threads=threads
     )

@@ -3,8 +3,8 @@
     time there = fixed + factor * time here + overhead * launches
 
 fitted on the reference networks, whose times there were published. The estimate is that of overhead 0, the plain line.
-As in `roofline`, the references cannot tell a dear launch from a slow kernel, so every overhead that explains them about
-as well as the plain line is kept too, and the interval spans what they predict.
+As in `roofline`, the references cannot tell a dear launch from a slow kernel, so every overhead that explains them
+about as well as the plain line is kept too, and the interval spans what they predict.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def held_out(points: Sequence[Point]) -> tuple[Held, ...]:
 
 
 def leverage(points: Sequence[Point], here: float, there: float) -> float:
-    """Return how far a prediction depends on the fit's own uncertainty: small among the references, large far outside."""
+    """Return how far a prediction depends on the fit's own uncertainty: small among the references, large outside."""
     times = np.array([point.there for point in points])
     design = np.column_stack([np.ones(len(points)), [point.here for point in points]]) / times[:, None]
     row = np.array([1.0, here]) / there

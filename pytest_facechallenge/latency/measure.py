@@ -63,9 +63,7 @@ class Runner:
         )
 
 
-def interleave(
-    runners: Sequence[tuple[Runner, int]], on_turn: Callable[[int], None] = lambda _turn: None
-) -> None:
+def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[int], None] = lambda _turn: None) -> None:
     """Take samples of several networks in turns.
 
     In each of `TURNS` turns every network is run its share of times in a row, as the organisers' checker runs one

@@ -35,8 +35,8 @@ class Gpu(NamedTuple):
 #: NVIDIA's data sheet of the Tesla V100 (SXM2): 15.7 TFLOPS in float32, 900 GB/s.
 GPUS: Mapping[str, Gpu] = {"Tesla V100": Gpu(15.7e9, 0.9e9)}
 
-#: Candidates of the constants. Overhead of a launch: from 0 (launches overlap) to 20 microseconds (a kernel launch takes
-#: 3 to 5 and onnxruntime's own work per node comes on top). The shares of peak and bandwidth: what kernels reach.
+#: Candidates of the constants. Overhead of a launch: from 0 (launches overlap) to 20 microseconds (a kernel launch
+#: takes a few, and onnxruntime's own work per node comes on top). Shares of peak and bandwidth: what kernels reach.
 OVERHEADS = np.arange(0.0, 0.0201, 0.001)
 MEMORY_SHARES = np.arange(0.2, 0.91, 0.1)
 ARITHMETIC_SHARES = np.geomspace(0.08, 1.0, 120)

@@ -75,7 +75,9 @@ def run(python: str, request: dict[str, Any], workdir: Path) -> ServerLatencyFac
         found = None
     if not isinstance(found, dict):
         said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
-        problem = f"{python} ended with exit code {done.returncode} and gave no result; its last words: {said or 'none'}"
+        problem = (
+            f"{python} ended with exit code {done.returncode} and gave no result; its last words: {said or 'none'}"
+        )
         return ServerLatencyFacts(asked=True, problem=problem)
     return facts_of(found, request["threads"])
 

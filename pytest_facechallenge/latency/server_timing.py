@@ -1,10 +1,9 @@
 """Time a model in the interpreter that has the evaluation server's onnxruntime; print what was found as JSON.
 
-A script, not a module of the package: it runs under Python 3.6 to 3.8 with nothing but numpy and onnxruntime. The request
-is a JSON file: model, picture (.npy, float32 [1, 3, 112, 112]), device, threads, rounds, warmup.
+A script, not a module of the package: it runs under Python 3.6 to 3.8 with nothing but numpy and onnxruntime. The
+request is a JSON file: model, picture (.npy, float32 [1, 3, 112, 112]), device, threads, rounds, warmup.
 """
 
-# ruff: noqa: UP, FURB, PTH  # the newer spellings do not exist in Python 3.6
 import ctypes
 import gc
 import json

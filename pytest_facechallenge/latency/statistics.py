@@ -75,6 +75,10 @@ def summarise(samples: Sequence[float]) -> Summary:
     values = np.asarray(samples, np.float64)
     far = outliers(values)
     changed = drift(values)
+    # A series that slows down has two speeds as well, but one after the other: that is drift.
+    speeds = () if changed else modes(values) or modes(values[~far])
+    if speeds:
+        far &= values > 1.2 * speeds[1]
     return Summary(
         rounds=len(values),
         judged=judged(samples),
@@ -85,8 +89,7 @@ def summarise(samples: Sequence[float]) -> Summary:
         spread=spread(values),
         outliers=int(far.sum()),
         drift=changed,
-        # A series that slows down has two speeds as well, but one after the other: that is drift.
-        modes=() if changed else modes(values[~far]),
+        modes=speeds,
     )
 
 

@@ -63,5 +63,7 @@ def reasons(provider: str) -> list[str]:
         found.append("there is no NVIDIA driver on this machine (none of its device files exists)")
     message = missing_library(provider) if provider in LIBRARIES else ""
     if message:
-        found.append(f"a library is missing ({message}): install the CUDA and cuDNN that this onnxruntime was built for")
+        found.append(
+            f"a library is missing ({message}): install the CUDA and cuDNN that this onnxruntime was built for"
+        )
     return found

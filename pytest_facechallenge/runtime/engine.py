@@ -72,9 +72,7 @@ class Engine:
         self.providers: tuple[str, ...] = tuple(self.session.get_providers())
         if device != "auto" and wanted[0] not in self.providers:
             found = ", ".join(self.providers)
-            raise DeviceError(
-                f"{wanted[0]} was asked for, but the session fell back to {found}{_because(wanted[0])}"
-            )
+            raise DeviceError(f"{wanted[0]} was asked for, but the session fell back to {found}{_because(wanted[0])}")
         self.inputs: tuple[str, ...] = tuple(value.name for value in self.session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self.session.get_outputs())
 
@@ -104,7 +102,8 @@ def wanted_providers(device: str) -> list[str]:
     name = PROVIDERS.get(device.lower(), device)
     if name not in available:
         raise DeviceError(
-            f"the device {device!r} ({name}) is not in this onnxruntime, which has {', '.join(available)}{_because(name)}"
+            f"the device {device!r} ({name}) is not in this onnxruntime, which has {', '.join(available)}"
+            f"{_because(name)}"
         )
     return [name] if name == "CPUExecutionProvider" else [name, "CPUExecutionProvider"]
 
