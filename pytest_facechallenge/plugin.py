@@ -161,7 +161,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _marks(config: pytest.Config, judged: JudgedRule) -> list[pytest.MarkDecorator]:
     marks = [pytest.mark.facechallenge(rule=judged.rule.id, track=judged.track_label)]
-    if judged.rule.check == "latency" and _benchmark_runs(config):
+    if judged.rule.check == "latency" and not judged.rule.not_applicable and _benchmark_runs(config):
         from pytest_facechallenge.latency.benchmark import Playback
 
         marks.append(pytest.mark.benchmark(timer=Playback(), group=f"latency on {judged.rule.full_track}"))

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pytest_facechallenge.facts.latency import ReferencePoint
+from pytest_facechallenge.latency.__main__ import main
 from pytest_facechallenge.latency.calibration import (
     Calibration,
     CalibrationError,
@@ -23,7 +24,9 @@ from .nets import CPU
 
 
 def made(**changes: object) -> Calibration:
-    points = tuple(ReferencePoint(name=f"iresnet{n}", ms=ms, spread=0.01, rounds=50) for n, ms in ((34, 66.0), (18, 40.0)))
+    points = tuple(
+        ReferencePoint(name=f"iresnet{n}", ms=ms, spread=0.01, rounds=50) for n, ms in ((34, 66.0), (18, 40.0))
+    )
     return msgspec.structs.replace(Calibration.of(CPU, points), **changes)
 
 
@@ -45,7 +48,9 @@ def test_what_is_written_is_read_and_shown(tmp_path: Path) -> None:
         ({"threads": 4}, "threads"),
     ],
 )
-def test_a_foreign_calibration_is_refused_with_what_differs(tmp_path: Path, change: dict[str, object], words: str) -> None:
+def test_a_foreign_calibration_is_refused_with_what_differs(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
     here = msgspec.structs.replace(CPU, **change)
     write(tmp_path / "c.json", made())
     with pytest.raises(CalibrationError) as refused:
@@ -85,3 +90,14 @@ def test_the_cache_folder_follows_the_system(monkeypatch: pytest.MonkeyPatch) ->
     assert default_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/pytest-facechallenge")
     monkeypatch.setattr("sys.platform", "win32")
     assert default_folder({"LOCALAPPDATA": "/l"}) == Path("/l/pytest-facechallenge")
+
+
+def test_the_command_shows_what_is_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(tmp_path)]) == 0
+    assert "no calibration is stored" in capsys.readouterr().out
+    write(path_for(tmp_path, CPU), made())
+    assert main(["show", str(tmp_path)]) == 0
+    assert "40.000 ms" in capsys.readouterr().out
+    (tmp_path / "calibration-0.json").write_text("{")
+    assert main(["show", str(tmp_path)]) == 1
+    assert "is no calibration" in capsys.readouterr().err

@@ -27,14 +27,18 @@ def test_a_session_that_falls_back_is_an_error(tmp_path: Path, monkeypatch: pyte
 
     save("vit-tiny", tmp_path / "m.onnx")
     monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
     monkeypatch.setattr(engine, "reasons", lambda provider: [f"no library for {provider}"])
     with pytest.raises(DeviceError, match="fell back to CPUExecutionProvider: no library for CUDAExecutionProvider"):
         Engine(tmp_path / "m.onnx", "cuda")
 
 
 def test_auto_takes_the_gpu_only_with_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
     monkeypatch.setattr(engine, "has_driver", lambda: False)
     assert wanted_providers("auto") == ["CPUExecutionProvider"]
     monkeypatch.setattr(engine, "has_driver", lambda: True)

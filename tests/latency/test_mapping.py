@@ -8,6 +8,7 @@ from pytest_facechallenge.latency.estimate import launch_count
 from pytest_facechallenge.latency.mapping import Point, fit, held_out, scale
 from pytest_facechallenge.latency.published import published
 from pytest_facechallenge.latency.references import launches
+
 from .nets import LOCAL, mfr21
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -15,13 +16,16 @@ from pytest_facechallenge.latency.launches import facts_of
 from pytest_facechallenge.latency.published import published, row_spread
 from pytest_facechallenge.latency.references import NAMES, count_launches, launches
 from pytest_facechallenge.latency.roofline import GPUS, fit, held_out, model, predict
+
 from .nets import launch_facts, mfr21
 
 V100 = GPUS["Tesla V100"]
 
 
 def small(*nodes: onnx.NodeProto, **initializers: tuple[int, ...]) -> list[LaunchGroup]:
-    constants = [helper.make_tensor(name, TensorProto.FLOAT, shape, [1.0] * _size(shape)) for name, shape in initializers.items()]  # fmt: skip
+    constants = [
+        helper.make_tensor(name, TensorProto.FLOAT, shape, [1.0] * prod(shape)) for name, shape in initializers.items()
+    ]
     graph = helper.make_graph(
         list(nodes),
         "g",
@@ -31,13 +35,6 @@ def small(*nodes: onnx.NodeProto, **initializers: tuple[int, ...]) -> list[Launc
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
     return list(facts_of(from_model(made, Path())).groups)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count
 
 
 def test_a_convolution_is_one_launch_and_its_bias_another() -> None:
@@ -55,7 +52,7 @@ def test_a_grouped_convolution_is_of_another_kind() -> None:
 
 def test_batchnorm_behind_a_convolution_is_folded_and_elsewhere_a_launch() -> None:
     conv = helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[1, 1])
-    norm = {name: (8,) for name in ("s", "o", "m", "v")}
+    norm = dict.fromkeys(("s", "o", "m", "v"), (8,))
     behind = helper.make_node("BatchNormalization", ["c", "s", "o", "m", "v"], ["y"])
     folded = small(conv, behind, w=(8, 8, 1, 1), **norm)
     assert [(group.kind, group.count) for group in folded] == [("conv", 1), ("pointwise", 1)]
@@ -83,7 +80,10 @@ def test_a_loop_is_a_problem_and_not_silently_free() -> None:
             helper.make_tensor_value_info("c", TensorProto.BOOL, []),
             helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 8, 4, 4]),
         ],
-        [helper.make_tensor_value_info("d", TensorProto.BOOL, []), helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 8, 4, 4])],  # fmt: skip
+        [
+            helper.make_tensor_value_info("d", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 8, 4, 4]),
+        ],
     )
     loop = helper.make_node("Loop", ["three", "", "x"], ["y"], name="turns", body=body)
     graph = helper.make_graph(

@@ -69,7 +69,11 @@ def test_two_speeds_are_found_when_they_alternate() -> None:
 @pytest.mark.parametrize("shape", ["normal", "exponential", "uniform"])
 def test_one_broad_speed_is_not_two(shape: str) -> None:
     rng = np.random.default_rng(3)
-    drawn = {"normal": rng.normal(10, 1, 60), "exponential": 10 + rng.exponential(2, 60), "uniform": rng.uniform(9, 12, 60)}
+    drawn = {
+        "normal": rng.normal(10, 1, 60),
+        "exponential": 10 + rng.exponential(2, 60),
+        "uniform": rng.uniform(9, 12, 60),
+    }
     assert modes(drawn[shape]) == ()
 
 
