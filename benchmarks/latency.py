@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import psutil
 
 from pytest_facechallenge.facts.base import Facts
@@ -88,19 +89,19 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
         bench.take(runners[0], [*runners[1:], *references])
     machine = describe(engine.providers[0], threads)
     points = tuple(
-        ReferencePoint(
-            name=one.name, ms=judged(one.samples), spread=spread(_array(one.samples)), rounds=len(one.samples)
-        )
+        ReferencePoint(name=one.name, ms=judged(times), spread=spread(np.asarray(times)), rounds=len(times))
         for one in references
+        if (times := one.comparable(one.samples))
     )
     made = Calibration.of(machine, points)
     print(show(made), end="")
     for runner in [*runners, *references]:
-        found = summarise(runner.samples)
+        series = runner.series()
+        found, compared = summarise(series.samples), summarise(series.work or series.samples)
         print(
-            f"  {runner.name:14} {found.judged:9.2f} ms  median {found.median:9.2f}  95 % {found.p95:9.2f}  "
-            f"+- {found.spread:5.1%}  drift {found.drift:+.0%}  {found.outliers} outliers  {found.rounds} rounds  "
-            f"first {runner.warm[0]:.1f} ms"
+            f"  {runner.name:14} {found.judged:9.2f} ms  median {found.median:9.2f}  95 % {found.p95:9.2f}  first "
+            f"{series.first:8.1f}   compared {compared.judged:9.2f} ms  +- {compared.spread:5.1%}  drift "
+            f"{compared.drift:+.0%}  {compared.outliers} outliers  {compared.rounds} rounds"
         )
     use = CalibrationUse(source="this run", points=made.points, made=made.made)
     facts = {
@@ -109,12 +110,6 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
     }
     print(f"  {time.perf_counter() - seconds_note:.0f} s")
     return use, facts
-
-
-def _array(samples: list[float]) -> Any:
-    import numpy as np
-
-    return np.asarray(samples)
 
 
 def report(line: str) -> None:

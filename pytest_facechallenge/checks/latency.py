@@ -36,7 +36,8 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
         Like the organisers' checker: 50 runs of one picture after the warm-up, copies of input and output included; the
         6th smallest time is judged. Three grades of evidence, always named. Measured: on the rulebook's GPU, runtime,
         CUDA and cuDNN (--facechallenge-server-python). Scaled: on another machine, interleaved with reference networks
-        whose times on the rulebook's GPU were published; the map from here to there is fitted on them, and the interval
+        whose times on the rulebook's GPU were published (on a CPU, processor time is compared, which other programs
+        disturb little); the map from here to there is fitted on them, and the interval
         holds its leave-one-out error, the spread of the measurement and of the published times, and every map that fits
         as well. Modelled: a roofline per kernel launch, from the graph alone; it never decides by itself. A scaled
         interval wholly within the limit passes, wholly beyond fails; one that holds the limit, or that has no time in
@@ -191,8 +192,10 @@ def _machine_text(machine: Machine) -> str:
 
 def _series_text(series: Series) -> str:
     found = summarise(series.samples)
+    number = f"no. {rank(found.rounds)} of {found.rounds} by size"
+    work = f" (processor time {summarise(series.work).judged:.4g} ms)" if series.work else ""
     return (
-        f"judged {found.judged:.4g} ms (no. {rank(found.rounds)} of {found.rounds} by size) +- {found.spread:.1%}; "
+        f"judged {found.judged:.4g} ms ({number}) +- {found.spread:.1%}{work}; "
         f"median {found.median:.4g}, 95 % {found.p95:.4g}, largest {found.largest:.4g} ms; {found.outliers} outliers; "
         f"first run {series.first:.4g} ms, warm-up of {series.warmup_runs} runs {series.warmup:.4g} ms, loading "
         f"{series.load:.4g} ms"
@@ -239,10 +242,11 @@ def _local_evidence(here: LatencyFacts) -> list[Evidence]:
 def _scale_evidence(here: LatencyFacts, estimate: Estimate) -> list[Evidence]:
     assert here.calibration is not None  # noqa: S101  # an estimate was made from it
     local = {point.name: point for point in here.calibration.points}
+    unit = "ms of processor time" if here.submission is not None and here.submission.work else "ms"
     rows = [
         Evidence(
             where=held.name,
-            what=f"{local[held.name].ms:.4g} ms here, {held.published:.4g} ms published, {held.predicted:.4g} ms "
+            what=f"{local[held.name].ms:.4g} {unit} here, {held.published:.4g} ms published, {held.predicted:.4g} ms "
             f"predicted from the others ({held.error:+.1%})",
         )
         for held in estimate.held_out

@@ -63,6 +63,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         "submission", or the reference network.
     samples
         In the order in which they were taken; warm-up excluded.
+    work
+        For each sample the processor time of all threads, where the CPU did the work; else empty. Other programs on the
+        machine make a run longer, but add little to its processor time.
     first
         The first run of the session, which pays for algorithm search and allocations.
     warmup, warmup_runs
@@ -73,6 +76,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     samples: tuple[float, ...]
+    work: tuple[float, ...] = ()
     first: float = 0.0
     warmup: float = 0.0
     warmup_runs: int = 0
@@ -120,7 +124,7 @@ class ReferencePoint(msgspec.Struct, frozen=True, kw_only=True):
     name
         "iresnet50".
     ms
-        Judged statistic, milliseconds.
+        Judged statistic, milliseconds; of the processor time where the CPU did the work.
     spread
         Relative standard error of it.
     rounds

@@ -63,12 +63,12 @@ def gather(context: Context) -> LatencyFacts:
     bench = Bench(context, plan, picture)
     context.report("timing: loading the model")
     submission, engine = bench.open("submission", path)
-    rough = submission.warm_up()
+    submission.warm_up()
     machine = describe(engine.providers[0], context.knobs.threads)
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
     used: CalibrationUse | None = None
     if plan.references:
-        used = bench.stored(submission, rough, machine) or bench.fresh(submission, rough, machine, busy, parallel)
+        used = bench.stored(submission, machine) or bench.fresh(submission, machine, busy, parallel)
     else:
         bench.take(submission, [])
     layers: tuple[LayerTime, ...] = ()
@@ -126,7 +126,8 @@ class Bench:
         if len(engine.inputs) != 1:
             raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
         session, outputs, feed = engine.session, list(engine.outputs), {engine.inputs[0]: self.picture}
-        return Runner(name, lambda: session.run(outputs, feed), load), engine
+        on_cpu = engine.providers[0] == "CPUExecutionProvider"
+        return Runner(name, lambda: session.run(outputs, feed), load=load, on_cpu=on_cpu), engine
 
     def reference(self, name: str) -> Runner:
         """Build and open a reference network, warmed up; each once."""
@@ -147,14 +148,15 @@ class Bench:
         """Time the submission and references, interleaved; earlier samples are dropped."""
         self.timed = references
         seconds = REFERENCE_SECONDS.get(self.plan.mode, 0.0) / max(1, len(references))
-        rounds = [(submission, self.plan.rounds)]
-        rounds += [(one, rounds_within(seconds, min(one.warm), LEAST_ROUNDS, self.plan.rounds)) for one in references]
+        most = self.plan.rounds
+        rounds = [(submission, most)]
+        rounds += [(one, rounds_within(seconds, min(one.warm).wall, LEAST_ROUNDS, most)) for one in references]
         for runner, _count in rounds:
             runner.samples = []
         names = ", ".join(runner.name for runner, _count in rounds)
         interleave(rounds, lambda turn: self.context.report(f"timing: {names}, turn {turn + 1}"))
 
-    def stored(self, submission: Runner, rough: float, machine: Machine) -> CalibrationUse | None:
+    def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
         """Measure beside one reference of a stored calibration; None when there is none that still holds."""
         path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
         if not path.exists():
@@ -164,27 +166,26 @@ class Bench:
         except store.CalibrationError as error:
             self.remarks.append(f"Not used: {error}.")
             return None
-        if not covers(kept, rough, self.plan.mode):
+        if not covers(kept, submission.rough, self.plan.mode):
             self.remarks.append(f"The stored calibration {path} has too few references for this model.")
             return None
-        nearest = kept.nearest(rough)
+        nearest = kept.nearest(submission.rough)
         runner = self.reference(nearest.name)
         self.take(submission, [runner])
-        drift = judged(runner.samples) / nearest.ms - 1
+        now = judged(runner.comparable(runner.samples))
+        drift = now / nearest.ms - 1
         if abs(drift) > store.DRIFT_LIMIT:
             self.remarks.append(
-                f"The stored calibration {path} no longer holds: {nearest.name} takes {judged(runner.samples):.3g} ms, "
+                f"The stored calibration {path} no longer holds: {nearest.name} takes {now:.3g} ms, "
                 f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again."
             )
             return None
         return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
 
-    def fresh(
-        self, submission: Runner, rough: float, machine: Machine, busy: float, parallel: int
-    ) -> CalibrationUse | None:
+    def fresh(self, submission: Runner, machine: Machine, busy: float, parallel: int) -> CalibrationUse | None:
         """Time the references and the submission together, and keep the references' times."""
         references: list[Runner] = []
-        while not enough([min(runner.warm) for runner in references], rough, self.plan.mode):
+        while not enough([runner.rough for runner in references], submission.rough, self.plan.mode):
             name = NAMES[len(references)]
             free = psutil.virtual_memory().available
             if free < MEMORY_FACTOR * FILE_BYTES[name]:
@@ -195,11 +196,12 @@ class Bench:
         points = tuple(
             ReferencePoint(
                 name=runner.name,
-                ms=judged(runner.samples),
-                spread=spread(np.asarray(runner.samples)),
-                rounds=len(runner.samples),
+                ms=judged(times),
+                spread=spread(np.asarray(times)),
+                rounds=len(times),
             )
             for runner in references
+            if (times := runner.comparable(runner.samples))
         )
         made = store.Calibration.of(machine, points)
         self._keep(made, machine, busy, parallel)

@@ -87,7 +87,7 @@ def scaled(facts: LatencyFacts | None, graph: LaunchFacts | None, book: Rulebook
     ]
     if len(points) < mapping.LEAST_REFERENCES:
         return f"only {len(points)} reference networks were timed; {mapping.LEAST_REFERENCES} are needed"
-    summary = summarise(facts.submission.samples)
+    summary = summarise(facts.submission.work or facts.submission.samples)
     spread = max(disturbance(summary), abs(facts.calibration.drift))
     return mapping.scale(
         summary.judged,

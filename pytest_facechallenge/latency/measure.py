@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from pytest_facechallenge.facts.latency import Series
 
@@ -13,6 +14,13 @@ Clock = Callable[[], int]
 #: Rounds are spread over this many turns, in each of which every network is run: a disturbance hits all of them.
 TURNS = 5
 WARMUP_RUNS = 5
+
+
+class Sample(NamedTuple):
+    """One run: how long it took, and the processor time of all threads meanwhile; milliseconds."""
+
+    wall: float
+    work: float
 
 
 class Runner:
@@ -26,38 +34,59 @@ class Runner:
         Runs it once on one picture, input and output copies included.
     load
         How long opening its session took, milliseconds.
-    clock
-        Nanoseconds, monotonic.
+    on_cpu
+        Whether the CPU does the work, so that processor time can be compared.
+    clock, work_clock
+        Nanoseconds: monotonic time, and processor time of this process.
     """
 
     def __init__(
-        self, name: str, run: Callable[[], object], load: float = 0.0, clock: Clock = time.perf_counter_ns
+        self,
+        name: str,
+        run: Callable[[], object],
+        *,
+        load: float = 0.0,
+        on_cpu: bool = False,
+        clock: Clock = time.perf_counter_ns,
+        work_clock: Clock = time.process_time_ns,
     ) -> None:
         self.name = name
         self.run = run
         self.load = load
+        self.on_cpu = on_cpu
         self.clock = clock
-        self.warm: list[float] = []
-        self.samples: list[float] = []
+        self.work_clock = work_clock
+        self.warm: list[Sample] = []
+        self.samples: list[Sample] = []
 
-    def once(self) -> float:
-        """Run once and return the milliseconds it took."""
-        start = self.clock()
+    def once(self) -> Sample:
+        """Run once."""
+        work, start = self.work_clock(), self.clock()
         self.run()
-        return (self.clock() - start) / 1e6
+        end = self.clock()
+        return Sample((end - start) / 1e6, (self.work_clock() - work) / 1e6)
 
-    def warm_up(self, runs: int = WARMUP_RUNS) -> float:
-        """Run ``runs`` times and return the shortest time, milliseconds."""
+    def warm_up(self, runs: int = WARMUP_RUNS) -> None:
+        """Run ``runs`` times; the samples are kept apart."""
         self.warm += [self.once() for _ in range(runs)]
-        return min(self.warm)
+
+    def comparable(self, samples: Sequence[Sample]) -> list[float]:
+        """Return what is compared between networks: processor time where the CPU does the work, else time."""
+        return [sample.work if self.on_cpu else sample.wall for sample in samples]
+
+    @property
+    def rough(self) -> float:
+        """The shortest comparable time of the warm-up, milliseconds."""
+        return min(self.comparable(self.warm))
 
     def series(self) -> Series:
         """Return what was taken."""
         return Series(
             name=self.name,
-            samples=tuple(round(sample, 6) for sample in self.samples),
-            first=self.warm[0] if self.warm else 0.0,
-            warmup=sum(self.warm),
+            samples=tuple(round(sample.wall, 6) for sample in self.samples),
+            work=tuple(round(sample.work, 6) for sample in self.samples) if self.on_cpu else (),
+            first=self.warm[0].wall if self.warm else 0.0,
+            warmup=sum(sample.wall for sample in self.warm),
             warmup_runs=len(self.warm),
             load=self.load,
         )

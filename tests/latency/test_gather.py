@@ -13,7 +13,7 @@ from pytest_facechallenge.facts.latency import LatencyFacts
 from pytest_facechallenge.facts.package import PackageFacts
 from pytest_facechallenge.latency import gather as gathering
 from pytest_facechallenge.latency import measure, server
-from pytest_facechallenge.latency.measure import Runner
+from pytest_facechallenge.latency.measure import Runner, Sample
 from pytest_facechallenge.latency.plan import Plan, encode
 from pytest_facechallenge.refnets.registry import save
 from pytest_facechallenge.runtime.context import Context, Knobs
@@ -36,6 +36,7 @@ class Here:
         self.folder = folder
         self.speeds = dict(SPEEDS)
         self.busy = 0.0
+        self.disturbed = 1.0
         self.built: list[str] = []
         save("vit-tiny", folder / "model.onnx")
         patch.setattr(gathering, "save", self._save)
@@ -47,9 +48,10 @@ class Here:
         self.built.append(name)
         save("vit-tiny", path)
 
-    def _once(self, runner: Runner) -> float:
+    def _once(self, runner: Runner) -> Sample:
         runner.run()
-        return self.speeds[runner.name]
+        # Other programs make every run last longer, but it needs no more of the processor.
+        return Sample(self.speeds[runner.name] * self.disturbed, self.speeds[runner.name])
 
     def gather(self, **plan: object) -> LatencyFacts:
         self.built.clear()
@@ -126,6 +128,16 @@ def test_a_drift_of_more_than_five_percent_times_all_again(here: Here) -> None:
     assert large.calibration.points[0].ms == pytest.approx(44.0)
     assert "no longer holds" in large.remarks[0]
     assert here.gather().calibration.points == large.calibration.points  # type: ignore[union-attr]
+
+
+def test_other_programs_do_not_make_a_stored_calibration_drift(here: Here) -> None:
+    here.gather()
+    here.disturbed = 3.0
+    facts = here.gather()
+    assert facts.calibration is not None
+    assert facts.calibration.checked
+    assert facts.submission is not None
+    assert (facts.submission.samples[0], facts.submission.work[0]) == (90.0, 30.0)
 
 
 def test_a_calibration_that_ends_below_the_submission_is_not_used(here: Here) -> None:

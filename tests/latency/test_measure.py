@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_facechallenge.latency.measure import TURNS, Runner, interleave, rounds_within
+from pytest_facechallenge.latency.measure import TURNS, Runner, Sample, interleave, rounds_within
 from pytest_facechallenge.latency.plan import enough
+
+#: Threads that the fake runs keep busy.
+WORKERS = 2
 
 
 class Clock:
@@ -13,17 +16,18 @@ class Clock:
         self.now = 0
         self.ran: list[str] = []
 
-    def runner(self, name: str, ms: float, first: float = 0.0) -> Runner:
+    def runner(self, name: str, ms: float, first: float = 0.0, *, on_cpu: bool = False) -> Runner:
         def run() -> None:
             self.now += int((first if name not in self.ran and first else ms) * 1e6)
             self.ran.append(name)
 
-        return Runner(name, run, clock=lambda: self.now)
+        return Runner(name, run, on_cpu=on_cpu, clock=lambda: self.now, work_clock=lambda: WORKERS * self.now)
 
 
 def test_warm_up_is_kept_apart_from_the_samples_and_its_cost_is_told() -> None:
     runner = Clock().runner("submission", 10.0, first=3000.0)
-    assert runner.warm_up(5) == 10.0
+    runner.warm_up(5)
+    assert runner.rough == 10.0
     interleave([(runner, 50)])
     series = runner.series()
     assert series.samples == (10.0,) * 50
@@ -38,7 +42,17 @@ def test_networks_take_turns_and_the_first_run_after_another_is_not_counted() ->
     assert (len(one.samples), len(two.samples)) == (50, 10)
     assert turns == list(range(TURNS))
     assert clock.ran[:15] == ["one"] * 11 + ["two"] * 3 + ["one"]
-    assert set(two.samples) == {2.0}
+    assert set(two.samples) == {Sample(2.0, 2.0 * WORKERS)}
+
+
+def test_on_a_cpu_processor_time_is_compared_and_elsewhere_time() -> None:
+    clock = Clock()
+    here, there = clock.runner("here", 3.0, on_cpu=True), clock.runner("there", 3.0)
+    interleave([(here, 10), (there, 10)])
+    assert here.comparable(here.samples) == [3.0 * WORKERS] * 10
+    assert here.series().work == (3.0 * WORKERS,) * 10
+    assert there.comparable(there.samples) == [3.0] * 10
+    assert there.series().work == ()
 
 
 def test_rounds_fill_the_time_within_bounds() -> None:
