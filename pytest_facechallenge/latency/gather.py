@@ -38,8 +38,8 @@ from pytest_facechallenge.runtime.pictures import natural, to_input
 PROFILED_RUNS, PROFILED_WARMUP = 12, 2
 #: Looking this long at the processors tells whether somebody else uses them.
 BUSY_SECONDS = 0.5
-#: Samples taken beside others' work are shown, but not kept for later runs.
-BUSY_LIMIT = 0.25
+#: Reference times that are less certain than this (relative) are used, but not kept for later runs.
+SPREAD_LIMIT = store.DRIFT_LIMIT
 
 Picture = npt.NDArray[np.float32]
 
@@ -68,7 +68,7 @@ def gather(context: Context) -> LatencyFacts:
     parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
     used: CalibrationUse | None = None
     if plan.references:
-        used = bench.stored(submission, machine) or bench.fresh(submission, machine, busy, parallel)
+        used = bench.stored(submission, machine) or bench.fresh(submission, machine)
     else:
         bench.take(submission, [])
     layers: tuple[LayerTime, ...] = ()
@@ -182,7 +182,7 @@ class Bench:
             return None
         return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
 
-    def fresh(self, submission: Runner, machine: Machine, busy: float, parallel: int) -> CalibrationUse | None:
+    def fresh(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
         """Time the references and the submission together, and keep the references' times."""
         references: list[Runner] = []
         while not enough([runner.rough for runner in references], submission.rough, self.plan.mode):
@@ -204,13 +204,14 @@ class Bench:
             if (times := runner.comparable(runner.samples))
         )
         made = store.Calibration.of(machine, points)
-        self._keep(made, machine, busy, parallel)
+        self._keep(made, machine)
         return CalibrationUse(source="this run", points=made.points, made=made.made) if points else None
 
-    def _keep(self, made: store.Calibration, machine: Machine, busy: float, parallel: int) -> None:
+    def _keep(self, made: store.Calibration, machine: Machine) -> None:
         path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
-        if busy > BUSY_LIMIT or parallel > 1:
-            why = f"{parallel} tests ran at once" if parallel > 1 else f"the processor was {busy:.0%} busy before"
+        worst = max(made.points, key=lambda point: point.spread, default=None)
+        if worst is None or worst.spread > SPREAD_LIMIT:
+            why = f"{worst.name} is only known to +- {worst.spread:.0%}" if worst else "there are none"
             self.remarks.append(f"The reference times were not stored for later runs: {why}.")
             return
         if self.plan.calibration and path.exists():

@@ -79,12 +79,16 @@ def held_out(points: Sequence[Point]) -> tuple[Held, ...]:
     return tuple(results)
 
 
-def leverage(points: Sequence[Point], here: float, there: float) -> float:
-    """Return how far a prediction depends on the fit's own uncertainty: small among the references, large outside."""
+def fit_deviation(points: Sequence[Point], here: float) -> float:
+    """Return how far a prediction depends on the fit's own uncertainty, in ms per unit of relative deviation.
+
+    Small among the references, large outside: the standard deviation of ``fixed + factor * here`` over that of the
+    points' relative errors.
+    """
     times = np.array([point.there for point in points])
     design = np.column_stack([np.ones(len(points)), [point.here for point in points]]) / times[:, None]
-    row = np.array([1.0, here]) / there
-    return float(row @ np.linalg.pinv(design.T @ design) @ row)
+    row = np.array([1.0, here])
+    return float(np.sqrt(row @ np.linalg.pinv(design.T @ design) @ row))
 
 
 def scale(
@@ -124,12 +128,14 @@ def scale(
     }
     deviation = float(np.sqrt(sum(value**2 for value in deviations.values())))
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(points) - 2))
-    distance = float(np.sqrt(1 + leverage(points, here, values[0])))
-    widen = (1 + quantile * deviation * distance) * (1 + (UNFAMILIAR_FACTOR - 1) * unfamiliar)
+    # Of a tiny time the fixed part's uncertainty is a multiple, so it is added in milliseconds.
+    own = fit_deviation(points, here)
+    halves = [quantile * deviation * float(np.hypot(value, own)) for value in values]
+    strange = 1 + (UNFAMILIAR_FACTOR - 1) * unfamiliar
     return Estimate(
         ms=values[0],
-        low=min(values) / widen,
-        high=max(values) * widen,
+        low=min(value / (1 + half / value) for value, half in zip(values, halves, strict=True)) / strange,
+        high=max(value + half for value, half in zip(values, halves, strict=True)) * strange,
         held_out=held,
         parts={
             **deviations,

@@ -104,15 +104,11 @@ def enough(times: Sequence[float], submission: float, mode: Mode) -> bool:
         The submission's, same unit.
     mode
         "scaled" wants all of them. "auto" wants one that is slower than the submission, so that the answer is
-        interpolated, and at least four, since the interval of three is wide; three do for a submission that is faster
-        than the smallest reference, and thus far from any limit.
+        interpolated, and at least four, since three points leave a line almost without an error estimate.
     """
     if len(times) >= len(NAMES):
         return True
-    if mode != "auto" or len(times) < LEAST_REFERENCES:
-        return False
-    least = LEAST_REFERENCES if submission <= times[0] else LEAST_REFERENCES + 1
-    return len(times) >= least and times[-1] >= submission
+    return mode == "auto" and len(times) > LEAST_REFERENCES and times[-1] >= submission
 
 
 def covers(calibration: Calibration, submission: float, mode: Mode) -> bool:
