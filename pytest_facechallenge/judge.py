@@ -23,6 +23,7 @@ FAMILIES = (
     "helper",
     "declared",
     "compute",
+    "latency",
     "accuracy",
     "features",
     "pending",

@@ -171,13 +171,53 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     judged = session.expected(path)
     metafunc.parametrize(
         "judged",
-        [
-            pytest.param(
-                each, id=each.test_id, marks=pytest.mark.facechallenge(rule=each.rule.id, track=each.track_label)
-            )
-            for each in judged
-        ],
+        [pytest.param(each, id=each.test_id, marks=_marks(metafunc.config, each)) for each in judged],
     )
+
+
+def _marks(config: pytest.Config, judged: JudgedRule) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.facechallenge(rule=judged.rule.id, track=judged.track_label)]
+    if judged.rule.check == "latency" and not judged.rule.not_applicable and _benchmark_runs(config):
+        from pytest_facechallenge.latency.benchmark import Playback
+
+        marks.append(pytest.mark.benchmark(timer=Playback(), group=f"latency on {judged.rule.full_track}"))
+    return marks
+
+
+def _benchmark_runs(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark is there to show times; under pytest-xdist it switches itself off."""
+    distributed = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    return config.pluginmanager.hasplugin("benchmark") and not distributed
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them."""
+    for item in items:
+        ours = item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
+        if ours and isinstance(item, pytest.Function):
+            item.fixturenames = [*item.fixturenames, "benchmark"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """Add what a time depends on to pytest-benchmark's description of the machine."""
+    session = config.stash.get(_SESSION, None)
+    if session is not None:
+        from pytest_facechallenge.latency.benchmark import machine_info_of
+
+        machine_info["facechallenge"] = machine_info_of(session)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the profiles that --facechallenge-profile asked for."""
+    session = config.stash.get(_SESSION, None)
+    if session is not None and session.latency.profile and not config.option.collectonly:
+        from pytest_facechallenge.latency.profile import tables
+
+        for text in tables(session):
+            terminalreporter.section("face challenge profile")
+            terminalreporter.write(text)
 
 
 def _validate(session: ChallengeSession) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_facechallenge.collect import JudgedRule
 from pytest_facechallenge.judge import judge, load_checks, validate
+from pytest_facechallenge.latency import plan as latency_plan
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
 from pytest_facechallenge.settings import GIVEN
@@ -66,6 +67,7 @@ class ChallengeSession:
             path = settings.path(name)
             self.reports[path] = read_report(path)
         self.plan_of_accuracy = self._plan_of_accuracy()
+        self.latency = latency_plan.from_settings(settings, [self.books[ref.book] for ref in self.tracks])
         self._owned_root = shared_root is None
         self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
         self._store: FactStore | None = None
@@ -128,7 +130,7 @@ class ChallengeSession:
         return rule.check != "flops_crosscheck" or bool(self.settings.text("flops-crosscheck"))
 
     def _extra_knobs(self) -> dict[str, str]:
-        knobs = self.plan_of_accuracy.knobs()
+        knobs = self.plan_of_accuracy.knobs() | latency_plan.encode(self.latency)
         factory = self.settings.text("flops-crosscheck")
         if factory:
             knobs["flops_crosscheck"] = "" if factory == GIVEN else factory
@@ -173,6 +175,14 @@ class ChallengeSession:
             # There is no model to observe: only what the feature file itself shows can be judged.
             steps = tuple(step for step in steps if step == "features")
         return self.store.facts(judged.source, steps, on_progress)
+
+    def device_trouble(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> str:
+        """Return why the device that was asked for is not there, when this test needs it; else ""."""
+        if judged.source in self.reports or judged.rule.not_applicable:
+            return ""
+        failures = self.facts_of(judged, on_progress).failures
+        found = (failures[step].message for step in self.checks[judged.rule.check].steps if step in failures)
+        return next((message for message in found if message.startswith("DeviceError: ")), "")
 
     def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Outcome:
         """Gather what is needed and judge."""

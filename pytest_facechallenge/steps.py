@@ -74,6 +74,7 @@ STEPS: dict[str, Step] = _table(
     ),
     Step("compat", "static", "facts.compat:CompatFacts", "server.compat:gather", ("interface",)),
     Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("interface",)),
+    Step("launches", "static", "facts.latency:LaunchFacts", "latency.launches:gather", ("interface",)),
     Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),
     Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
     Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
@@ -84,6 +85,8 @@ STEPS: dict[str, Step] = _table(
     Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
     Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load", "preprocessing")),
     Step("features", "accuracy", "facts.features:FeatureFacts", "features.gather:gather"),
+    Step("server_latency", "latency", "facts.latency:ServerLatencyFacts", "latency.server:gather", ("load",)),
+    Step("latency", "latency", "facts.latency:LatencyFacts", "latency.gather:gather", ("load",)),
 )
 
 

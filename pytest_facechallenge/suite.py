@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_facechallenge.collect import JudgedRule, RuleBroken
+from pytest_facechallenge.latency import benchmark as replay
 from pytest_facechallenge.outcome import Status
 from pytest_facechallenge.report.progress import display
 
@@ -21,9 +22,34 @@ if TYPE_CHECKING:
 def test_rule(judged: JudgedRule, facechallenge: ChallengeSession, request: pytest.FixtureRequest) -> None:
     """Judge one rule on one submission."""
     with display(request.config, judged.source.name) as shown:
-        outcome = facechallenge.judge(judged, shown.say if shown is not None else lambda _line: None)
+        say = shown.say if shown is not None else _silent
+        trouble = facechallenge.device_trouble(judged, say)
+        if trouble:
+            pytest.fail(trouble, pytrace=False)
+        outcome = facechallenge.judge(judged, say)
     facechallenge.record(request.node, judged, outcome)
+    _show_in_pytest_benchmark(request, facechallenge, judged)
     if outcome.status is Status.FAILED:
         raise RuleBroken(judged, outcome)
     if outcome.status in (Status.UNDECIDED, Status.NOT_APPLICABLE):
         pytest.skip(f"{outcome.status}: {outcome.message}{' ' + outcome.remedy if outcome.remedy else ''}")
+
+
+def _silent(_line: str) -> None:
+    """Show nothing: where there is no terminal to show progress on."""
+
+
+def _show_in_pytest_benchmark(
+    request: pytest.FixtureRequest, facechallenge: ChallengeSession, judged: JudgedRule
+) -> None:
+    """Hand the recorded times to pytest-benchmark, where it is active and there are any; nothing is judged by it."""
+    timer = replay.timer_of(request.node.get_closest_marker("benchmark"))
+    if timer is None:
+        return
+    facts = facechallenge.facts_of(judged)
+    samples = replay.samples_of(facts, judged.rule)
+    if samples:
+        benchmark = request.getfixturevalue("benchmark")
+        benchmark.extra_info.update(replay.extra_info(facts, judged.rule))
+        timer.load(samples)
+        benchmark.pedantic(timer.nothing, rounds=len(samples), iterations=1)

@@ -20,7 +20,7 @@ from pytest_facechallenge.facts.behaviour import (
 from pytest_facechallenge.facts.interface import InterfaceFacts
 from pytest_facechallenge.graph.interface import external_is_safe
 from pytest_facechallenge.runtime.context import Context
-from pytest_facechallenge.runtime.engine import Engine, describe_runtime
+from pytest_facechallenge.runtime.engine import DeviceError, Engine, describe_runtime
 from pytest_facechallenge.runtime.pictures import extremes, natural, to_input
 
 #: The organisers' checker runs 32; 1 is the online evaluation's latency case; 2 and 7 catch baked-in batch sizes.
@@ -42,6 +42,8 @@ def gather_load(context: Context) -> LoadFacts:
     context.report("loading the model")
     try:
         engine = Engine(context.model_path, context.knobs.device, context.knobs.threads)
+    except DeviceError:
+        raise  # not the model's fault, so not a finding about it
     except Exception as error:  # the runtime raises its own types, one per kind of trouble
         return _not_loaded(context, _text(error))
     fixed, repair_error = _fixed_batch(interface), ""

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from pytest_facechallenge.runtime.device import has_driver, reasons
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -34,6 +36,8 @@ class Engine:
         0 lets the runtime choose.
     optimise
         False switches graph optimisations off, so that every intermediate tensor exists as in the file.
+    profile
+        Beginning of the path of a file into which the runtime writes how long every node took.
 
     Raises
     ------
@@ -43,7 +47,15 @@ class Engine:
         Of many types; the model cannot be loaded.
     """
 
-    def __init__(self, model: Path | bytes, device: str = "cpu", threads: int = 0, *, optimise: bool = True) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        device: str = "cpu",
+        threads: int = 0,
+        *,
+        optimise: bool = True,
+        profile: Path | None = None,
+    ) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
@@ -51,37 +63,18 @@ class Engine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not optimise:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        wanted = self._wanted(device)
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        wanted = wanted_providers(device)
         source = str(model) if isinstance(model, Path) else model
         self.session = ort.InferenceSession(source, options, providers=wanted)
         self.providers: tuple[str, ...] = tuple(self.session.get_providers())
         if device != "auto" and wanted[0] not in self.providers:
-            raise DeviceError(
-                f"{wanted[0]} was asked for, but the session fell back to {', '.join(self.providers)}: "
-                "its libraries or driver could not be loaded (run with --facechallenge-device cpu, or install what "
-                "onnxruntime-gpu needs)"
-            )
+            found = ", ".join(self.providers)
+            raise DeviceError(f"{wanted[0]} was asked for, but the session fell back to {found}{_because(wanted[0])}")
         self.inputs: tuple[str, ...] = tuple(value.name for value in self.session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self.session.get_outputs())
-
-    @staticmethod
-    def _wanted(device: str) -> list[str]:
-        available = ort.get_available_providers()
-        if device == "auto":
-            return (
-                ["CPUExecutionProvider"]
-                if "CUDAExecutionProvider" not in available or not _cuda_works()
-                else [
-                    "CUDAExecutionProvider",
-                    "CPUExecutionProvider",
-                ]
-            )
-        name = PROVIDERS.get(device.lower(), device)
-        if name not in available:
-            raise DeviceError(
-                f"the device {device!r} ({name}) is not in this onnxruntime; it has {', '.join(available)}"
-            )
-        return [name] if name == "CPUExecutionProvider" else [name, "CPUExecutionProvider"]
 
     def run(self, batch: npt.NDArray[np.float32], outputs: Sequence[str] | None = None) -> list[npt.NDArray[Any]]:
         """Run on ``batch`` (float32 [N, 3, 112, 112]) and return the outputs named, or all.
@@ -95,11 +88,30 @@ class Engine:
         return [np.asarray(value) for value in found]
 
 
-def _cuda_works() -> bool:
-    """Return whether an NVIDIA driver is there; the CUDA provider of a machine without one only prints errors."""
-    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")) or (
-        Path("C:/Windows/System32/nvcuda.dll").exists()
-    )
+def wanted_providers(device: str) -> list[str]:
+    """Return the execution providers to ask for, first choice first.
+
+    Raises
+    ------
+    DeviceError
+        This onnxruntime was built without the provider.
+    """
+    available = ort.get_available_providers()
+    if device == "auto":
+        device = "cuda" if "CUDAExecutionProvider" in available and has_driver() else "cpu"
+    name = PROVIDERS.get(device.lower(), device)
+    if name not in available:
+        raise DeviceError(
+            f"the device {device!r} ({name}) is not in this onnxruntime, which has {', '.join(available)}"
+            f"{_because(name)}"
+        )
+    return [name] if name == "CPUExecutionProvider" else [name, "CPUExecutionProvider"]
+
+
+def _because(provider: str) -> str:
+    """Return why a provider does not work and what to do, as the rest of a sentence."""
+    found = reasons(provider) or ["the reason could not be found; onnxruntime's own log may tell it"]
+    return f": {'; '.join(found)}. Or run with --facechallenge-device cpu."
 
 
 def describe_runtime() -> str:

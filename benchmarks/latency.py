@@ -1,0 +1,157 @@
+"""How far the latency predictions are from what was published.
+
+``python benchmarks/latency.py`` times the five reference networks interleaved on this machine, predicts each one's
+published Tesla V100 time from the other four (grade 2, scaled), does the same from the graphs alone (grade 3,
+modelled), and shows the intervals of a depthwise network and a transformer, whose times nobody published. A quiet
+machine takes about two minutes. ``--modelled`` leaves the timing out, ``--json FILE`` writes the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+
+from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
+from pytest_facechallenge.graph.ir import from_model
+from pytest_facechallenge.latency import grades
+from pytest_facechallenge.latency.calibration import Calibration, show
+from pytest_facechallenge.latency.estimate import Estimate
+from pytest_facechallenge.latency.gather import Bench
+from pytest_facechallenge.latency.launches import facts_of
+from pytest_facechallenge.latency.machine import describe
+from pytest_facechallenge.latency.plan import Plan
+from pytest_facechallenge.latency.published import published, row_spread
+from pytest_facechallenge.latency.references import NAMES, launches
+from pytest_facechallenge.latency.statistics import judged, spread, summarise
+from pytest_facechallenge.refnets.registry import build, save
+from pytest_facechallenge.rulebook import builtin_folder, load
+from pytest_facechallenge.runtime.context import Context, Knobs
+from pytest_facechallenge.runtime.pictures import natural, to_input
+
+#: Networks unlike the references: depthwise, and a transformer.
+STRANGERS = ("mobilefacenet", "vit-small")
+BOOK = load(builtin_folder() / "mfr21.toml")
+
+
+def graph_of(name: str) -> LaunchFacts:
+    if name in launches():
+        return LaunchFacts(groups=launches()[name])
+    return facts_of(from_model(build(name), Path()))
+
+
+def errors(title: str, estimate: Estimate) -> dict[str, Any]:
+    print(f"\n{title}: each predicted from the other four")
+    for held in estimate.held_out:
+        both = f"published {held.published:7.3f} ms   predicted {held.predicted:7.3f} ms"
+        print(f"  {held.name:12} {both}   {held.error:+6.1%}")
+    print(f"  largest error {estimate.worst:.1%}")
+    return {held.name: held.predicted for held in estimate.held_out}
+
+
+def intervals(title: str, estimates: dict[str, Estimate | str]) -> dict[str, Any]:
+    print(f"\n{title}: interval on a {BOOK.runtime.gpu if BOOK.runtime else ''}")
+    for name, estimate in estimates.items():
+        if isinstance(estimate, str):
+            print(f"  {name:14} {estimate}")
+        else:
+            ratio = estimate.high / estimate.low
+            strange = f"{estimate.unfamiliar:.0%} in kernels that no reference has"
+            print(f"  {name:14} {estimate.text():34} high/low {ratio:5.2f}   {strange}")
+    return {
+        name: msgspec.to_builtins(estimate) if isinstance(estimate, Estimate) else estimate
+        for name, estimate in estimates.items()
+    }
+
+
+def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUse, dict[str, LatencyFacts]]:
+    """Time the references and the strangers together; each then stands as the submission once."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = Context(Path(folder), Path(folder), Facts(), Knobs(device=device, threads=threads), report)
+        bench = Bench(context, Plan(mode="scaled"), to_input(natural(1, 1), 127.5, 127.5))
+        runners = []
+        for name in STRANGERS:
+            report(f"building {name}")
+            path = Path(folder) / f"{name}.onnx"
+            save(name, path)
+            runner, engine = bench.open(name, path)
+            runner.warm_up()
+            runners.append(runner)
+        references = [bench.reference(name) for name in NAMES]
+        bench.take(runners[0], [*runners[1:], *references])
+    machine = describe(engine.providers[0], threads)
+    points = tuple(
+        ReferencePoint(name=one.name, ms=judged(times), spread=spread(np.asarray(times)), rounds=len(times))
+        for one in references
+        if (times := one.comparable(one.samples))
+    )
+    made = Calibration.of(machine, points)
+    print(show(made), end="")
+    for runner in [*runners, *references]:
+        series = runner.series()
+        found, compared = summarise(series.samples), summarise(series.work or series.samples)
+        print(
+            f"  {runner.name:14} {found.judged:9.2f} ms  median {found.median:9.2f}  95 % {found.p95:9.2f}  first "
+            f"{series.first:8.1f}   compared {compared.judged:9.2f} ms  +- {compared.spread:5.1%}  drift "
+            f"{compared.drift:+.0%}  {compared.outliers} outliers  {compared.rounds} rounds"
+        )
+    use = CalibrationUse(source="this run", points=made.points, made=made.made)
+    facts = {
+        one.name: LatencyFacts(mode="scaled", machine=machine, submission=one.series(), calibration=use)
+        for one in [*runners, *references]
+    }
+    print(f"  {time.perf_counter() - seconds_note:.0f} s")
+    return use, facts
+
+
+def report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--modelled", action="store_true", help="leave the timing out")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    chosen = parser.parse_args()
+    points = published(BOOK)
+    print("published: " + ", ".join(f"{point.name} {point.ms:.3f} ms ({len(point.rows)})" for point in points))
+    print(f"rows of one backbone differ by {row_spread(points):.1%} (standard deviation)")
+    graphs = {name: graph_of(name) for name in (*NAMES, *STRANGERS)}
+    models = {name: grades.modelled(graph, BOOK) for name, graph in graphs.items()}
+    figures: dict[str, Any] = {"published": {point.name: point.ms for point in points}}
+    first = models[NAMES[0]]
+    assert isinstance(first, Estimate), first
+    figures["modelled"] = {
+        "left out": errors("modelled (grade 3)", first),
+        "all": intervals("modelled (grade 3)", models),
+    }
+    if not chosen.modelled:
+        start = time.perf_counter()
+        busy = psutil.cpu_percent(interval=1.0)
+        print(f"\nlocal times (the processor was {busy:.0f}% busy with other work before)")
+        use, facts = timed(chosen.device, chosen.threads, start)
+        scales = {name: grades.scaled(facts[name], graphs[name], BOOK) for name in graphs}
+        scale = scales[NAMES[0]]
+        assert isinstance(scale, Estimate), scale
+        figures["local"] = {"busy": busy, "points": msgspec.to_builtins(use.points)}
+        figures["scaled"] = {
+            "left out": errors("scaled (grade 2)", scale),
+            "all": intervals("scaled (grade 2)", scales),
+        }
+    if chosen.json:
+        chosen.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""Gathers times on this machine: of the submission, and of the reference networks beside it. Runs in the sandbox."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from pytest_facechallenge.facts.behaviour import LoadFacts
+from pytest_facechallenge.facts.latency import CalibrationUse, LatencyFacts, LayerTime, Machine, ReferencePoint
+from pytest_facechallenge.latency import calibration as store
+from pytest_facechallenge.latency import profile as profiling
+from pytest_facechallenge.latency.machine import describe
+from pytest_facechallenge.latency.measure import Runner, interleave, rounds_within
+from pytest_facechallenge.latency.plan import (
+    LEAST_ROUNDS,
+    MEMORY_FACTOR,
+    REFERENCE_SECONDS,
+    Plan,
+    calibration_path,
+    covers,
+    decode,
+    enough,
+)
+from pytest_facechallenge.latency.references import NAMES
+from pytest_facechallenge.latency.statistics import judged, spread
+from pytest_facechallenge.refnets.registry import save
+from pytest_facechallenge.runtime.behaviour import normalisation, repair_batch
+from pytest_facechallenge.runtime.context import Context
+from pytest_facechallenge.runtime.engine import Engine
+from pytest_facechallenge.runtime.pictures import natural, to_input
+
+#: Runs of the profiled session, and how many of them are warm-up.
+PROFILED_RUNS, PROFILED_WARMUP = 12, 2
+#: Looking this long at the processors tells whether somebody else uses them.
+BUSY_SECONDS = 0.5
+#: Reference times that are less certain than this (relative) are used, but not kept for later runs.
+SPREAD_LIMIT = store.DRIFT_LIMIT
+
+Picture = npt.NDArray[np.float32]
+
+
+def gather(context: Context) -> LatencyFacts:
+    """Time the submission and, where the plan wants it, reference networks interleaved with it.
+
+    Raises
+    ------
+    RuntimeError
+        The model does not load or takes more than one input.
+    DeviceError
+        The device that was asked for is not used.
+    """
+    plan = decode(context.knobs.extra)
+    if plan.mode == "modelled" and not plan.profile:
+        return LatencyFacts(mode=plan.mode, asked_device=context.knobs.device)
+    path = runnable(context)
+    busy = psutil.cpu_percent(interval=BUSY_SECONDS) / 100
+    picture = to_input(natural(1, context.knobs.seed), *normalisation(context))
+    bench = Bench(context, plan, picture)
+    context.report("timing: loading the model")
+    submission, engine = bench.open("submission", path)
+    submission.warm_up()
+    machine = describe(engine.providers[0], context.knobs.threads)
+    parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    used: CalibrationUse | None = None
+    if plan.references:
+        used = bench.stored(submission, machine) or bench.fresh(submission, machine)
+    else:
+        bench.take(submission, [])
+    layers: tuple[LayerTime, ...] = ()
+    if plan.profile or engine.providers[0] != "CPUExecutionProvider":
+        layers = profiled(context, path, picture)
+    return LatencyFacts(
+        mode=plan.mode,
+        asked_device=context.knobs.device,
+        machine=machine,
+        submission=submission.series(),
+        references=tuple(runner.series() for runner in bench.timed),
+        calibration=used,
+        busy=busy,
+        parallel=parallel,
+        on_cpu=profiling.left_on_cpu(layers, engine.providers[0]),
+        profile=layers if plan.profile else (),
+        remarks=tuple(bench.remarks),
+    )
+
+
+def runnable(context: Context) -> Path:
+    """Return the file to time: the submission's own, or a copy with the batch axis that the server gives it."""
+    load = context.facts.need(LoadFacts)
+    if load.error:
+        raise RuntimeError(f"the model does not load: {load.error}")
+    if context.runnable_path is not None:
+        return context.runnable_path
+    return repair_batch(context.model_path, context.workdir) if load.repaired else context.model_path
+
+
+class Bench:
+    """The sessions that are timed together.
+
+    Attributes
+    ----------
+    timed
+        Reference networks that have samples of the latest measurement.
+    remarks
+        See `LatencyFacts.remarks`.
+    """
+
+    def __init__(self, context: Context, plan: Plan, picture: Picture) -> None:
+        self.context = context
+        self.plan = plan
+        self.picture = picture
+        self.timed: list[Runner] = []
+        self.remarks: list[str] = []
+        self._references: dict[str, Runner] = {}
+
+    def open(self, name: str, path: Path) -> tuple[Runner, Engine]:
+        """Load a model for timing; its session lives as long as the runner."""
+        start = time.perf_counter()
+        engine = Engine(path, self.context.knobs.device, self.context.knobs.threads)
+        load = (time.perf_counter() - start) * 1000
+        if len(engine.inputs) != 1:
+            raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
+        session, outputs, feed = engine.session, list(engine.outputs), {engine.inputs[0]: self.picture}
+        on_cpu = engine.providers[0] == "CPUExecutionProvider"
+        return Runner(name, lambda: session.run(outputs, feed), load=load, on_cpu=on_cpu), engine
+
+    def reference(self, name: str) -> Runner:
+        """Build and open a reference network, warmed up; each once."""
+        if name not in self._references:
+            self.context.report(f"timing: building the reference network {name}")
+            path = self.context.workdir / f"{name}.onnx"
+            save(name, path)
+            try:
+                runner, _engine = self.open(name, path)
+            finally:
+                path.unlink()
+            self.context.report(f"timing: warming up {name}")
+            runner.warm_up()
+            self._references[name] = runner
+        return self._references[name]
+
+    def take(self, submission: Runner, references: list[Runner]) -> None:
+        """Time the submission and references, interleaved; earlier samples are dropped."""
+        self.timed = references
+        seconds = REFERENCE_SECONDS.get(self.plan.mode, 0.0) / max(1, len(references))
+        most = self.plan.rounds
+        rounds = [(submission, most)]
+        rounds += [(one, rounds_within(seconds, min(one.warm).wall, LEAST_ROUNDS, most)) for one in references]
+        for runner, _count in rounds:
+            runner.samples = []
+        names = ", ".join(runner.name for runner, _count in rounds)
+        interleave(rounds, lambda turn: self.context.report(f"timing: {names}, turn {turn + 1}"))
+
+    def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
+        """Measure beside one reference of a stored calibration; None when there is none that still holds."""
+        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        if not path.exists():
+            return None
+        try:
+            kept = store.usable(path, machine)
+        except store.CalibrationError as error:
+            self.remarks.append(f"Not used: {error}.")
+            return None
+        if not covers(kept, submission.rough, self.plan.mode):
+            self.remarks.append(f"The stored calibration {path} has too few references for this model.")
+            return None
+        nearest = kept.nearest(submission.rough)
+        runner = self.reference(nearest.name)
+        self.take(submission, [runner])
+        now = judged(runner.comparable(runner.samples))
+        drift = now / nearest.ms - 1
+        if abs(drift) > store.DRIFT_LIMIT:
+            self.remarks.append(
+                f"The stored calibration {path} no longer holds: {nearest.name} takes {now:.3g} ms, "
+                f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again."
+            )
+            return None
+        return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
+
+    def fresh(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
+        """Time the references and the submission together, and keep the references' times."""
+        references: list[Runner] = []
+        while not enough([runner.rough for runner in references], submission.rough, self.plan.mode):
+            name = NAMES[len(references)]
+            free = psutil.virtual_memory().available
+            if free < MEMORY_FACTOR * FILE_BYTES[name]:
+                self.remarks.append(f"{name} and larger references were left out: {free >> 20} MiB of memory are free.")
+                break
+            references.append(self.reference(name))
+        self.take(submission, references)
+        points = tuple(
+            ReferencePoint(
+                name=runner.name,
+                ms=judged(times),
+                spread=spread(np.asarray(times)),
+                rounds=len(times),
+            )
+            for runner in references
+            if (times := runner.comparable(runner.samples))
+        )
+        made = store.Calibration.of(machine, points)
+        self._keep(made, machine)
+        return CalibrationUse(source="this run", points=made.points, made=made.made) if points else None
+
+    def _keep(self, made: store.Calibration, machine: Machine) -> None:
+        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        worst = max(made.points, key=lambda point: point.spread, default=None)
+        if worst is None or worst.spread > SPREAD_LIMIT:
+            why = f"{worst.name} is only known to +- {worst.spread:.0%}" if worst else "there are none"
+            self.remarks.append(f"The reference times were not stored for later runs: {why}.")
+            return
+        if self.plan.calibration and path.exists():
+            return  # refused above, and the user's: not ours to overwrite
+        try:
+            store.write(path, made)
+        except store.CalibrationError as error:
+            self.remarks.append(f"Not stored: {error}.")
+
+
+#: Sizes of the reference networks' files: four bytes a weight.
+FILE_BYTES = {
+    "iresnet18": 96_000_000,
+    "iresnet34": 137_000_000,
+    "iresnet50": 175_000_000,
+    "iresnet100": 261_000_000,
+    "iresnet200": 500_000_000,
+}
+
+
+def profiled(context: Context, path: Path, picture: Picture) -> tuple[LayerTime, ...]:
+    """Run the model in a session of its own that writes a profile, and read it."""
+    context.report("profiling: time by node")
+    prefix = context.workdir / "profile"
+    engine = Engine(path, context.knobs.device, context.knobs.threads, profile=prefix)
+    for _ in range(PROFILED_RUNS):
+        engine.run(picture)
+    written = Path(engine.session.end_profiling())
+    try:
+        return profiling.parse(written.read_bytes(), PROFILED_WARMUP)
+    finally:
+        written.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""From a graph to the kernel launches of a GPU runtime: how many, how much arithmetic, how many bytes.
+
+It mirrors what onnxruntime's CUDA provider does with such graphs at its default optimisation level: constants and work
+on sizes are folded or done on the host, views cost nothing, a BatchNormalization behind a convolution is folded into
+it, the bias of a convolution is a launch of its own, every other node is one launch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from typing import TYPE_CHECKING
+
+import pytest_facechallenge.flops.counter  # noqa: F401  # importing it fills COUNTERS
+from pytest_facechallenge.facts.latency import LaunchFacts, LaunchGroup, LaunchKind
+from pytest_facechallenge.flops.free import MOVEMENT, NORMALISATION, POOLING
+from pytest_facechallenge.flops.work import COUNTERS, CannotCountError, Site
+from pytest_facechallenge.graph.shapes import infer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_facechallenge.graph.ir import Graph, Node
+    from pytest_facechallenge.graph.shapes import Shapes
+    from pytest_facechallenge.runtime.context import Context
+
+#: Nodes that only give a tensor another shape or name.
+VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
+#: Every tensor is taken as float32, which is what the challenges require of weights.
+BYTES = 4
+
+
+def gather(context: Context) -> LaunchFacts:
+    """Find the launches of the submission."""
+    return facts_of(context.graph)
+
+
+def facts_of(graph: Graph) -> LaunchFacts:
+    """Find the launches that one picture takes in a main graph, local functions inlined."""
+    shapes = infer(graph, batch=1)
+    found: Counter[tuple[LaunchKind, int, int]] = Counter()
+    problems: dict[str, None] = {}
+    for node in graph.nodes:
+        if _is_free(node, graph, shapes):
+            continue
+        if node.subgraphs:
+            problems[f"node {node.label!r} ({node.op}) has a body whose turns cannot be told from the graph"] = None
+            continue
+        try:
+            found.update(_launches(node, graph, shapes))
+        except CannotCountError as error:
+            problems[f"node {node.label!r} ({node.op}): {error}"] = None
+    groups = [LaunchGroup(kind=k, flops=f, bytes=b, count=n) for (k, f, b), n in sorted(found.items())]
+    return LaunchFacts(groups=tuple(groups), problems=tuple(problems))
+
+
+def _is_free(node: Node, graph: Graph, shapes: Shapes) -> bool:
+    if node.op in VIEWS and not node.domain:
+        return True
+    if not any(name and shapes.depends_on_picture(name) for name in node.outputs):
+        return True
+    return _folded(node, graph)
+
+
+def _folded(node: Node, graph: Graph) -> bool:
+    """Whether a BatchNormalization disappears into the convolution before it."""
+    if node.op != "BatchNormalization" or node.domain:
+        return False
+    before = graph.producers.get(node.inputs[0])
+    if before is None or before.op != "Conv" or before.outputs[0] in graph.outputs:
+        return False
+    return len(graph.consumers.get(before.outputs[0], [])) == 1
+
+
+def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[LaunchKind, int, int]]:
+    site = Site(node, shapes)
+    written = sum(prod(site.output(i)) for i, name in enumerate(node.outputs) if name)
+    read = sum(prod(site.input(i)) for i, name in enumerate(node.inputs) if name)
+    counter = COUNTERS.get((node.domain, node.op))
+    if counter is None:
+        yield _light_kind(node), 4 * max(read, written), (read + written) * BYTES
+        return
+    flops = sum(2 * work.macs + work.extra for work in counter(site))
+    kind = _heavy_kind(node, site)
+    yield kind, flops, (read + written) * BYTES
+    if node.op == "Conv" and (site.has(2) or _has_folded_bias(node, graph)):
+        yield "pointwise", written, 2 * written * BYTES
+
+
+def _has_folded_bias(node: Node, graph: Graph) -> bool:
+    return any(_folded(reader, graph) for reader in graph.consumers.get(node.outputs[0], []))
+
+
+def _heavy_kind(node: Node, site: Site) -> LaunchKind:
+    if node.op in ("Conv", "ConvTranspose"):
+        return "depthwise" if site.attribute("group", 1) > 1 else "conv"
+    if node.op == "Gemm":
+        return "gemm"
+    return "matmul" if node.op in ("MatMul", "Einsum", "Attention") else "other"
+
+
+def _light_kind(node: Node) -> LaunchKind:
+    if node.op == "BatchNormalization":
+        return "pointwise"
+    if node.op in NORMALISATION or node.op in POOLING or "Softmax" in node.op:
+        return "reduction"
+    return "movement" if node.op in MOVEMENT else "pointwise"

@@ -1,0 +1,166 @@
+"""The outcome of the rule from recorded facts: three grades, each named, and nothing passes unmeasured."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from pytest_facechallenge.checks.latency import latency
+from pytest_facechallenge.facts.base import Facts, StepFacts, StepFailure
+from pytest_facechallenge.facts.latency import LatencyFacts, LaunchFacts, LayerTime, Machine, ServerLatencyFacts
+from pytest_facechallenge.judge import judge
+from pytest_facechallenge.latency.grades import same_gpu
+from pytest_facechallenge.outcome import Outcome, Status
+from pytest_facechallenge.rulebook import builtin_folder, load
+
+from .nets import CPU, LOCAL, SERVER, latency_facts, launch_facts, rule, series, server_facts
+
+
+def outcome(*facts: StepFacts | StepFailure, track: str = "A", net: str = "iresnet100") -> Outcome:
+    return judge(Facts.of(launch_facts(net), *facts), rule(track))
+
+
+def test_measured_on_the_server_passes_and_fails_at_the_limit() -> None:
+    kept = outcome(server_facts(9.8), latency_facts(500.0))
+    assert kept.status is Status.PASSED
+    assert kept.measured.startswith("measured: 9.8")
+    assert "grade 1 of 3" in kept.message
+    broken = outcome(server_facts(10.2))
+    assert (broken.status, broken.measured[:8]) == (Status.FAILED, "measured")
+    assert outcome(server_facts(10.2), track="B").status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"runtime": "onnxruntime-gpu 1.31.0"}, "runtime"),
+        ({"runtime": "onnxruntime-gpu 1.16.0"}, "runtime"),
+        ({"gpu": "NVIDIA A100"}, "GPU"),
+        ({"cuda": "11.8"}, "CUDA"),
+        ({"cudnn": ""}, "cuDNN"),
+        ({"provider": "CPUExecutionProvider"}, "provider"),
+    ],
+)
+def test_another_stack_is_not_grade_1(change: dict[str, str], word: str) -> None:
+    other = msgspec.structs.replace(SERVER, **change)
+    found = outcome(server_facts(1.0, other), latency_facts(1.0, "measured"))
+    assert found.status is Status.UNDECIDED
+    assert word.lower() in found.message.lower()
+    assert "Tesla V100" in found.remedy
+
+
+def test_scaled_says_all_three_words() -> None:
+    passing = outcome(latency_facts(LOCAL["iresnet100"]))
+    assert passing.status is Status.PASSED
+    assert passing.measured.startswith("scaled: 7.")
+    assert "grade 2 of 3" in passing.message
+    failing = outcome(latency_facts(LOCAL["iresnet200"] * 1.5), net="iresnet200")
+    assert failing.status is Status.FAILED
+    between = outcome(latency_facts(LOCAL["iresnet100"] * 1.4))
+    assert between.status is Status.UNDECIDED
+    assert "lies inside" in between.message
+    where = [row.where for row in passing.evidence]
+    assert set(LOCAL) <= set(where)
+    assert {"reference times", "interval", "model of the graph"} <= set(where)
+
+
+def test_scaled_and_modelled_that_disagree_decide_nothing() -> None:
+    found = outcome(latency_facts(LOCAL["iresnet18"]), net="iresnet200")
+    assert found.status is Status.UNDECIDED
+    assert "nothing in common" in found.message
+
+
+def test_a_network_unlike_the_references_gets_a_wider_interval() -> None:
+    plain = outcome(latency_facts(60.0), net="iresnet34")
+    strange = outcome(latency_facts(60.0), net="vit-small")
+    assert _width(strange) > 1.5 * _width(plain)
+
+
+def _width(found: Outcome) -> float:
+    low, high = found.measured.partition("(")[2].rstrip(")").split(" to ")
+    return float(high) / float(low)
+
+
+def test_modelled_alone_never_passes() -> None:
+    found = outcome(LatencyFacts(mode="modelled"), net="iresnet18")
+    assert found.status is Status.UNDECIDED
+    assert found.measured.startswith("modelled: ")
+    assert "grade 3 of 3" in found.message
+
+
+def test_nothing_timed_is_undecided() -> None:
+    failure = StepFailure(step="latency", kind="crashed", message="the runtime was killed by SIGSEGV")
+    found = outcome(failure)
+    assert found.status is Status.UNDECIDED
+    assert "SIGSEGV" in found.message
+    assert outcome(ServerLatencyFacts(asked=False)).status is Status.UNDECIDED
+
+
+def test_two_references_do_not_make_a_scale() -> None:
+    found = outcome(latency_facts(40.0, references=2))
+    assert found.status is Status.UNDECIDED
+    assert "only 2 reference networks" in found.message
+
+
+def test_a_server_that_is_not_the_rulebooks_falls_back_to_scaling() -> None:
+    problem = ServerLatencyFacts(asked=True, problem="onnxruntime 1.6.0 has no CUDAExecutionProvider")
+    assert outcome(problem, latency_facts(LOCAL["iresnet34"]), net="iresnet34").measured.startswith("scaled")
+
+
+def test_throttling_widens_the_interval_and_is_told() -> None:
+    steady = outcome(latency_facts(100.0), net="iresnet50")
+    slope = np.asarray(series(100.0).samples) * np.linspace(1, 1.5, 50)
+    throttled = msgspec.structs.replace(series(100.0), samples=tuple(slope.tolist()))
+    found = outcome(latency_facts(100.0, submission=throttled), net="iresnet50")
+    assert _width(found) > 1.5 * _width(steady)
+    assert any("slower" in note for note in found.notes)
+
+
+def test_what_disturbs_a_measurement_is_told() -> None:
+    facts = latency_facts(
+        100.0,
+        busy=0.8,
+        parallel=4,
+        on_cpu=("NonZero_1 (NonZero)",),
+        remarks=("Not used: foreign.",),
+        submission=msgspec.structs.replace(series(100.0), first=3500.0),
+    )
+    notes = " ".join(outcome(facts, net="iresnet50").notes)
+    for words in ("80% busy", "4 tests ran at once", "NonZero_1 (NonZero)", "Not used: foreign.", "3.5 s"):
+        assert words in notes
+
+
+def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
+    book = load(builtin_folder() / "mfr-ongoing.toml")
+    assert book.rules["latency"].check == "latency"
+    found = latency(
+        Facts.of(launch_facts("iresnet18"), latency_facts(40.0, references=0)), rule(next(iter(book.tracks)), book)
+    )
+    assert "Local figures only" in found.message
+    assert book.rules["latency"].level == "measurement"
+    assert found.measured.endswith(f"ms on this CPU ({CPU.processor}, 2 cores)")
+    assert "RTX 3090" in found.remedy
+
+
+def test_launches_that_are_not_known_widen_and_leave_no_model() -> None:
+    partial = LaunchFacts(groups=launch_facts("iresnet100").groups, problems=("node 'Loop_1' (Loop) has a body",))
+    found = judge(Facts.of(partial, latency_facts(LOCAL["iresnet100"])), rule())
+    assert _width(found) > 2 * _width(outcome(latency_facts(LOCAL["iresnet100"])))
+    assert all(row.where != "model of the graph" for row in found.evidence)
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("Tesla V100-SXM2-16GB", True), ("Tesla V100S-PCIE-32GB", False), ("Tesla T4", False), ("", False)],
+)
+def test_gpu_names(name: str, same: bool) -> None:  # a parameter of the test
+    assert same_gpu("Tesla V100", name) is same
+    assert same_gpu("RTX 3090", "NVIDIA GeForce RTX 3090")
+    assert not same_gpu("RTX 3090", "NVIDIA GeForce RTX 3090 Ti")
+
+
+def test_facts_survive_json() -> None:
+    facts = latency_facts(100.0, profile=(LayerTime(node="c", op="Conv", provider="CPU", ms=1.0, shape="1x2"),))
+    assert msgspec.json.decode(msgspec.json.encode(facts), type=LatencyFacts) == facts
+    assert isinstance(facts.machine, Machine)
