@@ -78,7 +78,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("features", "text", "LFR19 feature file to judge, alone or beside the model", "FILE"),
     Option("labels", "text", "identities of the feature file's rows, one a line", "FILE"),
     Option("write-features", "text", "write the testset's features in the official LFR19 format", "FILE"),
-    Option("cache", "text", "folder that keeps embeddings and calibrations between runs", "FOLDER"),
+    Option(
+        "cache",
+        "text",
+        "folder that keeps embeddings and calibrations (default: calibrations, in the user's cache)",
+        "DIR",
+    ),
     Option("flops-by-layer", "flag", "show the FLOPs of every layer after the summary"),
     Option(
         "flops-crosscheck", "optional", "count again with fvcore, also the torch module that FACTORY makes", "FACTORY"
@@ -87,9 +92,6 @@ OPTIONS: tuple[Option, ...] = (
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("latency", "text", "evidence of the inference time: auto, measured, scaled, modelled", "GRADE", "auto"),
     Option("rounds", "number", "timed runs of a submission, at least 50 (default: 50)", "N", 50),
-    Option(
-        "cache", "text", "folder for times of reference networks on this machine (default: the user's cache)", "DIR"
-    ),
     Option("calibration", "text", "file of such times: used when it exists, else written", "FILE"),
     Option("profile", "flag", "show where the time goes, node by node"),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
