@@ -1,0 +1,1 @@
+"""Measurements against what others offer; run each with ``python -m benchmarks.NAME``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -62,9 +63,7 @@ class Submission(pytest.Module):
     """A submission (file or folder) or an earlier report, collected as a test module."""
 
     def _getobj(self) -> ModuleType:
-        from pytest_facechallenge import suite
-
-        return suite
+        return import_module("pytest_facechallenge.suite")
 
     def _importtestmodule(self) -> ModuleType:
         """Return the packaged tests: the submission's own bytes are never imported."""

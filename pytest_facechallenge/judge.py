@@ -9,11 +9,25 @@ import msgspec
 
 from pytest_facechallenge.checks.registry import CHECKS, Check
 from pytest_facechallenge.facts.base import Facts, FactsMissingError
-from pytest_facechallenge.outcome import Outcome, Status, VerdictWord, not_applicable, undecided
+from pytest_facechallenge.outcome import Evidence, Outcome, Status, VerdictWord, not_applicable, undecided
 from pytest_facechallenge.rulebook import Rule, Rulebook, RulebookError
 
 #: The modules of built-in checks; importing one registers its checks.
-FAMILIES = ("package", "interface", "behaviour", "declared", "latency", "pending")
+FAMILIES = (
+    "package",
+    "interface",
+    "behaviour",
+    "weights",
+    "preprocessing",
+    "runtime",
+    "helper",
+    "declared",
+    "compute",
+    "latency",
+    "accuracy",
+    "features",
+    "pending",
+)
 
 
 def load_checks() -> dict[str, Check]:
@@ -71,8 +85,9 @@ def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:
     failure = missing.failure
     if failure is None:
         return undecided(
-            f"The observations of the step {missing.step!r} are not there.",
-            remedy="Judge the model itself, or a report made by a version that gathers this step.",
+            "What this rule needs was not observed.",
+            remedy="Judge the model itself, or a report made by a version that observes it.",
+            evidence=(Evidence(where=f"step {missing.step!r}", what="no facts"),),
         )
     if failure.kind == "blocked":
         return undecided(

@@ -6,8 +6,9 @@ and pytest is imported here; everything else is imported once a submission is to
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +76,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
-    """Replace pytest's default paths by the submissions, or add them to the paths that the user gave."""
-    paths = [str(path) for path in session.sources]
+    """Replace pytest's default paths by the submissions, or add them to the paths that the user gave.
+
+    A submission that the user named by a node id of its own ("model.onnx::test_rule[A-input]") is not added whole.
+    """
     given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
-    config.args[:] = [*given, *(path for path in paths if path not in given)]
+    named = {_argument_path(config, argument) for argument in given}
+    config.args[:] = [*given, *(str(path) for path in session.sources if path not in named)]
+
+
+def _argument_path(config: pytest.Config, argument: str) -> Path:
+    return Path(os.path.normpath(config.invocation_params.dir / argument.partition("::")[0]))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -94,6 +102,14 @@ def pytest_configure_node(node: Any) -> None:
     session = node.config.stash.get(_SESSION, None)
     if session is not None:
         node.workerinput["facechallenge_root"] = str(session.root)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Keep the deselected tests of a pytest-xdist worker for the controller, which does not hear of them."""
+    for item in items:
+        output = getattr(item.config, "workeroutput", None)
+        if output is not None and item.config.stash.get(_SESSION, None) is not None:
+            output.setdefault("facechallenge_deselected", []).append(item.nodeid)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,7 +149,7 @@ def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSess
         or path in (config.invocation_params.dir, *config.invocation_params.dir.parents)
     ):
         return None
-    others = [config.invocation_params.dir / arg.partition("::")[0] for arg in config.args]
+    others = [_argument_path(config, argument) for argument in config.args]
     others = [other for other in others if other not in session.sources]
     if any(path == other or path in other.parents or other in path.parents for other in others):
         return None

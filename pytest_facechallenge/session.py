@@ -14,14 +14,17 @@ from pytest_facechallenge.collect import JudgedRule
 from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.latency import plan as latency_plan
 from pytest_facechallenge.outcome import Outcome
-from pytest_facechallenge.rulebook import Rulebook, load_all
-from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks
+from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
+from pytest_facechallenge.settings import GIVEN
+from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import pytest
 
+    from pytest_facechallenge.accuracy.wiring import AccuracyPlan
+    from pytest_facechallenge.facts.accuracy import AccuracyFacts
     from pytest_facechallenge.facts.base import Facts
     from pytest_facechallenge.runtime.store import FactStore
     from pytest_facechallenge.settings import Settings
@@ -42,27 +45,33 @@ class ChallengeSession:
 
     Raises
     ------
-    TargetError, RulebookError, ReportError
+    TargetError, RulebookError, ReportError, SettingsError
         Something the user named cannot be used.
     """
 
     def __init__(self, settings: Settings, shared_root: Path | None = None) -> None:
         self.settings = settings
+        _writable_folder(settings, "json")
         self.books: dict[str, Rulebook] = load_all(tuple(settings.path(name) for name in settings.many("rules")))
         self.checks = load_checks()
         self.tracks: list[TrackRef] = find_tracks(settings.many("track"), self.books)
         self.submissions: list[Path] = find_submissions(settings.many("model"), settings.invocation_dir)
+        #: A feature file that is judged alone stands in the submission's place.
+        self.features_alone: Path | None = None
+        if settings.text("features") and not self.submissions:
+            self.features_alone = _feature_file(settings)
         self.reports: dict[Path, list[tuple[str, Facts]]] = {}
         for name in settings.many("facts"):
             from pytest_facechallenge.report.json_report import read_report
 
             path = settings.path(name)
             self.reports[path] = read_report(path)
+        self.plan_of_accuracy = self._plan_of_accuracy()
         self.latency = latency_plan.from_settings(settings, [self.books[ref.book] for ref in self.tracks])
         self._owned_root = shared_root is None
         self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
         self._store: FactStore | None = None
-        self.on_progress: Callable[[str], None] = lambda _line: None
+        self._expected: dict[Path, list[JudgedRule]] = {}
 
     def validate(self) -> None:
         """Make sure every rule can be judged; later than the constructor, so that a conftest.py can add checks.
@@ -89,7 +98,7 @@ class ChallengeSession:
                 device=settings.text("device"),
                 server_python=settings.text("server-python"),
                 declaration=str(settings.path(settings.text("declaration"))) if settings.text("declaration") else "",
-                extra=latency_plan.encode(self.latency),
+                extra=self._extra_knobs(),
             )
             limits = Limits(
                 idle_seconds=float(settings.number("timeout")), memory_bytes=memory or default_memory_bytes()
@@ -99,43 +108,100 @@ class ChallengeSession:
 
     @property
     def sources(self) -> list[Path]:
-        """Everything that is collected: submissions, then reports."""
-        return [*self.submissions, *self.reports]
+        """Everything that is collected: submissions, a feature file judged alone, reports."""
+        alone = [self.features_alone] if self.features_alone is not None else []
+        return [*self.submissions, *alone, *self.reports]
 
     def expected(self, source: Path) -> list[JudgedRule]:
         """Return every rule (and case) that a verdict on ``source`` needs, in the rulebook's order."""
-        numbers = range(len(self.reports[source])) if source in self.reports else range(1)
-        return [
-            JudgedRule(source, rule, ref.label, number)
-            for number in numbers
-            for ref in self.tracks
-            for rule in self.books[ref.book].rules_of(ref.track)
-        ]
+        if source not in self._expected:
+            self._expected[source] = [
+                JudgedRule(source, case, ref.label, number)
+                for number, facts in enumerate(self._saved_facts(source))
+                for ref in self.tracks
+                for rule in self.books[ref.book].rules_of(ref.track)
+                if self._asked_for(rule)
+                for case in self.plan_of_accuracy.cases(rule, facts)
+            ]
+        return self._expected[source]
+
+    def _asked_for(self, rule: Rule) -> bool:
+        """Whether a rule is judged at all: the second count of FLOPs takes torch, so only when it was asked for."""
+        return rule.check != "flops_crosscheck" or bool(self.settings.text("flops-crosscheck"))
+
+    def _extra_knobs(self) -> dict[str, str]:
+        knobs = self.plan_of_accuracy.knobs() | latency_plan.encode(self.latency)
+        factory = self.settings.text("flops-crosscheck")
+        if factory:
+            knobs["flops_crosscheck"] = "" if factory == GIVEN else factory
+        return knobs
+
+    def _saved_facts(self, source: Path) -> list[AccuracyFacts | None]:
+        """Return, per submission of an earlier report, what it measured of accuracy; [None] for a submission itself."""
+        from pytest_facechallenge.facts.accuracy import AccuracyFacts
+
+        if source not in self.reports:
+            return [None]
+        return [facts.get(AccuracyFacts) or AccuracyFacts() for _name, facts in self.reports[source]]
+
+    def _plan_of_accuracy(self) -> AccuracyPlan:
+        from pytest_facechallenge.accuracy.wiring import AccuracyPlan
+
+        settings = self.settings
+        return AccuracyPlan(
+            self.books,
+            [(ref.book, ref.track) for ref in self.tracks],
+            testsets=settings.many("testset"),
+            min_tar=settings.many("min-tar"),
+            features=settings.text("features"),
+            labels=settings.text("labels"),
+            write_features=settings.text("write-features"),
+            cache=settings.text("cache"),
+            base=settings.invocation_dir,
+        )
 
     def plan(self, judged: Iterable[JudgedRule]) -> None:
         """Note which facts the selected tests will need."""
         for each in judged:
-            if each.source not in self.reports and not each.rule.not_applicable:
+            if each.source in self.submissions and not each.rule.not_applicable:
                 self.store.plan(each.source, self.checks[each.rule.check].steps)
 
-    def facts_of(self, judged: JudgedRule) -> Facts:
+    def facts_of(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Facts:
         """Return the facts that a test needs, gathering them when they are not there yet."""
         if judged.source in self.reports:
             return self.reports[judged.source][judged.number][1]
         steps = () if judged.rule.not_applicable else self.checks[judged.rule.check].steps
-        return self.store.facts(judged.source, steps, self.on_progress)
+        if judged.source == self.features_alone:
+            # There is no model to observe: only what the feature file itself shows can be judged.
+            steps = tuple(step for step in steps if step == "features")
+        return self.store.facts(judged.source, steps, on_progress)
 
-    def device_trouble(self, judged: JudgedRule) -> str:
+    def device_trouble(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> str:
         """Return why the device that was asked for is not there, when this test needs it; else ""."""
         if judged.source in self.reports or judged.rule.not_applicable:
             return ""
-        failures = self.facts_of(judged).failures
+        failures = self.facts_of(judged, on_progress).failures
         found = (failures[step].message for step in self.checks[judged.rule.check].steps if step in failures)
         return next((message for message in found if message.startswith("DeviceError: ")), "")
 
-    def judge(self, judged: JudgedRule) -> Outcome:
+    def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = lambda _line: None) -> Outcome:
         """Gather what is needed and judge."""
-        return judge(self.facts_of(judged), judged.rule)
+        return judge(self.facts_of(judged, on_progress), judged.rule)
+
+    def names(self) -> dict[tuple[Path, int], str]:
+        """Return the short name of each submission, by source and number: no two are the same."""
+        keys: dict[tuple[Path, int], str] = {}
+        for source in self.sources:
+            saved = [path for path, _facts in self.reports.get(source, [])] or [str(source)]
+            keys |= {(source, number): path for number, path in enumerate(saved)}
+        return dict(zip(keys, short_names(list(keys.values())), strict=True))
+
+    def recorded_facts(self) -> list[tuple[str, Facts]]:
+        """Return (short name, facts gathered so far) of everything that is judged."""
+        return [
+            (name, self.reports[source][number][1] if source in self.reports else self.store.recorded(source))
+            for (source, number), name in self.names().items()
+        ]
 
     @staticmethod
     def record(node: pytest.Item, judged: JudgedRule, outcome: Outcome) -> None:
@@ -146,6 +212,32 @@ class ChallengeSession:
         """Remove the run's folder, when this process made it."""
         if self._owned_root:
             shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _feature_file(settings: Settings) -> Path:
+    path = settings.path(settings.text("features"))
+    if not path.is_file():
+        from pytest_facechallenge.settings import SettingsError
+
+        raise SettingsError(f"the feature file {settings.text('features')!r} does not exist (looked for {path})")
+    return path
+
+
+def _writable_folder(settings: Settings, name: str) -> None:
+    """Refuse at the start an output file that could not be written at the end.
+
+    Raises
+    ------
+    SettingsError
+        Its folder does not exist.
+    """
+    if settings.text(name) and not settings.path(settings.text(name)).parent.is_dir():
+        from pytest_facechallenge.settings import SettingsError
+
+        folder = settings.path(settings.text(name)).parent
+        raise SettingsError(
+            f"--facechallenge-{name} {settings.text(name)} cannot be written: there is no folder {folder}"
+        )
 
 
 def encode_outcome(judged: JudgedRule, outcome: Outcome) -> str:

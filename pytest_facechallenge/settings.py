@@ -59,6 +59,9 @@ class Option:
         return self.ini.upper()
 
 
+#: The value of an "optional" option that was given without a value.
+GIVEN = "given"
+
 OPTIONS: tuple[Option, ...] = (
     Option("model", "list", "submission to judge: a .onnx file, a zip, a folder or a glob; repeatable", "PATH"),
     Option("track", "list", "track to judge it on, 'A' or 'mfr21/A'; repeatable; --track is an alias", "TRACK"),
@@ -70,13 +73,25 @@ OPTIONS: tuple[Option, ...] = (
     Option("strict", "flag", "fail the run unless every verdict is COMPLIANT"),
     Option("declaration", "text", "what only people can state (default: declaration.toml beside the model)", "FILE"),
     Option("server-python", "text", "Python interpreter that has the evaluation server's onnxruntime", "PYTHON"),
+    Option("testset", "list", "testset to measure accuracy on; repeatable", "[NAME=]PATH"),
+    Option("min-tar", "list", "least TAR on a set (0..1, or the name of a published row); repeatable", "NAME=VALUE"),
+    Option("features", "text", "LFR19 feature file to judge, alone or beside the model", "FILE"),
+    Option("labels", "text", "identities of the feature file's rows, one a line", "FILE"),
+    Option("write-features", "text", "write the testset's features in the official LFR19 format", "FILE"),
+    Option(
+        "cache",
+        "text",
+        "folder that keeps embeddings and calibrations (default: calibrations, in the user's cache)",
+        "DIR",
+    ),
+    Option("flops-by-layer", "flag", "show the FLOPs of every layer after the summary"),
+    Option(
+        "flops-crosscheck", "optional", "count again with fvcore, also the torch module that FACTORY makes", "FACTORY"
+    ),
     Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("latency", "text", "evidence of the inference time: auto, measured, scaled, modelled", "GRADE", "auto"),
     Option("rounds", "number", "timed runs of a submission, at least 50 (default: 50)", "N", 50),
-    Option(
-        "cache", "text", "folder for times of reference networks on this machine (default: the user's cache)", "DIR"
-    ),
     Option("calibration", "text", "file of such times: used when it exists, else written", "FILE"),
     Option("profile", "flag", "show where the time goes, node by node"),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),
@@ -118,7 +133,7 @@ class Settings:
     @property
     def active(self) -> bool:
         """Whether the run judges anything at all."""
-        return bool(self.many("model") or self.many("facts"))
+        return bool(self.many("model") or self.many("facts") or self.text("features"))
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -129,7 +144,7 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             keywords |= {"action": "store_true"}
         elif option.kind == "optional":
-            keywords |= {"nargs": "?", "const": "yes", "metavar": option.metavar}
+            keywords |= {"nargs": "?", "const": GIVEN, "metavar": option.metavar}
         else:
             keywords |= {"action": "append" if option.kind == "list" else "store", "metavar": option.metavar}
         group.addoption(option.flag, **keywords)
@@ -139,12 +154,12 @@ def add_options(parser: pytest.Parser) -> None:
 
 def add_track_alias(parser: pytest.Parser) -> bool:
     """Add ``--track`` as an alias; return False when another plugin owns that name."""
+    _, unknown = parser.parse_known_and_unknown_args(["--track=probe"])
+    if not unknown:
+        return False
     group = parser.getgroup("facechallenge")
     alias = "alias of --facechallenge-track"
-    try:
-        group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help=alias)
-    except ValueError:
-        return False
+    group.addoption("--track", dest="facechallenge_track", action="append", metavar="TRACK", help=alias)
     return True
 
 

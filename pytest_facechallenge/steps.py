@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_facechallenge.facts.base import StepFacts
     from pytest_facechallenge.runtime.context import Context
 
-Stage = Literal["open", "static", "behaviour", "probes", "server", "latency", "accuracy"]
+Stage = Literal["static", "behaviour", "probes", "server", "latency", "accuracy"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -60,17 +60,31 @@ def _table(*steps: Step) -> dict[str, Step]:
 
 
 STEPS: dict[str, Step] = _table(
-    Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
-    Step("declaration", "open", "facts.declaration:DeclarationFacts", "declaration:gather"),
+    Step("package", "static", "facts.package:PackageFacts", "submission:gather_package"),
+    Step("declaration", "static", "facts.declaration:DeclarationFacts", "declaration:gather"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
     Step("checker", "static", "facts.interface:CheckerFacts", "graph.interface:gather_checker", ("interface",)),
-    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("package",)),
-    Step("flops_crosscheck", "static", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
-    Step("launches", "static", "facts.latency:LaunchFacts", "latency.launches:gather", ("package",)),
+    Step("weights", "static", "facts.weights:WeightsFacts", "weights.gather:gather", ("interface",)),
+    Step(
+        "preprocessing",
+        "static",
+        "facts.preprocessing:PreprocessingFacts",
+        "preprocessing.gather:gather",
+        ("interface",),
+    ),
+    Step("compat", "static", "facts.compat:CompatFacts", "server.compat:gather", ("interface",)),
+    Step("flops", "static", "facts.flops:FlopsFacts", "flops.gather:gather", ("interface",)),
+    Step("launches", "static", "facts.latency:LaunchFacts", "latency.launches:gather", ("interface",)),
     Step("load", "behaviour", "facts.behaviour:LoadFacts", "runtime.behaviour:gather_load", ("interface",)),
     Step("batch", "behaviour", "facts.behaviour:BatchFacts", "runtime.behaviour:gather_batch", ("load",)),
     Step("pictures", "behaviour", "facts.behaviour:PicturesFacts", "runtime.behaviour:gather_pictures", ("load",)),
     Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
+    # After "batch": it takes over that step's runs and only runs the model itself when there are none.
+    Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("interface",)),
+    Step("flops_crosscheck", "probes", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
+    Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
+    Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load", "preprocessing")),
+    Step("features", "accuracy", "facts.features:FeatureFacts", "features.gather:gather"),
     Step("server_latency", "latency", "facts.latency:ServerLatencyFacts", "latency.server:gather", ("load",)),
     Step("latency", "latency", "facts.latency:LatencyFacts", "latency.gather:gather", ("load",)),
 )

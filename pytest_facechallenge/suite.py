@@ -13,6 +13,7 @@ import pytest
 from pytest_facechallenge.collect import JudgedRule, RuleBroken
 from pytest_facechallenge.latency import benchmark as replay
 from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.report.progress import display
 
 if TYPE_CHECKING:
     from pytest_facechallenge.session import ChallengeSession
@@ -20,16 +21,22 @@ if TYPE_CHECKING:
 
 def test_rule(judged: JudgedRule, facechallenge: ChallengeSession, request: pytest.FixtureRequest) -> None:
     """Judge one rule on one submission."""
-    trouble = facechallenge.device_trouble(judged)
-    if trouble:
-        pytest.fail(trouble, pytrace=False)
-    outcome = facechallenge.judge(judged)
+    with display(request.config, judged.source.name) as shown:
+        say = shown.say if shown is not None else _silent
+        trouble = facechallenge.device_trouble(judged, say)
+        if trouble:
+            pytest.fail(trouble, pytrace=False)
+        outcome = facechallenge.judge(judged, say)
     facechallenge.record(request.node, judged, outcome)
     _show_in_pytest_benchmark(request, facechallenge, judged)
     if outcome.status is Status.FAILED:
         raise RuleBroken(judged, outcome)
     if outcome.status in (Status.UNDECIDED, Status.NOT_APPLICABLE):
         pytest.skip(f"{outcome.status}: {outcome.message}{' ' + outcome.remedy if outcome.remedy else ''}")
+
+
+def _silent(_line: str) -> None:
+    """Show nothing: where there is no terminal to show progress on."""
 
 
 def _show_in_pytest_benchmark(

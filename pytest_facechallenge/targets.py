@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -118,3 +118,15 @@ def find_tracks(named: tuple[str, ...], books: Mapping[str, Rulebook]) -> list[T
         unique = sum(other == track for _, other in every) == 1
         found[TrackRef(book, track, track if unique else f"{book}/{track}")] = None
     return list(found)
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Return each path's shortest tail that no other of them ends with: "model.onnx", or "alice/model.onnx"."""
+    parts = [PurePath(path).parts for path in paths]
+    names = []
+    for mine in parts:
+        length = 1
+        while length < len(mine) and sum(other[-length:] == mine[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(mine[-length:]).replace("//", "/"))
+    return names

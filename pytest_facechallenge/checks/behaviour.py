@@ -68,7 +68,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         evidence.append(Evidence(where=where, what=what))
     ran = [str(run.size) for run in found.runs if not run.error]
     worst = max((run.worst_relative_difference for run in found.runs), default=-1.0)
-    measured = f"ran {', '.join(ran) or 'none'}" + (f"; rows differ <= {worst:.0e}" if worst >= 0 else "")
+    measured = f"ran {', '.join(ran) or 'none'}" + _spread(worst)
     limit = "1, 2, 7, 32; rows independent"
     notes: tuple[str, ...] = ()
     if load.fixed_batch:
@@ -97,6 +97,12 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         evidence=tuple(evidence),
         notes=notes,
     )
+
+
+def _spread(worst: float) -> str:
+    if worst < 0:
+        return ""
+    return f"; rows differ <= {worst:.0e}" if worst else "; rows identical"
 
 
 #: Two different pictures whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
@@ -134,26 +140,29 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             wrong.append(f"the embedding of the picture {run.picture!r} is not finite")
         elif run.norm <= 0:
             wrong.append(f"the embedding of the picture {run.picture!r} is zero, so it has no direction")
-    alike = found.closest_cosine > COLLAPSED
-    pair = " and ".join(found.closest_pair)
     notes: tuple[str, ...] = ()
-    if alike and set(found.closest_pair) <= {"black", "white"}:
-        notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
-    elif alike:
-        wrong.append(f"the pictures {pair} have the same embedding (cosine similarity {found.closest_cosine:.9f})")
+    for one, two, cosine in found.alike:
+        if cosine <= COLLAPSED:
+            continue
+        if {one, two} == {"black", "white"}:
+            notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
+        else:
+            wrong.append(f"the pictures {one} and {two} have the same embedding (cosine similarity {cosine:.9f})")
     finite = sum(run.finite and run.norm > 0 for run in found.runs)
-    measured = f"{finite} of {len(found.runs)} usable; closest cos {found.closest_cosine:.4f}"
+    measured = (
+        f"{finite} of {len(found.runs)} usable; closest cos {found.alike[0][2]:.4f}" if found.alike else "none usable"
+    )
     limit = "finite, > 0, different"
     if wrong:
         return failed(
             f"{wrong[0][0].upper()}{wrong[0][1:]}.",
-            remedy="Add an epsilon where the graph divides by a norm or deviation; see that trained weights were exported.",
+            remedy="Add an epsilon where the graph divides by a norm or deviation; export the trained weights.",
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
             notes=tuple(wrong[1:]),
         )
-    if found.closest_cosine < -1:
+    if not found.alike:
         return undecided(
             "Fewer than two embeddings could be compared.",
             remedy="Solve what the rule 'batch' reports; then this rule can be judged.",

@@ -68,8 +68,8 @@ def flops_budget(facts: Facts, rule: Rule) -> Outcome:
         )
     if cost.assumed:
         return undecided(
-            f"the cost depends on sizes that the model leaves open: {'; '.join(cost.assumed)}. With these, {figure}.",
-            remedy="Export the model with a fixed channel count, height and width; only the batch axis may be open.",
+            f"the cost depends on more than the file says: {'; '.join(cost.assumed)}. With this, {figure}.",
+            remedy="Export the model with an open batch axis and a fixed channel count, height and width.",
             **shown,
         )
     if cost.problems:
@@ -81,7 +81,7 @@ def flops_budget(facts: Facts, rule: Rule) -> Outcome:
     if not rule.within(cost.high):
         return undecided(
             f"{figure}: within {_limit(rule)} or above it, depending on what the file does not say.",
-            remedy="Export the model in training form, so that BatchNorm stays a node of its own (torch.onnx.export with "
+            remedy="Export the model in training form, so that BatchNorm stays a node (torch.onnx.export with "
             "training=TrainingMode.PRESERVE and do_constant_folding=False), or show the organisers the network.",
             **shown,
         )
@@ -123,8 +123,8 @@ def _macs_mistake(cost: FlopsFacts, rule: Rule) -> str:
     if not rule.within(cost.macs):
         return ""
     return (
-        f". Its {cost.macs:,} multiply-accumulates would be within the cap, but the challenge counts the multiplication "
-        "and the addition: a tool that prints MACs as FLOPs (thop, ptflops, fvcore) shows half of what counts here"
+        f". Its {cost.macs:,} multiply-accumulates would be within the cap, but the challenge counts "
+        "multiplication and addition: a tool that prints MACs as FLOPs (thop, ptflops, fvcore) shows half of that"
     )
 
 
@@ -179,7 +179,7 @@ def _evidence(cost: FlopsFacts) -> tuple[Evidence, ...]:
 
 
 @check(CrosscheckFacts)
-def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:  # noqa: ARG001 - every check is called alike
+def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:
     """Show fvcore's count of the submission, and of the participant's own module, beside ours.
 
     What:
@@ -228,7 +228,13 @@ def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:  # noqa: ARG001 - eve
             measured=measured,
             evidence=evidence,
         )
-    return passed(f"both counts agree: {measured}.", measured=measured, evidence=evidence, notes=found.explanations)
+    return passed(
+        f"both counts agree: {measured}.",
+        measured=measured,
+        limit=rule.limit_text(),
+        evidence=evidence,
+        notes=found.explanations,
+    )
 
 
 def _macs(value: int | None) -> str:

@@ -25,9 +25,13 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
         )
     if not found.path:
         return undecided(
-            f"There is no declaration; looked for {', '.join(found.looked_for)}.",
-            remedy=f"{STATE_IT}: {', '.join(keys)}.",
+            "There is no declaration.",
+            remedy=f"{STATE_IT}.",
             measured="no declaration",
+            evidence=(
+                *(Evidence(where=place, what="no such file") for place in found.looked_for),
+                Evidence(where="to be stated", what=", ".join(keys)),
+            ),
         )
     missing = [key for key in keys if not found.statements.get(key, "").strip()]
     if missing:

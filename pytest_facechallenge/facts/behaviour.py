@@ -96,16 +96,14 @@ class PicturesFacts(StepFacts, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    closest_pair, closest_cosine
-        The two different pictures whose embeddings are most alike, and their cosine similarity; -2 where fewer than
-        two could be compared.
+    alike
+        Every two different pictures whose embeddings could be compared, and their cosine similarity, most alike first.
     """
 
     step: ClassVar[str] = "pictures"
 
     runs: tuple[PictureRun, ...]
-    closest_pair: tuple[str, str] = ("", "")
-    closest_cosine: float = -2.0
+    alike: tuple[tuple[str, str, float], ...] = ()
 
 
 class RepeatFacts(StepFacts, frozen=True, kw_only=True):

@@ -10,9 +10,11 @@ from pytest_facechallenge.flops import attention, convolution, disguised, produc
 from pytest_facechallenge.flops.free import FREE
 from pytest_facechallenge.flops.work import COUNTERS, CannotCountError, Site, Work
 from pytest_facechallenge.graph.ir import Graph, Node, outer_reads
-from pytest_facechallenge.graph.shapes import constant_scalar
+from pytest_facechallenge.graph.shapes import carried_values, constant_scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_facechallenge.graph.shapes import Shapes
 
 #: The modules whose import fills `COUNTERS`.
@@ -103,7 +105,7 @@ class Tally:
         self.remarks += other.remarks
 
 
-def count(graph: Graph, shapes: Shapes) -> Tally:
+def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None) -> Tally:
     """Add up the cost of one run of the graph.
 
     Parameters
@@ -112,6 +114,8 @@ def count(graph: Graph, shapes: Shapes) -> Tally:
         Main graph or body of a subgraph.
     shapes
         Its shapes, from `pytest_facechallenge.graph.shapes`.
+    carried
+        For the body of a loop: the input that each carried output becomes in the next turn.
 
     Returns
     -------
@@ -133,8 +137,10 @@ def count(graph: Graph, shapes: Shapes) -> Tally:
             _counted(node, shapes, tally)
         elif node.op not in FREE.get(node.domain, ()):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=_unknown(node)))
-    for node, works in disguised.find(graph, shapes):
-        if node.index in used:
+    for node, works in disguised.find(graph, shapes, used, carried or {}):
+        if isinstance(works, str):
+            tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=works))
+        else:
             tally.add(node, works, constant=not shapes.depends_on_picture(node.outputs[0]))
     return tally
 
@@ -182,7 +188,10 @@ def _counted(node: Node, shapes: Shapes, tally: Tally) -> None:
 
 
 def _control(node: Node, shapes: Shapes, tally: Tally) -> None:
-    bodies = {name: count(body, shapes.body(node, name)) for name, body in node.subgraphs.items()}
+    bodies = {
+        name: count(body, shapes.body(node, name), dict(carried_values(node, body)))
+        for name, body in node.subgraphs.items()
+    }
     for name in bodies:
         if bodies[name].uncounted:
             bodies[name].problems += shapes.body(node, name).problems

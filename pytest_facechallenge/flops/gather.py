@@ -44,7 +44,9 @@ def facts_of(graph: Graph) -> FlopsFacts:
         once=tally.once,
         unused=tuple(tally.unused),
         assumed=tuple(shapes.assumed),
-        problems=tuple(dict.fromkeys([*(shapes.problems if tally.uncounted else ()), *tally.problems])),
+        problems=tuple(
+            dict.fromkeys([*shapes.unsound, *(shapes.problems if tally.uncounted else ()), *tally.problems])
+        ),
         remarks=tuple(dict.fromkeys(tally.remarks)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -45,6 +46,10 @@ def gather(context: Context) -> InterfaceFacts:
         raise NoModelError(f"{package.model_name} cannot be parsed: it holds {what} ({error})") from error
     if not model.HasField("graph"):
         raise NoModelError(f"{package.model_name} cannot be used: it parses as a protobuf that holds no graph")
+    for where, tensor in all_tensors(model):
+        shortage = _shortage(tensor)
+        if shortage:
+            raise NoModelError(f"{package.model_name} is incomplete: {where} {shortage}")
     graph = context.graph
     nodes = list(graph.walk())
     operators = Counter(f"{node.domain}.{node.op}" if node.domain else node.op for node in nodes)
@@ -120,6 +125,32 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]
                     yield f"attribute {attribute.name!r} of {label}", tensor
                 graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
                 pending += [(f"{attribute.name} of {label}", graph) for graph in graphs]
+
+
+#: Types of which two elements share a byte, and of which one element takes two entries of its typed field.
+_HALF_BYTE = {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
+_TWO_ENTRIES = {"COMPLEX64", "COMPLEX128"}
+
+
+def _shortage(tensor: onnx.TensorProto) -> str:
+    """Say what a tensor declares but does not hold, or "". Checked before anything allocates what it declares."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return ""
+    if any(extent < 0 for extent in tensor.dims):
+        return f"declares the shape {list(tensor.dims)}"
+    try:
+        kind = str(onnx.TensorProto.DataType.Name(tensor.data_type))
+        bits = 4 if kind in _HALF_BYTE else 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (ValueError, KeyError, TypeError):
+        return f"has the unknown element type {tensor.data_type}"
+    count = math.prod(tensor.dims)
+    if tensor.HasField("raw_data"):
+        declared, held, unit = (count * bits + 7) // 8, len(tensor.raw_data), "bytes"
+    else:
+        fields = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+        declared, held, unit = count, max(len(getattr(tensor, field)) for field in fields), "values"
+        declared = (count + 1) // 2 if kind in _HALF_BYTE else count * 2 if kind in _TWO_ENTRIES else count
+    return f"declares {declared} {unit} (shape {list(tensor.dims)}) but holds {held}" if held < declared else ""
 
 
 def _external(model: onnx.ModelProto, folder: Path) -> Iterator[ExternalData]:

@@ -148,7 +148,7 @@ class Graph:
     constants
         Initializers (sparse ones excepted, see ``sparse``) and outputs of Constant nodes, by name.
     nodes
-        In the file's order, without Constant nodes.
+        Each after those that it reads from (the file's order where that is so already), without Constant nodes.
     folder
         Where the side files of external data are looked for.
     """
@@ -299,6 +299,42 @@ def _expanded_sizes(model: onnx.ModelProto) -> dict[tuple[str, str], int]:
     return sizes
 
 
+def _sorted(graph: Graph) -> list[Node]:
+    """Return the nodes so that each comes after those it reads from; runtimes load unsorted files too.
+
+    Raises
+    ------
+    GraphError
+        Nodes feed each other in a circle.
+    """
+    producers = {name: node for node in graph.nodes for name in node.outputs if name}
+    done: set[int] = set()
+    ordered: list[Node] = []
+    for root in graph.nodes:
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        open_nodes: set[int] = set()
+        while stack:
+            node, left = stack.pop()
+            if left:
+                open_nodes.discard(node.index)
+                done.add(node.index)
+                ordered.append(node)
+                continue
+            if node.index in done:
+                continue
+            if node.index in open_nodes:
+                raise GraphError(f"the nodes of the graph feed each other in a circle, through {node.label!r}")
+            open_nodes.add(node.index)
+            stack.append((node, True))
+            sources = [producers[name] for name in {*node.inputs, *outer_reads(node)} if name in producers]
+            for source in sorted(sources, key=lambda each: -each.index):
+                if source.index in open_nodes:
+                    raise GraphError(f"the nodes of the graph feed each other in a circle, through {source.label!r}")
+                if source.index not in done:
+                    stack.append((source, False))
+    return ordered
+
+
 class _Reader:
     """Reads protos into `Graph` objects."""
 
@@ -330,6 +366,7 @@ class _Reader:
             for attribute in node.attribute:
                 attributes[attribute.name] = self._attribute(attribute, made)
             graph.nodes.append(made)
+        graph.nodes = _sorted(graph)
         return graph
 
     def _constant(self, node: onnx.NodeProto, index: int, graph: Graph) -> bool:

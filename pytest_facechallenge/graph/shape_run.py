@@ -9,7 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pytest_facechallenge.graph.ir import outer_reads
-from pytest_facechallenge.graph.strip import is_hollow, stripped_graph
+from pytest_facechallenge.graph.strip import is_hollow, stripped_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +34,21 @@ class RunOutcome(NamedTuple):
     problems: list[str]
 
 
-def run(graph: Graph, inputs: Mapping[str, Typed], shapes: list[str], values: list[str]) -> RunOutcome:
+def run(
+    graph: Graph,
+    inputs: Mapping[str, Typed],
+    given: Mapping[str, npt.NDArray[Any]],
+    shapes: list[str],
+    values: list[str],
+) -> RunOutcome:
     """Run the graph on noise pictures and return the asked shapes and values.
 
     Parameters
     ----------
     inputs
-        Element type and shape of every value that is fed.
+        Element type and shape of every value that is fed with noise.
+    given
+        Values from outside whose content is known.
     shapes, values
         Names of values whose shape, respectively content, is asked for.
 
@@ -57,6 +65,7 @@ def run(graph: Graph, inputs: Mapping[str, Typed], shapes: list[str], values: li
     if not shapes and not values:
         return RunOutcome({}, {}, problems)
     model = _build(graph, {name: typed for name, typed in inputs.items() if typed.shape is not None}, reachable)
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in given.items())
     for name in shapes:
         model.graph.node.append(helper.make_node("Shape", [name], [PREFIX + name]))
         model.graph.output.append(helper.make_tensor_value_info(PREFIX + name, onnx.TensorProto.INT64, None))
@@ -101,7 +110,7 @@ def _inner(node: Any) -> list[Any]:
 
 
 def _build(graph: Graph, inputs: Mapping[str, Typed], reachable: set[str]) -> onnx.ModelProto:
-    proto = stripped_graph(graph.proto, graph.folder)
+    proto = stripped_in_order(graph)
     proto.name = "shapes"
     del proto.input[:], proto.output[:], proto.value_info[:]
     kept = [

@@ -14,15 +14,17 @@ Nothing here judges.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from pytest_facechallenge.graph import shape_run
 from pytest_facechallenge.graph.ir import Graph, Node, outer_reads
-from pytest_facechallenge.graph.strip import is_big, stripped_graph
+from pytest_facechallenge.graph.shape_content import tainted, trusted, wanted_values
+from pytest_facechallenge.graph.strip import KEEP, is_big, stripped_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +56,8 @@ class Shapes:
         What stood in the way of knowing every shape, in sentences.
     assumed
         Axes of the input that the model leaves open and that were filled in, in sentences.
+    unsound
+        Nodes that cannot work with these shapes, in sentences.
     ran
         Whether onnxruntime was needed.
     """
@@ -65,6 +69,7 @@ class Shapes:
         self.values: dict[str, npt.NDArray[Any]] = {}
         self.problems: list[str] = []
         self.assumed: list[str] = []
+        self.unsound: list[str] = []
         self.ran = False
         self._bodies: dict[tuple[int, str], Shapes] = {}
         #: Values that depend on what is in the picture (not merely on its size).
@@ -135,15 +140,19 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
     """
     shapes = _infer_main(graph, batch, picture)
     fixed = _fixed_batches(graph, batch)
-    if fixed and _missing(shapes):
+    if fixed and (_missing(shapes) or shapes.unsound):
         declared = _infer_main(graph, None, picture)
-        if len(_missing(declared)) < len(_missing(shapes)):
+        if _trouble(declared) < _trouble(shapes):
             declared.assumed.append(
                 f"the model is fixed to a batch of {', '.join(str(number) for number in fixed)} and cannot be "
                 f"evaluated with {batch}: the figures are for its whole batch"
             )
             return declared
     return shapes
+
+
+def _trouble(shapes: Shapes) -> int:
+    return len(_missing(shapes)) + len(shapes.unsound)
 
 
 def _fixed_batches(graph: Graph, batch: int) -> list[int]:
@@ -198,37 +207,62 @@ def _complete(shapes: Shapes, pictured: set[str], varying: set[str]) -> None:
     graph = shapes.graph
     model = _model(shapes)
     _read_inferred(shapes, model)
-    shapes.pictured = _tainted(shapes, pictured, shapes.depends_on_picture)
+    shapes.pictured = tainted(shapes, pictured, shapes.depends_on_picture)
     hollow = {name for name, tensor in graph.constants.items() if is_big(tensor.proto)}
-    shapes.varying = _tainted(shapes, varying | hollow, shapes.depends_on_picture)
-    wanted_values = _wanted_values(shapes)
-    missing = _missing(shapes)
-    if not missing and not wanted_values:
-        return
-    trusted = _trusted(shapes, missing)
-    if trusted or wanted_values:
-        shapes.ran = True
-        outcome = shape_run.run(graph, {name: shapes.typed(name) for name in _fed(shapes)}, trusted, wanted_values)
-        for name, shape in outcome.shapes.items():
-            shapes.known[name] = Typed(shapes.typed(name).kind, shape)
-        shapes.values |= outcome.values
-        shapes.problems += outcome.problems
-    left = _missing(shapes)
-    if left:
+    shapes.varying = tainted(shapes, varying | hollow | set(_fed(shapes)), shapes.depends_on_picture)
+    _ask_the_runtime(shapes)
+    shapes.unsound = _unsound(shapes)
+    if _missing(shapes):
         strict = _strict_message(model)
         if strict:
             shapes.problems.append(f"onnx shape inference says: {strict}")
 
 
+def _ask_the_runtime(shapes: Shapes) -> None:
+    """Fill in by a run what inference left open, as far as it is the same for every picture."""
+    graph = shapes.graph
+    values = wanted_values(shapes)
+    missing = _missing(shapes)
+    if not missing and not values:
+        return
+    askable = trusted(shapes, missing)
+    if askable or values:
+        shapes.ran = True
+        inputs = {name: shapes.typed(name) for name in _fed(shapes)}
+        outcome = shape_run.run(graph, inputs, _given(shapes), askable, values)
+        for name, shape in outcome.shapes.items():
+            shapes.known[name] = Typed(shapes.typed(name).kind, shape)
+        shapes.values |= outcome.values
+        shapes.problems += outcome.problems
+
+
+def _unsound(shapes: Shapes) -> list[str]:
+    """Return what shape inference does not look at: Reshapes that would change the number of elements."""
+    found = []
+    for node in shapes.graph.nodes:
+        if node.op in ("Reshape", "Flatten") and not node.domain and node.inputs and node.outputs:
+            before, after = shapes.shape(node.inputs[0]), shapes.shape(node.outputs[0])
+            if before is not None and after is not None and prod(before) != prod(after):
+                found.append(f"node {node.label!r} ({node.op}) cannot turn {_text(before)} into {_text(after)}")
+    return found
+
+
 def _fed(shapes: Shapes) -> list[str]:
-    return [name for name in shapes.known if name not in shapes.graph.producers]
+    """Return the values that come from outside and whose content is not known."""
+    return [name for name in shapes.known if name not in shapes.graph.producers and name not in shapes.values]
+
+
+def _given(shapes: Shapes) -> dict[str, npt.NDArray[Any]]:
+    """Return the values that come from outside and whose content is known."""
+    return {name: value for name, value in shapes.values.items() if name not in shapes.graph.producers}
 
 
 def _model(shapes: Shapes) -> onnx.ModelProto:
     """Return the graph as a model of its own: known inputs typed, big weights hollow, no declared shapes."""
     graph = shapes.graph
-    proto = stripped_graph(graph.proto, graph.folder)
+    proto = stripped_in_order(graph)
     del proto.input[:], proto.output[:], proto.value_info[:]
+    proto.initializer.extend(numpy_helper.from_array(value, name) for name, value in _given(shapes).items())
     for name in _fed(shapes):
         kind, shape = shapes.known[name]
         proto.input.append(helper.make_tensor_value_info(name, kind or onnx.TensorProto.FLOAT, shape))
@@ -243,7 +277,7 @@ def _read_inferred(shapes: Shapes, model: onnx.ModelProto) -> None:
         shapes.problems.append(f"onnx shape inference failed: {_first_line(error)}")
         return
     for entry in inferred.graph.value_info:
-        if entry.name not in shapes.known:
+        if entry.name in shapes.graph.producers:
             shapes.known[entry.name] = _of_type(entry.type)
 
 
@@ -278,94 +312,6 @@ def _missing(shapes: Shapes) -> list[str]:
     ]
 
 
-def _tainted(shapes: Shapes, start: set[str], outer: Any) -> set[str]:
-    """Return all values of the graph whose content depends on those of ``start``.
-
-    Shape and Size stop the dependence: they ask for a value's shape only. Random numbers count as dependent.
-    """
-    own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
-    tainted = set(start)
-    for node in shapes.graph.nodes:
-        reads = {*node.inputs, *outer_reads(node)} - {""}
-        sources = set() if node.op in ("Shape", "Size") and not node.domain else reads
-        random = node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
-        if random or any(name in tainted or (name not in own and outer(name)) for name in sources):
-            tainted |= set(node.outputs) - {""}
-    return tainted
-
-
-#: Operators whose output's shape depends on the content of these inputs (all: every input).
-ALL = tuple(range(64))
-SHAPED_BY_CONTENT: Mapping[str, tuple[int, ...]] = {
-    "NonZero": ALL,
-    "Unique": ALL,
-    "Compress": ALL,
-    "NonMaxSuppression": ALL,
-    "Range": ALL,
-    "ConstantOfShape": ALL,
-    "If": (0,),
-    "Loop": (0, 1),
-    "Reshape": (1,),
-    "Expand": (1,),
-    "Tile": (1,),
-    "Slice": (1, 2, 3, 4),
-    "Pad": (1, 3),
-    "TopK": (1,),
-    "Resize": (1, 2, 3),
-    "Upsample": (1,),
-    "OneHot": (1,),
-    "Squeeze": (1,),
-    "Unsqueeze": (1,),
-    "Split": (1,),
-    "SplitToSequence": (1,),
-    "SequenceAt": (1,),
-    "CenterCropPad": (1,),
-    "MaxUnpool": (2,),
-    "BlackmanWindow": ALL,
-    "HannWindow": ALL,
-    "HammingWindow": ALL,
-    "EyeLike": (),
-    "DFT": (1,),
-    "STFT": (1, 3),
-    "AffineGrid": (1,),
-    "Col2Im": (1, 2),
-    "ReduceSum": (1,),
-}
-
-
-def _trusted(shapes: Shapes, missing: list[str]) -> list[str]:
-    """Those of ``missing`` whose shape is the same for every picture, so that one run tells it."""
-    untrusted: set[str] = set()
-    for node in shapes.graph.nodes:
-        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
-        shaped = any(i in deciding and name in shapes.varying for i, name in enumerate(node.inputs))
-        reads = {*node.inputs, *outer_reads(node)}
-        if shaped or reads & untrusted:
-            untrusted |= {name for name in node.outputs if name and shapes.shape(name) is None}
-    stopped = [name for name in missing if name in untrusted]
-    if stopped:
-        first = next(node for node in shapes.graph.nodes if set(node.outputs) & set(stopped))
-        shapes.problems.append(
-            f"the shape of {stopped[0]!r} (made by node {first.label!r}, {first.op}) depends on what is in the "
-            f"picture, so it has no fixed size; {len(stopped)} value(s) are affected"
-        )
-    return [name for name in missing if name not in untrusted]
-
-
-#: Inputs whose content the analyses need, where the graph computes it: trip counts and lengths of transforms.
-CONTENT_NEEDED: Mapping[str, tuple[int, ...]] = {"If": (0,), "Loop": (0, 1), "DFT": (1, 2), "STFT": (1, 3)}
-
-
-def _wanted_values(shapes: Shapes) -> list[str]:
-    wanted: list[str] = []
-    for node in shapes.graph.nodes:
-        for position in CONTENT_NEEDED.get(node.op, ()) if not node.domain else ():
-            name = node.inputs[position] if position < len(node.inputs) else ""
-            if name in shapes.graph.producers and name not in shapes.varying:
-                wanted.append(name)
-    return list(dict.fromkeys(wanted))
-
-
 def _infer_body(outer: Shapes, node: Node, body: Graph) -> Shapes:
     """Find the shapes inside a subgraph, with the shapes that reach it from around.
 
@@ -373,13 +319,16 @@ def _infer_body(outer: Shapes, node: Node, body: Graph) -> Shapes:
     with the body's outputs) are taken as unknown.
     """
     given = _body_inputs(outer, node, body)
-    for _ in range(len(given) + 2):
+    unsteady: list[str] = []
+    while True:
         shapes = _infer_body_once(outer, node, body, given)
         changed = _states_that_change(node, body, shapes)
-        if not changed:
-            return shapes
+        if not changed:  # every round makes at least one more input unknown, so this comes
+            break
         given |= {name: Typed(given[name].kind, None) for name in changed}
-        shapes.problems.append(f"the shape of {', '.join(changed)} changes from turn to turn of {node.label!r}")
+        unsteady += changed
+    if unsteady:
+        shapes.problems.append(f"the shape of {', '.join(unsteady)} changes from turn to turn of {node.label!r}")
     return shapes
 
 
@@ -392,7 +341,8 @@ def _infer_body_once(outer: Shapes, node: Node, body: Graph, given: Mapping[str,
         reads |= {*inner.inputs, *outer_reads(inner)}
     for name in sorted(reads - own - {""}):
         shapes.known[name] = outer.typed(name)
-        value = outer.value(name) if outer.graph.constant(name) is None else None
+        constant = outer.graph.constant(name)
+        value = outer.value(name) if constant is None or constant.size <= KEEP else None
         if value is not None:
             shapes.values[name] = value
     feeds_picture = any(outer.depends_on_picture(name) for name in node.inputs if name)
@@ -421,17 +371,20 @@ def _body_inputs(outer: Shapes, node: Node, body: Graph) -> dict[str, Typed]:
     return given
 
 
-def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
+def carried_values(node: Node, body: Graph) -> list[tuple[str, str]]:
+    """Return (output, input) of the body for every value that a Loop or Scan carries from turn to turn."""
     if node.op == "Loop":
-        pairs = list(zip(body.inputs[2:], body.outputs[1:], strict=False))
-    elif node.op == "Scan":
+        return list(zip(body.outputs[1:], body.inputs[2:], strict=False))
+    if node.op == "Scan":
         states = len(node.inputs) - int(node.attributes.get("num_scan_inputs", 0))
-        pairs = list(zip(body.inputs[:states], body.outputs[:states], strict=False))
-    else:
-        pairs = []
+        return list(zip(body.outputs[:states], body.inputs[:states], strict=False))
+    return []
+
+
+def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
     return [
         before
-        for before, after in pairs
+        for after, before in carried_values(node, body)
         if shapes.shape(before) is not None and shapes.shape(before) != shapes.shape(after)
     ]
 

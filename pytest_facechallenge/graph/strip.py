@@ -10,6 +10,8 @@ from onnx import numpy_helper
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_facechallenge.graph.ir import Graph
+
 #: Tensors with more elements than this lose their bytes; shape calculations use far smaller ones.
 KEEP = 1024
 
@@ -64,6 +66,20 @@ def stripped_graph(graph: onnx.GraphProto, folder: Path) -> onnx.GraphProto:
     for node in graph.node:
         plain = all(not (a.HasField("t") or a.HasField("g") or a.graphs or a.tensors) for a in node.attribute)
         copy.node.append(node if plain else stripped_node(node, folder))
+    return copy
+
+
+def stripped_in_order(graph: Graph) -> onnx.GraphProto:
+    """Return the stripped copy with its nodes in the order of ``graph.nodes``, Constant nodes first.
+
+    A file may hold its nodes in any order; shape inference wants each after those that it reads from.
+    """
+    copy = stripped_graph(graph.proto, graph.folder)
+    nodes = list(copy.node)
+    listed = [node.index for node in graph.nodes]
+    others = sorted(set(range(len(nodes))) - set(listed))
+    del copy.node[:]
+    copy.node.extend(nodes[index] for index in (*others, *listed))
     return copy
 
 

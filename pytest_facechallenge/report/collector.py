@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -35,6 +35,11 @@ class TrackResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+def _counts(judged: JudgedRule) -> bool:
+    """Whether a verdict waits for this rule: notes, measurements and what does not apply never keep one open."""
+    return judged.rule.level == "rule" and not judged.rule.not_applicable
+
+
 class RunReport:
     """A pytest plugin object of the controller: listens to reports, decides nothing."""
 
@@ -43,6 +48,7 @@ class RunReport:
         self.session = session
         self.outcomes: dict[tuple[str, int, str, str], Outcome] = {}
         self.trouble: dict[str, str] = {}
+        self.complaint = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the outcome out of a test's report; note a test that ended without one."""
@@ -57,6 +63,12 @@ class RunReport:
         """Note the tests that the user chose not to run."""
         for item in items:
             self.trouble[item.nodeid] = "deselected"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear of the deselected tests of a pytest-xdist worker."""
+        for nodeid in getattr(node, "workeroutput", {}).get("facechallenge_deselected", []):
+            self.trouble[nodeid] = "deselected"
 
     def results(self) -> list[TrackResult]:
         """Return what the run says, per submission and track."""
@@ -87,14 +99,13 @@ class RunReport:
             else:
                 outcomes[judged.rule_id] = outcome
             rows.append((judged, outcome, why))
-        name = self.session.reports[source][number][0] if source in self.session.reports else source.name
         return TrackResult(
             source=source,
             number=number,
-            name=name,
+            name=self.session.names()[source, number],
             full_track=full_track,
             rows=tuple(rows),
-            verdict=verdict([judged.rule_id for judged in rules], outcomes, missing),
+            verdict=verdict([judged.rule_id for judged in rules if _counts(judged)], outcomes, missing),
         )
 
     def pytest_report_header(self) -> Iterable[str]:
@@ -111,10 +122,15 @@ class RunReport:
         results = self.results()
         if self.session.settings.text("json"):
             from pytest_facechallenge.report.environment import describe
-            from pytest_facechallenge.report.json_report import write_report
+            from pytest_facechallenge.report.json_report import ReportError, write_report
 
             path = self.session.settings.path(self.session.settings.text("json"))
-            write_report(path, self.session, results, describe(self.config))
+            try:
+                write_report(path, self.session, results, describe(self.config, self.session))
+            except ReportError as error:
+                # Everything else of the run is still shown; the exit code must not say that all is well.
+                self.complaint = str(error)
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         strict = self.session.settings.flag("strict")
         if strict and session.exitstatus == 0 and any(r.verdict.word is not VerdictWord.COMPLIANT for r in results):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -123,6 +139,10 @@ class RunReport:
         """Print the summary."""
         if self.config.option.collectonly:
             return
-        from pytest_facechallenge.report.terminal import write_summary
+        from pytest_facechallenge.report.tables import tables
+        from pytest_facechallenge.report.terminal import write_summary, write_tables
 
         write_summary(terminalreporter, self.results(), verbose=self.config.get_verbosity() > 0)
+        write_tables(terminalreporter, list(tables(self.session)))
+        if self.complaint:
+            terminalreporter.write_line(f"facechallenge: {self.complaint}", red=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_facechallenge.facts.behaviour import LoadFacts
 
 if TYPE_CHECKING:
     from pytest_facechallenge.session import ChallengeSession
@@ -56,17 +60,33 @@ def loaded_conftests(config: pytest.Config) -> list[str]:
     return sorted(found)
 
 
-def describe(config: pytest.Config) -> dict[str, Any]:
-    """Return the environment as plain data for the JSON report."""
+def describe(config: pytest.Config, session: ChallengeSession) -> dict[str, Any]:
+    """Return the environment as plain data for the JSON report; providers are those that sessions really used."""
+    loads = [facts.get(LoadFacts) for _name, facts in session.recorded_facts()]
     return {
         "versions": versions(),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
+        "gpus": gpus(),
+        "providers": sorted({provider for load in loads if load is not None for provider in load.providers}),
         "conftests": loaded_conftests(config),
         "warnings": [line for line in [runtimes_clash()] if line],
     }
+
+
+def gpus() -> list[str]:
+    """Return "name, driver version, memory" of every NVIDIA GPU; empty when there is none or no driver tells."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]
 
 
 def _processor() -> str:

@@ -6,6 +6,7 @@ import io
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -33,19 +34,50 @@ DEFAULT_WIDTH = 80
 
 def write_summary(reporter: pytest.TerminalReporter, results: list[TrackResult], *, verbose: bool) -> None:
     """Write the summary through pytest's terminal reporter, in its colours and width."""
-    width = max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))
     encoding = getattr(reporter._tw._file, "encoding", None) or "utf-8"
     reporter.section("face challenge summary")
-    text = render(results, width=width, colour=reporter.hasmarkup, encoding=encoding, verbose=verbose)
+    text = render(results, width=_width(), colour=reporter.hasmarkup, encoding=encoding, verbose=verbose)
     reporter.write(text)
 
 
-def render(
-    results: list[TrackResult], *, width: int, colour: bool, encoding: str = "utf-8", verbose: bool = False
-) -> str:
-    """Return the summary as text that the encoding can carry."""
+def write_tables(reporter: pytest.TerminalReporter, tables: list[NamedTable]) -> None:
+    """Write the tables that the user asked for, after the summary."""
+    for table in tables:
+        reporter.write(render_table(table, width=_width(), colour=reporter.hasmarkup))
+
+
+class NamedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table to show: cells are texts, those from column ``numbers_from`` on are numbers; ``below`` are sentences."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers_from: int = 1
+    below: tuple[str, ...] = ()
+
+
+def render_table(table: NamedTable, *, width: int, colour: bool) -> str:
+    """Return a table as text; long cells are folded, nothing is cut off."""
     stream = io.StringIO()
-    console = Console(
+    console = _console(stream, width, colour)
+    shown = Table(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    for position, heading in enumerate(table.headings):
+        shown.add_column(heading, overflow="fold", justify="right" if position >= table.numbers_from else "left")
+    for row in table.rows:
+        shown.add_row(*map(Text, row))
+    console.print()
+    console.print(shown)
+    for line in table.below:
+        _say(console, f"  - {line}")
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def _width() -> int:
+    return max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))
+
+
+def _console(stream: io.StringIO, width: int, colour: bool) -> Console:
+    return Console(
         file=stream,
         width=width,
         force_terminal=colour,
@@ -53,6 +85,14 @@ def render(
         highlight=False,
         legacy_windows=False,
     )
+
+
+def render(
+    results: list[TrackResult], *, width: int, colour: bool, encoding: str = "utf-8", verbose: bool = False
+) -> str:
+    """Return the summary as text that the encoding can carry."""
+    stream = io.StringIO()
+    console = _console(stream, width, colour)
     for result in results:
         console.print(_table(result))
         _verdict(console, result, verbose)
@@ -73,10 +113,14 @@ def _table(result: TrackResult) -> Table:
     table.add_column("limit", overflow="fold", ratio=2)
     for judged, outcome, why in result.rows:
         if outcome is None:
-            table.add_row(judged.rule_id, judged.rule.clause, Text("no result", style="yellow"), why, "")
+            table.add_row(
+                Text(judged.rule_id), Text(judged.rule.clause), Text("no result", style="yellow"), Text(why), ""
+            )
         else:
             status = Text(WORDS[outcome.status], style=STYLES[outcome.status])
-            table.add_row(judged.rule_id, judged.rule.clause, status, Text(outcome.measured), Text(outcome.limit))
+            table.add_row(
+                Text(judged.rule_id), Text(judged.rule.clause), status, Text(outcome.measured), Text(outcome.limit)
+            )
     return table
 
 

@@ -196,13 +196,12 @@ def gather_pictures(context: Context) -> PicturesFacts:
         if finite and norm > 0:
             rows[name] = values / norm
     pairs = [
-        (float(rows[one] @ rows[two]), (one, two))
+        (one, two, float(rows[one] @ rows[two]))
         for one in rows
         for two in rows
         if one < two and rows[one].shape == rows[two].shape
     ]
-    closest = max(pairs, default=(-2.0, ("", "")))
-    return PicturesFacts(runs=tuple(runs), closest_cosine=closest[0], closest_pair=closest[1])
+    return PicturesFacts(runs=tuple(runs), alike=tuple(sorted(pairs, key=lambda pair: -pair[2])))
 
 
 def gather_repeat(context: Context) -> RepeatFacts:

@@ -22,6 +22,7 @@ from pytest_facechallenge.runtime.context import Knobs
 
 #: How often the worker is looked at, in seconds: short against the time in which a process can fill memory.
 POLL = 0.02
+WORKER = "pytest_facechallenge.runtime.worker"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle_seconds
         Longest time without a line of progress.
     memory_bytes
-        Resident memory of the worker and its children together.
+        Resident private memory of the worker and its children together; mapped files do not count.
     open_files
         Open file descriptors.
     file_bytes
@@ -61,7 +62,7 @@ def default_memory_bytes() -> int:
     return min(8 << 30, int(psutil.virtual_memory().total) * 3 // 4)
 
 
-def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None) -> None:
+def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None, worker: str = WORKER) -> None:
     """Run the steps of ``request`` until each has its file ``<step>.json`` in the facts folder.
 
     Parameters
@@ -70,6 +71,8 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
         Its steps must belong to one stage and be in table order.
     on_progress
         Called with lines for the user; a worker may send many.
+    worker
+        Module that is run as the worker; another one only in tests.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
     """
     remaining = list(request.steps)
     while remaining:
-        _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress)
+        _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
         remaining = [name for name in remaining if not result_path(Path(request.facts_dir), name).exists()]
 
 
@@ -99,7 +102,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def _run_once(request: Request, on_progress: Callable[[str], None]) -> None:
+def _run_once(request: Request, on_progress: Callable[[str], None], worker: str) -> None:
     """Start one worker; return when every step has a file, or when the step it died in has got its failure."""
     facts_dir = Path(request.facts_dir)
     request_file, progress_file, log_file = (facts_dir / f"worker.{name}" for name in ("request", "progress", "log"))
@@ -108,7 +111,7 @@ def _run_once(request: Request, on_progress: Callable[[str], None]) -> None:
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             # -P: nothing from the current folder can be imported, since the submission is unpacked there.
-            [sys.executable, "-P", "-m", "pytest_facechallenge.runtime.worker", str(request_file)],
+            [sys.executable, "-P", "-m", worker, str(request_file)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -187,18 +190,22 @@ def _watch(
                 on_progress(line)
         if time.monotonic() - heard > limits.idle_seconds:
             return "timeout"
-        if _resident_bytes(process.pid) > limits.memory_bytes:
+        if _private_bytes(process.pid) > limits.memory_bytes:
             return "memory"
 
 
-def _resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its descendants; 0 when it is gone."""
+def _private_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its descendants; 0 when it is gone.
+
+    Pages of mapped files do not count where the system tells them apart: the kernel takes them back when it needs them,
+    and features of millions of pictures are mapped on purpose.
+    """
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(int(member.memory_info().rss) for member in family)
+        infos = [member.memory_info() for member in (process, *process.children(recursive=True))]
     except psutil.Error:
         return 0
+    return sum(int(info.rss) - int(getattr(info, "shared", 0)) for info in infos)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

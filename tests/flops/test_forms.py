@@ -15,9 +15,7 @@ from .rules import rule
 FLOPS = 1200
 
 OPEN = "g (float[N,8,4,4] x"
-TAPS = "\n".join(
-    f"s{i} = Slice(x, b{i}, b{i + 1}, axis)\n m{i} = Mul(s{i}, w{i})" for i in range(8)
-)
+TAPS = "\n".join(f"s{i} = Slice(x, b{i}, b{i + 1}, axis)\n m{i} = Mul(s{i}, w{i})" for i in range(8))
 BOUNDS = "\n".join(f"b{i} = Constant<value_ints = [{i}]>()" for i in range(9))
 WEIGHTS = ", ".join(f"float[1,5,1,1] w{i}" for i in range(8))
 BYTES = "g (uint8[N,8,4,4] x, uint8[5,8,1,1] w, uint8 wz, float ws"
@@ -35,7 +33,7 @@ FORMS: dict[str, str | tuple[str, int]] = {
         OPEN + ", float[5,8,1,1] w, float[1,2,4,4] woff) => (y) { y = DeformConv<kernel_shape=[1,1]>(x, w, woff) }",
         19,
     ),
-    "FusedConv": OPEN + ", float[5,8,1,1] w) => (y) { y = com.microsoft.FusedConv<activation=\"Relu\">(x, w) }",
+    "FusedConv": OPEN + ', float[5,8,1,1] w) => (y) { y = com.microsoft.FusedConv<activation="Relu">(x, w) }',
     "MatMul": "g (float[N,16,8] x, float[8,5] w) => (float[N,16,5] y) { y = MatMul(x, w) }",
     "MatMul from the left": "g (float[N,8,16] x, float[5,8] w) => (float[N,5,16] y) { y = MatMul(w, x) }",
     "MatMul of two activations": "g (float[N,16,8] x, float[N,8,5] z) => (float[N,16,5] y) { y = MatMul(x, z) }",
@@ -75,10 +73,38 @@ FORMS: dict[str, str | tuple[str, int]] = {
     "written out and joined": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n {BOUNDS}\n {TAPS}\n"
     "k = Concat<axis=0>(m0, m1, m2, m3, m4, m5, m6, m7)\n zero = Constant<value_ints = [0]>()\n"
     "y = ReduceSum<keepdims=0>(k, zero) }",
+    "written out, with an idle reader": f"{OPEN}, {WEIGHTS}) => (y) {{ axis = Constant<value_ints = [1]>()\n"
+    f"{BOUNDS}\n {TAPS}\n p1 = Add(m0, m1)\n p2 = Add(p1, m2)\n dead = Relu(p2)\n p3 = Add(m3, p2)\n"
+    "p4 = Add(p3, m4)\n p5 = Sum(p4, m5, m6)\n y = Add(p5, m7) }",
+    "through BatchNormalization, Gather and Split": OPEN
+    + ", float[5,8,1,1] w, float[5] wa, int64[16] windices) => (y) {\n"
+    "s = Constant<value_ints = [1,1,8,16]>()\n t = Constant<value_ints = [1,5,8,1]>()\n r = Reshape(x, s)\n"
+    "k = Reshape(w, t)\n m = Mul(r, k)\n n = BatchNormalization(m, wa, wa, wa, wa)\n g = Gather<axis=3>(n, windices)\n"
+    "h = Constant<value_ints = [10,6]>()\n a, b = Split<axis=3>(g, h)\n j = Concat<axis=3>(a, b)\n"
+    "c = Constant<value_ints = [2]>()\n y = ReduceSum<keepdims=0>(j, c) }",
+    "a sum of expanded copies": OPEN + ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "c = Constant<value_ints = [2]>()\n s = Constant<value_ints = [1,5,8,4,4]>()\n u = Unsqueeze(x, a)\n"
+    "k = Expand(u, s)\n l = Expand(w, s)\n m = Sub(k, l)\n b = Abs(m)\n y = ReduceSum<keepdims=0>(b, c) }",
+    "choices by a mask": OPEN + ", bool[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n"
+    "c = Constant<value_ints = [2]>()\n z = Constant<value_float = 0.0>()\n u = Unsqueeze(x, a)\n"
+    "m = Where(w, u, z)\n y = ReduceSum<keepdims=0>(m, c) }",
+    "products in an If, their sum outside": OPEN + ", float[1,5,8,1,1] w, bool flag) => (y) {\n"
+    "a = Constant<value_ints = [1]>()\n c = Constant<value_ints = [2]>()\n u = Unsqueeze(x, a)\n m = If(flag) <\n"
+    "then_branch = t () => (p) { p = Mul(u, w) },\n else_branch = e () => (q) { q = Mul(w, u) }>\n"
+    "y = ReduceSum<keepdims=0>(m, c) }",
+    "products outside, their sum in an If": OPEN + ", float[1,5,8,1,1] w, bool flag) => (y) {\n"
+    "a = Constant<value_ints = [1]>()\n c = Constant<value_ints = [2]>()\n u = Unsqueeze(x, a)\n m = Mul(u, w)\n"
+    "y = If(flag) < then_branch = t () => (p) { p = ReduceSum<keepdims=0>(m, c) },\n"
+    "else_branch = e () => (q) { q = ReduceSum<keepdims=0>(m, c) }> }",
+    "products stacked by a Scan, their sum outside": OPEN + ", float[8,1,5,1,1] w) => (y) {\n"
+    "c = Constant<value_ints = [0]>()\n m = Scan<num_scan_inputs=2, scan_input_axes=[1,0], "
+    "body = b (float[1,4,4] s, float[1,5,1,1] t) => (p) { p = Mul(s, t) }>(x, w)\n"
+    "y = ReduceSum<keepdims=0>(m, c) }",
     "in an If, either branch": OPEN + ", float[5,8,1,1] w, bool flag) => (y) { y = If(flag) <\n"
     "then_branch = a () => (p) { p = Conv(x, w) },\n else_branch = b () => (q) { q = Conv(x, w) }> }",
-    "in a Loop of one turn": OPEN + ", float[5,8,1,1] w) => (y) { n = Constant<value_int = 1>()\n e = Constant<"
-    "value = bool {1}>()\n y = Loop(n, e) <body = b (int64 i, bool c) => (d, p) { d = Identity(c)\n p = Conv(x, w) }> }",
+    "in a Loop of one turn": OPEN + ", float[5,8,1,1] w) => (y) { n = Constant<value_int = 1>()\n"
+    "e = Constant<value = bool {1}>()\n y = Loop(n, e) <body = b (int64 i, bool c) => (d, p) "
+    "{ d = Identity(c)\n p = Conv(x, w) }> }",
     "in a Scan over places": "g (float[N,16,8] x, float[8,5] w) => (y) { y = Scan<num_scan_inputs=1, "
     "scan_input_axes=[1], body = b (float[1,8] r) => (p) { p = MatMul(r, w) }>(x) }",
     "LinearRegressor": OPEN + ") => (y) { s = Constant<value_ints = [16,8]>()\n r = Reshape(x, s)\n"
@@ -115,3 +141,33 @@ def test_places_gathered_beforehand() -> None:
         "s = Constant<value_ints = [1,18,4]>()\n r = Reshape(g, s)\n y = MatMul(w, r) }"
     )
     assert cost(text).low == 2 * 18 * 5 * 4 - 5 * 4
+
+
+def test_products_summed_over_the_turns_of_a_scan() -> None:
+    """The carried sum starts from a value, as from a bias: no first addition is saved."""
+    text = OPEN + (
+        ", float[8,1,5,1,1] w, float[1,5,4,4] wzero) => (y) { y = Scan<num_scan_inputs=2, scan_input_axes=[1,0], "
+        "body = b (float[1,5,4,4] sum, float[1,4,4] s, float[1,5,1,1] t) => (next) "
+        "{ p = Mul(s, t)\n next = Add(sum, p) }>(wzero, x, w) }"
+    )
+    facts = cost(text)
+    assert (facts.macs, facts.low) == (640, 2 * 640)
+
+
+def test_products_added_piece_by_piece_onto_a_map() -> None:
+    """A deconvolution as an outer product and Col2Im: 2x2 taps at 3x3 places, one channel."""
+    text = (
+        "g (float[N,1,9] x, float[1,4,1] w) => (y) { m = Mul(x, w)\n i = Constant<value_ints = [4,4]>()\n"
+        "b = Constant<value_ints = [2,2]>()\n y = Col2Im(m, i, b) }"
+    )
+    assert cost(text, opset=18).macs == 4 * 9
+
+
+def test_a_long_chain_behind_a_sum_is_followed() -> None:
+    steps = "\n".join(f"t{i + 1} = Add(t{i}, h)" for i in range(1500))
+    text = OPEN + (
+        ", float[1,5,8,1,1] w, float[1] wh) => (y) { a = Constant<value_ints = [1]>()\n"
+        "c = Constant<value_ints = [2]>()\n u = Unsqueeze(x, a)\n t0 = Mul(u, w)\n h = Neg(wh)\n"
+        f"{steps}\n y = ReduceSum<keepdims=0>(t1500, c) }}"
+    )
+    assert cost(text).low == FLOPS

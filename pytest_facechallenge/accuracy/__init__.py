@@ -1,0 +1,1 @@
+"""Accuracy on supplied testsets: which sets they serve, embedding, scoring; from testset to facts."""

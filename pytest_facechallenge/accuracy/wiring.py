@@ -1,0 +1,94 @@
+"""What a run needs of accuracy, in one object: options in, cases for collection and knobs for the sandbox out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_facechallenge.accuracy.cases import (
+    ACCURACY,
+    build_request,
+    check_names,
+    expand_cases,
+    feature_points,
+    parse_min_tar,
+)
+from pytest_facechallenge.accuracy.request import KNOB, Point, TestsetSpec
+from pytest_facechallenge.facts.accuracy import AccuracyFacts
+from pytest_facechallenge.features.request import KNOB as FEATURES_KNOB
+from pytest_facechallenge.features.request import FeatureRequest
+from pytest_facechallenge.rulebook import Rule, Rulebook
+
+
+class AccuracyPlan:
+    """The accuracy part of a run.
+
+    Parameters
+    ----------
+    books
+        The loaded rulebooks, by id.
+    tracks
+        The judged tracks as (rulebook id, track).
+    testsets
+        Texts ``[NAME=]PATH``.
+    min_tar
+        Texts ``NAME=VALUE``.
+    features, labels, write_features, cache
+        Paths, or "" where the option is not set.
+    base
+        What relative paths are relative to.
+
+    Raises
+    ------
+    ValueError
+        A text is not of its form, a path holds no testset, or a threshold names nothing (`TestsetError`,
+        `ThresholdError`); the message is made for the user.
+    """
+
+    def __init__(
+        self,
+        books: Mapping[str, Rulebook],
+        tracks: Sequence[tuple[str, str]],
+        *,
+        testsets: Sequence[str] = (),
+        min_tar: Sequence[str] = (),
+        features: str = "",
+        labels: str = "",
+        write_features: str = "",
+        cache: str = "",
+        base: Path | None = None,
+    ) -> None:
+        self._base = base or Path.cwd()
+        self._books = books
+        self._tracks = tuple(tracks)
+        self._specs = tuple(TestsetSpec.parse(text, self._base) for text in testsets)
+        self._min_tar = parse_min_tar(min_tar, books)
+        self._paths = {
+            name: str(self._base / path) if path else ""
+            for name, path in (("labels", labels), ("write_features", write_features), ("cache", cache))
+        }
+        self._features = str(self._base / features) if features else ""
+        if self._min_tar:
+            rules = [case for rule in self._rules() for case in self.cases(rule)]
+            check_names(self._min_tar, rules, [books[book] for book, _track in self._tracks])
+
+    def cases(self, rule: Rule, facts: AccuracyFacts | None = None) -> list[Rule]:
+        """Return ``rule`` once for each test it becomes; ``facts`` are those of a saved report that is judged."""
+        return expand_cases(rule, rule.book, self._specs, self._min_tar, facts)
+
+    def knobs(self) -> dict[str, str]:
+        """Return what the sandbox is told, for `Knobs.extra`."""
+        accuracy = [(rule.book, rule) for rule in self._rules() if rule.check == ACCURACY]
+        knobs = {}
+        if self._specs and accuracy:
+            knobs[KNOB] = build_request(accuracy, self._specs, **self._paths).to_json()
+        if self._features:
+            points: dict[Point, None] = {}
+            for book, track in self._tracks:
+                points |= dict.fromkeys(feature_points(self._books[book], track))
+            request = FeatureRequest(path=self._features, labels=self._paths["labels"], points=tuple(points))
+            knobs[FEATURES_KNOB] = request.to_json()
+        return knobs
+
+    def _rules(self) -> list[Rule]:
+        return [rule for book, track in self._tracks for rule in self._books[book].rules_of(track)]

@@ -1,0 +1,168 @@
+"""Checks of what happens to the pixels before the first layer."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.checks.accuracy import rgb_accuracy
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.accuracy import AccuracyFacts
+from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.preprocessing import FirstLayer, PreprocessingFacts
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.rulebook import Rule
+
+#: The largest pixel.
+WHITE = 255
+
+#: How far black and white may lie apart at the first layer, unless the rulebook says otherwise. Usual networks: [0, 1]
+#: has 1, [-1, 1] has 2, ImageNet's mean and std give 4.4. Normalised twice: 0.016. Not at all: 255.
+LEAST_SPREAD, MOST_SPREAD = 0.5, 16.0
+
+#: First layers that scale each picture by its own statistics: they do not notice how it was normalised.
+SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
+
+
+@check(PreprocessingFacts, parameters=("feed", "least_spread", "most_spread"))
+def preprocessing(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether the server's normalisation and the graph's own fit together.
+
+    What:
+        The pixels reach the first layer normalised once: by the server or by the graph, not by both and not by
+        neither.
+    Why:
+        The organisers' server decides by the names of the first eight nodes whether a model normalises by itself. It
+        feeds pixels of 0..255 when one name starts with Sub or _minus and another with Mul, _mul or Div; otherwise it
+        feeds (pixel - 127.5) / 127.5. Names that newer exporters write (such as "/Sub") are not recognised, and a Mul
+        of another purpose can be. The scores of a model that is fed wrongly are near zero.
+    How it is measured:
+        The data is followed from the input: everything that maps each channel by itself before the first layer (Sub,
+        Mul, Div, Add, BatchNormalization, Cast, Transpose, 1x1 convolutions of single channels) is multiplied out,
+        together with what the server feeds. At the first layer black and white must lie at least 0.5 and at most 16
+        apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255). A network whose
+        graph does nothing to the pixels is taken to expect what the server feeds.
+    How to fix:
+        Either take the normalisation out of the exported graph (do it in the data loader) so that the server's
+        applies, or keep it as the first nodes and name them so that the server sees it:
+        model.graph.node[0].name = "Sub_0" and model.graph.node[1].name = "Mul_1" with onnx, then onnx.save.
+    """
+    found = facts.need(PreprocessingFacts)
+    raw = rule.parameters.get("feed", "helper") == "raw"
+    mean, std = (0.0, 1.0) if raw else (found.server_mean, found.server_std)
+    feed = _feed_text(found, raw, mean, std)
+    if found.obstacle:
+        return undecided(
+            f"The pixels cannot be followed to the first layer: {found.obstacle}. {feed}",
+            remedy="Accuracy on a testset with and without normalised input would decide it.",
+            evidence=_names(found),
+        )
+    least = float(rule.parameters.get("least_spread") or LEAST_SPREAD)
+    most = float(rule.parameters.get("most_spread") or MOST_SPREAD)
+    wrong = [(layer, *_spread(layer, std)) for layer in found.layers if layer.op not in SELF_SCALING]
+    wrong = [(layer, low, high) for layer, low, high in wrong if low < least or high > most]
+    limit = f"{least:g} to {most:g}"
+    low, high = _spread(found.layers[0], std)
+    measured = f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+    evidence = tuple(_layer_evidence(layer, mean, std) for layer in found.layers) + _names(found)
+    if not wrong:
+        own = "The graph normalises by itself."
+        if not found.normalises:
+            own = "The graph leaves the pixels as they are, so the network has to expect them as they are fed."
+        return passed(f"{own} {feed}", measured=measured, limit=limit, evidence=evidence)
+    layer, low, _ = wrong[0]
+    if low < least:
+        message = (
+            f"The pixels are normalised more than once: black and white lie {low:.4g} apart at node {layer.node!r}."
+        )
+        remedy = (
+            "Name the normalising nodes so that the server recognises them (onnx: node.name = 'Sub_0' and "
+            "'Mul_1', among the first eight nodes), or take them out of the graph before the export."
+        )
+    else:
+        message = (
+            f"Nothing normalises the pixels: node {layer.node!r} gets values that lie {wrong[0][2]:.4g} apart for "
+            "black and white."
+        )
+        remedy = (
+            "Put the normalisation into the graph as its first nodes, (x - 127.5) * 0.0078125, or rename the nodes "
+            f"{', '.join(found.server_because) or 'in question'} so that the server normalises."
+        )
+    if raw:
+        remedy = "Put exactly one normalisation of 0..255 pixels into the graph, such as (x - 127.5) * 0.0078125."
+    return failed(f"{message} {feed}", measured=measured, limit=limit, evidence=evidence, remedy=remedy)
+
+
+@check(PreprocessingFacts, AccuracyFacts)
+def rgb_order(facts: Facts, rule: Rule) -> Outcome:
+    """Judge the order of the channels: by accuracy where a testset is supplied, else by structure.
+
+    What:
+        The model takes pictures in RGB order.
+    Why:
+        The server feeds RGB. A network trained on BGR pictures works much worse on it, without any error.
+    How it is measured:
+        The channels are followed from the input to the first layer (Gather, Slice, Split and Concat, 1x1
+        convolutions). A graph that keeps their order, or reverses it itself, is legal; reversing is noted, because it
+        shows that the network was trained on BGR. Which order the weights were trained on cannot be seen in the graph:
+        a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on
+        RGB is compared with that on BGR, and decides where the difference is significant.
+    How to fix:
+        Train on RGB pictures (cv2.imread gives BGR), or reverse the channels in the network's first line:
+        x = x[:, [2, 1, 0]].
+    """
+    measured = facts.get(AccuracyFacts)
+    if measured is not None and measured.colour_order is not None:
+        return rgb_accuracy(facts, rule)
+    found = facts.need(PreprocessingFacts)
+    if found.obstacle:
+        return undecided(
+            f"The channels cannot be followed to the first layer: {found.obstacle}.",
+            remedy="Accuracy on a testset with RGB and with BGR pictures would decide it.",
+        )
+    orders = {tuple(channel.source for channel in layer.channels): layer for layer in found.layers}
+    text = " and ".join("".join("RGB"[source] for source in order) for order in orders)
+    evidence = tuple(
+        Evidence(where=f"node {layer.node!r}", what=f"sees the channels {_letters(layer)}") for layer in orders.values()
+    )
+    notes: list[str] = []
+    if any(order == (2, 1, 0) for order in orders):
+        through = next(layer.through for order, layer in orders.items() if order == (2, 1, 0))
+        notes.append(
+            f"The graph turns RGB into BGR itself ({', '.join(through)}). That is legal; make sure that the pictures "
+            "it was trained on were really read as BGR.",
+        )
+    elif any(set(order) != {0, 1, 2} for order in orders):
+        notes.append(f"The first layers do not see all three channels at once: {text}.")
+    return passed(
+        f"Fed RGB, the first layer sees {text}.", measured=text, limit="RGB", evidence=evidence, notes=(*notes,)
+    )
+
+
+def _letters(layer: FirstLayer) -> str:
+    return "".join("RGB"[channel.source] for channel in layer.channels)
+
+
+def _spread(layer: FirstLayer, std: float) -> tuple[float, float]:
+    """Return how far black and white lie apart at the layer: least and most over its channels."""
+    spreads = [abs(channel.gain) * WHITE / std for channel in layer.channels]
+    return min(spreads), max(spreads)
+
+
+def _feed_text(found: PreprocessingFacts, raw: bool, mean: float, std: float) -> str:
+    if raw:
+        return "The evaluation feeds pixels of 0..255."
+    if found.server_because:
+        names = " and ".join(repr(name) for name in found.server_because)
+        return f"The server will feed pixels of 0..255, because nodes are named {names}."
+    return f"The server will feed (pixel - {mean:g}) / {std:g}, because no names of the first nodes tell it otherwise."
+
+
+def _layer_evidence(layer: FirstLayer, mean: float, std: float) -> Evidence:
+    ranges = []
+    for channel in layer.channels[:3]:
+        ends = [channel.gain * (pixel - mean) / std + channel.offset for pixel in (0, WHITE)]
+        ranges.append(f"{'RGB'[channel.source]} {min(ends):.4g}..{max(ends):.4g}")
+    through = f" after {', '.join(layer.through)}" if layer.through else ""
+    return Evidence(where=f"node {layer.node!r} ({layer.op})", what=f"sees {', '.join(ranges)}{through}")
+
+
+def _names(found: PreprocessingFacts) -> tuple[Evidence, ...]:
+    return (Evidence(where="names of the first nodes", what=", ".join(repr(name) for name in found.first_names)),)

@@ -1,0 +1,154 @@
+"""Checks of how weights are stored."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.facts.base import Facts
+from pytest_facechallenge.facts.weights import SharedStorage, StoredTensor, WeightsFacts
+from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.rulebook import Rule
+
+#: Bytes of a float32 weight, where the rulebook sets no limit of its own.
+FULL_WIDTH = 4
+
+#: Elements that small integer constants may have together before they are called weights, unless the rulebook says.
+SMALL_CONSTANTS = 1024
+
+_ORIGIN = {
+    "integers": "integers or booleans of fewer than 32 bits",
+    "codebook": "a table that stored indices choose from",
+    "packed": "stored numbers that are taken apart when the model runs",
+    "text": "strings",
+}
+
+
+@check(WeightsFacts, parameters=("small_constants",))
+def no_float16(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether every weight is stored with at least the width of a float32.
+
+    What:
+        No weight is stored in fewer than 32 bits: not as float16, bfloat16 or an 8-bit float, and not in disguise.
+        Disguises are integers scaled to floats, tables read through stored indices, several weights inside one
+        number, and weights inside strings or metadata. A tensor of a narrow floating type is a finding even when no
+        node reads it: it counts in the size of the file and the organisers' checker refuses it.
+    Why:
+        The limit on the model's size assumes four bytes for each weight; narrower storage makes the model look
+        smaller than it is.
+    How it is measured:
+        Every tensor of the file is listed, those in subgraphs, functions, sparse tensors, attributes and training
+        information included. Every stored number is then followed through the graph to the place where it meets
+        something computed from the picture: there it is a weight. Weights made of numbers narrower than 32 bits,
+        looked up in a table, or taken apart from wider numbers need one stored number of at least 32 bits each.
+        Moving, scaling, summing, broadcasting and using weights twice make no new weights. Integers that follow a
+        pattern (index grids, masks, ramps) and small parameters of single operators are no weights. Float32 weights
+        whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).
+    How to fix:
+        Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise
+        the exported model (no onnxconverter_common.float16, no onnxruntime.quantization), remove initializers that
+        nothing reads.
+    """
+    found = facts.need(WeightsFacts)
+    width = rule.limit if isinstance(rule.limit, (int, float)) else FULL_WIDTH
+    narrow = [tensor for tensor in found.narrow_floats if tensor.bits < 8 * width]
+    hidden = [pool for pool in found.shared if pool.weights is not None]
+    unknown = [pool for pool in found.shared if pool.weights is None]
+    small_limit = int(rule.parameters.get("small_constants") or SMALL_CONSTANTS)
+    evidence = [_tensor_evidence(tensor) for tensor in narrow]
+    evidence += [_pool_evidence(pool) for pool in found.shared]
+    evidence += [
+        Evidence(where=blob.where, what=f"{blob.bytes} bytes of text that reads like encoded data: {blob.why}")
+        for blob in found.blobs
+    ]
+    reasons: list[str] = []
+    if narrow:
+        kinds = ", ".join(sorted({tensor.dtype for tensor in narrow}))
+        reasons.append(f"{found.narrow_float_tensors} tensor(s) are stored as {kinds}")
+    for kind, origin in _ORIGIN.items():
+        pools = [pool for pool in hidden if pool.kind == kind]
+        if pools:
+            weights, values = sum(pool.weights or 0 for pool in pools), sum(pool.values for pool in pools)
+            stored = sum(pool.bytes for pool in pools)
+            reasons.append(
+                f"{weights} weights come from {origin}, with {values} stored numbers of at least 32 bits among them "
+                f"({stored} bytes, {stored / max(weights, 1):.2f} per weight)"
+            )
+    if found.blobs:
+        reasons.append(f"{len(found.blobs)} text(s) of the file hold encoded data")
+    if found.small_integers > small_limit:
+        reasons.append(
+            f"small constants narrower than 32 bits have {found.small_integers} elements together; "
+            f"up to {small_limit} are taken for parameters of operators"
+        )
+    limit = f">= {width:g} bytes per weight"
+    total = sum(stock.bytes for stock in found.stock)
+    measured = _measured(narrow, hidden, found)
+    if reasons:
+        return failed(
+            f"Every weight has to be stored as float32. Found: {'; '.join(reasons)}.",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=_notes(found),
+            remedy="Export with float32 weights: model.float() before torch.onnx.export, and no conversion or "
+            "quantisation of the exported file. Remove tensors and texts that the network does not need.",
+        )
+    if unknown:
+        return undecided(
+            f"{len(unknown)} group(s) of weights are computed from stored numbers, and how many they are is not known "
+            f"before the model runs (first: {unknown[0].made_by[0] if unknown[0].made_by else 'unknown'}).",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=_notes(found),
+            remedy="Fold the constants of the model (torch.onnx.export with do_constant_folding=True, or onnxsim), so "
+            "that the weights themselves are in the file; then this can be decided.",
+        )
+    return passed(
+        f"All weights are stored in at least 32 bits ({total} bytes of tensors).",
+        measured=measured,
+        limit=limit,
+        notes=_notes(found),
+    )
+
+
+def _measured(narrow: list[StoredTensor], hidden: list[SharedStorage], found: WeightsFacts) -> str:
+    if narrow:
+        return f"{min(tensor.bits for tensor in narrow) / 8:g} bytes per weight ({narrow[0].dtype})"
+    if hidden:
+        weights, values = sum(pool.weights or 0 for pool in hidden), sum(pool.values for pool in hidden)
+        return f"{weights} weights from {values} wide values"
+    if found.blobs:
+        return f"{sum(blob.bytes for blob in found.blobs)} bytes in texts"
+    floats = [stock.dtype for stock in found.stock if stock.dtype in ("float", "double")]
+    return " and ".join({"float": "float32", "double": "float64"}[dtype] for dtype in floats) or "no stored weights"
+
+
+def _tensor_evidence(tensor: StoredTensor) -> Evidence:
+    use = f"read by node {tensor.used_by!r}" if tensor.used_by else "read by no node"
+    return Evidence(
+        where=tensor.where, what=f"{tensor.elements} elements of {tensor.dtype}, {tensor.bytes} bytes, {use}"
+    )
+
+
+def _pool_evidence(pool: SharedStorage) -> Evidence:
+    sources = "; ".join(f"{source.where} ({source.elements} x {source.dtype})" for source in pool.sources[:4])
+    count = "an unknown number of" if pool.weights is None else str(pool.weights)
+    return Evidence(
+        where=", ".join(pool.used_by) or "nowhere",
+        what=f"{count} weights made by {', '.join(pool.made_by)} from {_ORIGIN[pool.kind]}: {sources}",
+    )
+
+
+def _notes(found: WeightsFacts) -> tuple[str, ...]:
+    notes: list[str] = []
+    if found.half_casts:
+        notes.append(
+            f"The model casts to a floating type below 32 bits when it runs ({', '.join(found.half_casts[:3])}); that "
+            "is allowed, since the stored weights are what the rule is about."
+        )
+    notes.extend(
+        f"{pool.weights} weights are computed from {_ORIGIN[pool.kind]}, with as many stored numbers of full width "
+        f"({', '.join(pool.made_by[:2])}); nothing is stored narrower."
+        for pool in found.covered
+    )
+    return tuple(notes)

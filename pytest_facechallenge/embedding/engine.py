@@ -1,0 +1,166 @@
+"""A model ready to embed: an onnxruntime session, and what identifies its results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from pytest_facechallenge.embedding.picture import SIDE
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+_INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+
+
+class EmbeddingError(RuntimeError):
+    """The model gives no embeddings for a batch of pictures; the message says what it gave instead."""
+
+
+class Engine:
+    """An onnxruntime session that turns a batch of inputs into embeddings.
+
+    Parameters
+    ----------
+    model_path
+        The .onnx file.
+    device
+        "auto" takes CUDA where this onnxruntime has it and it starts, else the CPU.
+    threads
+        Of the runtime; 0 lets it choose.
+    batch
+        Pictures a run; a model with a fixed batch gets that one.
+
+    Raises
+    ------
+    EmbeddingError
+        The device is unknown or did not start, or the model does not load, or its input is not one 3x112x112 picture
+        stack.
+    """
+
+    def __init__(self, model_path: Path, *, device: str = "auto", threads: int = 0, batch: int = 32) -> None:
+        self.model_path = model_path
+        self.session = _open(model_path, device, threads)
+        inputs = self.session.get_inputs()
+        shape = inputs[0].shape if inputs else []
+        if len(inputs) != 1 or len(shape) != 4 or inputs[0].type not in _INPUT_TYPES:
+            found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
+            raise EmbeddingError(
+                f"expected one floating-point input [batch, 3, {SIDE}, {SIDE}], found {found or 'none'}"
+            )
+        self._input = inputs[0].name
+        self._dtype = _INPUT_TYPES[inputs[0].type]
+        self._output = self.session.get_outputs()[0].name
+        self.batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else batch
+        self.fixed_batch = self.batch if isinstance(shape[0], int) and shape[0] > 0 else 0
+        self.provider: str = self.session.get_providers()[0]
+        self.runtime: str = f"onnxruntime {onnxruntime.__version__}"
+        self.sha256 = model_hash(model_path)
+
+    def run(self, inputs: Float32Array) -> Float32Array:
+        """Embed a batch.
+
+        Parameters
+        ----------
+        inputs : float32 [n, 3, 112, 112]
+            n at most ``batch``; a model with a fixed batch is fed repetitions of the last picture up to its batch.
+
+        Returns
+        -------
+        float32 [n, D]
+
+        Raises
+        ------
+        EmbeddingError
+            The runtime fails, or the output does not have one row a picture.
+        """
+        count = len(inputs)
+        if self.fixed_batch and count < self.fixed_batch:
+            inputs = np.concatenate([inputs, np.repeat(inputs[-1:], self.fixed_batch - count, axis=0)])
+        try:
+            output = self.session.run([self._output], {self._input: inputs.astype(self._dtype, copy=False)})[0]
+        except Exception as error:  # onnxruntime's errors have no common public base
+            raise EmbeddingError(f"the runtime failed on a batch of {len(inputs)} pictures: {error}") from error
+        if output.ndim < 2 or output.shape[0] != len(inputs):
+            raise EmbeddingError(
+                f"a batch of {len(inputs)} pictures must give {len(inputs)} embeddings; output {self._output!r} has "
+                f"the shape {list(output.shape)}"
+            )
+        rows: Float32Array = output.reshape(len(output), -1)[:count].astype(np.float32, copy=False)
+        return rows
+
+
+def model_hash(path: Path) -> str:
+    """Return the SHA-256 of a model file and of the files that hold its external weights.
+
+    A missing external file changes the hash but raises nothing: loading the model will say so.
+    """
+    digest = hashlib.sha256(path.read_bytes())
+    model = onnx.load(path, load_external_data=False)
+    for location in sorted(set(_external_files(model.graph))):
+        digest.update(location.encode())
+        side = path.parent / location
+        if side.is_file():
+            with side.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
+    tensors = list(graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.ByteSize():
+                    yield from _external_files(inner)
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            yield from (entry.value for entry in tensor.external_data if entry.key == "location")
+
+
+def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+    available = onnxruntime.get_available_providers()
+    if device == "auto":
+        wanted = _PROVIDERS["cuda" if "CUDAExecutionProvider" in available and _has_nvidia_driver() else "cpu"]
+    elif device in _PROVIDERS:
+        wanted = _PROVIDERS[device]
+    else:
+        raise EmbeddingError(f"expected a device of auto, {', '.join(_PROVIDERS)}, found {device!r}")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    # Spinning threads would take the time of the threads that decode the next batch.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[name for name in wanted if name in available]
+        )
+    except Exception as error:  # onnxruntime's errors have no common public base
+        raise EmbeddingError(f"onnxruntime {onnxruntime.__version__} does not load {path.name}: {error}") from error
+    started = session.get_providers()[0]
+    if device not in ("auto", "cpu") and started != wanted[0]:
+        raise EmbeddingError(
+            f"{wanted[0]} was asked for and did not start, {started} runs instead; give --facechallenge-device cpu, or "
+            "install what the provider needs"
+        )
+    return session
+
+
+def _has_nvidia_driver() -> bool:
+    """Whether trying CUDA makes sense: without a driver the provider only prints errors and falls back."""
+    return any(
+        Path(path).exists()
+        for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
+    )

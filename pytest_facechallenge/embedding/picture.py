@@ -1,0 +1,83 @@
+"""One picture: from its encoded file to the numbers a model is fed."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+#: Side of every picture of both challenges; re-sampling would be re-alignment, which is forbidden.
+SIDE = 112
+
+#: What is decoded, and nothing else: a testset has no business with Pillow's rarer formats.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+ProblemKind = Literal["unreadable", "size"]
+
+
+class PictureError(ValueError):
+    """A picture that cannot be used as it is; ``kind`` says whether it is unreadable or of another size."""
+
+    def __init__(self, kind: ProblemKind, message: str) -> None:
+        self.kind: ProblemKind = kind
+        super().__init__(message)
+
+
+class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the server turns pixels into the model's input: float32 ``(pixel - mean) / std``, channels first.
+
+    Attributes
+    ----------
+    mean, std
+        The same for all three channels.
+    colour
+        Order of the channels; "RGB" is the rule of both challenges, "BGR" is fed to see whether a model expects it.
+    mirror
+        Whether left and right are exchanged, as the second half of LFR19's flip sum needs.
+    """
+
+    mean: float = 127.5
+    std: float = 127.5
+    colour: Literal["RGB", "BGR"] = "RGB"
+    mirror: bool = False
+
+
+def decode(blob: bytes) -> Pixels:
+    """Decode an encoded picture: uint8 [112, 112, 3], RGB.
+
+    Grey pictures get three equal channels and transparency is dropped, as OpenCV's default reader does it.
+
+    Raises
+    ------
+    PictureError
+        It is no picture of a known format, is damaged, or has another size than 112x112.
+    """
+    try:
+        with Image.open(io.BytesIO(blob), formats=FORMATS) as image:
+            if image.size != (SIDE, SIDE):
+                width, height = image.size
+                raise PictureError(
+                    "size",
+                    f"{width}x{height} pixels, {SIDE}x{SIDE} is needed; it was not re-sampled, since that is forbidden",
+                )
+            return np.asarray(image.convert("RGB"))
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError("unreadable", f"not a picture in a known format ({', '.join(FORMATS)})") from None
+    except Exception as error:  # decoders raise many types on damaged files; all mean the same here
+        raise PictureError("unreadable", f"damaged: {error}") from error
+
+
+def fill(slot: npt.NDArray[np.float32], pixels: Pixels, how: Preprocessing) -> None:
+    """Write one picture's input into ``slot``, float32 [3, 112, 112]."""
+    view = pixels[:, ::-1] if how.mirror else pixels
+    if how.colour == "BGR":
+        view = view[:, :, ::-1]
+    np.subtract(view.transpose(2, 0, 1), np.float32(how.mean), out=slot, dtype=np.float32)
+    slot /= np.float32(how.std)

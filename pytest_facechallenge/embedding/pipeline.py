@@ -1,0 +1,313 @@
+"""Embedding all pictures of a testset: read, look up, decode in parallel, run in batches, store."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.embedding.engine import EmbeddingError, Engine, Float32Array
+from pytest_facechallenge.embedding.matrix import new_matrix
+from pytest_facechallenge.embedding.picture import SIDE, PictureError, Preprocessing, ProblemKind, decode, fill
+from pytest_facechallenge.embedding.progress import Progress
+from pytest_facechallenge.embedding.store import Chunk, ChunkProblem, ChunkStore, RunKey
+from pytest_facechallenge.testset.model import Pictures
+
+#: Pictures stored as one unit: what an interruption can lose at most.
+CHUNK = 512
+
+
+class PictureProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that could not be embedded.
+
+    Attributes
+    ----------
+    index, name
+        Which one.
+    kind
+        "unreadable", or "size" for another size than 112x112.
+    what
+        What was found, for a sentence.
+    """
+
+    index: int
+    name: str
+    kind: ProblemKind
+    what: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """Embeddings of a testset's pictures.
+
+    Attributes
+    ----------
+    rows : float32 [N, D]
+        In the order of the pictures; NaN for those in ``problems``. A memory map when large.
+    usable : bool [N]
+        False for the pictures in ``problems``.
+    computed, cached
+        Pictures that went through the model now, and that were found in the cache.
+    seconds
+        Of the whole, with reading.
+    damaged
+        Cache files that were there but wrong, and so were computed again.
+    """
+
+    rows: Float32Array
+    usable: npt.NDArray[np.bool_]
+    problems: tuple[PictureProblem, ...]
+    computed: int
+    cached: int
+    seconds: float
+    damaged: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """What reading a chunk's files gave: the bytes (or the error) and the digest of each."""
+
+    blobs: list[bytes | str]
+    digests: list[bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """A decoded batch: inputs of the usable pictures and their places in the chunk."""
+
+    inputs: Float32Array
+    places: list[int]
+    problems: list[ChunkProblem]
+
+
+def embed(
+    engine: Engine,
+    pictures: Pictures,
+    how: Preprocessing,
+    *,
+    cache: Path | None,
+    workdir: Path,
+    report: Callable[[str], None] = lambda _line: None,
+    label: str = "embedding",
+    workers: int = 0,
+) -> Embedded:
+    """Embed every picture.
+
+    Decoding runs in threads ahead of the model. Finished chunks are stored at once, so a run that was interrupted goes
+    on where it was, and of several processes that want the same thing one computes it.
+
+    Parameters
+    ----------
+    cache
+        Folder of the cache; None to keep nothing.
+    workdir
+        A folder for a memory-mapped result.
+    workers
+        Decoding threads; 0 for one a core, at most 8.
+
+    Raises
+    ------
+    EmbeddingError
+        The model fails or gives something else than one row a picture, or no picture at all is usable.
+    """
+    run = RunKey(
+        model_sha256=engine.sha256,
+        preprocessing=how,
+        provider=engine.provider,
+        runtime=engine.runtime,
+        batch=engine.batch,
+    )
+    store = ChunkStore(cache, run)
+    progress = Progress(len(pictures), label, report)
+    workers = workers or min(8, os.cpu_count() or 1)
+    collector = _Collector(pictures, workdir)
+
+    def waiting() -> None:
+        report(f"{label}: waiting for another process that embeds with the same model")
+
+    with store.lock(waiting), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        pipeline = _Pipeline(engine, pictures, how, store, pool, depth=2 * workers)
+        for start, chunk, cached in pipeline.chunks(progress):
+            collector.take(start, chunk, cached=cached)
+    return collector.result(progress.seconds, tuple(store.damaged))
+
+
+class _Pipeline:
+    """Chunks of a run, in order; the next chunk is read and the next batches are decoded while the model runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        pictures: Pictures,
+        how: Preprocessing,
+        store: ChunkStore,
+        pool: ThreadPoolExecutor,
+        depth: int,
+    ) -> None:
+        self.engine, self.pictures, self.how = engine, pictures, how
+        self.store, self.pool, self.depth = store, pool, depth
+
+    def chunks(self, progress: Progress) -> Iterator[tuple[int, Chunk, bool]]:
+        """Give (first picture, chunk, whether it was cached), embedding what is not stored yet."""
+        ahead: deque[tuple[int, str, int, Chunk | None, Future[_Batch] | None, bool]] = deque()
+        jobs = self._jobs()
+        rows: list[tuple[list[int], Float32Array]] = []
+        problems: list[ChunkProblem] = []
+        try:
+            while True:
+                while len(ahead) < self.depth and (job := next(jobs, None)) is not None:
+                    ahead.append(job)
+                if not ahead:
+                    return
+                start, key, size, found, future, last = ahead.popleft()
+                if found is not None:
+                    progress.advance(size, cached=True)
+                    yield start, found, True
+                    continue
+                assert future is not None  # noqa: S101 - by construction: a job has a chunk or a batch
+                batch = future.result()
+                problems += batch.problems
+                if batch.places:
+                    rows.append((batch.places, self.engine.run(batch.inputs)))
+                progress.advance(len(batch.places) + len(batch.problems))
+                if last:
+                    chunk = _assemble(size, rows, problems)
+                    if rows:  # nothing is known about a chunk without one usable picture, not even the width
+                        self.store.put(key, chunk)
+                    yield start, chunk, False
+                    rows, problems = [], []
+        finally:
+            for job in ahead:
+                if job[4] is not None:
+                    job[4].cancel()
+
+    def _jobs(self) -> Iterator[tuple[int, str, int, Chunk | None, Future[_Batch] | None, bool]]:
+        """Give (first picture, key, size of the chunk, chunk | None, batch to come | None, last batch of its chunk)."""
+        starts = range(0, len(self.pictures), CHUNK)
+        reading = self._read(starts[0]) if starts else []
+        for start in starts:
+            read = [part.result() for part in reading]
+            reading = self._read(start + CHUNK)
+            blobs = [blob for part in read for blob in part.blobs]
+            key = self.store.key([digest for part in read for digest in part.digests])
+            found = self.store.get(key)
+            if found is not None and len(found.rows) == len(blobs):
+                yield start, key, len(blobs), found, None, True
+                continue
+            for first in range(0, len(blobs), self.engine.batch):
+                part = blobs[first : first + self.engine.batch]
+                future = self.pool.submit(_decode_batch, part, first, self.how)
+                yield start, key, len(blobs), None, future, first + self.engine.batch >= len(blobs)
+
+    def _read(self, start: int) -> list[Future[_Read]]:
+        stop = min(start + CHUNK, len(self.pictures))
+        return [
+            self.pool.submit(_read_files, self.pictures, range(at, min(at + 64, stop))) for at in range(start, stop, 64)
+        ]
+
+
+def _read_files(pictures: Pictures, indices: range) -> _Read:
+    blobs: list[bytes | str] = []
+    digests: list[bytes] = []
+    for index in indices:
+        try:
+            blob: bytes | str = pictures.read(index)
+        except OSError as error:
+            blob = f"cannot be read: {error.strerror or error}"
+        blobs.append(blob)
+        digests.append(hashlib.sha256(blob if isinstance(blob, bytes) else b"unreadable " + blob.encode()).digest())
+    return _Read(blobs, digests)
+
+
+def _decode_batch(blobs: list[bytes | str], first: int, how: Preprocessing) -> _Batch:
+    inputs = np.empty((len(blobs), 3, SIDE, SIDE), dtype=np.float32)
+    places: list[int] = []
+    problems: list[ChunkProblem] = []
+    for place, blob in enumerate(blobs, start=first):
+        try:
+            if isinstance(blob, str):
+                raise PictureError("unreadable", blob)
+            fill(inputs[len(places)], decode(blob), how)
+        except PictureError as error:
+            problems.append(ChunkProblem(place=place, kind=error.kind, what=str(error)))
+        else:
+            places.append(place)
+    return _Batch(inputs[: len(places)], places, problems)
+
+
+def _assemble(size: int, parts: list[tuple[list[int], Float32Array]], problems: list[ChunkProblem]) -> Chunk:
+    width = parts[0][1].shape[1] if parts else 0
+    rows = np.full((size, width), np.nan, dtype=np.float32)
+    for places, embeddings in parts:
+        rows[places] = embeddings
+    return Chunk(rows=rows, problems=tuple(problems))
+
+
+class _Collector:
+    """Puts chunks together into one matrix, in memory or in a file."""
+
+    def __init__(self, pictures: Pictures, workdir: Path) -> None:
+        self._pictures, self._workdir = pictures, workdir
+        self._rows: Float32Array | None = None
+        self._problems: list[PictureProblem] = []
+        self._computed = self._cached = 0
+
+    def take(self, start: int, chunk: Chunk, *, cached: bool) -> None:
+        """Add one chunk.
+
+        Raises
+        ------
+        EmbeddingError
+            Its width differs from that of the chunks before.
+        """
+        size, width = chunk.rows.shape
+        if width and self._rows is None:
+            self._rows = new_matrix((len(self._pictures), width), self._workdir)
+        if width and self._rows is not None:
+            if width != self._rows.shape[1]:
+                raise EmbeddingError(f"the embeddings' width changes from {self._rows.shape[1]} to {width}")
+            self._rows[start : start + size] = chunk.rows
+        if cached:
+            self._cached += size
+        else:
+            self._computed += size
+        self._problems += [
+            PictureProblem(
+                index=start + problem.place,
+                name=self._pictures.name(start + problem.place),
+                kind=problem.kind,
+                what=problem.what,
+            )
+            for problem in chunk.problems
+        ]
+
+    def result(self, seconds: float, damaged: tuple[str, ...]) -> Embedded:
+        """Return everything.
+
+        Raises
+        ------
+        EmbeddingError
+            No picture was usable.
+        """
+        if self._rows is None:
+            first = f"; the first: {self._problems[0].name}: {self._problems[0].what}" if self._problems else ""
+            raise EmbeddingError(f"none of the {len(self._pictures):,} pictures can be used{first}")
+        usable = np.ones(len(self._pictures), dtype=bool)
+        usable[[problem.index for problem in self._problems]] = False
+        return Embedded(
+            rows=self._rows,
+            usable=usable,
+            problems=tuple(self._problems),
+            computed=self._computed,
+            cached=self._cached,
+            seconds=seconds,
+            damaged=damaged,
+        )

@@ -1,0 +1,1 @@
+"""LFR19 feature files: reading, judging, scoring and writing what that challenge's participants submitted."""

@@ -1,0 +1,39 @@
+"""The identities of a feature file's rows: one a line, or LFR19's file list with a second column."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_facechallenge.testset.lfr19 import read_list
+from pytest_facechallenge.testset.model import IntArray, TestsetError, number_texts
+
+
+class LabelsError(ValueError):
+    """A labels file that does not fit; the message says what was expected and found."""
+
+
+def read_labels(path: Path, rows: int | None = None) -> IntArray:
+    """Read the identity of each row.
+
+    Parameters
+    ----------
+    rows
+        How many there must be; None for any number.
+
+    Returns
+    -------
+    int64 [rows]
+
+    Raises
+    ------
+    LabelsError
+        It cannot be read, has lines of two kinds, or another number of lines than ``rows``.
+    """
+    try:
+        names, identities = read_list(path)
+    except (OSError, UnicodeDecodeError, TestsetError) as error:
+        raise LabelsError(f"the labels file {path} cannot be used: {error}") from error
+    labels = number_texts(names) if identities is None else identities
+    if rows is not None and len(labels) != rows:
+        raise LabelsError(f"{path}: expected an identity for each of {rows:,} rows, found {len(labels):,} lines")
+    return labels

@@ -1,0 +1,81 @@
+"""The tables of layers and of the cross-check as plain rows; whoever shows them draws the lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.facts.flops import CrosscheckFacts, FlopsFacts
+
+
+class Table(NamedTuple):
+    """A table: title, headings, rows of texts (numbers are right-aligned by convention), lines below."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    below: tuple[str, ...] = ()
+
+
+def layers(cost: FlopsFacts, most: int | None = None) -> Table:
+    """Return the table of ``--facechallenge-flops-by-layer``: every layer, or the ``most`` dearest, and the sum."""
+    shown = cost.layers if most is None else cost.layers[:most]
+    total = max(1, cost.low)
+    rows = [
+        (
+            layer.node,
+            layer.op,
+            layer.text + (f" ({layer.times} times)" if layer.times > 1 else ""),
+            f"{layer.macs:,}",
+            f"{layer.low:,}",
+            f"{layer.high:,}",
+            f"{layer.low / total:.1%}",
+        )
+        for layer in shown
+    ]
+    rest = cost.layers[len(shown) :]
+    if rest:
+        macs, low, high = (sum(getattr(layer, name) for layer in rest) for name in ("macs", "low", "high"))
+        rows.append((f"{len(rest)} more", "", "", f"{macs:,}", f"{low:,}", f"{high:,}", f"{low / total:.1%}"))
+    rows += [(entry.node, entry.op, entry.why, "?", "?", "?", "?") for entry in cost.uncounted]
+    rows.append(("sum", "", "", f"{cost.macs:,}", f"{cost.low:,}", f"{cost.high:,}", "100.0%" if cost.low else "0.0%"))
+    below = [f"{family}: {low:,} FLOPs ({low / total:.1%})" for family, low in cost.families.items()]
+    below.append(f"parameters: {cost.parameters:,}; the organisers' literal arithmetic: {cost.literal:,} FLOPs")
+    return Table(
+        f"FLOPs of one picture ({cost.picture})",
+        ("node", "operator", "sizes", "MACs", "FLOPs", "FLOPs, biases real", "share"),
+        tuple(rows),
+        (*below, *cost.remarks),
+    )
+
+
+def crosscheck(found: CrosscheckFacts) -> Table:
+    """Return the table of ``--facechallenge-flops-crosscheck``: multiply-accumulates by kind of work."""
+    headings = ["kind of work", "ours", "fvcore on the submission"]
+    if found.module_factory:
+        headings.append(f"fvcore on {found.module_factory}")
+    rows = []
+    for group in found.groups:
+        row = [group.group, _number(group.ours), _number(group.submission)]
+        rows.append(tuple(row + ([_number(group.module)] if found.module_factory else [])))
+    trouble = [text for text in (found.problem, found.module_problem) if text]
+    title = "MACs of one picture" + (f", {found.version}" if found.version else "")
+    return Table(title, tuple(headings), tuple(rows), (*trouble, *found.explanations))
+
+
+def _number(value: int | None) -> str:
+    return "not counted" if value is None else f"{value:,}"
+
+
+def text(table: Table) -> list[str]:
+    """Return the table as lines of plain text; numbers stand on the right."""
+    widths = [max(len(row[i]) for row in (table.headings, *table.rows)) for i in range(len(table.headings))]
+    first_number = 3 if "MACs" in table.headings else 1
+    lines = [table.title]
+    for row in (table.headings, *table.rows):
+        cells = [
+            cell.rjust(width) if i >= first_number else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return [*lines, *table.below]

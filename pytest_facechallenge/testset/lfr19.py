@@ -1,0 +1,120 @@
+"""Readers for LFR19's test data: ``filelist.txt`` of pictures or of folders of frames, in the order of feature files.
+
+The public lists carry no identities. A second column (or a labels file, see `features.labels`) brings them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pytest_facechallenge.testset.model import (
+    PICTURE_SUFFIXES,
+    IntArray,
+    PictureFiles,
+    Pooling,
+    Testset,
+    TestsetError,
+    number_texts,
+    picture_names,
+    shortened,
+)
+
+LIST_NAME = "filelist.txt"
+
+
+def read_list(path: Path) -> tuple[list[str], IntArray | None]:
+    """Read a file list: a path a line, and perhaps an identity in a second column.
+
+    Returns
+    -------
+    The paths, and the identities as int64 [lines] or None when there is no second column.
+
+    Raises
+    ------
+    TestsetError
+        It is empty, or some lines have an identity and others not.
+    """
+    names: list[str] = []
+    identities: list[str] = []
+    with path.open(encoding="utf-8") as file:
+        for line, text in enumerate(file, start=1):
+            fields = text.split()
+            if not fields:
+                continue
+            names.append(fields[0])
+            identities += fields[1:2]
+            if len(identities) not in (0, len(names)):
+                raise TestsetError(
+                    f"{path}, line {line}: expected an identity in the second column on every line or on none, "
+                    f"found {text.strip()!r}"
+                )
+    if not names:
+        raise TestsetError(f"{path}: expected a path on each line, found no line")
+    return names, number_texts(identities) if identities else None
+
+
+def is_video_list(path: Path) -> bool:
+    """Whether the list's first line names a folder of frames and not a picture."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = next((text.split()[0] for text in file if text.split()), "")
+    return bool(first) and Path(first).suffix.lower() not in PICTURE_SUFFIXES and (path.parent / first).is_dir()
+
+
+def read_lfr19_images(path: Path, name: str) -> Testset:
+    """Read an image list; entry i is line i, as in the feature file."""
+    names, identities = read_list(path)
+    return Testset(
+        name=name,
+        path=path,
+        form="LFR19 images",
+        pictures=PictureFiles(path.parent, names),
+        entry_names=names,
+        identities=identities,
+        findings=() if identities is not None else (_no_labels(path),),
+    )
+
+
+def read_lfr19_videos(path: Path, name: str) -> Testset:
+    """Read a video list; entry i is line i, its pictures are the frames in that folder, sorted by name.
+
+    Raises
+    ------
+    TestsetError
+        A folder is missing or has no frame: the official script stops there as well.
+    """
+    videos, identities = read_list(path)
+    frames: list[str] = []
+    entry: list[int] = []
+    empty: list[str] = []
+    for at, video in enumerate(videos):
+        folder = path.parent / video
+        pictures = picture_names(folder)[0] if folder.is_dir() else []
+        if not pictures:
+            empty.append(video)
+        frames += [f"{video}/{picture}" for picture in pictures]
+        entry += [at] * len(pictures)
+    if empty:
+        raise TestsetError(
+            f"{path}: expected a folder with at least one frame for each video, not so: {shortened(empty)}"
+        )
+    return Testset(
+        name=name,
+        path=path,
+        form="LFR19 videos",
+        pictures=PictureFiles(path.parent, frames),
+        entry_names=videos,
+        identities=identities,
+        pooling=Pooling(
+            kind="video", entry=np.array(entry, dtype=np.int64), medium=np.zeros(len(entry), dtype=np.int64)
+        ),
+        findings=() if identities is not None else (_no_labels(path),),
+    )
+
+
+def _no_labels(path: Path) -> str:
+    return (
+        f"{path.name} has no identities, so nothing can be scored: add them as a second column, or give "
+        "--facechallenge-labels"
+    )

@@ -1,0 +1,82 @@
+"""Reader for LFW-style pairs files: ``pairs.txt`` beside (or inside) a folder with one sub-folder per identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pytest_facechallenge.testset.model import PICTURE_SUFFIXES, ListedPairs, PictureFiles, Testset, TestsetError
+
+
+def is_pairs_file(path: Path) -> bool:
+    """Whether the first line is LFW's header: "10<tab>300", or the count of pairs alone."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            fields = file.readline(200).split()
+            second = file.readline(2000).split()
+    except OSError:
+        return False
+    return len(fields) in (1, 2) and all(field.isdigit() for field in fields) and len(second) in (3, 4)
+
+
+def read_lfw_pairs(path: Path, name: str) -> Testset:
+    """Read ``pairs.txt``: a header "folds<tab>pairs", then in each fold so many genuine and as many impostor pairs.
+
+    A genuine line is "person<tab>number<tab>number", an impostor line "person<tab>number<tab>person<tab>number"; the
+    picture is ``person/person_0001.jpg`` in the file's folder, or in its only sub-folder that has the first person.
+
+    Raises
+    ------
+    TestsetError
+        A line is of neither kind, or the number of lines is not what the header says; with the line number.
+    """
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    header, rows = lines[0], [(number, row) for number, row in enumerate(lines[1:], start=2) if row]
+    folds, each = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
+    if len(rows) != 2 * folds * each:
+        raise TestsetError(
+            f"{path}: its first line announces {folds} x 2 x {each} = {2 * folds * each} pairs, found {len(rows)} lines"
+        )
+    numbers: dict[tuple[str, int], int] = {}
+    left, right, same = [], [], []
+    for line, row in rows:
+        if len(row) not in (3, 4) or not (row[1].isdigit() and row[-1].isdigit()):
+            raise TestsetError(
+                f"{path}, line {line}: expected 'person number number' or 'person number person number', found "
+                f"{' '.join(row)!r}"
+            )
+        first, second = (row[0], int(row[1])), (row[-2] if len(row) == 4 else row[0], int(row[-1]))
+        left.append(numbers.setdefault(first, len(numbers)))
+        right.append(numbers.setdefault(second, len(numbers)))
+        same.append(len(row) == 3)
+    root = _picture_root(path, next(iter(numbers))[0])
+    names = [_picture(root, person, number) for person, number in numbers]
+    return Testset(
+        name=name,
+        path=path,
+        form="LFW pairs",
+        pictures=PictureFiles(root, names),
+        entry_names=names,
+        pairs=ListedPairs(
+            left=np.array(left), right=np.array(right), same=np.array(same), folds=folds if folds > 1 else 0
+        ),
+    )
+
+
+def _picture_root(path: Path, person: str) -> Path:
+    candidates = [path.parent, *sorted(entry for entry in path.parent.iterdir() if entry.is_dir())]
+    for folder in candidates:
+        if (folder / person).is_dir():
+            return folder
+    raise TestsetError(
+        f"{path}: expected a folder '{person}' with pictures beside it or in a folder beside it, found none"
+    )
+
+
+def _picture(root: Path, person: str, number: int) -> str:
+    stem = f"{person}/{person}_{number:04d}"
+    for suffix in (".jpg", ".png", *sorted(PICTURE_SUFFIXES)):
+        if (root / f"{stem}{suffix}").is_file():
+            return f"{stem}{suffix}"
+    return f"{stem}.jpg"  # does not exist: reading it will be reported with this name

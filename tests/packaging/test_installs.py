@@ -1,0 +1,63 @@
+"""The rulebooks are found from a wheel and from an editable install alike."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_the_rulebooks_and_the_type_marker(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (ROOT / "rules").rglob("*.toml"):
+        assert f"pytest_facechallenge/{path.relative_to(ROOT)}" in names
+    assert "pytest_facechallenge/py.typed" in names
+    assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
+
+
+def test_unpacked_wheel_lists_its_rulebooks(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
+        "import pytest_facechallenge.rulebook as r; print(r.__file__); print(sorted(r.load_all()))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "site") in done.stdout
+    assert "['lfr19', 'mfr-ongoing', 'mfr21']" in done.stdout
+
+
+def test_clone_lists_its_rulebooks() -> None:
+    code = "import pytest_facechallenge.rulebook as r; print(r.builtin_folder())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(ROOT / "rules")
+
+
+def test_exactly_one_runtime_is_asked_for_on_every_platform() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(text) for text in project["dependencies"] if text.startswith("onnxruntime")]
+    places = itertools.product(("linux", "win32", "darwin"), ("x86_64", "AMD64", "aarch64", "arm64"))
+    for system, machine in places:
+        place = {"sys_platform": system, "platform_machine": machine}
+        names = [each.name for each in wanted if each.marker is None or each.marker.evaluate(place)]
+        gpu = system in ("linux", "win32") and machine in ("x86_64", "AMD64")
+        assert names == (["onnxruntime-gpu"] if gpu else ["onnxruntime"]), (system, machine)

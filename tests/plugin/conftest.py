@@ -1,0 +1,58 @@
+"""Running pytest on tiny submissions: with the sandbox where that matters, else on facts gathered once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.models import network, save
+
+#: Rules that need no run of the model: tests of options judge only these, to be quick.
+QUICK = "input or package or model-size"
+
+
+@pytest.fixture
+def model(pytester: pytest.Pytester) -> Path:
+    """A submission that keeps every rule that can be judged from the file."""
+    return save(network(), pytester.path / "model.onnx")
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A JSON report with the facts of a good submission, gathered once for the whole test run."""
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("report")
+    save(network(), folder / "model.onnx")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--facechallenge-model=model.onnx",
+        "--track=A",
+        "--facechallenge-json=r.json",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = (folder / "r.json").read_bytes()
+    assert json.loads(data)["submissions"][0]["facts"]["failures"] == {}
+    return data
+
+
+@pytest.fixture
+def facts(pytester: pytest.Pytester, report: bytes) -> Path:
+    """The report as a file in the test's folder."""
+    path = pytester.path / "report.json"
+    path.write_bytes(report)
+    return path
+
+
+def assert_ran(result: pytest.RunResult, *, passed: int = 0, failed: int = 0) -> None:
+    """Assert how many tests passed and failed, however many rules there are to deselect."""
+    found = result.parseoutcomes()
+    assert (found.get("passed", 0), found.get("failed", 0)) == (passed, failed), result.outlines

@@ -1,0 +1,182 @@
+"""What a run leaves behind: findings, summary, JSON, JUnit; with and without xdist; and verdicts nobody can fool."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onnx import helper
+
+from tests.plugin.conftest import QUICK, assert_ran
+from tests.support.models import network, save
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def outcomes(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["rule"]: row for row in report["submissions"][0]["tracks"][0]["outcomes"]}
+
+
+def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) -> None:
+    tail = [
+        helper.make_node("Concat", ["embedding"] * 10, ["wide"], axis=1),
+        helper.make_node("ReduceMean", ["wide"], ["company"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["wide", "company"], ["row"]),
+    ]
+    save(network(tail=tail, output="row", declared_output=["N", 640]), pytester.path / "model.onnx")
+    result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "embedding-dim or batch")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*embedding-dim is broken (mfr21/A, Rules 1)*",
+            "*'row' has 640 values per picture; Sub-Track A allows at most 512*",
+            "measured  640 values",
+            "limit     <= 512",
+            "fix *",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*batch is broken*"])
+    result.stdout.fnmatch_lines(["*: NON-COMPLIANT"])
+    text = result.stdout.str()
+    assert "Traceback" not in text
+    assert "suite.py" not in text
+
+
+def test_summary_fits_80_columns_without_colour(
+    pytester: pytest.Pytester, facts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A")
+    lines = result.outlines
+    start = next(i for i, line in enumerate(lines) if "face challenge summary" in line)
+    assert max(len(line) for line in lines[start:]) <= 80
+    assert "\x1b" not in result.stdout.str()
+
+
+def test_json_report(pytester: pytest.Pytester, model: Path) -> None:
+    result = pytester.runpytest(
+        "-q", "--facechallenge-model", "model.onnx", "--track", "A", "--facechallenge-json", "r.json"
+    )
+    assert result.ret == 0
+    report = read(pytester.path / "r.json")
+    assert report["schema"] == "pytest-facechallenge/1"
+    assert report["environment"]["versions"]["pytest"] == pytest.__version__
+    assert report["environment"]["providers"] == ["CPUExecutionProvider"]
+    submission = report["submissions"][0]
+    assert submission["bytes"] == model.stat().st_size
+    assert len(submission["sha256"]) == 64
+    assert submission["facts"]["load"]["providers"] == ["CPUExecutionProvider"]
+    track = submission["tracks"][0]
+    assert (track["rulebook"], track["track"], track["verdict"]) == ("mfr21", "A", "INCOMPLETE")
+    row = outcomes(report)["embedding-dim"]
+    assert (row["status"], row["measured"], row["limit"], row["clause"]) == ("passed", "64 values", "<= 512", "Rules 1")
+    assert not list(pytester.path.glob(".r.json*"))
+
+
+def test_same_report_under_xdist(pytester: pytest.Pytester, model: Path) -> None:
+    base = ("-q", "--facechallenge-model", "model.onnx", "--track", "A", "-k", "not latency and not accuracy")
+    for name, extra in (("one.json", ()), ("two.json", ("-n", "2"))):
+        done = pytester.runpytest_subprocess(*base, "--facechallenge-json", name, *extra)
+        assert done.ret == 0, done.stdout.str()
+        done.stdout.fnmatch_lines(["*: INCOMPLETE"])
+    assert read(pytester.path / "one.json")["submissions"] == read(pytester.path / "two.json")["submissions"]
+
+
+def test_facts_of_a_report_are_judged_again_under_another_rulebook(pytester: pytest.Pytester, facts: Path) -> None:
+    text = (Path(__file__).parents[2] / "rules" / "mfr21.toml").read_text(encoding="utf-8")
+    text = text.replace('id = "mfr21"', 'id = "narrow"', 1).replace("limit = { A = 512, B = 1024 }", "limit = 32")
+    (pytester.path / "narrow.toml").write_text(text)
+    result = pytester.runpytest(
+        "-q", "--facechallenge-facts", "report.json", "--facechallenge-rules", "narrow.toml",
+        "--track", "mfr21/A", "--track", "narrow/A", "--facechallenge-json", "again.json",
+    )  # fmt: skip
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    tracks = read(pytester.path / "again.json")["submissions"][0]["tracks"]
+    assert [track["verdict"] for track in tracks] == ["INCOMPLETE", "NON-COMPLIANT"]
+    original = read(facts)["submissions"][0]
+    assert read(pytester.path / "again.json")["submissions"][0]["facts"] == original["facts"]
+    assert tracks[0]["outcomes"] == original["tracks"][0]["outcomes"]
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"schema": "other"}', b'{"schema": "pytest-facechallenge/1"}'])
+def test_report_that_is_none(pytester: pytest.Pytester, damage: bytes) -> None:
+    (pytester.path / "r.json").write_bytes(damage)
+    result = pytester.runpytest("--facechallenge-facts", "r.json", "--track", "A")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*r.json*"])
+
+
+def test_junit_carries_the_outcome(pytester: pytest.Pytester, facts: Path) -> None:
+    pytester.runpytest(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "--junitxml", "j.xml", "-k", "embedding-dim"
+    )
+    case = next(ET.parse(pytester.path / "j.xml").getroot().iter("testcase"))
+    properties = {each.get("name"): each.get("value") or "" for each in case.iter("property")}
+    assert json.loads(properties["facechallenge"])["outcome"]["measured"] == "64 values"
+
+
+def test_dropped_test_keeps_the_verdict_open(pytester: pytest.Pytester, facts: Path) -> None:
+    pytester.makeconftest(
+        "def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'input' not in i.name]"
+    )
+    result = pytester.runpytest(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "--facechallenge-json", "r.json"
+    )
+    result.stdout.fnmatch_lines(["*input not decided: did not run*"])
+    assert outcomes(read(pytester.path / "r.json"))["input"]["message"] == "did not run"
+
+
+def test_deselected_rule_keeps_the_verdict_open(pytester: pytest.Pytester, facts: Path) -> None:
+    result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim")
+    result.stdout.fnmatch_lines(["*: INCOMPLETE", "*deselected*"])
+
+
+def test_crashing_check_is_named(pytester: pytest.Pytester, facts: Path) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_facechallenge.checks.registry import CHECKS
+        import msgspec
+        def pytest_collection_finish():
+            def broken(facts, rule): raise RuntimeError("the check itself is broken")
+            CHECKS["embedding_dim"] = msgspec.structs.replace(CHECKS["embedding_dim"], function=broken)
+        """
+    )
+    result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*embedding-dim not decided: crashed: *"])
+
+
+def test_interrupted_run_still_writes_its_report(pytester: pytest.Pytester, facts: Path) -> None:
+    pytester.makeconftest("def pytest_runtest_setup(item):\n    if 'output' in item.name: raise KeyboardInterrupt")
+    result = pytester.runpytest_subprocess(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "--facechallenge-json", "r.json"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    rows = outcomes(read(pytester.path / "r.json"))
+    assert rows["input"]["status"] == "passed"
+    assert rows["output"]["message"] == "did not run"
+
+
+def test_several_submissions_in_one_report(pytester: pytest.Pytester) -> None:
+    save(network(), pytester.path / "a.onnx")
+    (pytester.path / "b.onnx").write_bytes(b"no model at all")
+    result = pytester.runpytest(
+        "-q", "--facechallenge-model", "*.onnx", "--track", "A", "-k", "onnx-valid", "--facechallenge-json", "r.json"
+    )
+    assert_ran(result, passed=1, failed=1)
+    verdicts = [each["tracks"][0]["verdict"] for each in read(pytester.path / "r.json")["submissions"]]
+    assert verdicts == ["INCOMPLETE", "NON-COMPLIANT"]
+
+
+def test_temporary_folder_is_removed(pytester: pytest.Pytester, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = pytester.mkdir("scratch")
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    pytester.runpytest("-q", "--facechallenge-model", "model.onnx", "--track", "A", "-k", QUICK)
+    assert [path for path in scratch.iterdir() if path.name.startswith("facechallenge-")] == []

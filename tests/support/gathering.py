@@ -1,0 +1,47 @@
+"""Gathering facts in tests: in this process for speed, or in the sandbox where that is what is tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from pytest_facechallenge.facts.base import Facts, StepFailure
+from pytest_facechallenge.judge import judge as judge_rule
+from pytest_facechallenge.judge import load_checks
+from pytest_facechallenge.outcome import Outcome
+from pytest_facechallenge.rulebook import Rule, load_all
+from pytest_facechallenge.runtime.context import Context, Knobs
+from pytest_facechallenge.steps import STEPS, with_needs
+from tests.support.models import save
+
+
+def gather(source: Path, workdir: Path, steps: set[str], knobs: Knobs | None = None) -> Facts:
+    """Run steps in this process; an error becomes a failure, as in the worker."""
+    facts = Facts()
+    context = Context(source, workdir, facts, knobs or Knobs(threads=1, device="cpu"))
+    for name in with_needs(steps):
+        if any(need in facts.failures for need in STEPS[name].needs):
+            facts.failures[name] = StepFailure(step=name, kind="blocked", message="blocked")
+            continue
+        try:
+            facts.gathered[name] = STEPS[name].gatherer()(context)
+        except Exception as error:
+            facts.failures[name] = StepFailure(step=name, kind="error", message=str(error))
+    return facts
+
+
+def rule(rule_id: str, track: str = "mfr21/A") -> Rule:
+    """Return a rule of a built-in rulebook."""
+    book_id, _, name = track.partition("/")
+    return next(each for each in load_all()[book_id].rules_of(name) if each.id == rule_id)
+
+
+def judge(model: onnx.ModelProto | Path, rule_id: str, folder: Path, track: str = "mfr21/A") -> Outcome:
+    """Judge one rule on a model (or a path), gathering only what the rule needs."""
+    path = model if isinstance(model, Path) else save(model, folder / "model.onnx")
+    workdir = folder / "work"
+    workdir.mkdir(exist_ok=True)
+    wanted = rule(rule_id, track)
+    facts = gather(path, workdir, set(load_checks()[wanted.check].steps))
+    return judge_rule(facts, wanted)

@@ -1,0 +1,128 @@
+"""LFW pairs files, the IJB layout, LFR19 file lists."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_facechallenge.testset import TestsetError, read_testset
+
+
+def touch(path: Path, content: bytes = b"picture") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def lfw(folder: Path, header: str, *lines: str) -> Path:
+    path = folder / "pairs.txt"
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+LFW_LINES = ("Ann\t1\t2", "Ann\t1\tBob\t3", "Bob\t3\t4", "Ann\t2\tBob\t4")
+
+
+@pytest.mark.parametrize("inside", ["", "images"])
+def test_lfw_pairs_name_pictures_and_folds(tmp_path: Path, inside: str) -> None:
+    for name in ("Ann/Ann_0001.jpg", "Ann/Ann_0002.png", "Bob/Bob_0003.jpg", "Bob/Bob_0004.jpg"):
+        touch(tmp_path / inside / name, name.encode())
+    lfw(tmp_path, "2\t1", *LFW_LINES)
+    testset = read_testset(tmp_path)
+    assert testset.form == "LFW pairs"
+    assert testset.entry_names == ["Ann/Ann_0001.jpg", "Ann/Ann_0002.png", "Bob/Bob_0003.jpg", "Bob/Bob_0004.jpg"]
+    assert testset.pairs is not None
+    assert testset.pairs.left.tolist() == [0, 0, 2, 1]
+    assert testset.pairs.right.tolist() == [1, 2, 3, 3]
+    assert testset.pairs.same.tolist() == [True, False, True, False]
+    assert testset.pairs.folds == 2
+    assert testset.pictures.read(1) == b"Ann/Ann_0002.png"
+
+
+def test_a_missing_lfw_picture_is_found_when_it_is_read(tmp_path: Path) -> None:
+    touch(tmp_path / "Ann" / "Ann_0001.jpg")
+    testset = read_testset(lfw(tmp_path, "1", "Ann\t1\t2", "Ann\t1\tBob\t3"))
+    assert testset.entry_names == ["Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", "Bob/Bob_0003.jpg"]
+    with pytest.raises(FileNotFoundError):
+        testset.pictures.read(2)
+
+
+def test_lfw_errors(tmp_path: Path) -> None:
+    touch(tmp_path / "Ann" / "Ann_0001.jpg")
+    with pytest.raises(TestsetError, match=r"announces 2 x 2 x 1 = 4 pairs, found 3 lines"):
+        read_testset(lfw(tmp_path, "2\t1", *LFW_LINES[:3]))
+    with pytest.raises(TestsetError, match=r"line 3: expected 'person number number'.*found 'Ann one Bob 3'"):
+        read_testset(lfw(tmp_path, "1\t1", "Ann\t1\t1", "Ann\tone\tBob\t3"))
+    with pytest.raises(TestsetError, match="expected a folder 'Zoe' with pictures"):
+        read_testset(lfw(tmp_path, "1\t1", "Zoe\t1\t1", "Ann\t1\tBob\t3"))
+
+
+def ijb(folder: Path, media: str, pairs: str) -> Path:
+    touch(folder / "meta" / "ijbc_face_tid_mid.txt", media.encode())
+    touch(folder / "meta" / "ijbc_template_pair_label.txt", pairs.encode())
+    for number in (1, 2, 3):
+        touch(folder / "loose_crop" / f"{number}.jpg", str(number).encode())
+    return folder
+
+
+def test_ijb_entries_are_templates(tmp_path: Path) -> None:
+    testset = read_testset(ijb(tmp_path, "1.jpg 10 5\n2.jpg 7 6\n3.jpg 10 5\n", "10 7 1\n7 10 0\n"))
+    assert testset.form == "IJB"
+    assert testset.entry_names == ["template 7", "template 10"]
+    assert testset.pooling is not None
+    assert testset.pooling.kind == "template"
+    assert testset.pooling.entry.tolist() == [1, 0, 1]
+    assert testset.pooling.medium.tolist() == [5, 6, 5]
+    assert testset.pairs is not None
+    assert testset.pairs.left.tolist() == [1, 0]
+    assert testset.pairs.right.tolist() == [0, 1]
+    assert testset.pairs.same.tolist() == [True, False]
+    assert testset.pictures.read(2) == b"3"
+
+
+def test_ijb_errors(tmp_path: Path) -> None:
+    with pytest.raises(TestsetError, match="template 9 is in a pair but has no picture"):
+        read_testset(ijb(tmp_path, "1.jpg 10 5\n", "10 9 1\n"))
+    with pytest.raises(TestsetError, match=r"line 2: expected 'picture template medium', found '2\.jpg x 1'"):
+        read_testset(ijb(tmp_path, "1.jpg 10 5\n2.jpg x 1\n", "10 10 1\n"))
+    with pytest.raises(TestsetError, match="three columns"):
+        read_testset(ijb(tmp_path, "1.jpg 10 5\n", "10 10\n"))
+    with pytest.raises(TestsetError, match=r"expected the picture 'no\.jpg' in one of its folders"):
+        read_testset(ijb(tmp_path, "no.jpg 10 5\n", "10 10 1\n"))
+
+
+def test_lfr19_images_keep_the_list_s_order(tmp_path: Path) -> None:
+    for name in ("b/2.jpg", "a/1.jpg"):
+        touch(tmp_path / name, name.encode())
+    (tmp_path / "filelist.txt").write_text("b/2.jpg anna\na/1.jpg bert\n\n", encoding="utf-8")
+    testset = read_testset(tmp_path)
+    assert testset.form == "LFR19 images"
+    assert testset.entry_names == ["b/2.jpg", "a/1.jpg"]
+    assert testset.identities is not None
+    assert testset.identities.tolist() == [0, 1]
+    assert testset.pictures.read(0) == b"b/2.jpg"
+
+
+def test_lfr19_videos_gather_their_frames(tmp_path: Path) -> None:
+    for name in ("v2/01.jpg", "v2/00.jpg", "v1/x.jpg"):
+        touch(tmp_path / name)
+    (tmp_path / "filelist.txt").write_text("v2\nv1\n", encoding="utf-8")
+    testset = read_testset(tmp_path / "filelist.txt")
+    assert testset.form == "LFR19 videos"
+    assert testset.entry_names == ["v2", "v1"]
+    assert [testset.pictures.name(number) for number in range(3)] == ["v2/00.jpg", "v2/01.jpg", "v1/x.jpg"]
+    assert testset.pooling is not None
+    assert testset.pooling.entry.tolist() == [0, 0, 1]
+    assert testset.identities is None
+    assert "has no identities" in testset.findings[0]
+
+
+def test_lfr19_errors(tmp_path: Path) -> None:
+    touch(tmp_path / "v1" / "0.jpg")
+    (tmp_path / "filelist.txt").write_text("v1\nv9\n", encoding="utf-8")
+    with pytest.raises(TestsetError, match="at least one frame for each video, not so: v9"):
+        read_testset(tmp_path)
+    (tmp_path / "filelist.txt").write_text("a.jpg x\nb.jpg\n", encoding="utf-8")
+    with pytest.raises(
+        TestsetError, match="line 2: expected an identity in the second column on every line or on none"
+    ):
+        read_testset(tmp_path)
