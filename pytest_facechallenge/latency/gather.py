@@ -15,7 +15,7 @@ from pytest_facechallenge.facts.latency import CalibrationUse, LatencyFacts, Lay
 from pytest_facechallenge.latency import calibration as store
 from pytest_facechallenge.latency import profile as profiling
 from pytest_facechallenge.latency.machine import describe
-from pytest_facechallenge.latency.measure import Runner, interleave, rounds_within
+from pytest_facechallenge.latency.measure import Runner, interleave, processor_time_ns, rounds_within
 from pytest_facechallenge.latency.plan import (
     LEAST_ROUNDS,
     MEMORY_FACTOR,
@@ -126,7 +126,7 @@ class Bench:
         if len(engine.inputs) != 1:
             raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
         session, outputs, feed = engine.session, list(engine.outputs), {engine.inputs[0]: self.picture}
-        on_cpu = engine.providers[0] == "CPUExecutionProvider"
+        on_cpu = engine.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
         return Runner(name, lambda: session.run(outputs, feed), load=load, on_cpu=on_cpu), engine
 
     def reference(self, name: str) -> Runner:

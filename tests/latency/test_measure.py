@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 from pytest_facechallenge.latency.measure import TURNS, Runner, Sample, interleave, rounds_within
 from pytest_facechallenge.latency.plan import enough
 
@@ -68,3 +73,17 @@ def test_auto_stops_at_the_first_reference_slower_than_the_submission() -> None:
     assert not enough([40, 66, 90, 170], 200, "auto")
     assert not enough([40, 66, 90], 80, "scaled")
     assert enough([40, 66, 90, 170, 330], 1000, "scaled")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's process clock is what this is about")
+def test_processor_time_stays_fine_under_a_limit_of_processor_time() -> None:
+    # time.process_time() advances by whole timer ticks there: some milliseconds, longer than a small network runs.
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (4000, 5000))\n"
+        "from pytest_facechallenge.latency.measure import processor_time_ns as now\n"
+        "read = [now() for _ in range(20000)]\n"
+        "print(max(after - before for before, after in zip(read, read[1:])), read[-1] - read[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    largest, total = map(int, done.stdout.split())
+    assert largest < total / 10
