@@ -85,6 +85,11 @@ EVASIONS = index(
         views,
     ),
     _batching(
+        "sequence_of_turns",
+        "The picture and two copies turned by 5 degrees stand in a Sequence that a Loop runs through; maximum.",
+        views,
+    ),
+    _batching(
         "turned_stream_towers",
         "A second tower: mirrored kernels, residual stream in another basis, hidden channels permuted and scaled.",
         towers,
@@ -190,6 +195,11 @@ HONEST = index(
     _honest(
         "maxout_halves_and_focus",
         "Space-to-depth, maxima of channel halves, fixed blur before each reduction.",
+        honest_conv,
+    ),
+    _honest(
+        "reflection_group_convolutions",
+        "A group-equivariant network: every filter also mirrored, the two halves mixed in every layer, one pass.",
         honest_conv,
     ),
     _honest("capsules", "98 primary capsules routed to 8 by three rounds of agreement.", honest_tokens),

@@ -157,3 +157,26 @@ def maxout_halves_and_focus() -> onnx.ModelProto:
         x = net.op("Conv", x, np.tile(blur, (wide, 1, 1, 1)), strides=[2, 2], pads=[1] * 4, group=wide)
         width = wide
     return net.model(head(net, x, 32, 7))
+
+
+def reflection_group_convolutions(mixing: float = 1.0) -> onnx.ModelProto:
+    """Build a network equivariant to mirroring (Cohen and Welling, 2016: group-equivariant convolutions).
+
+    The channels come in mirrored pairs, and both members of a pair read both members of every pair below.
+    ``mixing`` scales what they read of the other kind.
+    """
+    net = Net(511)
+    kernel = net.value("lift", 12, 3, 4, 4)
+    x = net.op("Conv", "data", np.concatenate([kernel, kernel[..., ::-1]]), strides=[2, 2], pads=[1] * 4)
+    x = net.op("Relu", x)
+    for i, (cin, cout) in enumerate(((12, 16), (16, 20), (20, 20))):
+        own, other = (net.value(f"{kind}{i}", cout, cin, 4, 4, gain=1) for kind in ("own", "other"))
+        other = mixing * other
+        pairs = np.concatenate([own, other], axis=1)
+        mirrored = np.concatenate([other, own], axis=1)[..., ::-1]
+        bias = np.tile(net.value(f"bias{i}", cout), 2)
+        x = net.op("Conv", x, np.concatenate([pairs, mirrored]), bias, strides=[2, 2], pads=[1] * 4)
+        x = net.op("Relu", x)
+    read = net.value("embed", EMBEDDING, 20, 7, 7)
+    both = np.concatenate([read, read[..., ::-1]], axis=1).reshape(EMBEDDING, -1)
+    return net.model(net.op("Gemm", net.op("Flatten", x), both, np.zeros(EMBEDDING), transB=1))

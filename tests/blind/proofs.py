@@ -43,6 +43,10 @@ def rolled(x: Array, down: int, right: int) -> Array:
     return np.roll(x, (down, right), axis=(2, 3))
 
 
+def turned(x: Array, degrees: float) -> Array:
+    return x.reshape(len(x), 3, -1)[:, :, views.turned_places(degrees)].reshape(x.shape)
+
+
 def _flat(x: Array) -> list[Array]:
     return [x, mirrored(x)]
 
@@ -120,6 +124,11 @@ VIEWS: dict[str, Looks] = {
         lambda: views.crop_taps(1), versions=lambda x: [rolled(x, -top, -left) for top, left in views.CROPS]
     ),
     "mirrored_reinjection": Reinjected(lambda: views.mirrored_reinjection(honest_input=True)),
+    "sequence_of_turns": Looks(
+        lambda: single(114, 16),
+        lambda *embeddings: np.maximum.reduce(embeddings),
+        lambda x: [turned(x, turn) for turn in views.TURNS],
+    ),
     "turned_stream_towers": Looks(lambda: towers.turned_stream_towers(1), _joined),
     "hidden_blocks": Looks(lambda: towers.hidden_blocks(1)),
     "half_precision_reversed_kernels": Looks(lambda: single(203), _shares(0.7, 0.3)),
@@ -163,15 +172,11 @@ def _gathered(x: Array) -> Array:
     return out
 
 
-def _turned(x: Array) -> Array:
-    return x.reshape(len(x), 3, -1)[:, :, warps.turned_places()].reshape(x.shape)
-
-
 # Name: the seed and opset of the network behind the warp, and the warp.
 WARPS: dict[str, tuple[int, int, Proof]] = {
     "hat_matrices": (401, 13, _hats),
     "blown_up_and_pooled": (402, 13, _blown_up),
     "phase_ramp": (403, 11, _slid),
     "gathered_translation": (404, 13, _gathered),
-    "turned_by_table": (405, 13, _turned),
+    "turned_by_table": (405, 13, lambda x: turned(x, warps.ANGLE)),
 }

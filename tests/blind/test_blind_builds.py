@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 from scipy.ndimage import gaussian_filter
 
-from . import EVASIONS, HONEST
+from . import EVASIONS, HONEST, honest_conv
 from .case import IMPLICIT_BATCH, REALIGNMENT
 from .net import SIDE, Array, single
 from .proofs import VIEWS, WARPS, Look, session
@@ -149,7 +149,7 @@ def second_runs(made: onnx.ModelProto, tied: tuple[str, ...]) -> list[str]:
     """List weights that work twice although not declared tied, and convolutions that get other rows than pictures."""
     graph = made.graph
     read = readers(graph)
-    large = {item.name for item in graph.initializer if len(item.dims) > 1 and np.prod(item.dims) > 64}
+    large = {item.name for item in graph.initializer if len(item.dims) > 1 and np.prod(item.dims) >= 64}
     found = sorted(name for name in large if read.count(name) > 1 and not any(name.startswith(item) for item in tied))
     inputs = {node.input[0] for node in graph.node if node.op_type == "Conv"} - {"data"} - large
     exposed = onnx.ModelProto()
@@ -170,3 +170,12 @@ def test_honest_body_runs_once(name: str) -> None:
 @pytest.mark.parametrize("name", ["dense_orthogonal_mirror", "tinted_stem", "zoomed_stem", "crop_taps", "even_and_odd"])
 def test_a_second_run_is_noticed(name: str) -> None:
     assert second_runs(model(name), ())
+
+
+def test_reflection_group_is_one_network() -> None:
+    """It is flip-invariant, and no two towers: what the halves read of each other shapes the embedding."""
+    name = "reflection_group_convolutions"
+    assert apart(look(name)(pictures()[..., ::-1]), alone(name)) < TOLERANCE
+    unmixed = Look(lambda: honest_conv.reflection_group_convolutions(0.0))
+    assert apart(unmixed(pictures()), alone(name)) > 0.5
+    assert apart(Look(lambda: honest_conv.reflection_group_convolutions(0.99))(pictures()), alone(name)) > TOLERANCE

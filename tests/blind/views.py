@@ -236,3 +236,39 @@ def mirrored_reinjection(honest_input: bool = False) -> onnx.ModelProto:
         state = net.conv(net.conv(fed, "fa", (24, 24, 3, 3), pad=1), "fb", (24, 24, 3, 3), pad=1, act="Tanh")
     x = net.conv(state, "c4", (32, 24, 4, 4), 2, 1)
     return net.model(head(net, x, 32, 7), extra=("other",) if honest_input else ())
+
+
+def turned_places(degrees: float) -> Array:
+    """Give, for every pixel of the picture turned by ``degrees``, the place it is read from: int64 [112 * 112]."""
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    rows, columns = (np.clip(np.rint(v + (SIDE - 1) / 2), 0, SIDE - 1) for v in (c * y - s * x, s * y + c * x))
+    return np.asarray(rows * SIDE + columns, dtype=np.int64).reshape(-1)
+
+
+TURNS = (0.0, 5.0, -5.0)
+
+
+def sequence_of_turns() -> onnx.ModelProto:
+    net = Net(114, 16)
+    flat = net.reshape("data", 0, 3, SIDE * SIDE)
+    tables = [net.put(f"table{i}", turned_places(turn).astype(np.int32)) for i, turn in enumerate(TURNS) if turn]
+    looks = [net.reshape(net.op("Gather", flat, table, axis=2), 0, 3, SIDE, SIDE) for table in tables]
+    stack = net.op("SequenceConstruct", "data", *looks)
+    inner = net.child()
+    best = inner.op("Max", "best_in", plain(inner, inner.op("SequenceAt", stack, "i")))
+    go = inner.op("Identity", "go_in")
+    inputs = [
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_in", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("best_in", TensorProto.FLOAT, None),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(go, TensorProto.BOOL, []),
+        helper.make_tensor_value_info(best, TensorProto.FLOAT, None),
+    ]
+    rows = net.op("Gather", net.op("Shape", "data"), [0])
+    low = net.op("Expand", np.full((1, EMBEDDING), -1e4), net.op("Concat", rows, [EMBEDDING], axis=0))
+    count = net.op("SequenceLength", stack)
+    true = net.put("go", np.array(True))
+    return net.model(net.op("Loop", count, true, low, body=inner.graph(inputs, outputs)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from .net import SIDE, Array, Net, plain
+from .net import SIDE, Net, plain
+from .views import turned_places
 
 ANGLE = 6.0
 REACH = 8.0
@@ -79,16 +80,8 @@ def gathered_translation() -> onnx.ModelProto:
     return net.model(plain(net, x))
 
 
-def turned_places() -> Array:
-    """Give, for every pixel of the picture turned by a few degrees, the place it is read from (nearest neighbour)."""
-    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    c, s = np.cos(np.deg2rad(ANGLE)), np.sin(np.deg2rad(ANGLE))
-    rows, columns = (np.clip(np.rint(v + (SIDE - 1) / 2), 0, SIDE - 1) for v in (c * y - s * x, s * y + c * x))
-    return np.asarray(rows * SIDE + columns, dtype=np.int64).reshape(-1)
-
-
 def turned_by_table() -> onnx.ModelProto:
     net = Net(405)
-    table = net.put("table", turned_places().astype(np.int32))
+    table = net.put("table", turned_places(ANGLE).astype(np.int32))
     x = net.op("Gather", net.reshape("data", 0, 3, SIDE * SIDE), table, axis=2)
     return net.model(plain(net, net.reshape(x, 0, 3, SIDE, SIDE)))
