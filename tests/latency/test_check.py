@@ -60,6 +60,9 @@ def test_scaled_says_all_three_words() -> None:
     between = outcome(latency_facts(LOCAL["iresnet100"] * 1.4))
     assert between.status is Status.UNDECIDED
     assert "lies inside" in between.message
+    reaching = outcome(latency_facts(LOCAL["iresnet100"] * 1.25))
+    assert reaching.status is Status.UNDECIDED
+    assert float(reaching.measured.split()[1]) < 10
     where = [row.where for row in passing.evidence]
     assert set(LOCAL) <= set(where)
     assert {"reference times", "interval", "model of the graph"} <= set(where)
