@@ -62,6 +62,7 @@ def _table(*steps: Step) -> dict[str, Step]:
 STEPS: dict[str, Step] = _table(
     Step("package", "open", "facts.package:PackageFacts", "submission:gather_package"),
     Step("interface", "static", "facts.interface:InterfaceFacts", "graph.interface:gather", ("package",)),
+    Step("dataflow", "probes", "facts.dataflow:DataflowFacts", "dataflow.gather:gather", ("package",)),
 )
 
 

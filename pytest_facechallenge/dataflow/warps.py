@@ -1,0 +1,229 @@
+"""What of the picture the first layers see: all of it in place, or a cropped, re-sampled, warped version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pytest_facechallenge.dataflow.pictures import Pictures
+from pytest_facechallenge.dataflow.signatures import SAME, signatures
+
+Array = npt.NDArray[Any]
+
+#: Pixels looked for in a first layer's input.
+PIXELS = 3000
+
+#: Mean error of "this element is the picture at that place" relative to the element's own variation.
+PIXEL_LIKE = 0.35
+
+
+@dataclass(frozen=True)
+class View:
+    """What one layer sees of the picture.
+
+    Attributes
+    ----------
+    kind
+        "exact": pixels, moved or not, none mixed; "resampled": pixels interpolated at other places; "in place":
+        interpolated (blurred) but every pixel where it was; "predicted": warped by what the picture itself shows;
+        "features": not a picture any more.
+    coverage
+        Share of the pixel grid that is present (exact), or that lies inside the places sampled.
+    scale, offset
+        For height and width: place in the picture = scale * index + offset, in pixels; NaN where not straight.
+    words
+        For a reader.
+    """
+
+    kind: str
+    coverage: float
+    scale: tuple[float, float] = (float("nan"), float("nan"))
+    offset: tuple[float, float] = (float("nan"), float("nan"))
+    words: str = ""
+
+
+def exact_view(noise: Array, seen: Array, seed: int = 3) -> View | None:
+    """Return the view when what the layer sees are the picture's own pixels, else None.
+
+    Parameters
+    ----------
+    noise
+        The noise pictures, float [probes, C, H, W].
+    seen
+        The layer's input for them, float [probes, *shape].
+    """
+    random = np.random.default_rng(seed)
+    marks, live = signatures(seen)
+    pool = marks[live]
+    if len(pool) < 16:
+        return None
+    source, _ = signatures(noise)
+    channels, height, width = noise.shape[1:]
+    asked = pool[random.choice(len(pool), min(300, len(pool)), replace=False)]
+    known = np.abs(asked @ source.T).max(1) >= SAME
+    if known.mean() < 0.9:
+        return None
+    places = random.choice(height * width, min(PIXELS, height * width), replace=False)
+    present = np.zeros(len(places), bool)
+    planes = source.reshape(channels, height * width, -1)
+    for plane in planes:
+        missing = np.flatnonzero(~present)
+        for start in range(0, len(missing), 256):
+            rows = missing[start : start + 256]
+            present[rows] = np.abs(plane[places[rows]] @ pool.T).max(1) >= SAME
+        if present.all():
+            break
+    coverage = float(present.mean())
+    if coverage >= 0.985:
+        return View("exact", coverage, words="every pixel, as it is")
+    rows, columns = np.divmod(places[present], width)
+    if len(rows) == 0:
+        return View("exact", 0.0, words="nothing of the picture")
+    box = (int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1)
+    filled = len(rows) / max(1, _inside(places, width, box))
+    if filled > 0.9:
+        words = f"a crop: rows {box[0]}..{box[1] - 1} and columns {box[2]}..{box[3] - 1} of {height}x{width}"
+    else:
+        words = f"{coverage:.0%} of the pixels, picked out of the whole picture"
+    return View("exact", coverage, words=words)
+
+
+def _inside(places: Array, width: int, box: tuple[int, int, int, int]) -> int:
+    rows, columns = np.divmod(places, width)
+    return int(((rows >= box[0]) & (rows < box[1]) & (columns >= box[2]) & (columns < box[3])).sum())
+
+
+@dataclass(frozen=True)
+class Ramps:
+    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of the two ramps, and of natural pictures."""
+
+    dark: Array
+    light: Array
+    rows: Array
+    columns: Array
+    natural: Array
+    coded: Array
+
+
+def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
+    """Measure where in the picture each element looks, from ramps, and whether it is the picture that it holds there.
+
+    Parameters
+    ----------
+    pictures
+        Gives the size and the value range.
+    natural
+        float [n, C, H, W], the pictures behind ``seen.natural``.
+    """
+    low, span = pictures.low, pictures.high - pictures.low
+    gain = (seen.light - seen.dark) / (0.4 * span)
+    live = np.abs(gain) > 0.05 * np.abs(gain).max() + 1e-12
+    if live.sum() < 16:
+        return View("features", 0.0, words="nothing that follows the brightness of the picture")
+    safe = np.where(live, gain, 1)
+    down = (seen.rows - seen.dark) / safe / (0.4 * span) * (pictures.height - 1)
+    right = (seen.columns - seen.dark) / safe / (0.4 * span) * (pictures.width - 1)
+    inside = (down > -2) & (down < pictures.height + 1) & (right > -2) & (right < pictures.width + 1)
+    live &= inside
+    if live.mean() < 0.05:
+        return View("features", 0.0, words="no picture")
+    offset = seen.dark - gain * (low + 0.3 * span)
+    error = _prediction_error(natural, seen.natural, gain, offset, down, right, live)
+    if error > PIXEL_LIKE:
+        return _predicted(pictures, seen)
+    return _describe(down, right, live, pictures, "resampled")
+
+
+def _prediction_error(
+    natural: Array, values: Array, gain: Array, offset: Array, down: Array, right: Array, live: Array
+) -> float:
+    """Return the median error over elements of the best of: one channel, or the mean of channels, at the place."""
+    places = np.flatnonzero(live.reshape(-1))
+    random = np.random.default_rng(5)
+    places = random.choice(places, min(2000, len(places)), replace=False)
+    at = np.stack([down.reshape(-1)[places], right.reshape(-1)[places]])
+    a, b = gain.reshape(-1)[places], offset.reshape(-1)[places]
+    got = values.reshape(len(values), -1)[:, places]
+    errors = []
+    planes = [natural[:, c] for c in range(natural.shape[1])] + [natural.mean(1)]
+    for plane in planes:
+        sampled = np.stack([ndimage.map_coordinates(picture, at, order=1, mode="nearest") for picture in plane])
+        expected = a * sampled + b
+        errors.append(np.sqrt(((got - expected) ** 2).mean(0)) / (expected.std(0) + 1e-12))
+    return float(np.median(np.min(errors, axis=0)))
+
+
+def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: str) -> View:
+    """Fit place = scale * index + offset on the two axes along which the places grow."""
+    shape = down.shape
+    fits = []
+    for field, extent in ((down, pictures.height), (right, pictures.width)):
+        best: tuple[float, float, float] = (float("inf"), float("nan"), float("nan"))
+        index = np.indices(shape)
+        for axis in range(len(shape)):
+            if shape[axis] < 4:
+                continue
+            a, b = index[axis][live].astype(float), field[live]
+            if np.ptp(a) == 0:
+                continue
+            slope, start = np.polyfit(a, b, 1)
+            residual = float(np.median(np.abs(b - slope * a - start))) / extent
+            if residual < best[0]:
+                best = (residual, float(slope), float(start))
+        fits.append(best)
+    coverage = _hull(down[live], right[live], pictures)
+    straight = all(fit[0] < 0.01 for fit in fits)
+    scale = (fits[0][1], fits[1][1]) if straight else (float("nan"), float("nan"))
+    offset = (fits[0][2], fits[1][2]) if straight else (float("nan"), float("nan"))
+    if straight and all(abs(s - 1) < 0.004 for s in scale) and all(abs(o) < 0.3 for o in offset):
+        return View("in place", coverage, scale, offset, "the picture, every pixel in its place")
+    if straight:
+        words = (
+            f"the picture re-sampled: row = {scale[0]:.3g} * i {offset[0]:+.2f}, "
+            f"column = {scale[1]:.3g} * j {offset[1]:+.2f}"
+        )
+    else:
+        words = "the picture warped: the places sampled do not lie on its grid of rows and columns"
+    return View(kind, coverage, scale, offset, words)
+
+
+def _hull(down: Array, right: Array, pictures: Pictures) -> float:
+    rows = float(np.ptp(np.clip(down, 0, pictures.height - 1))) + 1
+    columns = float(np.ptp(np.clip(right, 0, pictures.width - 1))) + 1
+    return min(1.0, rows * columns / (pictures.height * pictures.width))
+
+
+def _predicted(pictures: Pictures, seen: Ramps) -> View:
+    """Decode a warp that differs from picture to picture: one picture holds rows and columns in two channels."""
+    nothing = View("features", 0.0, words="features, not the picture")
+    shape = seen.coded.shape
+    if len(shape) != 4 or shape[1] < 3 or pictures.channels < 3:
+        return nothing
+    span = pictures.high - pictures.low
+    middle = (
+        0,
+        slice(None),
+        slice(shape[2] // 4, -(shape[2] // 4) or None),
+        slice(shape[3] // 4, -(shape[3] // 4) or None),
+    )
+    gain = np.median(((seen.light - seen.dark) / (0.4 * span))[middle], axis=(1, 2))
+    start = np.median(seen.dark[middle], axis=(1, 2))
+    if np.abs(gain).min() < 1e-9:
+        return nothing
+    unit = (seen.coded[0] - start[:, None, None]) / gain[:, None, None] / (0.4 * span)
+    for first, second in ((0, 1), (2, 1)):
+        down, right = unit[first] * (pictures.height - 1), unit[second] * (pictures.width - 1)
+        third = unit[({0, 1, 2} - {first, second}).pop()]
+        inside = (np.abs(third - 0.5) < 0.02) & (down > -1) & (right > -1)
+        inside &= (down < pictures.height) & (right < pictures.width)
+        if inside.mean() < 0.3:
+            continue
+        smooth = np.median(np.abs(np.diff(down, 2, axis=0))) + np.median(np.abs(np.diff(right, 2, axis=1)))
+        if smooth < 0.5:
+            view = _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
+            return view
+    return nothing
