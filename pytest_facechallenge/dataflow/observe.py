@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from pytest_facechallenge.dataflow import copies, towers, warps
+from pytest_facechallenge.dataflow import copies, parts, towers, warps
 from pytest_facechallenge.dataflow.runner import Runner, RunError, as_floats
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, RECURRENT, Layer, Structure
@@ -78,6 +78,7 @@ class Observer:
         self._twins()
         self._repeats()
         self._folds()
+        self._towers()
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -428,6 +429,18 @@ class Observer:
                     branch=self.branch,
                 )
             )  # fmt: skip
+
+    def _towers(self) -> None:
+        self.towers += parts.compare_parts(self.model, self.structure, self.feed, self.branch)
+        halved = []
+        for layer in self.structure.layers:
+            weights, matrix = self.structure.constant(layer.weight), self._mixing(layer)
+            if weights is None or matrix is None or layer.node.op not in CONVOLUTIONS:
+                continue
+            if min(matrix.shape) >= 8 and _independent_parts(layer, weights, matrix, 2) is not None:
+                halved.append((layer, 2))
+        if sum(layer.macs for layer, _ in halved) >= 0.3 * self.structure.total_macs:
+            self.towers += parts.compare_halves(self.model, self.structure, self.feed, halved, self.branch)
 
     def _folds(self) -> None:
         """Count rows per picture by running two pictures beside one."""
