@@ -24,6 +24,9 @@ Array = npt.NDArray[Any]
 #: Ways through If nodes that are looked at.
 VARIANTS = 6
 
+#: Multiply-adds from which a network is run in batches of at most 8: 32 pictures of it need too much memory.
+LARGE = 2_000_000_000
+
 DTYPES = {
     onnx.TensorProto.FLOAT: np.float32,
     onnx.TensorProto.DOUBLE: np.float64,
@@ -60,7 +63,7 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
             facts[name] += getattr(observer, name)
         layers, macs = max(layers, len(observer.structure.layers)), max(macs, observer.structure.total_macs)
         branches.append(branch)
-    rows = _company(model, feed, workdir, threads)
+    rows = _company(model, feed, workdir, threads, 32 if macs < LARGE else 8)
     return DataflowFacts(
         layers=layers,
         macs=macs,
@@ -135,13 +138,15 @@ def _way(choices: dict[str, bool]) -> str:
     return ", ".join(f"'{name}' {'true' if taken else 'false'}" for name, taken in choices.items())
 
 
-def _company(model: onnx.ModelProto, feed: Feed, workdir: Path | None, threads: int) -> tuple[CompanyFact, ...]:
+def _company(
+    model: onnx.ModelProto, feed: Feed, workdir: Path | None, threads: int, largest: int
+) -> tuple[CompanyFact, ...]:
     pictures = feed.pictures
     try:
         runner = Runner(model, [feed.output], workdir, threads)
         extremes = np.concatenate([pictures.flat(0.0), pictures.flat(1.0)])
         diverse = np.concatenate([pictures.natural(3), pictures.noise(1)])
-        results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes)
+        results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes, largest)
     except RunError as error:
         return (CompanyFact(company="one picture alone", change=-1.0, error=str(error)[:300]),)
     return tuple(CompanyFact(company=r.words, change=r.change, error=r.error) for r in results)

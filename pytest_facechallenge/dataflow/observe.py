@@ -13,7 +13,7 @@ import onnx
 from pytest_facechallenge.dataflow import copies, parts, towers, warps
 from pytest_facechallenge.dataflow.runner import Runner, RunError, as_floats
 from pytest_facechallenge.dataflow.signatures import PROBES
-from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, RECURRENT, Layer, Structure
+from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, PRODUCTS, RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import FoldFact, RepeatFact, StackFact, TowerFact, TwinFact, ViewFact
 from pytest_facechallenge.graph.ir import Node, from_model
 
@@ -63,8 +63,8 @@ class Observer:
         self.regions: dict[str, tuple[list[Node], set[str]]] = {}
         self.values: dict[str, Array] = {}
 
-    def observe(self) -> None:
-        """Fill the lists."""
+    def prepare(self) -> None:
+        """Do what needs no probe picture: related weights, regions without weights, front layers."""
         structure = self.structure
         self.classes = towers.weight_classes(structure)
         for layer in structure.layers:
@@ -72,11 +72,15 @@ class Observer:
                 self.regions[layer.data] = structure.region(layer.data)
         self.front = [layer for layer in structure.layers if self.feed.name in self.regions[layer.data][1]]
         self.heads = self._heads()
+        self._repeats()
+
+    def observe(self) -> None:
+        """Fill the lists."""
+        self.prepare()
         self._run()
         self._views()
         self._stacks()
         self._twins()
-        self._repeats()
         self._folds()
         self._towers()
 
@@ -101,22 +105,24 @@ class Observer:
         return heads
 
     def _joins(self, layer: Layer) -> list[Node]:
-        """Nodes without weights before the layer whose result is larger than each thing that they were given."""
+        """Nodes without weights before the layer whose result is larger than each thing that they were given.
+
+        Only such a node can put two versions beside each other. A product of two things that depend on the picture
+        (attention) is larger too, but holds sums, not copies.
+        """
         structure = self.structure
         found = []
         for node in self.regions[layer.data][0]:
             size = prod(structure.shapes.get(node.outputs[0], (0,)))
             given = [prod(structure.shapes.get(name, (0,))) for name in node.inputs if name in structure.varying]
+            if node.op in PRODUCTS and len(given) > 1:
+                continue
             if given and size >= 1.3 * max(given):
                 found.append(node)
         return found
 
     def _stacked_layers(self) -> list[Layer]:
-        return [
-            layer
-            for layer in self.structure.layers
-            if any(self.structure.moves(node) for node in self.regions[layer.data][0])
-        ]
+        return [layer for layer in self.structure.layers if self._joins(layer)]
 
     def _run(self) -> None:
         """Keep, for every noise picture, the values that the observers ask for (thinned when large)."""
@@ -445,7 +451,12 @@ class Observer:
     def _folds(self) -> None:
         """Count rows per picture by running two pictures beside one."""
         structure = self.structure
-        candidates = [layer for layer in self._stacked_layers() if structure.shapes[layer.data][:1] != (1,)]
+        candidates = [
+            layer
+            for layer in structure.layers
+            if structure.shapes[layer.data][:1] != (1,)
+            and any(structure.moves(node) for node in self.regions[layer.data][0])
+        ]
         if not candidates:
             return
         try:

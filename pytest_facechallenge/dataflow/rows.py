@@ -32,7 +32,7 @@ class Company:
     error: str = ""
 
 
-def company(run: Run, pictures: Array, extremes: Array) -> list[Company]:
+def company(run: Run, pictures: Array, extremes: Array, largest: int = 32) -> list[Company]:
     """Embed pictures alone and in company.
 
     Parameters
@@ -43,6 +43,8 @@ def company(run: Run, pictures: Array, extremes: Array) -> list[Company]:
         At least 4 diverse ones.
     extremes
         At least 2 (black, white…) that differ strongly from those.
+    largest
+        Size of the largest batch.
 
     Returns
     -------
@@ -61,7 +63,11 @@ def company(run: Run, pictures: Array, extremes: Array) -> list[Company]:
         ("a batch of 4 in another order", mixed, [(0, 3), (1, 1), (2, 0), (3, 2)]),
         ("a batch of 5 copies of itself", same, [(i, 0) for i in range(5)]),
         ("a batch of 8 with black and white pictures", crowd, [(3, 0)]),
-        ("a batch of 32", np.resize(pictures, (32, *pictures.shape[1:])), [(31, 31 % len(pictures)), (0, 0)]),
+        (
+            f"a batch of {largest}",
+            np.resize(pictures, (largest, *pictures.shape[1:])),
+            [(largest - 1, (largest - 1) % len(pictures)), (0, 0)],
+        ),
     ]
     results = []
     for words, batch, expected in plan:

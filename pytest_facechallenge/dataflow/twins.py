@@ -104,7 +104,7 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
             members.setdefault(head, _members(structure, nearest, head))
     return [
         Parts(
-            structure.picture if parent < 0 else structure.nodes[parent].outputs[0],
+            _source(structure, nearest, parent),
             structure.nodes[one],
             structure.nodes[two],
             members[one],
@@ -112,6 +112,13 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
         )
         for _, parent, one, two in found[:limit]
     ]
+
+
+def _source(structure: Structure, nearest: list[int], position: int) -> str:
+    """Return the value at which the network can be cut above both parts: a node with several results is passed over."""
+    while position >= 0 and len([name for name in structure.nodes[position].outputs if name]) > 1:
+        position = nearest[position]
+    return structure.picture if position < 0 else structure.nodes[position].outputs[0]
 
 
 def _members(structure: Structure, nearest: list[int], head: int) -> list[Layer]:

@@ -15,7 +15,8 @@ SIZE = 32
 class Net:
     """Builds a graph node by node; values are names."""
 
-    def __init__(self, seed: int = 0, size: int = SIZE, opset: int = 17) -> None:
+    def __init__(self, seed: int = 0, size: int = SIZE, opset: int = 17, prefix: str = "") -> None:
+        self.prefix = prefix
         self.random = np.random.default_rng(seed)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -23,7 +24,7 @@ class Net:
         self.x = "picture"
 
     def const(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"c{len(self.constants)}"
+        name = f"{self.prefix}c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
@@ -31,7 +32,7 @@ class Net:
         return self.const(list(values), np.int64)
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        names = [f"{kind.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
+        names = [f"{self.prefix}{kind.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(
             helper.make_node(kind, list(inputs), names, name=f"{kind}_{len(self.nodes)}", **attributes)
         )
