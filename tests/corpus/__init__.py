@@ -5,6 +5,7 @@ Everything is built in code from seeds; no case's names, opset or number of node
 """
 
 from .case import ALIGN_RULE, BATCH_RULE, Case
+from .evasions import EVASIONS
 from .honest import HONEST
 
-__all__ = ["ALIGN_RULE", "BATCH_RULE", "HONEST", "Case"]
+__all__ = ["ALIGN_RULE", "BATCH_RULE", "EVASIONS", "HONEST", "Case"]

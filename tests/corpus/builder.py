@@ -1,6 +1,6 @@
 """A small writer of ONNX graphs whose names, opset and way of storing constants vary with the seed and tell nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,9 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from .pictures import SIDE, faces
+from .pictures import SIDE, Array, faces
+
+Weights = dict[str, Array]
 
 NAMINGS = ("numbers", "scopes", "hex", "blank", "keras")
 STORES = ("initializer", "node", "mixed")
@@ -17,19 +19,26 @@ INPUTS = ("data", "input.1", "x", "input", "actual_input_1")
 OUTPUTS = ("emb", "output", "fc1", "683", "features")
 
 
-def session(model: ModelProto) -> ort.InferenceSession:
-    """Open a model on one CPU thread, quietly."""
+def session(model: ModelProto, *, optimise: bool = True) -> ort.InferenceSession:
+    """Open a model on one CPU thread, quietly; small models that run once open faster without graph optimisation."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def embed(model: ModelProto, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Run a one-input model and return its first output."""
-    runner = session(model)
+    runner = session(model, optimise=False)
     return np.asarray(runner.run(None, {runner.get_inputs()[0].name: pictures})[0])
+
+
+def as_is(key: str, value: Array) -> Array:
+    """Store a weight in the shape it has."""
+    return value
 
 
 def untyped(name: str) -> onnx.ValueInfoProto:
@@ -68,7 +77,7 @@ class Net:
         self._bound: dict[int, tuple[object, dict[str, str]]] = {}
         if parent is not None:
             self.rng, self.style, self.naming, self.store = parent.rng, parent.style, parent.naming, parent.store
-            self.opset, self._count, self.x = parent.opset, parent._count, parent.x
+            self.opset, self._count, self.x, self._bound = parent.opset, parent._count, parent.x, parent._bound
             return
         self.rng = np.random.default_rng(seed)
         self.style = np.random.default_rng(seed + 77_777)
@@ -123,10 +132,13 @@ class Net:
             self.initializers.append(numpy_helper.from_array(array, name))
         return name
 
-    def bind(self, weights: dict[str, npt.NDArray[np.float32]]) -> dict[str, str]:
-        """Store a set of weights once and return their tensor names; the same object again gives the same tensors."""
+    def bind(self, weights: Weights, form: Callable[[str, Array], Array] = as_is) -> dict[str, str]:
+        """Store a set of weights once, in the order of the style; the same object again gives the same tensors."""
         if id(weights) not in self._bound:
-            self._bound[id(weights)] = (weights, {key: self.const(value) for key, value in weights.items()})
+            items = list(weights.items())
+            if self.style.integers(2):
+                items = [items[i] for i in self.style.permutation(len(items))]
+            self._bound[id(weights)] = (weights, {key: self.const(form(key, value)) for key, value in items})
         return self._bound[id(weights)][1]
 
     def weight(self, *shape: int, gain: float = 1.4) -> str:
@@ -170,7 +182,7 @@ class Net:
         return self.op("Slice", *inputs, *([self.const(list(steps))] if steps is not None else []))
 
     def reshape(self, x: str, *shape: int) -> str:
-        return self.op("Reshape", x, self.const(list(shape)))
+        return self.op("Reshape", x, self.const(list(shape), np.int64))
 
     def resize(self, x: str, height: float, width: float, mode: str = "linear", transform: str = "half_pixel") -> str:
         """Resize rows and columns by factors."""
@@ -279,7 +291,7 @@ class Net:
         if self._calibrated:
             watched = [name for name, _, _ in self._calibrated]
             model = self._model([*watched], None)
-            runner = session(model)
+            runner = session(model, optimise=False)
             for (_, mean, variance), value in zip(
                 self._calibrated, runner.run(None, {self.x: faces(24, 999, raw=self.raw)}), strict=True
             ):

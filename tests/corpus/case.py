@@ -35,6 +35,8 @@ class Case:
     reference
         What an evasion claims to compute, in numpy and single networks: pictures to embeddings. None where the claim
         is not a function of one picture (rows that influence each other).
+    single
+        The embedding that one honest look by the same body gives; None where there is no such thing.
     kind
         ``honest``, ``second-look``, ``rows`` or ``re-alignment``.
     """
@@ -46,6 +48,7 @@ class Case:
     raw: bool = False
     build: Callable[[], ModelProto]
     reference: Callable[[Array], Array] | None = None
+    single: Callable[[Array], Array] | None = None
     kind: str = "honest"
 
 
