@@ -7,5 +7,6 @@ Everything is built in code from seeds; no case's names, opset or number of node
 from .case import ALIGN_RULE, BATCH_RULE, Case
 from .evasions import EVASIONS
 from .honest import HONEST
+from .inject import INJECTIONS, CannotCarry
 
-__all__ = ["ALIGN_RULE", "BATCH_RULE", "EVASIONS", "HONEST", "Case"]
+__all__ = ["ALIGN_RULE", "BATCH_RULE", "EVASIONS", "HONEST", "INJECTIONS", "CannotCarry", "Case"]
