@@ -149,16 +149,19 @@ def _sees_all(view: ViewFact) -> bool:
     return (view.kind == "exact" and view.coverage >= 0.985) or view.kind == "in place"
 
 
+def _pooled_grid(view: ViewFact) -> bool:
+    """Whether a pooling operator shrank the picture by a whole number: a layer like others, not a new alignment."""
+    return view.pooled and all(scale == 0 or (scale >= 1.9 and abs(scale - round(scale)) < 0.02) for scale in view.scale)
+
+
 def _realigned(view: ViewFact, whole: bool) -> Sign | None:
     branch = f" when {view.branch}" if view.branch else ""
     via = f" (through {', '.join(view.via)})" if view.via else ""
-    if view.kind == "exact" and 0 < view.coverage < 0.985 and not whole:
+    if view.kind == "exact" and 0 < view.coverage < 0.985 and not whole and view.together < 0.985:
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}{via}{branch}")
     if view.kind == "predicted":
-        return Sign(
-            "proof", f"layer '{view.layer}'", f"gets {view.words}, and each picture is warped its own way{via}{branch}"
-        )
-    if view.kind == "resampled" and not (view.pooled and whole):
+        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}, and each picture is warped its own way{via}{branch}")
+    if view.kind == "resampled" and not _pooled_grid(view):
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}{via}{branch}")
     return None
 
@@ -168,7 +171,7 @@ def _from_views(known: DataflowFacts) -> Iterator[Sign]:
     for branch in known.branches:
         views = [view for view in known.views if view.branch == branch]
         straight = [view for view in views if _sees_all(view) and view.turn in ("", "identical", "rescaled")]
-        turned = [view for view in views if view.turn in TURNED | {"shifted"}]
+        turned = [view for view in views if view.turn in TURNED | {"shifted"} and view.coverage >= 0.9]
         for view in turned:
             via = f" by {', '.join(view.via)}" if view.via else ""
             others = [other for other in [*straight, *turned] if other.turn != view.turn]
@@ -183,7 +186,12 @@ def _from_views(known: DataflowFacts) -> Iterator[Sign]:
                 )
         for view in views:
             moved = view.kind in ("resampled", "predicted") and not view.pooled
-            cropped = view.kind == "exact" and 0.4 <= view.coverage < 0.985
+            cropped = view.kind == "exact" and 0.4 <= view.common and view.coverage < 0.985
+            if cropped and not straight:
+                yield Sign(
+                    "proof", f"layer '{view.layer}'",
+                    f"sees {view.words}; {view.common:.0%} of the picture is in another such part as well{_through(view.via)}",
+                )  # fmt: skip
             if straight and (moved or cropped):
                 yield Sign(
                     "proof", f"layers '{straight[0].layer}' and '{view.layer}'",

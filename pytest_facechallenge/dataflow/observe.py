@@ -189,29 +189,41 @@ class Observer:
         sampled: dict[str, warps.Ramps] | None = None
         noise = self.values[self.feed.name][:, 0]
         done: dict[str, tuple[warps.View, str]] = {}
-        for layer in self.front:
-            seen = noise[:, None] if layer.data == self.feed.name else self.values.get(layer.data)
+        everything = frozenset(range(len(warps.pixels_asked(*noise.shape[-2:]))))
+        for name in names:
+            seen = self.values.get(name)
             if seen is None:
                 continue
+            if name == self.feed.name:
+                done[name] = (warps.View("exact", 1.0, words="every pixel", present=everything), "identical")
+                continue
+            view = warps.exact_view(noise, seen)
+            turn = self._turn(seen) if view is not None else ""
+            if view is None:
+                sampled = self._ramps(names) if sampled is None else sampled
+                view = warps.sampled_view(self.feed.pictures, self._natural, sampled[name])
+            done[name] = (view, turn)
+        parts = [view.present for view, _ in done.values() if view.present]
+        union = len(frozenset().union(*parts)) / len(everything)
+        for layer in self.front:
             if layer.data not in done:
-                view = warps.exact_view(noise, seen)
-                turn = self._turn(layer.data, seen) if view is not None else ""
-                if view is None:
-                    sampled = self._ramps(names) if sampled is None else sampled
-                    view = warps.sampled_view(self.feed.pictures, self._natural, sampled[layer.data])
-                done[layer.data] = (view, turn)
+                continue
             view, turn = done[layer.data]
+            common = max(
+                (len(view.present & other) / len(everything) for other in parts if other is not view.present), default=0.0
+            )
             scale = tuple(0.0 if np.isnan(s) else round(float(s), 4) for s in view.scale)
             self.views.append(
                 ViewFact(
                     layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), turn=turn,
                     scale=(scale[0], scale[1]), words=view.words, via=self._via(layer),
                     pooled=any(node.op in POOLING for node in self.regions[layer.data][0]),
-                    macs_after=round(self._share_after(layer), 4), branch=self.branch,
+                    macs_after=round(self._share_after(layer), 4), together=round(union, 4), common=round(common, 4),
+                    branch=self.branch,
                 )
             )  # fmt: skip
 
-    def _turn(self, name: str, seen: Array) -> str:
+    def _turn(self, seen: Array) -> str:
         """Say how what a layer sees lies to the picture; a shift that padding explains is none."""
         picture = self.values[self.feed.name]
         if seen.ndim != picture.ndim:

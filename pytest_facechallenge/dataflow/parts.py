@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from pytest_facechallenge.dataflow import copies, twins
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
@@ -83,33 +83,27 @@ def _cut(model: onnx.ModelProto, structure: Structure, feed: Feed, source: str) 
     part.graph.input.append(helper.make_tensor_value_info(source, kind, None))
     kept = {source}
     nodes = []
+    known = {tensor.name for tensor in part.graph.initializer}
     for node in structure.nodes:
-        reads = [name for name in node.inputs if name in structure.varying]
         outputs = {name for name in node.outputs if name}
-        constant = not (outputs & structure.varying)
-        if source in outputs:
+        reads = [name for name in node.inputs if name in structure.varying]
+        if source in outputs or not reads or not all(name in kept for name in reads):
             continue
-        if constant or (reads and all(name in kept for name in reads)):
-            nodes.append(node.proto)
-            kept |= outputs
+        nodes.append(node.proto)
+        kept |= outputs
+        # What was computed from constants, or from the picture's shape alone, is known for one picture: freeze it.
+        for name in set(node.inputs) - structure.varying - known - {""}:
+            value = structure.constant(name)
+            if value is not None:
+                known.add(name)
+                part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
     del part.graph.node[:]
-    part.graph.node.extend(_available(nodes, part, source))
+    part.graph.node.extend(nodes)
 
     def run_part(values: Array, names: list[str]) -> dict[str, Array]:
         return _stack(Runner(part, names), [{source: value} for value in values], names)
 
     return run_part, base
-
-
-def _available(nodes: list[onnx.NodeProto], part: onnx.ModelProto, source: str) -> list[onnx.NodeProto]:
-    """Drop nodes whose inputs are not there any more (they asked for the picture's shape)."""
-    known = {source, ""} | {tensor.name for tensor in part.graph.initializer}
-    kept = []
-    for node in nodes:
-        if all(name in known for name in node.input):
-            kept.append(node)
-            known |= set(node.output)
-    return kept
 
 
 def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> dict[str, Array]:

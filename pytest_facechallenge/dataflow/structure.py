@@ -88,7 +88,7 @@ class Structure:
         self._constants = {
             name: value
             for name, value in values.items()
-            if name not in self.varying and isinstance(value, np.ndarray) and value.size > 0
+            if name not in self.varying and isinstance(value, np.ndarray)
         }
         self.layers: list[Layer] = [layer for node in self.nodes if (layer := self._layer(node)) is not None]
         self.layer_of: dict[int, Layer] = {id(layer.node): layer for layer in self.layers}

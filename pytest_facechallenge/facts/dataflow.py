@@ -28,6 +28,12 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
         Pixels per index along height and width, 0 where not straight.
     pooled
         Whether a pooling operator made it.
+    together
+        Share of the picture's pixels that the exact views have together.
+    common
+        Largest share of the picture's pixels that this view has in common with another one that is not the same.
+    macs_after
+        Share of all multiply-adds spent in this layer and those that depend on it.
     words
         The same for a reader.
     """
@@ -41,6 +47,8 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     via: tuple[str, ...] = ()
     words: str = ""
     macs_after: float = 0.0
+    together: float = 1.0
+    common: float = 0.0
     branch: str = ""
 
 
