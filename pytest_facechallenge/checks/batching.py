@@ -146,7 +146,7 @@ def _decide(known: DataflowFacts, signs: list[Sign], what: str, remedy: str, rul
 
 
 def _sees_all(view: ViewFact) -> bool:
-    return (view.kind == "exact" and view.coverage >= 0.985) or view.kind == "in place"
+    return (view.kind == "exact" and view.coverage >= 0.985) or view.kind in ("in place", "smoothed")
 
 
 def _pooled_grid(view: ViewFact) -> bool:
@@ -159,6 +159,10 @@ def _realigned(view: ViewFact, whole: bool) -> Sign | None:
     via = f" (through {', '.join(view.via)})" if view.via else ""
     if view.kind == "exact" and 0 < view.coverage < 0.985 and not whole and view.together < 0.985:
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}{via}{branch}")
+    if view.kind == "chosen":
+        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}: a condition on the picture decides{via}{branch}")
+    if view.kind == "smoothed" and not view.pooled:
+        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words} (each value is a sum over neighbours){via}{branch}")
     if view.kind == "predicted":
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}, and each picture is warped its own way{via}{branch}")
     if view.kind == "resampled" and not _pooled_grid(view):
@@ -185,7 +189,7 @@ def _from_views(known: DataflowFacts) -> Iterator[Sign]:
                     "remark", f"layer '{view.layer}'", f"works on the picture {view.turn}{via}, and on nothing else"
                 )
         for view in views:
-            moved = view.kind in ("resampled", "predicted") and not view.pooled
+            moved = view.kind in ("resampled", "predicted", "chosen") and not view.pooled
             cropped = view.kind == "exact" and 0.4 <= view.common and view.coverage < 0.985
             if cropped and not straight:
                 yield Sign(

@@ -196,7 +196,10 @@ class _Unroller:
             count.trips = int(min(trips, MAX_ITERATIONS + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
         carried = list(node.input[2:])
-        over = count.done >= count.trips or (bool(condition) and not bool(self._value(condition, node).reshape(-1)[0]))
+        asked = bool(condition) and (count.done == 0 or not _passes_on(body))
+        if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
+            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        over = count.done >= count.trips or (asked and not bool(self._value(condition, node).reshape(-1)[0]))
         if over:
             return self._finish_loop(node, carried, count)
         if count.done >= MAX_ITERATIONS:
@@ -323,6 +326,16 @@ class _Unroller:
             nodes.append(helper.make_node("Unsqueeze", inputs, [lifted[-1]], name=lifted[-1], **extra))
         nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
         return nodes
+
+
+def _passes_on(body: onnx.GraphProto) -> bool:
+    """Whether a Loop's body hands on the condition that it was given."""
+    given, handed = body.input[1].name, body.output[0].name
+    aliases = {given}
+    for inner in body.node:
+        if inner.op_type == "Identity" and inner.input[0] in aliases:
+            aliases |= set(inner.output)
+    return handed in aliases
 
 
 class _Count:

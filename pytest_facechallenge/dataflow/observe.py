@@ -197,11 +197,10 @@ class Observer:
             if name == self.feed.name:
                 done[name] = (warps.View("exact", 1.0, words="every pixel", present=everything), "identical")
                 continue
-            view = warps.exact_view(noise, seen)
-            turn = self._turn(seen) if view is not None else ""
-            if view is None:
-                sampled = self._ramps(names) if sampled is None else sampled
-                view = warps.sampled_view(self.feed.pictures, self._natural, sampled[name])
+            if sampled is None:
+                sampled = self._ramps(names)
+            view = self._view(noise, seen, sampled[name])
+            turn = self._turn(seen) if view.kind == "exact" else ""
             done[name] = (view, turn)
         parts = [view.present for view, _ in done.values() if view.present]
         union = len(frozenset().union(*parts)) / len(everything)
@@ -210,7 +209,8 @@ class Observer:
                 continue
             view, turn = done[layer.data]
             common = max(
-                (len(view.present & other) / len(everything) for other in parts if other is not view.present), default=0.0
+                (len(view.present & other) / len(everything) for other in parts if other is not view.present),
+                default=0.0,
             )
             scale = tuple(0.0 if np.isnan(s) else round(float(s), 4) for s in view.scale)
             self.views.append(
@@ -222,6 +222,30 @@ class Observer:
                     branch=self.branch,
                 )
             )  # fmt: skip
+
+    def _view(self, noise: Array, seen: Array, ramps: warps.Ramps) -> warps.View:
+        """Combine what the noise pictures, the ramps and the natural pictures show about one input."""
+        view = warps.exact_view(noise, seen)
+        if view is not None:
+            if warps.holds_elsewhere(noise, seen, self._natural, ramps.natural) < 1:
+                return warps.View("chosen", view.coverage, words="other pixels for some pictures than for others")
+            return view
+        view = warps.sampled_view(self.feed.pictures, self._natural, ramps)
+        one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 else None
+        if one is None or one.shape[-2:] != noise.shape[-2:]:
+            return view
+        if view.kind == "in place" and not warps.pixelwise(noise, one):
+            return warps.View(
+                "smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled"
+            )
+        if view.kind == "features":
+            held = warps.chosen_share(
+                np.concatenate([noise, self._natural]), np.concatenate([one, ramps.natural[:, 0]])
+            )
+            if 0.05 < held < 0.98:
+                words = f"the picture as it is for {held:.0%} of the probe pictures and a changed one for the others"
+                return warps.View("chosen", 1.0, words=words)
+        return view
 
     def _turn(self, seen: Array) -> str:
         """Say how what a layer sees lies to the picture; a shift that padding explains is none."""

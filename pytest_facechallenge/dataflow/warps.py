@@ -98,6 +98,84 @@ def exact_view(noise: Array, seen: Array, seed: int = 3) -> View | None:
     return View("exact", coverage, words=words, present=there)
 
 
+def holds_elsewhere(noise: Array, seen: Array, others: Array, others_seen: Array, seed: int = 4) -> float:
+    """Check on other pictures what the noise pictures showed: element e holds pixel p.
+
+    Parameters
+    ----------
+    noise, seen
+        As for `exact_view`.
+    others, others_seen
+        Natural pictures [n, C, H, W], and what the layer sees of them.
+
+    Returns
+    -------
+    float
+        Share of the other pictures for which elements and pixels agree (correlate over the elements) as they did; below
+        1 when a condition on the picture chooses what the layer gets.
+    """
+    marks, live = signatures(seen)
+    places = np.flatnonzero(live)
+    random = np.random.default_rng(seed)
+    places = random.choice(places, min(400, len(places)), replace=False)
+    source, _ = signatures(noise)
+    agreement = marks[places] @ source.T
+    pixels = np.abs(agreement).argmax(1)
+    known = np.abs(agreement).max(1) >= SAME
+    places, pixels = places[known], pixels[known]
+    plane = pixels // (noise.shape[-1] * noise.shape[-2])
+    held = 0
+    for picture, values in zip(others, others_seen, strict=True):
+        expected, got = picture.reshape(-1)[pixels], values.reshape(-1)[places]
+        agree = []
+        for channel in np.unique(plane):
+            chosen = plane == channel
+            if chosen.sum() >= 20 and np.ptp(expected[chosen]) > 0:
+                flat = np.ptp(got[chosen]) == 0
+                agree.append(0.0 if flat else abs(float(np.corrcoef(expected[chosen], got[chosen])[0, 1])))
+        held += not agree or min(agree) >= 0.93
+    return held / max(1, len(others))
+
+
+def chosen_share(pictures: Array, seen: Array) -> float:
+    """Return for which share of the pictures a tensor of the picture's size is that picture, in place.
+
+    Parameters
+    ----------
+    pictures, seen
+        float [n, C, H, W].
+    """
+    held = 0
+    for picture, values in zip(pictures, seen, strict=True):
+        a = picture.reshape(len(picture), -1)
+        b = values.reshape(len(values), -1)
+        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+        norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
+        held += bool(((a @ b.T) / np.maximum(norms, 1e-12)).max(0).min() >= 0.95)
+    return held / max(1, len(pictures))
+
+
+def pixelwise(noise: Array, seen: Array) -> bool:
+    """Whether a tensor in place mixes the channels of single pixels only (a colour transform), not neighbours.
+
+    Parameters
+    ----------
+    noise, seen
+        float [probes, C, H, W] of one height and width (``seen`` may have other channels).
+    """
+    height, width = noise.shape[-2:]
+    if seen.ndim != 4 or seen.shape[-2:] != (height, width):
+        return False
+    random = np.random.default_rng(6)
+    explained = []
+    for row, column in zip(random.integers(0, height, 60), random.integers(0, width, 60), strict=True):
+        design = np.column_stack([noise[:, :, row, column], np.ones(len(noise))])
+        target = seen[:, :, row, column]
+        residual = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+        explained.append(1 - residual.var(0) / np.maximum(target.var(0), 1e-20))
+    return bool(np.median(explained) >= 0.85)
+
+
 def pixels_asked(height: int, width: int) -> Array:
     """Return the places (row * width + column) that are looked for: the same ones for every layer."""
     random = np.random.default_rng(3)

@@ -17,8 +17,9 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     layer, via
         Its label; the nodes between the picture and it that move or mix data.
     kind
-        "exact": pixels, moved or not; "in place": blurred, every pixel where it was; "resampled": interpolated at
-        other places; "predicted": warped by what the picture shows; "features": not a picture.
+        "exact": pixels, moved or not; "in place": every pixel where it was, its colours mixed; "smoothed": in place, but
+        mixed with its neighbours; "resampled": interpolated at other places; "predicted": warped by what the picture
+        shows; "chosen": a condition on the picture decides which version; "features": not a picture.
     coverage
         Share of the picture's pixels present, 0..1.
     turn
