@@ -1,7 +1,7 @@
 """What following the picture costs, against loading the model and running it.
 
-    python -m benchmarks.dataflow            # an iResNet-100 and a ViT of about 2,000 nodes
-    python -m benchmarks.dataflow --table    # the detector's answer for every case of the tests' corpus
+python -m benchmarks.dataflow            # an iResNet-100 and a ViT of about 2,000 nodes
+python -m benchmarks.dataflow --table    # the detector's answer for every case of the tests' corpus
 """
 
 from __future__ import annotations
@@ -104,7 +104,11 @@ def vit(path: Path, depth: int = 52, width: int = 192, heads: int = 3) -> Path:
         ]
         scores = g.op("MatMul", parts[0], g.op("Transpose", parts[1], perm=[0, 1, 3, 2]))
         mixed = g.op("MatMul", g.op("Softmax", g.op("Mul", scores, f32(0.125)), axis=-1), parts[2])
-        x = g.op("Add", x, linear(g.op("Reshape", g.op("Transpose", mixed, perm=[0, 2, 1, 3]), ints(0, 196, width)), width, width))
+        x = g.op(
+            "Add",
+            x,
+            linear(g.op("Reshape", g.op("Transpose", mixed, perm=[0, 2, 1, 3]), ints(0, 196, width)), width, width),
+        )
         x = g.op("Add", x, linear(g.op("Relu", linear(norm(x), width, 4 * width)), 4 * width, width))
     return g.save(g.op("ReduceMean", norm(x), axes=[1], keepdims=0), path)
 

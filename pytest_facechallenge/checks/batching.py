@@ -151,7 +151,10 @@ def _sees_all(view: ViewFact) -> bool:
 
 def _pooled_grid(view: ViewFact) -> bool:
     """Whether a pooling operator shrank the picture by a whole number: a layer like others, not a new alignment."""
-    return view.pooled and all(scale == 0 or (scale >= 1.9 and abs(scale - round(scale)) < 0.02) for scale in view.scale)
+    return view.pooled and all(
+        scale >= 1.9 and abs(scale - round(scale)) < 0.02 and abs(offset) <= 1.5 * scale
+        for scale, offset in zip(view.scale, view.offset, strict=True)
+    )
 
 
 def _realigned(view: ViewFact, whole: bool) -> Sign | None:
@@ -160,11 +163,17 @@ def _realigned(view: ViewFact, whole: bool) -> Sign | None:
     if view.kind == "exact" and 0 < view.coverage < 0.985 and not whole and view.together < 0.985:
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}{via}{branch}")
     if view.kind == "chosen":
-        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}: a condition on the picture decides{via}{branch}")
+        return Sign(
+            "proof", f"layer '{view.layer}'", f"gets {view.words}: a condition on the picture decides{via}{branch}"
+        )
     if view.kind == "smoothed" and not view.pooled:
-        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words} (each value is a sum over neighbours){via}{branch}")
+        return Sign(
+            "proof", f"layer '{view.layer}'", f"gets {view.words} (each value is a sum over neighbours){via}{branch}"
+        )
     if view.kind == "predicted":
-        return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}, and each picture is warped its own way{via}{branch}")
+        return Sign(
+            "proof", f"layer '{view.layer}'", f"gets {view.words}, and each picture is warped its own way{via}{branch}"
+        )
     if view.kind == "resampled" and not _pooled_grid(view):
         return Sign("proof", f"layer '{view.layer}'", f"gets {view.words}{via}{branch}")
     return None

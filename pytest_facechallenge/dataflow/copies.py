@@ -22,6 +22,9 @@ POOL = 240_000
 #: the halo of a window, or the padding by reflection, is far less).
 COVERAGE = 0.4
 
+#: Places of one datum that are looked at.
+SHOWN = 96
+
 #: A stack is looked for as this many blocks along an axis, at most.
 BLOCKS = 16
 
@@ -107,6 +110,8 @@ def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool,
     coordinates = np.array(np.unravel_index(asked, shape)).T
     others: list[Array] = []
     for place, indices in zip(coordinates, found, strict=True):
+        if len(indices) > SHOWN:  # padding by the edge, or a broadcast: a sample of the places is enough
+            indices = random.choice(indices, SHOWN, replace=False)
         at = np.array(np.unravel_index(indices, shape)).T
         others.append(at[at[:, contracted] == place[contracted]] if same_index else at)
     if sum(len(at) > 1 for at in others) < COVERAGE * len(asked):
@@ -146,7 +151,7 @@ def _split(
     shared = presence.T.astype(np.float64) @ presence / len(others)
     np.fill_diagonal(shared, 0)
     best: Stack | None = None
-    for first, second in zip(*np.nonzero(np.triu(shared) >= COVERAGE), strict=True):
+    for first, second in list(zip(*np.nonzero(np.triu(shared) >= COVERAGE), strict=True))[:12]:
         pairs = []
         for at in others:
             block = at[:, axis] % blocks if interleaved else at[:, axis] // length
@@ -206,7 +211,8 @@ def relate(ours: Array, theirs: Array, equal: bool) -> Relation:
             continue
         if _constant(b - a):
             steps, counts = np.unique(b - a, return_counts=True)
-            shifts.append((axis, int(steps[counts.argmax()])))
+            if steps[counts.argmax()] != 0:
+                shifts.append((axis, int(steps[counts.argmax()])))
             continue
         slope, offset = np.polyfit(a, b, 1)
         straight = np.median(np.abs(b - slope * a - offset)) < 0.6

@@ -213,11 +213,12 @@ class Observer:
                 default=0.0,
             )
             scale = tuple(0.0 if np.isnan(s) else round(float(s), 4) for s in view.scale)
+            offset = tuple(0.0 if np.isnan(o) else round(float(o), 3) for o in view.offset)
             self.views.append(
                 ViewFact(
                     layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), turn=turn,
-                    scale=(scale[0], scale[1]), words=view.words, via=self._via(layer),
-                    pooled=any(node.op in POOLING for node in self.regions[layer.data][0]),
+                    scale=(scale[0], scale[1]), offset=(offset[0], offset[1]), words=view.words, via=self._via(layer),
+                    pooled=self._shrinks(layer),
                     macs_after=round(self._share_after(layer), 4), together=round(union, 4), common=round(common, 4),
                     branch=self.branch,
                 )
@@ -230,22 +231,27 @@ class Observer:
             if warps.holds_elsewhere(noise, seen, self._natural, ramps.natural) < 1:
                 return warps.View("chosen", view.coverage, words="other pixels for some pictures than for others")
             return view
-        view = warps.sampled_view(self.feed.pictures, self._natural, ramps)
         one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 else None
-        if one is None or one.shape[-2:] != noise.shape[-2:]:
-            return view
-        if view.kind == "in place" and not warps.pixelwise(noise, one):
-            return warps.View(
-                "smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled"
-            )
-        if view.kind == "features":
-            held = warps.chosen_share(
-                np.concatenate([noise, self._natural]), np.concatenate([one, ramps.natural[:, 0]])
-            )
+        in_size = one is not None and one.shape[-2:] == noise.shape[-2:]
+        if in_size:
+            held = warps.chosen_share(noise, one)
             if 0.05 < held < 0.98:
                 words = f"the picture as it is for {held:.0%} of the probe pictures and a changed one for the others"
                 return warps.View("chosen", 1.0, words=words)
+        view = warps.sampled_view(self.feed.pictures, self._natural, ramps)
+        if view.kind == "in place" and in_size and not warps.pixelwise(noise, one):
+            return warps.View(
+                "smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled"
+            )
         return view
+
+    def _shrinks(self, layer: Layer) -> bool:
+        """Whether a pooling operator or an averaging convolution made what the layer sees."""
+        return any(
+            (node.op in POOLING or node.op == "Conv")
+            and min(self.structure.shapes[node.outputs[0]][-2:], default=1) > 1
+            for node in self.regions[layer.data][0]
+        )
 
     def _turn(self, seen: Array) -> str:
         """Say how what a layer sees lies to the picture; a shift that padding explains is none."""
@@ -473,6 +479,12 @@ class Observer:
             )  # fmt: skip
 
     def _towers(self) -> None:
+        try:
+            self._compare_parts()
+        except RunError as error:
+            self.gaps.append(f"parts of the network could not be run alone and compared: {error}")
+
+    def _compare_parts(self) -> None:
         self.towers += parts.compare_parts(self.model, self.structure, self.feed, self.branch)
         halved = []
         for layer in self.structure.layers:

@@ -164,8 +164,8 @@ class Structure:
             return False
         if layer.node.op in CONVOLUTIONS:
             rows = weights.reshape(weights.shape[0], -1)
-            if layer.groups > 1 and rows.shape[1] < 9 and rows.shape[1] > 1:
-                return _one_hot(rows)
+            if weights.shape[1] == 1 and layer.groups > 1 and _averages(rows):
+                return True
             return rows.shape[1] > 1 and _one_hot(rows)
         if layer.node.op in RECURRENT:
             return False
@@ -240,6 +240,16 @@ def _einsum_axis(equation: str, operand: int, rank: int) -> int:
         if letter not in result:
             return rank - len(letters) + index
     return max(0, rank - 1)
+
+
+def _averages(rows: Array) -> bool:
+    """Whether every channel gets the same averaging kernel: a blur or a bilinear resize written as a convolution."""
+    kernels = rows.astype(np.float64)
+    sums = kernels.sum(1, keepdims=True)
+    if rows.shape[1] < 2 or (kernels < -1e-6 * np.abs(kernels).max()).any() or (sums <= 0).any():
+        return False
+    shapes = kernels / sums
+    return bool(np.abs(shapes - shapes[0]).max() < 1e-3 and np.abs(sums - sums[0]).max() < 1e-2 * sums[0, 0])
 
 
 def _one_hot(rows: Array) -> bool:

@@ -115,8 +115,12 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
 
 
 def _source(structure: Structure, nearest: list[int], position: int) -> str:
-    """Return the value at which the network can be cut above both parts: a node with several results is passed over."""
-    while position >= 0 and len([name for name in structure.nodes[position].outputs if name]) > 1:
+    """Return the value at which the network can be cut above both parts: nodes with several
+    results, or with a sequence, are passed over."""
+    while position >= 0:
+        results = [name for name in structure.nodes[position].outputs if name]
+        if len(results) == 1 and results[0] in structure.shapes:
+            break
         position = nearest[position]
     return structure.picture if position < 0 else structure.nodes[position].outputs[0]
 

@@ -249,27 +249,12 @@ def _prediction_error(
 
 
 def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: str) -> View:
-    """Fit place = scale * index + offset on the two axes along which the places grow."""
-    shape = down.shape
-    fits = []
-    for field, extent in ((down, pictures.height), (right, pictures.width)):
-        best: tuple[float, float, float] = (float("inf"), float("nan"), float("nan"))
-        index = np.indices(shape)
-        for axis in range(len(shape)):
-            if shape[axis] < 4:
-                continue
-            a, b = index[axis][live].astype(float), field[live]
-            if np.ptp(a) == 0:
-                continue
-            slope, start = np.polyfit(a, b, 1)
-            residual = float(np.median(np.abs(b - slope * a - start))) / extent
-            if residual < best[0]:
-                best = (residual, float(slope), float(start))
-        fits.append(best)
+    """Say on which grid of rows and columns the places lie, however the tensor is laid out."""
+    rows, columns = _grid(down[live], pictures.height), _grid(right[live], pictures.width)
     coverage = _hull(down[live], right[live], pictures)
-    straight = all(fit[0] < 0.01 for fit in fits)
-    scale = (fits[0][1], fits[1][1]) if straight else (float("nan"), float("nan"))
-    offset = (fits[0][2], fits[1][2]) if straight else (float("nan"), float("nan"))
+    straight = rows is not None and columns is not None and float(live.mean()) > 0.8
+    scale = (rows[0], columns[0]) if straight and rows and columns else (float("nan"), float("nan"))
+    offset = (rows[1], columns[1]) if straight and rows and columns else (float("nan"), float("nan"))
     if straight and all(abs(s - 1) < 0.004 for s in scale) and all(abs(o) < 0.3 for o in offset):
         return View("in place", coverage, scale, offset, "the picture, every pixel in its place")
     if straight:
@@ -280,6 +265,26 @@ def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: 
     else:
         words = "the picture warped: the places sampled do not lie on its grid of rows and columns"
     return View(kind, coverage, scale, offset, words)
+
+
+def _grid(places: Array, extent: int) -> tuple[float, float] | None:
+    """Return (step, first) when the places along one direction are evenly spaced and used alike; None otherwise."""
+    ordered = np.sort(places.reshape(-1))
+    cuts = np.flatnonzero(np.diff(ordered) > 0.1)
+    groups = np.split(ordered, cuts + 1)
+    if not 2 <= len(groups) <= 4 * extent:
+        return None
+    centres, counts = np.array([group.mean() for group in groups]), np.array([len(group) for group in groups])
+    steps = np.diff(centres)
+    step = float(np.median(steps))
+    if np.mean(np.abs(steps - step) > 0.06 * step + 0.02) > 0.1 or np.ptp(groups[len(groups) // 2]) > 0.2:
+        return None
+    if np.mean(np.abs(counts - np.median(counts)) > 0.5 * np.median(counts)) > 0.1 or counts.max() > 4 * np.median(
+        counts
+    ):
+        return None
+    middle = len(centres) // 2
+    return step, float(centres[middle] - middle * step)
 
 
 def _hull(down: Array, right: Array, pictures: Pictures) -> float:

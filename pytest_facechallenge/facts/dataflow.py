@@ -25,10 +25,10 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     turn
         How it lies to the picture: "identical", "rescaled" (in brightness), "mirrored", "upside down", "rotated",
         "shifted", "scaled", "rearranged"; "" where that was not comparable.
-    scale
-        Pixels per index along height and width, 0 where not straight.
+    scale, offset
+        Place in the picture = scale * index + offset, along height and width, in pixels; scale 0 where not straight.
     pooled
-        Whether a pooling operator made it.
+        Whether a pooling operator (or an averaging convolution) made it.
     together
         Share of the picture's pixels that the exact views have together.
     common
@@ -44,6 +44,7 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     coverage: float
     turn: str = ""
     scale: tuple[float, float] = (0.0, 0.0)
+    offset: tuple[float, float] = (0.0, 0.0)
     pooled: bool = False
     via: tuple[str, ...] = ()
     words: str = ""

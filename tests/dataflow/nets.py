@@ -33,16 +33,24 @@ class Net:
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         names = [f"{self.prefix}{kind.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(
-            helper.make_node(kind, list(inputs), names, name=f"{kind}_{len(self.nodes)}", **attributes)
-        )
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"{kind}_{len(self.nodes)}", **attributes))
         return names[0] if outputs == 1 else names
 
     def weights(self, *shape: int) -> np.ndarray:
         fan = int(np.prod(shape[1:])) if len(shape) > 1 else 1
         return (self.random.standard_normal(shape) * np.sqrt(2 / fan)).astype(np.float32)
 
-    def conv(self, x: str, w: np.ndarray | str, *, stride: int = 1, group: int = 1, pads: Any = None, bias: Any = None, **kw: Any) -> str:
+    def conv(
+        self,
+        x: str,
+        w: np.ndarray | str,
+        *,
+        stride: int = 1,
+        group: int = 1,
+        pads: Any = None,
+        bias: Any = None,
+        **kw: Any,
+    ) -> str:
         weight = w if isinstance(w, str) else self.const(w)
         k = 3 if isinstance(w, str) else w.shape[-1]
         inputs = [x, weight] if bias is None else [x, weight, self.const(bias)]

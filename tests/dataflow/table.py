@@ -84,6 +84,8 @@ def print_table() -> None:
         problem = wrong(case, answer)
         for word in counts:
             counts[word] += problem.startswith(word)
-        said = next((outcome.message for outcome in answer.outcomes.values() if outcome.status is not Status.PASSED), "")
+        said = next(
+            (outcome.message for outcome in answer.outcomes.values() if outcome.status is not Status.PASSED), ""
+        )
         print(f"{'WRONG' if problem else 'ok   '} {case.kind:12} {name:42} {problem or said[:160]}", flush=True)
     print(f"{len(HONEST)} honest, {len(EVASIONS)} evasions: " + ", ".join(f"{n} {word}" for word, n in counts.items()))

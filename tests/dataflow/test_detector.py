@@ -222,7 +222,9 @@ def cropped(net: Net) -> str:
 @of(REALIGNED)
 def down_and_up_again(net: Net) -> str:
     small = net.op("Resize", net.x, "", net.const([1, 1, 0.5, 0.5]), mode="linear")
-    return embedding(net, net.body(net.op("Resize", small, "", net.const([1, 1, 2, 2]), mode="linear"), net.body_weights()))
+    return embedding(
+        net, net.body(net.op("Resize", small, "", net.const([1, 1, 2, 2]), mode="linear"), net.body_weights())
+    )
 
 
 @of(REALIGNED)
