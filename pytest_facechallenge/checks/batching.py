@@ -241,7 +241,7 @@ def _through(via: tuple[str, ...]) -> str:
 
 def _from_folds(known: DataflowFacts) -> Iterator[Sign]:
     for fold in known.folds:
-        if fold.rows > 1 and fold.growth >= 1.5 and fold.macs_after >= BODY:
+        if fold.rows > 1 and fold.growth >= max(1.5, 0.45 * fold.rows) and fold.macs_after >= BODY:
             yield Sign(
                 "proof" if fold.macs_after >= MOST else "doubt", f"layer '{fold.layer}'",
                 f"works on {fold.rows} rows per picture that hold {fold.growth:.2g} times the data they were made from"

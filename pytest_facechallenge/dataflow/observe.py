@@ -379,6 +379,10 @@ class Observer:
             first = group.layers[0]
             others = group.layers[1:]
             inputs, relation = self._inputs(first, others)
+            apart = [entry for entry in below if entry is group or self._apart(entry, group)]
+            if len(apart) == 1 and inputs == "one":
+                continue  # they meet again before the next layer: branches on one tensor
+            below = apart
             sizes = {prod(structure.shapes[layer.data]) for layer in group.layers}
             settings = {layer.settings for layer in group.layers}
             relations = [kind for entry in below for kind in entry.relations]
@@ -394,6 +398,16 @@ class Observer:
                     via=tuple(dict.fromkeys(name for layer in group.layers for name in self._via(layer)))[:NAMED],
                 )
             )  # fmt: skip
+
+    def _apart(self, entry: towers.Class, head: towers.Class) -> bool:
+        """Whether the executions of ``entry`` descend from different executions of ``head``."""
+        structure = self.structure
+        bits = [1 << structure.position[id(layer.node)] for layer in head.layers]
+        above = []
+        for layer in entry.layers:
+            ancestors = structure.ancestors[structure.position[id(layer.node)]]
+            above.append(tuple(bool(ancestors & bit) for bit in bits))
+        return len(set(above)) == len(above)
 
     def _results_differ(self, group: towers.Class) -> bool:
         """Whether the executions give different values (equal ones are a redundancy, not a second look)."""

@@ -88,7 +88,10 @@ class Structure:
         self._constants = {
             name: value for name, value in values.items() if name not in self.varying and isinstance(value, np.ndarray)
         }
+        self._survey = values
+        self._computed: dict[str, Array] = {}  # weights that depend on the picture, as they were in the survey
         self.layers: list[Layer] = [layer for node in self.nodes if (layer := self._layer(node)) is not None]
+        self._survey = {}
         self.layer_of: dict[int, Layer] = {id(layer.node): layer for layer in self.layers}
         self.total_macs = sum(layer.macs for layer in self.layers)
 
@@ -97,7 +100,7 @@ class Structure:
         tensor = self.graph.constant(name)
         if tensor is not None:
             return tensor.array()
-        return self._constants.get(name)
+        return self._constants.get(name, self._computed.get(name))
 
     def _varying(self) -> set[str]:
         """Values that depend on the picture's content (not only on its shape)."""
@@ -117,8 +120,10 @@ class Structure:
             for index, name in enumerate(node.inputs)
             if name and name not in self.varying and prod(self._shape(name)) > 1
         ]
-        if kind == "DeformConv":
+        if kind in CONVOLUTIONS:
             moving = moving[:1]
+        if not fixed and len(moving) and self._computed_weight(node, kind):
+            fixed = [1]
         if not moving or not fixed:
             return None
         data, weight = node.inputs[moving[0]], node.inputs[self._weight_position(kind, moving[0], fixed)]
@@ -142,6 +147,16 @@ class Structure:
             macs = out * (shape[axis] if shape else 1)
         layer = Layer(node, data, weight, axis, macs, groups)
         return None if self._only_moves(layer) else layer
+
+    def _computed_weight(self, node: Node, kind: str) -> bool:
+        """Whether the second input is a weight that (also) depends on the picture: dynamic layers, or a disguise."""
+        if len(node.inputs) < 2 or node.inputs[1] not in self.varying or node.inputs[0] == node.inputs[1]:
+            return False
+        name = node.inputs[1]
+        if not (kind in CONVOLUTIONS or (kind in ("MatMul", "Gemm") and len(self._shape(name)) == 2)):
+            return False
+        self._computed[name] = self._survey[name]
+        return True
 
     def _weight_position(self, kind: str, data: int, fixed: list[int]) -> int:
         if kind in PRODUCTS and kind not in ("QLinearMatMul", "Einsum"):

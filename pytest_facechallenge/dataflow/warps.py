@@ -223,19 +223,19 @@ def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
     if live.mean() < 0.05:
         return View("features", 0.0, words="no picture")
     offset = seen.dark - gain * (low + 0.3 * span)
-    error = _prediction_error(natural, seen.natural, gain, offset, down, right, live)
-    if error > PIXEL_LIKE:
+    errors = _prediction_errors(natural, seen.natural, gain, offset, down, right, live)
+    likely = np.zeros(live.shape, bool)
+    likely.reshape(-1)[np.flatnonzero(live.reshape(-1))] = errors <= PIXEL_LIKE
+    if likely.sum() < max(16, 0.1 * live.sum()):
         return _predicted(pictures, seen)
-    return _describe(down, right, live, pictures, "resampled")
+    return _describe(down, right, likely, pictures, "resampled")
 
 
-def _prediction_error(
+def _prediction_errors(
     natural: Array, values: Array, gain: Array, offset: Array, down: Array, right: Array, live: Array
-) -> float:
-    """Return the median error over elements of the best of: one channel, or the mean of channels, at the place."""
+) -> Array:
+    """Return for each live element the error of the best of: one channel, or the mean of channels, at the place."""
     places = np.flatnonzero(live.reshape(-1))
-    random = np.random.default_rng(5)
-    places = random.choice(places, min(2000, len(places)), replace=False)
     at = np.stack([down.reshape(-1)[places], right.reshape(-1)[places]])
     a, b = gain.reshape(-1)[places], offset.reshape(-1)[places]
     got = values.reshape(len(values), -1)[:, places]
@@ -245,14 +245,24 @@ def _prediction_error(
         sampled = np.stack([ndimage.map_coordinates(picture, at, order=1, mode="nearest") for picture in plane])
         expected = a * sampled + b
         errors.append(np.sqrt(((got - expected) ** 2).mean(0)) / (expected.std(0) + 1e-12))
-    return float(np.median(np.min(errors, axis=0)))
+    best: Array = np.min(errors, axis=0)
+    return best
+
+
+def _filled(live: Array) -> float:
+    """Return how much of the tensor is picture: of the channels that hold any, where channels are an axis."""
+    if live.ndim != 4:
+        return 1.0
+    share = live.mean((0, 2, 3))
+    holding = share > 0.1
+    return float(share[holding].mean()) if holding.any() else 0.0
 
 
 def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: str) -> View:
     """Say on which grid of rows and columns the places lie, however the tensor is laid out."""
     rows, columns = _grid(down[live], pictures.height), _grid(right[live], pictures.width)
     coverage = _hull(down[live], right[live], pictures)
-    straight = rows is not None and columns is not None and float(live.mean()) > 0.8
+    straight = rows is not None and columns is not None and _filled(live) > 0.8
     scale = (rows[0], columns[0]) if straight and rows and columns else (float("nan"), float("nan"))
     offset = (rows[1], columns[1]) if straight and rows and columns else (float("nan"), float("nan"))
     if straight and all(abs(s - 1) < 0.004 for s in scale) and all(abs(o) < 0.3 for o in offset):
@@ -273,6 +283,10 @@ def _grid(places: Array, extent: int) -> tuple[float, float] | None:
     cuts = np.flatnonzero(np.diff(ordered) > 0.1)
     groups = np.split(ordered, cuts + 1)
     if not 2 <= len(groups) <= 4 * extent:
+        return None
+    counts = np.array([len(group) for group in groups])
+    groups = [group for group, count in zip(groups, counts, strict=True) if count > 0.2 * np.median(counts)]  # strays
+    if len(groups) < 2:
         return None
     centres, counts = np.array([group.mean() for group in groups]), np.array([len(group) for group in groups])
     steps = np.diff(centres)
