@@ -209,13 +209,13 @@ def relate(ours: Array, theirs: Array, equal: bool) -> Relation:
         if _constant(a + b) and not _constant(b - a):
             flips.append(axis)
             continue
-        if _constant(b - a):
-            steps, counts = np.unique(b - a, return_counts=True)
-            if steps[counts.argmax()] != 0:
-                shifts.append((axis, int(steps[counts.argmax()])))
+        step = _step(a, b)
+        if step is not None:
+            if step != 0:
+                shifts.append((axis, step))
             continue
         slope, offset = np.polyfit(a, b, 1)
-        straight = np.median(np.abs(b - slope * a - offset)) < 0.6
+        straight = np.mean(np.abs(b - slope * a - offset) < 1.0) >= 0.85
         if straight and slope > 0.2:
             zooms.append((axis, float(slope)))
         else:
@@ -238,8 +238,21 @@ def relate(ours: Array, theirs: Array, equal: bool) -> Relation:
 
 
 def _constant(values: Array) -> bool:
-    """Whether most are one value (a shift that wraps around gives two)."""
-    return int(np.unique(values, return_counts=True)[1].max()) >= 0.6 * len(values)
+    """Whether most are one value."""
+    return int(np.unique(values, return_counts=True)[1].max()) >= 0.8 * len(values)
+
+
+def _step(a: Array, b: Array) -> int | None:
+    """Return the one step from ``a`` to ``b``; it may wrap around (a roll gives two values). None when there is none."""
+    steps, counts = np.unique(b - a, return_counts=True)
+    order = np.argsort(-counts)
+    if counts[order[0]] >= 0.85 * len(a):
+        return int(steps[order[0]])
+    if len(steps) > 1 and counts[order[:2]].sum() >= 0.9 * len(a):
+        one, two = steps[order[0]], steps[order[1]]
+        if one * two < 0 and abs(one - two) >= 0.8 * (np.ptp(a) + 1):
+            return int(one)
+    return None
 
 
 def _swapped(ours: Array, theirs: Array) -> bool:

@@ -6,7 +6,7 @@ twice" is visible as two nodes with one weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,9 @@ class Flattened:
         self.conditions = conditions
 
 
-def flatten(model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None) -> Flattened:
+def flatten(
+    model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None, others: Sequence[Feeds] = ()
+) -> Flattened:
     """Unroll a model.
 
     Parameters
@@ -52,7 +54,9 @@ def flatten(model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | 
     model
         Weights inside; not changed when it has control flow (a copy is), may be returned itself when it has none.
     feeds
-        A picture: the trip counts that it gives are the ones unrolled.
+        A picture: it decides what a loop's trip count is when that is no constant.
+    others
+        More pictures: where trip counts depend on the picture, the largest is taken.
     choices
         Branch to take, by label of the If node; default for a condition on the picture is its then_branch.
 
@@ -69,7 +73,7 @@ def flatten(model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | 
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
     _name_nodes(flat.graph)
-    worker = _Unroller(flat, feeds, dict(choices or {}))
+    worker = _Unroller(flat, feeds, dict(choices or {}), others)
     worker.run()
     return Flattened(flat, tuple(worker.conditions))
 
@@ -95,7 +99,10 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
 
 
 class _Unroller:
-    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]
+    ) -> None:
+        self.others = others
         self.model = model
         self.feeds = feeds
         self.choices = choices
@@ -128,7 +135,14 @@ class _Unroller:
         if self.varying & set(node.input):
             self.varying |= set(node.output)
 
-    def _value(self, name: str, node: onnx.NodeProto) -> npt.NDArray[Any]:
+    def _largest(self, name: str, node: onnx.NodeProto) -> Any:
+        """Return the largest value over the pictures (True, for a condition, when it holds for one of them)."""
+        values = [self._value(name, node).reshape(-1)[0]]
+        if name in self.varying:
+            values += [self._value(name, node, feeds).reshape(-1)[0] for feeds in self.others]
+        return max(values)
+
+    def _value(self, name: str, node: onnx.NodeProto, feeds: Feeds | None = None) -> npt.NDArray[Any]:
         """Return what the value is for the picture fed, given the nodes kept so far."""
         for tensor in self.model.graph.initializer:
             if tensor.name == name:
@@ -140,7 +154,7 @@ class _Unroller:
         part.graph.input.extend(self.model.graph.input)
         part.graph.initializer.extend(self.model.graph.initializer)
         try:
-            return np.asarray(evaluate(part, [name], self.feeds)[name])
+            return np.asarray(evaluate(part, [name], feeds or self.feeds)[name])
         except RunError as error:
             raise FlattenError(
                 f"'{node.name}' cannot be unrolled, its input {name!r} cannot be computed: {error}"
@@ -192,14 +206,14 @@ class _Unroller:
         body: onnx.GraphProto = _attribute(node, "body")
         count = _Count.of(node)
         if count.trips is None:
-            trips = self._value(node.input[0], node).reshape(-1)[0] if node.input[0] else MAX_ITERATIONS + 1
+            trips = self._largest(node.input[0], node) if node.input[0] else MAX_ITERATIONS + 1
             count.trips = int(min(trips, MAX_ITERATIONS + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
         carried = list(node.input[2:])
         asked = bool(condition) and (count.done == 0 or not _passes_on(body))
         if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
             raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
-        over = count.done >= count.trips or (asked and not bool(self._value(condition, node).reshape(-1)[0]))
+        over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
             return self._finish_loop(node, carried, count)
         if count.done >= MAX_ITERATIONS:

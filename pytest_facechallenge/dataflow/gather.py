@@ -101,8 +101,10 @@ class Feed:
 def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Yield the model without control flow, once per way through the Ifs that depend on the picture."""
     feeds = feed(feed.pictures.natural(1))
+    extremes = [*feed.pictures.natural(3)[1:, None], feed.pictures.noise(1), feed.pictures.flat(0.1), feed.pictures.flat(0.9)]
+    others = [feed(picture) for picture in extremes]
     try:
-        first = flatten(model, feeds)
+        first = flatten(model, feeds, others=others)
     except FlattenError as error:
         gaps.append(str(error))
         return
@@ -117,7 +119,7 @@ def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[t
     seen = {tuple(first.conditions)}
     for way in ways[: VARIANTS - 1]:
         try:
-            flat = flatten(model, feeds, {**_Default(way)})
+            flat = flatten(model, feeds, way, others)
         except FlattenError as error:
             gaps.append(f"with {_way(way)}: {error}")
             continue
@@ -128,10 +130,6 @@ def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[t
         yield _way(way), flat.model
     if len(ways) > VARIANTS - 1:
         gaps.append(f"{len(ways) + 1} ways through the If nodes exist; {VARIANTS} were looked at")
-
-
-class _Default(dict[str, bool]):
-    """Choices by label."""
 
 
 def _way(choices: dict[str, bool]) -> str:

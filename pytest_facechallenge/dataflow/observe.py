@@ -499,7 +499,10 @@ class Observer:
             self.gaps.append(f"parts of the network could not be run alone and compared: {error}")
 
     def _compare_parts(self) -> None:
-        self.towers += parts.compare_parts(self.model, self.structure, self.feed, self.branch)
+        found = parts.compare_parts(self.model, self.structure, self.feed, self.branch)
+        if not any(tower.turn or tower.inputs not in ("", "identical", "rescaled") for tower in found):
+            found += parts.compare_parallel(self.model, self.structure, self.feed, self.branch)
+        self.towers += found
         halved = []
         for layer in self.structure.layers:
             weights, matrix = self.structure.constant(layer.weight), self._mixing(layer)
@@ -511,8 +514,9 @@ class Observer:
             self.towers += parts.compare_halves(self.model, self.structure, self.feed, halved, self.branch)
 
     def _folds(self) -> None:
-        """Count rows per picture by running two pictures beside one."""
+        """Count rows per picture by running two pictures beside one, and versions put beside each other elsewhere."""
         structure = self.structure
+        self._side_by_side()
         candidates = [
             layer
             for layer in structure.layers
@@ -530,16 +534,38 @@ class Observer:
             shape, doubled = structure.shapes[layer.data], np.shape(two[layer.data])
             if len(shape) != len(doubled) or not shape or doubled[0] != 2 * shape[0]:
                 continue
-            roots = self.regions[layer.data][1]
-            largest = max(prod(structure.shapes.get(root, (0,))) for root in roots)
             joins = self._joins(layer)
-            self.folds.append(
-                FoldFact(
-                    layer=layer.node.label, rows=shape[0], growth=round(prod(shape) / max(1, largest), 3),
-                    join=joins[0].label if joins else "", macs_after=round(self._share_after(layer), 4),
-                    branch=self.branch,
-                )
-            )  # fmt: skip
+            self._fold(layer, shape[0], prod(shape), joins[0].label if joins else "")
+
+    def _side_by_side(self) -> None:
+        """Note joins of equally large things, each as large as the one value that all were made from."""
+        structure = self.structure
+        done: set[int] = set()
+        for layer in self._stacked_layers():
+            for node in self._joins(layer):
+                names = [name for name in node.inputs if name in structure.varying]
+                shapes = {structure.shapes.get(name, ()) for name in names}
+                if id(node) in done or node.op not in ("Concat", "ConcatFromSequence") or len(names) < 2 or len(shapes) > 1:
+                    continue
+                done.add(id(node))
+                made_from = [structure.region(name)[1] for name in names]
+                shape = shapes.pop()
+                if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
+                    continue
+                channels = structure.shapes[layer.data][layer.contracted]
+                if channels not in shape or prod(shape) < 0.7 * prod(structure.shapes[next(iter(made_from[0]))]):
+                    continue
+                self._fold(layer, len(names), len(names) * prod(shape), node.label)
+
+    def _fold(self, layer: Layer, rows: int, size: int, join: str) -> None:
+        shapes = self.structure.shapes
+        largest = max(prod(shapes.get(root, (0,))) for root in self.regions[layer.data][1])
+        self.folds.append(
+            FoldFact(
+                layer=layer.node.label, rows=rows, growth=round(size / max(1, largest), 3), join=join,
+                macs_after=round(self._share_after(layer), 4), branch=self.branch,
+            )
+        )  # fmt: skip
 
 
 def _share(part: Array, pool: Array) -> float:

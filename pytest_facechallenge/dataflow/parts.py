@@ -48,6 +48,8 @@ def compare_parts(model: onnx.ModelProto, structure: Structure, feed: Feed, bran
             for part in (parts.one, parts.two)
         )
         pairs = _pairs(structure, parts.one, parts.two)
+        if not _deep(structure, parts):
+            pairs = []
         turn, best, unturned = _compare(run, source, pairs) if pairs else ("", 0.0, 0.0)
         found.append(
             TowerFact(
@@ -109,6 +111,12 @@ def _cut(model: onnx.ModelProto, structure: Structure, feed: Feed, source: str) 
 def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> dict[str, Array]:
     results = [runner(entry) for entry in feeds]
     return {name: np.stack([np.asarray(result[name]) for result in results]) for name in names}
+
+
+def _deep(structure: Structure, parts: twins.Parts) -> bool:
+    """Whether the parts go on side by side for more than one layer (kernels turned and merged at once are one layer)."""
+    sizes = {structure.shapes[layer.node.outputs[0]] for layer in parts.one[1:]}
+    return any(structure.shapes[layer.node.outputs[0]] in sizes for layer in parts.two[1:])
 
 
 def _pairs(structure: Structure, one: list[Layer], two: list[Layer]) -> list[tuple[str, str]]:
@@ -229,5 +237,57 @@ def compare_halves(
             source=structure.picture, first=f"{label} (first part of the channels)",
             second=f"{label} (second part of the channels)", meet="", shares=(part, part),
             alike=round(best[0], 3), turn=best[1], alike_unturned=round(best[2], 3), branch=branch,
+        )
+    ]  # fmt: skip
+
+
+def compare_parallel(model: onnx.ModelProto, structure: Structure, feed: Feed, branch: str) -> list[TowerFact]:
+    """Compare layers that work side by side on whole pictures, whatever trickles between their parts of the network.
+
+    A thread of data from one part to the other is enough to make them one part for `separate_parts`; what their
+    features do is not changed by it.
+    """
+    by_size: dict[tuple[Any, ...], list[Layer]] = {}
+    for layer in structure.layers:
+        shape = structure.shapes[layer.node.outputs[0]]
+        if len(shape) in (3, 4) and layer.macs >= FAN_IN * prod(shape):
+            by_size.setdefault((shape, layer.macs), []).append(layer)
+    pairs: list[tuple[Layer, Layer]] = []
+    for layers in by_size.values():
+        free = list(layers)
+        while free:
+            one = free.pop(0)
+            other = next((layer for layer in free if structure.parallel(one.node, layer.node)), None)
+            if other is not None:
+                free.remove(other)
+                pairs.append((one, other))
+    later = 0
+    for one, two in pairs:
+        if one.data != two.data:
+            later |= structure.ancestors[structure.position[id(one.node)]]
+            later |= structure.ancestors[structure.position[id(two.node)]]
+    # Pairs on one input count only where their results are then worked on side by side: not merged at once.
+    pairs = [
+        (one, two)
+        for one, two in pairs
+        if one.data != two.data
+        or all((later >> structure.position[id(layer.node)]) & 1 for layer in (one, two))
+    ]
+    share = sum(one.macs for one, _ in pairs) / max(1, structure.total_macs)
+    if share < LEAST or all(one.data == two.data for one, two in pairs):
+        return []
+    pairs.sort(key=lambda pair: structure.position[id(pair[0].node)])
+    picked = pairs[: PAIRS // 2] + pairs[PAIRS // 2 :: max(1, len(pairs) // PAIRS)][: PAIRS // 2]
+    names = [(one.node.outputs[0], two.node.outputs[0]) for one, two in picked]
+    run, source = _cut(model, structure, feed, structure.picture)
+    turn, best, unturned = _compare(run, source, names)
+    if not turn or best < 0.5 or best <= unturned:
+        return []
+    first, second = picked[0]
+    return [
+        TowerFact(
+            source=structure.picture, first=first.node.label, second=second.node.label, meet="",
+            shares=(round(share, 4), round(share, 4)), alike=round(best, 3), turn=turn,
+            alike_unturned=round(unturned, 3), branch=branch,
         )
     ]  # fmt: skip
