@@ -80,6 +80,7 @@ def vit_two_tokens(net: Net) -> str:
     y, cells = patches(net, 32, 16)
     shape = net.op("Concat", net.unsqueeze(net.dim(y, 0), 0), net.const([2, 32]), axis=0)
     y = net.op("Concat", net.op("Expand", net.weight(1, 2, 32), shape), y, axis=1)
+    y = net.op("Add", y, net.const(net.rng.normal(0, 0.3, (1, cells + 2, 32))))
     for _ in range(2):
         y = block(net, y, 32, 4, cells + 2)
     first, second = (net.op("Gather", y, net.const(i), axis=1) for i in (0, 1))

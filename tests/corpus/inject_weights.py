@@ -7,6 +7,9 @@ from .case import Array
 from .graft import CannotCarry, Host, consumers, renamed
 
 POINTWISE = {"Relu", "Sigmoid", "Identity", "Dropout", "Tanh", "Add", "Mul", "Sub", "Clip", "LeakyRelu"}
+# Layers that, besides those, do the same to a mirror image as to the picture.
+EQUIVARIANT = {"Sum", "Max", "Div", "Pow", "Sqrt", "Erf", "Neg", "Greater", "Where", "GlobalMaxPool", "Resize"}
+EQUIVARIANT |= {"InstanceNormalization"}
 SPATIAL = {"Conv", "BatchNormalization", "PRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Gemm"}
 
 
@@ -73,6 +76,16 @@ def _only(host: Host, allowed: set[str]) -> None:
             raise CannotCarry(f"the host has a {node.op_type}, which this injection cannot rewrite")
 
 
+def _no_width(host: Host, node: NodeProto, weights: dict[str, Array]) -> None:
+    for name in node.input:
+        if name in weights and weights[name].ndim and weights[name].shape[-1] != 1 and node.op_type != "Resize":
+            raise CannotCarry(f"{node.op_type} has a constant along the width, which this injection does not rewrite")
+
+
+def _over_channels(node: NodeProto) -> bool:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0) == 1
+
+
 def _scalars_only(host: Host, node: NodeProto, weights: dict[str, Array]) -> None:
     for name in node.input:
         if name in weights and weights[name].size != 1:
@@ -124,7 +137,7 @@ def mirrored_twin(host: Host) -> tuple[list[NodeProto], str]:
 
     Padding of strided layers is shifted to the other side, and the columns of the matrix behind Flatten change places.
     """
-    _only(host, POINTWISE | SPATIAL)
+    _only(host, POINTWISE | SPATIAL | EQUIVARIANT | {"Concat", "Split"})
     weights, shapes = host.weights(), _shapes(host.model)
     new: dict[str, Array] = {}
     attributes: dict[str, dict[str, list[int]]] = {}
@@ -144,8 +157,10 @@ def mirrored_twin(host: Host) -> tuple[list[NodeProto], str]:
                 raise CannotCarry(
                     "a pooling leaves the last columns unread, so that its mirror would need negative pads"
                 )
-        elif node.op_type in POINTWISE:
-            _scalars_only(host, node, weights)
+        elif node.op_type in ("Concat", "Split") and not _over_channels(node):
+            raise CannotCarry(f"the host has a {node.op_type} that is not over channels")
+        elif node.op_type in POINTWISE | EQUIVARIANT - {"InstanceNormalization"}:
+            _no_width(host, node, weights)
         elif node.op_type == "Gemm":
             _check_gemm(node, weights)
             source = next((n for n in host.model.graph.node if node.input[0] in n.output), None)

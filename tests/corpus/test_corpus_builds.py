@@ -97,7 +97,7 @@ def test_a_warp_moves_the_pixels_and_invents_none(name: str) -> None:
     assert seen.min() > batch.min() - 0.05
 
 
-@pytest.mark.parametrize("name", ["align_crop_only", "align_half_size", "align_double_size"])
+@pytest.mark.parametrize("name", ["two_scales", "align_crop_only", "align_half_size", "align_double_size"])
 def test_a_body_for_another_size_runs(name: str) -> None:
     runner = opened(EVASIONS[name].build())
     values = run(runner, pictures(False)[:3])

@@ -225,3 +225,11 @@ def mirror_flat_gather(net: Net, x: str, c: int, s: int) -> str:
     return net.op(
         "Reshape", net.op("Gather", net.reshape(x, 0, c, s * s), net.const(order), axis=2), net.op("Shape", x)
     )
+
+
+@view("mirrored by applying the discrete Fourier transform twice", opset=17)
+def mirror_dft(net: Net, x: str, c: int, s: int) -> str:
+    # Twice the transform gives s * x[-n mod s]: the mirror image, one column rolled.
+    once = net.op("DFT", net.unsqueeze(x, 4), axis=3)
+    real = net.op("Div", net.op("Gather", net.op("DFT", once, axis=3), net.const(0), axis=4), net.const(float(s)))
+    return net.op("Concat", net.slice(real, [1], [s], [3]), net.slice(real, [0], [1], [3]), axis=3)

@@ -1,6 +1,7 @@
 """Second versions that are no mirror image: turned, shifted, cropped, zoomed, brightened and more."""
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from .builder import Net
@@ -178,3 +179,24 @@ def mirror_brighter(net: Net, x: str, c: int, s: int) -> str:
 @view("mirrored and shifted", lambda x: _shifted(flip(x)))
 def mirror_shift(net: Net, x: str, c: int, s: int) -> str:
     return shift_pad(net, mirror_slice(net, x, c, s), c, s)
+
+
+def _turned(x: Array) -> Array:
+    s = x.shape[3]
+    index = _turned_index(s)
+    return x.reshape(*x.shape[:2], s * s)[..., index].reshape(x.shape)
+
+
+def _turned_index(s: int) -> npt.NDArray[np.int64]:
+    """Nearest cell, for every cell, of the picture turned by about six degrees."""
+    rows, columns = np.mgrid[0:s, 0:s] - (s - 1) / 2
+    back = (
+        np.round(np.stack([rows - 0.1 * columns, columns + 0.1 * rows]) + (s - 1) / 2).clip(0, s - 1).astype(np.int64)
+    )
+    return np.asarray(back[0] * s + back[1]).ravel()
+
+
+@view("turned by a few degrees by one Gather over all cells", _turned)
+def rotate_small(net: Net, x: str, c: int, s: int) -> str:
+    flat = net.op("Gather", net.reshape(x, -1, c, s * s), net.const(_turned_index(s)), axis=2)
+    return net.reshape(flat, -1, c, s, s)
