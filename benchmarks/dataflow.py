@@ -19,7 +19,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.dataflow.gather import Feed, follow
-from pytest_facechallenge.dataflow.observe import Observer
+from pytest_facechallenge.dataflow.probe import Probe
 
 
 class Graph:
@@ -64,9 +64,12 @@ class Graph:
 
 
 def iresnet(path: Path, depths: tuple[int, ...] = (3, 13, 30, 3)) -> Path:
-    """An iResNet-100 with random weights: the layers and sizes of the challenge's largest baseline."""
+    """Write an iResNet-100 with random weights: the layers and sizes of the challenge's largest baseline."""
     g = Graph()
-    slope = lambda x, c: g.op("PRelu", x, g.const(np.full((c, 1, 1), 0.25, np.float32)))  # noqa: E731
+
+    def slope(x: str, c: int) -> str:
+        return g.op("PRelu", x, g.const(np.full((c, 1, 1), 0.25, np.float32)))
+
     x, channels = slope(g.conv("picture", 3, 64, 3), 64), 64
     for depth, width in zip(depths, (64, 128, 256, 512), strict=True):
         for index in range(depth):
@@ -80,10 +83,14 @@ def iresnet(path: Path, depths: tuple[int, ...] = (3, 13, 30, 3)) -> Path:
 
 
 def vit(path: Path, depth: int = 52, width: int = 192, heads: int = 3) -> Path:
-    """A ViT, exported the long way (LayerNorm and attention in single operators): about 2,000 nodes."""
+    """Write a ViT, exported the long way (LayerNorm and attention in single operators): about 2,000 nodes."""
     g = Graph()
-    ints = lambda *v: g.const(np.array(v, np.int64))  # noqa: E731
-    f32 = lambda v: g.const(np.array(v, np.float32))  # noqa: E731
+
+    def ints(*values: int) -> str:
+        return g.const(np.array(values, np.int64))
+
+    def f32(values: Any) -> str:
+        return g.const(np.array(values, np.float32))
 
     def norm(x: str) -> str:
         d = g.op("Sub", x, g.op("ReduceMean", x, axes=[-1]))
@@ -127,10 +134,10 @@ def measure(name: str, path: Path) -> None:
     del session
     start = time.perf_counter()
     model = onnx.load(str(path))
-    observer = Observer(model, Feed(model, path.parent, 1), "")
-    observer.prepare()
+    probe = Probe(model, Feed(model, path.parent, 1), "")
+    probe.prepare()
     static = time.perf_counter() - start
-    del model, observer
+    del model, probe
     start = time.perf_counter()
     facts = follow(path, Path(path.parent))
     whole = time.perf_counter() - start

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_facechallenge.facts.base import Facts
-    from pytest_facechallenge.facts.dataflow import RepeatFact, StackFact, TowerFact, TwinFact, ViewFact
+    from pytest_facechallenge.facts.dataflow import TowerFact, TwinFact, ViewFact
     from pytest_facechallenge.rulebook import Rule
 
 Weight = Literal["proof", "doubt", "remark"]
@@ -40,8 +40,8 @@ ROUNDING, INFLUENCE = 2e-4, 2e-3
 
 REMEDY = (
     "Run the backbone once on each picture as it comes, and export that: leave the flip test (or any other copy of the "
-    "picture) out of the graph. If this is a false suspicion, show the organisers the nodes named here and the training "
-    "code of that part; removing those nodes (or exporting one of the two paths) and embedding the same pictures again "
+    "picture) out of the graph. If this is a false suspicion, show the organisers the nodes named here and the "
+    "training code of that part; removing those nodes (or exporting one of the two paths) and embedding the same pictures again "
     "shows whether they were needed."
 )
 
@@ -57,7 +57,7 @@ class Sign:
 
 @check(DataflowFacts)
 def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
-    """The network looks at each face once, and at each face alone.
+    """Require that the network looks at each face once, and at each face alone.
 
     What:
         The body of the network runs once per picture: no mirrored, shifted, cropped, zoomed, brightened or otherwise
@@ -88,7 +88,7 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
 
 @check(DataflowFacts)
 def no_realignment(facts: Facts, rule: Rule) -> Outcome:
-    """The picture enters the body as it was given: not warped, cropped or re-sampled.
+    """Require that the picture enters the body as it was given: not warped, cropped or re-sampled.
 
     What:
         The layers that work on the picture get all of its pixels, each in its place. Resizing features later is fine.
@@ -151,6 +151,8 @@ def _sees_all(view: ViewFact) -> bool:
 
 def _pooled_grid(view: ViewFact) -> bool:
     """Whether a pooling operator shrank the picture by a whole number: a layer like others, not a new alignment."""
+    if view.plain:
+        return True
     return view.pooled and all(
         scale >= 1.9 and abs(scale - round(scale)) < 0.02 and abs(offset) <= 1.5 * scale
         for scale, offset in zip(view.scale, view.offset, strict=True)
@@ -198,12 +200,12 @@ def _from_views(known: DataflowFacts) -> Iterator[Sign]:
                     "remark", f"layer '{view.layer}'", f"works on the picture {view.turn}{via}, and on nothing else"
                 )
         for view in views:
-            moved = view.kind in ("resampled", "predicted", "chosen") and not view.pooled
-            cropped = view.kind == "exact" and 0.4 <= view.common and view.coverage < 0.985
+            moved = view.kind in ("resampled", "predicted", "chosen") and not _pooled_grid(view)
+            cropped = view.kind == "exact" and view.common >= 0.4 and view.coverage < 0.985
             if cropped and not straight:
                 yield Sign(
                     "proof", f"layer '{view.layer}'",
-                    f"sees {view.words}; {view.common:.0%} of the picture is in another such part as well{_through(view.via)}",
+                    f"sees {view.words}; {view.common:.0%} of the picture is in another such part too{_through(view.via)}",
                 )  # fmt: skip
             if straight and (moved or cropped):
                 yield Sign(
@@ -222,9 +224,9 @@ def _word(turn: str) -> str:
 def _from_stacks(known: DataflowFacts) -> Iterator[Sign]:
     for stack in known.stacks:
         text = (
-            f"{stack.blocks} versions of one {'picture' if stack.from_picture else 'feature map'} stand side by side on "
-            f"{stack.axis} ({stack.coverage:.0%} of the data occurs in both; one is the other {stack.words}), put together "
-            f"at '{stack.join}'{_through(stack.via)}; this layer and what follows it do {stack.macs_after:.0%} of the "
+            f"{stack.blocks} versions of one {'picture' if stack.from_picture else 'feature map'} stand side by side "
+            f"on {stack.axis} ({stack.coverage:.0%} of the data occurs in both; one is the other {stack.words}), put "
+            f"together at '{stack.join}'{_through(stack.via)}; this layer and what follows it do {stack.macs_after:.0%} of the "
             "multiply-adds"
         )
         where = f"layer '{stack.layer}'"
@@ -268,8 +270,8 @@ def _from_twins(known: DataflowFacts) -> Iterator[Sign]:
         }[twin.inputs]  # fmt: skip
         yield Sign(
             weight, f"layers {names}",
-            f"run side by side on {seen} with {twin.weights} weights; {twin.count} set(s) of weights run so from here on, "
-            f"{twin.surplus:.0%} of the multiply-adds beyond one run{_through(twin.via)}",
+            f"run side by side on {seen} with {twin.weights} weights; {twin.count} set(s) of weights run so from here "
+            f"on, {twin.surplus:.0%} of the multiply-adds beyond one run{_through(twin.via)}",
         )  # fmt: skip
 
 
@@ -298,8 +300,8 @@ def _from_repeats(known: DataflowFacts) -> Iterator[Sign]:
             names = ", ".join(f"'{name}'" for name in repeat.layers)
             yield Sign(
                 "proof", f"layers {names}",
-                f"their kernels are {repeat.blocks} independent parts with {repeat.weights} weights: one network applied to "
-                f"{repeat.blocks} inputs stacked on the channels ({repeat.share:.0%} of the multiply-adds)",
+                f"their kernels are {repeat.blocks} independent parts with {repeat.weights} weights: one network applied "
+                f"to {repeat.blocks} inputs stacked on the channels ({repeat.share:.0%} of the multiply-adds)",
             )  # fmt: skip
 
 
@@ -312,8 +314,8 @@ def _from_towers(known: DataflowFacts) -> Iterator[Sign]:
         if weight is not None:
             yield Sign(
                 weight, f"layers '{tower.first}' and '{tower.second}'",
-                f"start two parts of the network ({tower.shares[0]:.0%} and {tower.shares[1]:.0%} of the multiply-adds) that "
-                f"meet only at '{tower.meet}'; {why}",
+                f"start two parts of the network ({tower.shares[0]:.0%} and {tower.shares[1]:.0%} of the multiply-adds) "
+                f"that meet only at '{tower.meet}'; {why}",
             )  # fmt: skip
 
 
@@ -345,8 +347,8 @@ def _from_company(known: DataflowFacts) -> Iterator[Sign]:
         elif fact.change > ROUNDING:
             yield Sign(
                 "doubt", "embedding",
-                f"changes by {fact.change:.2g} of its length in {fact.company}: more than rounding, less than an influence "
-                "that would help",
+                f"changes by {fact.change:.2g} of its length in {fact.company}: more than rounding, less than an "
+                "influence that would help",
             )  # fmt: skip
     ran = [fact for fact in known.company if fact.change >= 0]
     if not ran and known.company:

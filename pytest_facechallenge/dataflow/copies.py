@@ -216,7 +216,7 @@ def relate(ours: Array, theirs: Array, equal: bool) -> Relation:
             continue
         slope, offset = np.polyfit(a, b, 1)
         straight = np.mean(np.abs(b - slope * a - offset) < 1.0) >= 0.85
-        if straight and slope > 0.2:
+        if straight and slope > 0.2 and abs(slope - 1) > 0.05 and np.ptp(a) >= 8:
             zooms.append((axis, float(slope)))
         else:
             odd += 1
@@ -233,6 +233,8 @@ def relate(ours: Array, theirs: Array, equal: bool) -> Relation:
     if shifts:
         words = " and ".join(f"{by:+d} along the {names.get(axis, f'axis {axis}')}" for axis, by in shifts)
         steps = dict(shifts)
+        if 0 in steps:  # from row to row: windows that overlap, not a version of the whole
+            return Relation("rearranged", f"shifted by {words}", tuple(steps.get(axis, 0) for axis in range(rank)))
         return Relation("shifted", f"shifted by {words}", tuple(steps.get(axis, 0) for axis in range(rank)))
     return Relation("identical", "unchanged") if equal else Relation("rescaled", "changed in brightness or contrast")
 
@@ -243,7 +245,7 @@ def _constant(values: Array) -> bool:
 
 
 def _step(a: Array, b: Array) -> int | None:
-    """Return the one step from ``a`` to ``b``; it may wrap around (a roll gives two values). None when there is none."""
+    """Return the one step from ``a`` to ``b``; it may wrap around (a roll). None when there is none."""
     steps, counts = np.unique(b - a, return_counts=True)
     order = np.argsort(-counts)
     if counts[order[0]] >= 0.85 * len(a):

@@ -99,9 +99,7 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
 
 
 class _Unroller:
-    def __init__(
-        self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]
-    ) -> None:
+    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]) -> None:
         self.others = others
         self.model = model
         self.feeds = feeds
@@ -336,8 +334,12 @@ class _Unroller:
             self._constant(axes, np.array([axis], np.int64))
         for name in names:
             lifted.append(f"{name}/{target}/lifted")
-            inputs, extra = ([name, axes], {}) if self.opset >= 13 else ([name], {"axes": [axis]})
-            nodes.append(helper.make_node("Unsqueeze", inputs, [lifted[-1]], name=lifted[-1], **extra))
+            made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
+            if self.opset >= 13:
+                made.input.append(axes)
+            else:
+                made.attribute.append(helper.make_attribute("axes", [axis]))
+            nodes.append(made)
         nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
         return nodes
 

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.dataflow.flatten import FlattenError, flatten
-from pytest_facechallenge.dataflow.observe import Observer
+from pytest_facechallenge.dataflow.observe import observe
 from pytest_facechallenge.dataflow.pictures import Pictures, value_range
+from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.rows import company
-from pytest_facechallenge.dataflow.runner import Runner, RunError
+from pytest_facechallenge.dataflow.runner import RunError, Runner
 from pytest_facechallenge.facts.dataflow import CompanyFact, DataflowFacts
 from pytest_facechallenge.graph.ir import from_model, inline_functions
 from pytest_facechallenge.runtime.context import Context
@@ -57,11 +58,10 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
     }
     layers, macs, branches = 0, 0, []
     for branch, flat in _variants(model, feed, facts["gaps"]):
-        observer = Observer(flat, feed, branch, workdir, threads)
-        observer.observe()
-        for name in facts:
-            facts[name] += getattr(observer, name)
-        layers, macs = max(layers, len(observer.structure.layers)), max(macs, observer.structure.total_macs)
+        probe = Probe(flat, feed, branch, workdir, threads)
+        for name, values in observe(probe).items():
+            facts[name] += values
+        layers, macs = max(layers, len(probe.structure.layers)), max(macs, probe.structure.total_macs)
         branches.append(branch)
     rows = _company(model, feed, workdir, threads, 32 if macs < LARGE else 8)
     return DataflowFacts(
@@ -101,7 +101,12 @@ class Feed:
 def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Yield the model without control flow, once per way through the Ifs that depend on the picture."""
     feeds = feed(feed.pictures.natural(1))
-    extremes = [*feed.pictures.natural(3)[1:, None], feed.pictures.noise(1), feed.pictures.flat(0.1), feed.pictures.flat(0.9)]
+    extremes = [
+        *feed.pictures.natural(3)[1:, None],
+        feed.pictures.noise(1),
+        feed.pictures.flat(0.1),
+        feed.pictures.flat(0.9),
+    ]
     others = [feed(picture) for picture in extremes]
     try:
         first = flatten(model, feeds, others=others)

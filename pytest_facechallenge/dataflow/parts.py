@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from pytest_facechallenge.dataflow import copies, twins
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
-from pytest_facechallenge.dataflow.runner import Runner, RunError
+from pytest_facechallenge.dataflow.runner import RunError, Runner
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import TowerFact
@@ -114,7 +114,7 @@ def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> d
 
 
 def _deep(structure: Structure, parts: twins.Parts) -> bool:
-    """Whether the parts go on side by side for more than one layer (kernels turned and merged at once are one layer)."""
+    """Whether the parts go on side by side for more than one layer (turned and merged at once is one layer)."""
     sizes = {structure.shapes[layer.node.outputs[0]] for layer in parts.one[1:]}
     return any(structure.shapes[layer.node.outputs[0]] in sizes for layer in parts.two[1:])
 
@@ -270,8 +270,7 @@ def compare_parallel(model: onnx.ModelProto, structure: Structure, feed: Feed, b
     pairs = [
         (one, two)
         for one, two in pairs
-        if one.data != two.data
-        or all((later >> structure.position[id(layer.node)]) & 1 for layer in (one, two))
+        if one.data != two.data or all((later >> structure.position[id(layer.node)]) & 1 for layer in (one, two))
     ]
     share = sum(one.macs for one, _ in pairs) / max(1, structure.total_macs)
     if share < LEAST or all(one.data == two.data for one, two in pairs):

@@ -1,4 +1,4 @@
-"""The pictures that probe a network: noise, natural-looking fields, ramps; in the value range that the model expects."""
+"""The pictures that probe a network: noise, natural-looking fields, ramps; in the value range of the model."""
 
 from __future__ import annotations
 

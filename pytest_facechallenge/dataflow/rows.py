@@ -1,4 +1,4 @@
-"""Does one picture of a batch change what another gets?"""
+"""Whether one picture of a batch changes what another gets."""
 
 from __future__ import annotations
 

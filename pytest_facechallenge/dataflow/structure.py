@@ -28,6 +28,10 @@ ELEMENTWISE = frozenset(
     }
 )  # fmt: skip
 
+POOLING = frozenset(
+    {"AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"}
+)
+
 #: Results that describe a tensor instead of holding its data.
 ABOUT_SHAPE = frozenset({"Shape", "Size", "SequenceLength"})
 
@@ -57,7 +61,7 @@ class Layer:
 
     @property
     def settings(self) -> tuple[Any, ...]:
-        """What of the call besides weights decides its result: stride, dilation…"""
+        """What of the call besides weights decides its result: stride, dilation and the like."""
         names = ("strides", "dilations", "group", "alpha", "transA", "transB", "equation", "direction")
         return tuple(str(self.node.attributes.get(name)) for name in names)
 

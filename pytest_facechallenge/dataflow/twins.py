@@ -1,4 +1,4 @@
-"""Parts of the network that meet only late, compared by behaviour: is one the other, on a turned picture?
+"""Parts of the network that meet only late, compared by behaviour: whether one is the other on a turned picture.
 
 Weights can be permuted, rescaled and perturbed at once, so that no comparison of weights finds them; what the features
 do cannot be hidden that way. If the second part is the first with mirrored kernels, its features on a picture are the
@@ -115,8 +115,7 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
 
 
 def _source(structure: Structure, nearest: list[int], position: int) -> str:
-    """Return the value at which the network can be cut above both parts: nodes with several
-    results, or with a sequence, are passed over."""
+    """Return where the network can be cut above both parts: not at several results, nor at a sequence."""
     while position >= 0:
         results = [name for name in structure.nodes[position].outputs if name]
         if len(results) == 1 and results[0] in structure.shapes:

@@ -20,6 +20,9 @@ PIXELS = 2000
 #: Mean error of "this element is the picture at that place" relative to the element's own variation.
 PIXEL_LIKE = 0.35
 
+#: Pairs of noise pictures that are mixed pixel by pixel.
+MOSAICS = 3
+
 
 @dataclass(frozen=True)
 class View:
@@ -155,25 +158,40 @@ def chosen_share(pictures: Array, seen: Array) -> float:
     return held / max(1, len(pictures))
 
 
-def pixelwise(noise: Array, seen: Array) -> bool:
-    """Whether a tensor in place mixes the channels of single pixels only (a colour transform), not neighbours.
+def mosaics(noise: Array) -> Array:
+    """Mix each two noise pictures pixel by pixel: [2k, C, H, W] -> [k, C, H, W], odd ones where `mask` is false."""
+    chosen = mask(*noise.shape[-2:])
+    return np.where(chosen, noise[0::2], noise[1::2])
+
+
+def mask(height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return the pixels that a mosaic takes from the first picture, bool [H, W]."""
+    return np.random.default_rng(6).random((height, width)) < 0.5
+
+
+def pixel_by_pixel(seen: Array, mixed: Array) -> bool:
+    """Whether a tensor of the picture's size holds at each place a function of that pixel alone (any curve, any colours).
 
     Parameters
     ----------
-    noise, seen
-        float [probes, C, H, W] of one height and width (``seen`` may have other channels).
+    seen
+        What the layer sees of the noise pictures, float [n, C, H, W].
+    mixed
+        What it sees of their `mosaics`: there each place must show what the picture that gave its pixel shows.
     """
-    height, width = noise.shape[-2:]
-    if seen.ndim != 4 or seen.shape[-2:] != (height, width):
-        return False
-    random = np.random.default_rng(6)
-    explained = []
-    for row, column in zip(random.integers(0, height, 60), random.integers(0, width, 60), strict=True):
-        design = np.column_stack([noise[:, :, row, column], np.ones(len(noise))])
-        target = seen[:, :, row, column]
-        residual = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
-        explained.append(1 - residual.var(0) / np.maximum(target.var(0), 1e-20))
-    return bool(np.median(explained) >= 0.85)
+    chosen = mask(*seen.shape[-2:])
+    for index, values in enumerate(mixed):
+        one, two = seen[2 * index], seen[2 * index + 1]
+        close = np.abs(np.where(chosen, one, two) - values) <= 1e-3 * (np.abs(one).max() + 1e-20)
+        different = np.abs(one - two) > 1e-2 * np.abs(one).max()
+        if different.mean() < 0.2 or close[different].mean() < 0.98:
+            return False
+    return True
+
+
+def any_channel_kept(seen: Array, mixed: Array) -> bool:
+    """Whether at least one channel is `pixel_by_pixel`: then the others are features added to the picture."""
+    return any(pixel_by_pixel(seen[:, c : c + 1], mixed[:, c : c + 1]) for c in range(min(16, seen.shape[1])))
 
 
 def pixels_asked(height: int, width: int) -> Array:
@@ -190,7 +208,8 @@ def _inside(places: Array, width: int, box: tuple[int, int, int, int]) -> int:
 
 @dataclass(frozen=True)
 class Ramps:
-    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of the two ramps, and of natural pictures."""
+    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of the two ramps, of natural pictures
+    and of mosaics of two noise pictures."""
 
     dark: Array
     light: Array
@@ -198,6 +217,7 @@ class Ramps:
     columns: Array
     natural: Array
     coded: Array
+    mosaics: Array
 
 
 def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
@@ -334,6 +354,5 @@ def _predicted(pictures: Pictures, seen: Ramps) -> View:
             continue
         smooth = np.median(np.abs(np.diff(down, 2, axis=0))) + np.median(np.abs(np.diff(right, 2, axis=1)))
         if smooth < 0.5:
-            view = _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
-            return view
+            return _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
     return nothing

@@ -29,6 +29,8 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
         Place in the picture = scale * index + offset, along height and width, in pixels; scale 0 where not straight.
     pooled
         Whether a pooling operator (or an averaging convolution) made it.
+    plain
+        Whether nothing but pooling and changes of layout lie between the picture and the layer.
     together
         Share of the picture's pixels that the exact views have together.
     common
@@ -46,6 +48,7 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     scale: tuple[float, float] = (0.0, 0.0)
     offset: tuple[float, float] = (0.0, 0.0)
     pooled: bool = False
+    plain: bool = False
     via: tuple[str, ...] = ()
     words: str = ""
     macs_after: float = 0.0

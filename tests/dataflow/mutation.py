@@ -1,8 +1,8 @@
 """Every honest architecture with every evasion injected: the detector must turn to failed.
 
-    python -m tests.dataflow.mutation                 # the whole product: hours
-    python -m tests.dataflow.mutation --every 20      # each 20th pair, spread over hosts and injections
-    python -m tests.dataflow.mutation --host vit      # only hosts whose name contains this
+python -m tests.dataflow.mutation                 # the whole product: hours
+python -m tests.dataflow.mutation --every 20      # each 20th pair, spread over hosts and injections
+python -m tests.dataflow.mutation --host vit      # only hosts whose name contains this
 """
 
 from __future__ import annotations

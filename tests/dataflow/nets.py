@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -36,14 +38,15 @@ class Net:
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"{kind}_{len(self.nodes)}", **attributes))
         return names[0] if outputs == 1 else names
 
-    def weights(self, *shape: int) -> np.ndarray:
+    def weights(self, *shape: int) -> npt.NDArray[np.float32]:
         fan = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-        return (self.random.standard_normal(shape) * np.sqrt(2 / fan)).astype(np.float32)
+        values: npt.NDArray[np.float32] = (self.random.standard_normal(shape) * np.sqrt(2 / fan)).astype(np.float32)
+        return values
 
     def conv(
         self,
         x: str,
-        w: np.ndarray | str,
+        w: Any,
         *,
         stride: int = 1,
         group: int = 1,
@@ -54,10 +57,10 @@ class Net:
         weight = w if isinstance(w, str) else self.const(w)
         k = 3 if isinstance(w, str) else w.shape[-1]
         inputs = [x, weight] if bias is None else [x, weight, self.const(bias)]
-        return self.op("Conv", *inputs, pads=pads or [k // 2] * 4, strides=[stride] * 2, group=group, **kw)
+        return str(self.op("Conv", *inputs, pads=pads or [k // 2] * 4, strides=[stride] * 2, group=group, **kw))
 
-    def body_weights(self, channels: tuple[int, ...] = (3, 8, 16, 16)) -> list[np.ndarray]:
-        return [self.weights(b, a, 3, 3) for a, b in zip(channels, channels[1:], strict=False)]
+    def body_weights(self, channels: tuple[int, ...] = (3, 8, 16, 16)) -> list[npt.NDArray[np.float32]]:
+        return [self.weights(b, a, 3, 3) for a, b in pairwise(channels)]
 
     def body(self, x: str, weights: list[Any], group: int = 1) -> str:
         for index, w in enumerate(weights):
@@ -65,13 +68,13 @@ class Net:
         return x
 
     def pool(self, x: str) -> str:
-        return self.op("Flatten", self.op("GlobalAveragePool", x))
+        return str(self.op("Flatten", self.op("GlobalAveragePool", x)))
 
-    def fc(self, x: str, w: np.ndarray | str) -> str:
-        return self.op("MatMul", x, w if isinstance(w, str) else self.const(w))
+    def fc(self, x: str, w: Any) -> str:
+        return str(self.op("MatMul", x, w if isinstance(w, str) else self.const(w)))
 
     def mirror(self, x: str, axis: int = 3) -> str:
-        return self.op("Slice", x, self.ints(-1), self.ints(-(2**31)), self.ints(axis), self.ints(-1))
+        return str(self.op("Slice", x, self.ints(-1), self.ints(-(2**31)), self.ints(axis), self.ints(-1)))
 
     def model(self, output: str) -> onnx.ModelProto:
         graph = helper.make_graph(

@@ -13,8 +13,9 @@ from pytest_facechallenge.checks.batching import no_implicit_batch, no_realignme
 from pytest_facechallenge.dataflow.gather import follow
 from pytest_facechallenge.facts import Facts
 from pytest_facechallenge.outcome import Outcome, Status
+from tests.corpus import ALIGN_RULE, BATCH_RULE
 from tests.dataflow.nets import SIZE, Net
-from tests.dataflow.table import ALIGN_RULE, BATCH_RULE, RULES
+from tests.dataflow.table import RULES
 
 Build = Callable[[Net], str]
 
