@@ -39,10 +39,10 @@ NETWORK = 0.20
 ROUNDING, INFLUENCE = 2e-4, 2e-3
 
 REMEDY = (
-    "Run the backbone once on each picture as it comes, and export that: leave the flip test (or any other copy of the "
-    "picture) out of the graph. If this is a false suspicion, show the organisers the nodes named here and the "
-    "training code of that part; removing those nodes (or exporting one of the two paths) and embedding the same pictures again "
-    "shows whether they were needed."
+    "Run the backbone once on each picture as it comes, and export that: leave the flip test (or any other copy of "
+    "the picture) out of the graph. If this is a false suspicion, show the organisers the nodes named here and the "
+    "training code of that part; removing those nodes (or exporting one of the two paths) and embedding the same "
+    "pictures again shows whether they were needed."
 )
 
 
@@ -205,7 +205,7 @@ def _from_views(known: DataflowFacts) -> Iterator[Sign]:
             if cropped and not straight:
                 yield Sign(
                     "proof", f"layer '{view.layer}'",
-                    f"sees {view.words}; {view.common:.0%} of the picture is in another such part too{_through(view.via)}",
+                    f"sees {view.words}; {view.common:.0%} of the picture is in another part too{_through(view.via)}",
                 )  # fmt: skip
             if straight and (moved or cropped):
                 yield Sign(
@@ -226,8 +226,8 @@ def _from_stacks(known: DataflowFacts) -> Iterator[Sign]:
         text = (
             f"{stack.blocks} versions of one {'picture' if stack.from_picture else 'feature map'} stand side by side "
             f"on {stack.axis} ({stack.coverage:.0%} of the data occurs in both; one is the other {stack.words}), put "
-            f"together at '{stack.join}'{_through(stack.via)}; this layer and what follows it do {stack.macs_after:.0%} of the "
-            "multiply-adds"
+            f"together at '{stack.join}'{_through(stack.via)}; this layer and what follows it do "
+            f"{stack.macs_after:.0%} of the multiply-adds"
         )
         where = f"layer '{stack.layer}'"
         apart = not stack.on_channels or stack.overlap < 0.15
@@ -300,8 +300,8 @@ def _from_repeats(known: DataflowFacts) -> Iterator[Sign]:
             names = ", ".join(f"'{name}'" for name in repeat.layers)
             yield Sign(
                 "proof", f"layers {names}",
-                f"their kernels are {repeat.blocks} independent parts with {repeat.weights} weights: one network applied "
-                f"to {repeat.blocks} inputs stacked on the channels ({repeat.share:.0%} of the multiply-adds)",
+                f"their kernels are {repeat.blocks} independent parts with {repeat.weights} weights: one network "
+                f"applied to {repeat.blocks} inputs stacked on the channels ({repeat.share:.0%} of the multiply-adds)",
             )  # fmt: skip
 
 
@@ -314,8 +314,8 @@ def _from_towers(known: DataflowFacts) -> Iterator[Sign]:
         if weight is not None:
             yield Sign(
                 weight, f"layers '{tower.first}' and '{tower.second}'",
-                f"start two parts of the network ({tower.shares[0]:.0%} and {tower.shares[1]:.0%} of the multiply-adds) "
-                f"that meet only at '{tower.meet}'; {why}",
+                f"start two parts of the network ({tower.shares[0]:.0%} and {tower.shares[1]:.0%} of the "
+                f"multiply-adds) that meet only at '{tower.meet}'; {why}",
             )  # fmt: skip
 
 

@@ -2,6 +2,6 @@
 
 Layers, each reading only those before it: `runner` (run a model, look inside), `flatten` (no control flow left),
 `structure` (who computes with weights, at which cost, in which order), `signatures` (which elements are one datum),
-`copies`, `towers`, `twins`, `warps`, `rows`, `kernels` (what can be seen), `probe` (a model opened for looking), `views`,
+`copies`, `towers`, `twins`, `warps`, `rows`, `kernels` (what can be seen), `probe` (a model, opened), `views`,
 `stacked`, `side_by_side`, `parts` (what was seen, as facts), `observe` and `gather` (the step).
 """

@@ -101,6 +101,7 @@ class Probe:
         return found
 
     def stacked_layers(self) -> list[Layer]:
+        """Return the layers before which something was put together."""
         return [layer for layer in self.structure.layers if self.joins(layer)]
 
     def run(self) -> None:
@@ -146,6 +147,7 @@ class Probe:
         return same[-1] if same else -1
 
     def share_after(self, layer: Layer) -> float:
+        """Return the share of all multiply-adds done by the layer and those that depend on it, 0..1."""
         structure = self.structure
         bit = 1 << structure.position[id(layer.node)]
         after = sum(
@@ -156,6 +158,7 @@ class Probe:
         return after / max(1, structure.total_macs)
 
     def via(self, layer: Layer) -> tuple[str, ...]:
+        """Return the labels of the nodes before the layer that may move data, first to last."""
         moving = [node.label for node in reversed(self.regions[layer.data][0]) if self.structure.moves(node)]
         return tuple(moving[:NAMED])
 

@@ -40,7 +40,7 @@ def twins(probe: Probe) -> list[TwinFact]:
                 inputs=inputs, relation=relation.kind if relation else "", words=relation.words if relation else "",
                 same_size=len(sizes) == 1, same_settings=len(settings) == 1,
                 from_picture=all(probe.feed.name in probe.regions[layer.data][1] for layer in group.layers),
-                differ=_results_differ(probe, group), branch=probe.branch,
+                differ=_results_differ(group), branch=probe.branch,
                 via=tuple(dict.fromkeys(name for layer in group.layers for name in probe.via(layer)))[:NAMED],
             )
         )  # fmt: skip
@@ -58,7 +58,7 @@ def _apart(probe: Probe, entry: towers.Class, head: towers.Class) -> bool:
     return len(set(above)) == len(above)
 
 
-def _results_differ(probe: Probe, group: towers.Class) -> bool:
+def _results_differ(group: towers.Class) -> bool:
     """Whether the executions give different values (equal ones are a redundancy, not a second look)."""
     first = group.layers[0]
     return not all(
@@ -69,9 +69,7 @@ def _results_differ(probe: Probe, group: towers.Class) -> bool:
 
 def _inputs(probe: Probe, first: Layer, others: list[Layer]) -> tuple[str, copies.Relation | None]:
     structure = probe.structure
-    kinds: list[tuple[str, copies.Relation | None]] = []
-    for other in others:
-        kinds.append(_pair(probe, first, other))
+    kinds = [_pair(probe, first, other) for other in others]
     order = ("versions", "resampled", "different", "pooled", "parts", "one")
     kinds.sort(key=lambda kind: order.index(kind[0]))
     worst = kinds[0]

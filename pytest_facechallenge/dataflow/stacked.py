@@ -50,7 +50,7 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
         on_channels = stack.axis == contracted
         facts.append(
             StackFact(
-                layer=layer.node.label, join=_join(probe, layer, name), axis=_axis_words(probe, stack.axis, contracted),
+                layer=layer.node.label, join=_join(probe, layer, name), axis=_axis_words(stack.axis, contracted),
                 on_channels=on_channels, blocks=stack.blocks, coverage=round(stack.coverage, 3),
                 relation=stack.relation.kind, words=stack.relation.words,
                 overlap=overlap(probe.structure, layer, stack) if on_channels else 0.0,
@@ -73,7 +73,7 @@ def _join(probe: Probe, layer: Layer, name: str) -> str:
     )
 
 
-def _axis_words(probe: Probe, axis: int, contracted: int) -> str:
+def _axis_words(axis: int, contracted: int) -> str:
     if axis == contracted:
         return "the channels"
     return "the batch axis" if axis == 0 else f"axis {axis}"

@@ -92,12 +92,13 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
     for position, parent in enumerate(nearest):
         if parent >= -1 and weight[position] >= floor:
             children.setdefault(parent, []).append(position)
-    found = []
-    for parent, heads in children.items():
-        for i, one in enumerate(heads):
-            for two in heads[i + 1 :]:
-                if structure.parallel(structure.nodes[one], structure.nodes[two]):
-                    found.append((min(weight[one], weight[two]), parent, one, two))
+    found = [
+        (min(weight[one], weight[two]), parent, one, two)
+        for parent, heads in children.items()
+        for i, one in enumerate(heads)
+        for two in heads[i + 1 :]
+        if structure.parallel(structure.nodes[one], structure.nodes[two])
+    ]
     found.sort(key=lambda entry: -entry[0])
     for _, _, one, two in found[:limit]:
         for head in (one, two):

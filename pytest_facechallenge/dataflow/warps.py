@@ -170,7 +170,7 @@ def mask(height: int, width: int) -> npt.NDArray[np.bool_]:
 
 
 def pixel_by_pixel(seen: Array, mixed: Array) -> bool:
-    """Whether a tensor of the picture's size holds at each place a function of that pixel alone (any curve, any colours).
+    """Whether a tensor of the picture's size is at each place a function of that pixel alone (any curve, any colours).
 
     Parameters
     ----------
@@ -208,8 +208,7 @@ def _inside(places: Array, width: int, box: tuple[int, int, int, int]) -> int:
 
 @dataclass(frozen=True)
 class Ramps:
-    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of the two ramps, of natural pictures
-    and of mosaics of two noise pictures."""
+    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of ramps, natural pictures and mosaics."""
 
     dark: Array
     light: Array

@@ -17,7 +17,7 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     layer, via
         Its label; the nodes between the picture and it that move or mix data.
     kind
-        "exact": pixels, moved or not; "in place": every pixel where it was, its colours mixed; "smoothed": in place, but
+        "exact": pixels, moved or not; "in place": every pixel where it was, colours mixed; "smoothed": in place, but
         mixed with its neighbours; "resampled": interpolated at other places; "predicted": warped by what the picture
         shows; "chosen": a condition on the picture decides which version; "features": not a picture.
     coverage
