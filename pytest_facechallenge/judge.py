@@ -22,6 +22,7 @@ FAMILIES = (
     "runtime",
     "helper",
     "declared",
+    "batching",
     "compute",
     "latency",
     "accuracy",

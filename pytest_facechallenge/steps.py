@@ -81,6 +81,7 @@ STEPS: dict[str, Step] = _table(
     Step("repeat", "behaviour", "facts.behaviour:RepeatFacts", "runtime.behaviour:gather_repeat", ("load",)),
     # After "batch": it takes over that step's runs and only runs the model itself when there are none.
     Step("helper", "behaviour", "facts.helper:HelperFacts", "server.helper:gather", ("interface",)),
+    Step("dataflow", "probes", "facts.dataflow:DataflowFacts", "dataflow.gather:gather", ("load",)),
     Step("flops_crosscheck", "probes", "facts.flops:CrosscheckFacts", "flops.crosscheck:gather", ("flops",)),
     Step("server", "server", "facts.server:ServerFacts", "server.gather:gather", ("interface",)),
     Step("accuracy", "accuracy", "facts.accuracy:AccuracyFacts", "accuracy.gather:gather", ("load", "preprocessing")),

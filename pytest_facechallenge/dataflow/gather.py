@@ -1,0 +1,155 @@
+"""Gather `DataflowFacts`: open the model, take its control flow out, look inside, ask every observer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from pytest_facechallenge.dataflow.flatten import FlattenError, flatten
+from pytest_facechallenge.dataflow.observe import observe
+from pytest_facechallenge.dataflow.pictures import Pictures, value_range
+from pytest_facechallenge.dataflow.probe import Probe
+from pytest_facechallenge.dataflow.rows import company
+from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.facts.dataflow import CompanyFact, DataflowFacts
+from pytest_facechallenge.graph.ir import from_model, inline_functions
+from pytest_facechallenge.runtime.context import Context
+
+Array = npt.NDArray[Any]
+
+#: Ways through If nodes that are looked at.
+VARIANTS = 6
+
+#: Multiply-adds from which a network is run in batches of at most 8: 32 pictures of it need too much memory.
+LARGE = 2_000_000_000
+
+DTYPES = {
+    onnx.TensorProto.FLOAT: np.float32,
+    onnx.TensorProto.DOUBLE: np.float64,
+    onnx.TensorProto.FLOAT16: np.float16,
+    onnx.TensorProto.UINT8: np.uint8,
+}
+
+
+def gather(context: Context) -> DataflowFacts:
+    """Follow the picture through the submission; see `DataflowFacts`."""
+    return follow(context.model_path, context.workdir, context.knobs.seed, context.knobs.threads)
+
+
+def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, threads: int = 0) -> DataflowFacts:
+    """Follow the picture through the model at ``path``.
+
+    Raises
+    ------
+    ValueError
+        The model has no picture input of four dimensions.
+    """
+    model = onnx.load(str(path))
+    if model.functions:
+        model = inline_functions(model)
+    feed = Feed(model, path.parent, seed)
+    facts: dict[str, list[Any]] = {
+        name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "gaps")
+    }
+    layers, macs, branches = 0, 0, []
+    for branch, flat in _variants(model, feed, facts["gaps"]):
+        probe = Probe(flat, feed, branch, workdir, threads)
+        for name, values in observe(probe).items():
+            facts[name] += values
+        layers, macs = max(layers, len(probe.structure.layers)), max(macs, probe.structure.total_macs)
+        branches.append(branch)
+    rows = _company(model, feed, workdir, threads, 32 if macs < LARGE else 8)
+    return DataflowFacts(
+        layers=layers,
+        macs=macs,
+        company=rows,
+        branches=tuple(branches),
+        **{name: tuple(dict.fromkeys(values)) for name, values in facts.items()},
+    )
+
+
+class Feed:
+    """The model's picture input and the pictures for it."""
+
+    def __init__(self, model: onnx.ModelProto, folder: Path, seed: int) -> None:
+        known = {tensor.name for tensor in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in known]
+        if not inputs:
+            raise ValueError("the model has no input; a picture is expected")
+        value = inputs[0]
+        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
+        if len(dims) != 4:
+            raise ValueError(f"input '{value.name}' has {len(dims)} dimensions; [N, C, H, W] is expected")
+        self.name = value.name
+        self.dtype = DTYPES.get(value.type.tensor_type.elem_type, np.float32)
+        channels, height, width = dims[1] or 3, dims[2] or 112, dims[3] or 112
+        graph = from_model(model, folder)
+        low, high = (0.0, 255.0) if self.dtype is np.uint8 else value_range(graph)
+        self.pictures = Pictures(channels, height, width, low, high, seed)
+        self.output = model.graph.output[0].name
+
+    def __call__(self, pictures: Array) -> dict[str, Array]:
+        """Return the feeds for pictures [N, C, H, W]."""
+        return {self.name: np.ascontiguousarray(pictures).astype(self.dtype)}
+
+
+def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Yield the model without control flow, once per way through the Ifs that depend on the picture."""
+    feeds = feed(feed.pictures.natural(1))
+    extremes = [
+        *feed.pictures.natural(3)[1:, None],
+        feed.pictures.noise(1),
+        feed.pictures.flat(0.1),
+        feed.pictures.flat(0.9),
+    ]
+    others = [feed(picture) for picture in extremes]
+    try:
+        first = flatten(model, feeds, others=others)
+    except FlattenError as error:
+        gaps.append(str(error))
+        return
+    yield ("" if not first.conditions else _way(dict.fromkeys(first.conditions, True))), first.model
+    if not first.conditions:
+        return
+    ways: list[dict[str, bool]] = [dict.fromkeys(first.conditions, False)]
+    if len(first.conditions) > 1:
+        for name in first.conditions:
+            ways += [dict.fromkeys(first.conditions, True) | {name: False}]
+            ways += [dict.fromkeys(first.conditions, False) | {name: True}]
+    seen = {tuple(first.conditions)}
+    for way in ways[: VARIANTS - 1]:
+        try:
+            flat = flatten(model, feeds, way, others)
+        except FlattenError as error:
+            gaps.append(f"with {_way(way)}: {error}")
+            continue
+        extra = [name for name in flat.conditions if name not in way]
+        if extra and tuple(flat.conditions) not in seen:
+            seen.add(tuple(flat.conditions))
+            ways.append(way | dict.fromkeys(extra, False))
+        yield _way(way), flat.model
+    if len(ways) > VARIANTS - 1:
+        gaps.append(f"{len(ways) + 1} ways through the If nodes exist; {VARIANTS} were looked at")
+
+
+def _way(choices: dict[str, bool]) -> str:
+    return ", ".join(f"'{name}' {'true' if taken else 'false'}" for name, taken in choices.items())
+
+
+def _company(
+    model: onnx.ModelProto, feed: Feed, workdir: Path | None, threads: int, largest: int
+) -> tuple[CompanyFact, ...]:
+    pictures = feed.pictures
+    try:
+        runner = Runner(model, [feed.output], workdir, threads)
+        extremes = np.concatenate([pictures.flat(0.0), pictures.flat(1.0)])
+        diverse = np.concatenate([pictures.natural(3), pictures.noise(1)])
+        results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes, largest)
+    except RunError as error:
+        return (CompanyFact(company="one picture alone", change=-1.0, error=str(error)[:300]),)
+    return tuple(CompanyFact(company=r.words, change=r.change, error=r.error) for r in results)

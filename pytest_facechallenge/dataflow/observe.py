@@ -1,0 +1,54 @@
+"""Ask every observer about one variant of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from pytest_facechallenge.dataflow import parts
+from pytest_facechallenge.dataflow.kernels import independent_parts, mixing, repeats
+from pytest_facechallenge.dataflow.probe import Probe
+from pytest_facechallenge.dataflow.runner import RunError
+from pytest_facechallenge.dataflow.side_by_side import twins
+from pytest_facechallenge.dataflow.stacked import folds, stacks
+from pytest_facechallenge.dataflow.structure import CONVOLUTIONS
+from pytest_facechallenge.dataflow.views import views
+from pytest_facechallenge.facts.dataflow import TowerFact
+
+Array = npt.NDArray[Any]
+
+
+def observe(probe: Probe) -> dict[str, list[Any]]:
+    """Return the lists of `DataflowFacts` by field name, gaps included."""
+    probe.prepare()
+    found: dict[str, list[Any]] = {"repeats": list(repeats(probe.structure, probe.branch))}
+    probe.run()
+    found["views"] = list(views(probe))
+    found["stacks"] = list(stacks(probe))
+    found["twins"] = list(twins(probe))
+    found["folds"] = list(folds(probe))
+    try:
+        found["towers"] = list(late_parts(probe))
+    except RunError as error:
+        found["towers"] = []
+        probe.gaps.append(f"parts of the network could not be run alone and compared: {error}")
+    found["gaps"] = probe.gaps
+    return found
+
+
+def late_parts(probe: Probe) -> list[TowerFact]:
+    """Compare parts of the network that meet late, and independent halves of layers."""
+    found = parts.compare_parts(probe.model, probe.structure, probe.feed, probe.branch)
+    if not any(tower.turn or tower.inputs not in ("", "identical", "rescaled") for tower in found):
+        found += parts.compare_parallel(probe.model, probe.structure, probe.feed, probe.branch)
+    halved = []
+    for layer in probe.structure.layers:
+        weights, matrix = probe.structure.constant(layer.weight), mixing(probe.structure, layer)
+        if weights is None or matrix is None or layer.node.op not in CONVOLUTIONS:
+            continue
+        if min(matrix.shape) >= 8 and independent_parts(layer, weights, matrix, 2) is not None:
+            halved.append((layer, 2))
+    if sum(layer.macs for layer, _ in halved) >= 0.3 * probe.structure.total_macs:
+        found += parts.compare_halves(probe.model, probe.structure, probe.feed, halved, probe.branch)
+    return found

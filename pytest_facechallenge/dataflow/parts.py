@@ -1,0 +1,292 @@
+"""Run the parts that `twins` finds on turned sources and compare what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from pytest_facechallenge.dataflow import copies, twins
+from pytest_facechallenge.dataflow.pictures import TRANSFORMS
+from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.dataflow.signatures import PROBES
+from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
+from pytest_facechallenge.facts.dataflow import TowerFact
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.dataflow.gather import Feed
+
+Array = npt.NDArray[Any]
+Run = Callable[[Array, list[str]], dict[str, Array]]
+
+#: Parts below this share of the multiply-adds are not compared.
+LEAST = 0.08
+
+#: Pairs of layers compared per pair of parts.
+PAIRS = 6
+
+#: Inputs behind one feature from which two unrelated features of one place no longer look alike by chance.
+FAN_IN = 20
+
+
+def compare_parts(model: onnx.ModelProto, structure: Structure, feed: Feed, branch: str) -> list[TowerFact]:
+    """Find parts of the network that meet only late, and say how their inputs and their features relate."""
+    found = []
+    for parts in twins.separate_parts(structure, LEAST):
+        if all(layer.node.op in RECURRENT for layer in parts.one) or all(
+            layer.node.op in RECURRENT for layer in parts.two
+        ):
+            continue
+        run, source = _cut(model, structure, feed, parts.source)
+        shares = tuple(
+            round(sum(layer.macs for layer in part) / max(1, structure.total_macs), 4)
+            for part in (parts.one, parts.two)
+        )
+        pairs = _pairs(structure, parts.one, parts.two)
+        if not _deep(structure, parts):
+            pairs = []
+        turn, best, unturned = _compare(run, source, pairs) if pairs else ("", 0.0, 0.0)
+        found.append(
+            TowerFact(
+                source=parts.source,
+                first=parts.one[0].node.label,
+                second=parts.two[0].node.label,
+                meet=_meet(structure, parts),
+                shares=(shares[0], shares[1]),
+                inputs=_input_relation(run, source, parts),
+                alike=round(best, 3),
+                turn=turn,
+                alike_unturned=round(unturned, 3),
+                branch=branch,
+            )
+        )
+    return found
+
+
+def _cut(model: onnx.ModelProto, structure: Structure, feed: Feed, source: str) -> tuple[Run, Array]:
+    """Return a function that runs what depends on ``source``, and the source's values for the noise pictures."""
+    noise = feed.pictures.noise(PROBES)
+    if source == structure.picture:
+
+        def run_whole(values: Array, names: list[str]) -> dict[str, Array]:
+            return _stack(Runner(model, names), [feed(value[None]) for value in values], names)
+
+        return run_whole, noise
+    base = _stack(Runner(model, [source]), [feed(value[None]) for value in noise], [source])[source]
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.input[:]
+    kind = helper.np_dtype_to_tensor_dtype(base.dtype)
+    part.graph.input.append(helper.make_tensor_value_info(source, kind, None))
+    kept = {source}
+    nodes = []
+    known = {tensor.name for tensor in part.graph.initializer}
+    for node in structure.nodes:
+        outputs = {name for name in node.outputs if name}
+        reads = [name for name in node.inputs if name in structure.varying]
+        if source in outputs or not reads or not all(name in kept for name in reads):
+            continue
+        nodes.append(node.proto)
+        kept |= outputs
+        # What was computed from constants, or from the picture's shape alone, is known for one picture: freeze it.
+        for name in set(node.inputs) - structure.varying - known - {""}:
+            value = structure.constant(name)
+            if value is not None:
+                known.add(name)
+                part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    del part.graph.node[:]
+    part.graph.node.extend(nodes)
+
+    def run_part(values: Array, names: list[str]) -> dict[str, Array]:
+        return _stack(Runner(part, names), [{source: value} for value in values], names)
+
+    return run_part, base
+
+
+def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> dict[str, Array]:
+    results = [runner(entry) for entry in feeds]
+    return {name: np.stack([np.asarray(result[name]) for result in results]) for name in names}
+
+
+def _deep(structure: Structure, parts: twins.Parts) -> bool:
+    """Whether the parts go on side by side for more than one layer (turned and merged at once is one layer)."""
+    sizes = {structure.shapes[layer.node.outputs[0]] for layer in parts.one[1:]}
+    return any(structure.shapes[layer.node.outputs[0]] in sizes for layer in parts.two[1:])
+
+
+def _pairs(structure: Structure, one: list[Layer], two: list[Layer]) -> list[tuple[str, str]]:
+    """Pair layers of both parts whose results have one size, from the first layers on, early ones preferred."""
+    found: list[tuple[str, str]] = []
+    left = list(one)
+    fan = 1.0
+    for layer in two:
+        shape = structure.shapes[layer.node.outputs[0]]
+        out = prod(shape)
+        fan *= layer.macs / max(1, out)
+        match = next((other for other in left if structure.shapes[other.node.outputs[0]] == shape), None)
+        if match is None:
+            continue
+        left = left[left.index(match) + 1 :]
+        if fan >= FAN_IN and len(shape) in (3, 4):
+            found.append((match.node.outputs[0], layer.node.outputs[0]))
+    if len(found) <= PAIRS:
+        return found
+    late = np.linspace(PAIRS // 2, len(found) - 1, PAIRS - PAIRS // 2).astype(int)
+    return found[: PAIRS // 2] + [found[i] for i in late]
+
+
+def _compare(run: Run, source: Array, pairs: list[tuple[str, str]]) -> tuple[str, float, float]:
+    """Return the transform under which most features agree, that share, and the share without transform."""
+    straight = run(source, [name for pair in pairs for name in pair])
+    unturned = _agreement(straight, straight, pairs, "as it is")
+    best, turn = 0.0, ""
+    for name in TRANSFORMS:
+        values = _turned(source, name)
+        if name == "as it is" or values is None:
+            continue
+        turned = run(values, [name for pair in pairs for name in pair])
+        # Either part may be the one with mirrored kernels; comparing in one direction covers both.
+        share = _agreement(turned, straight, pairs, name)
+        if share > best:
+            best, turn = share, name
+    return (turn, best, unturned) if best > unturned or best >= 0.5 else ("", best, unturned)
+
+
+def _turned(source: Array, name: str) -> Array | None:
+    if source.ndim == 4:
+        return twins.turn(source, name)
+    flat = source[:, 0] if source.shape[1] == 1 else None
+    if flat is None:
+        return None
+    turned = twins.turn(flat, name)
+    return None if turned is None else turned[:, None]
+
+
+def _agreement(turned: dict[str, Array], straight: dict[str, Array], pairs: list[tuple[str, str]], name: str) -> float:
+    best = 0.0
+    for one, two in pairs:
+        first, second = twins.as_maps(turned[one]), twins.as_maps(straight[two])
+        if first is not None and second is not None:
+            best = max(best, twins.alike(first, second, name))
+    return best
+
+
+def _input_relation(run: Run, source: Array, parts: twins.Parts) -> str:
+    names = [parts.one[0].data, parts.two[0].data]
+    if names[0] == names[1]:
+        return "identical"
+    missing = [name for name in names if name == parts.source]
+    try:
+        values = run(source, [name for name in names if name not in missing])
+    except RunError:
+        return ""
+    for name in missing:
+        values[name] = source[:, None] if source.ndim == 4 else source
+    one, two = values[names[0]], values[names[1]]
+    if one.ndim != two.ndim or one[0].size > copies.POOL or two[0].size > copies.POOL:
+        return ""
+    share, relation = copies.across(one, two)
+    return relation.kind if share >= copies.COVERAGE else ""
+
+
+def _meet(structure: Structure, parts: twins.Parts) -> str:
+    a, b = structure.position[id(parts.first)], structure.position[id(parts.second)]
+    for position, node in enumerate(structure.nodes):
+        ancestors = structure.ancestors[position]
+        if (ancestors >> a) & 1 and (ancestors >> b) & 1:
+            return node.label
+    return ""
+
+
+def compare_halves(
+    model: onnx.ModelProto, structure: Structure, feed: Feed, layers: list[tuple[Layer, int]], branch: str
+) -> list[TowerFact]:
+    """Compare the independent parts of grouped (or block-diagonal) layers as if they were parts of the network."""
+    maps = [(layer, blocks) for layer, blocks in layers if len(structure.shapes[layer.node.outputs[0]]) == 4][:PAIRS]
+    if not maps:
+        return []
+    names = [layer.node.outputs[0] for layer, _ in maps]
+    noise = feed.pictures.noise(PROBES)
+    runner = Runner(model, names)
+    straight = _stack(runner, [feed(value[None]) for value in noise], names)
+    best = (0.0, "", 0.0, maps[0][0])
+    turned_values = {
+        name: _stack(runner, [feed(value[None]) for value in turned], names)
+        for name in TRANSFORMS
+        if name != "as it is" and (turned := twins.turn(noise, name)) is not None
+    }
+    for layer, blocks in maps:
+        value = straight[layer.node.outputs[0]][:, 0]
+        width = value.shape[1] // blocks
+        second = value[:, width : 2 * width]
+        plain = twins.alike(value[:, :width], second, "as it is")
+        for name, values in turned_values.items():
+            share = twins.alike(values[layer.node.outputs[0]][:, 0, :width], second, name)
+            if share > best[0]:
+                best = (share, name, plain, layer)
+    total = sum(layer.macs for layer, _ in layers) / max(1, structure.total_macs)
+    part = round(total / layers[0][1], 4)
+    label = best[3].node.label
+    return [
+        TowerFact(
+            source=structure.picture, first=f"{label} (first part of the channels)",
+            second=f"{label} (second part of the channels)", meet="", shares=(part, part),
+            alike=round(best[0], 3), turn=best[1], alike_unturned=round(best[2], 3), branch=branch,
+        )
+    ]  # fmt: skip
+
+
+def compare_parallel(model: onnx.ModelProto, structure: Structure, feed: Feed, branch: str) -> list[TowerFact]:
+    """Compare layers that work side by side on whole pictures, whatever trickles between their parts of the network.
+
+    A thread of data from one part to the other is enough to make them one part for `separate_parts`; what their
+    features do is not changed by it.
+    """
+    by_size: dict[tuple[Any, ...], list[Layer]] = {}
+    for layer in structure.layers:
+        shape = structure.shapes[layer.node.outputs[0]]
+        if len(shape) in (3, 4) and layer.macs >= FAN_IN * prod(shape):
+            by_size.setdefault((shape, layer.macs), []).append(layer)
+    pairs: list[tuple[Layer, Layer]] = []
+    for layers in by_size.values():
+        free = list(layers)
+        while free:
+            one = free.pop(0)
+            other = next((layer for layer in free if structure.parallel(one.node, layer.node)), None)
+            if other is not None:
+                free.remove(other)
+                pairs.append((one, other))
+    later = 0
+    for one, two in pairs:
+        if one.data != two.data:
+            later |= structure.ancestors[structure.position[id(one.node)]]
+            later |= structure.ancestors[structure.position[id(two.node)]]
+    # Pairs on one input count only where their results are then worked on side by side: not merged at once.
+    pairs = [
+        (one, two)
+        for one, two in pairs
+        if one.data != two.data or all((later >> structure.position[id(layer.node)]) & 1 for layer in (one, two))
+    ]
+    share = sum(one.macs for one, _ in pairs) / max(1, structure.total_macs)
+    if share < LEAST or all(one.data == two.data for one, two in pairs):
+        return []
+    pairs.sort(key=lambda pair: structure.position[id(pair[0].node)])
+    picked = pairs[: PAIRS // 2] + pairs[PAIRS // 2 :: max(1, len(pairs) // PAIRS)][: PAIRS // 2]
+    names = [(one.node.outputs[0], two.node.outputs[0]) for one, two in picked]
+    run, source = _cut(model, structure, feed, structure.picture)
+    turn, best, unturned = _compare(run, source, names)
+    if not turn or best < 0.5 or best <= unturned:
+        return []
+    first, second = picked[0]
+    return [
+        TowerFact(
+            source=structure.picture, first=first.node.label, second=second.node.label, meet="",
+            shares=(round(share, 4), round(share, 4)), alike=round(best, 3), turn=turn,
+            alike_unturned=round(unturned, 3), branch=branch,
+        )
+    ]  # fmt: skip

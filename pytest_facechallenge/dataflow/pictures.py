@@ -1,0 +1,109 @@
+"""The pictures that probe a network: noise, natural-looking fields, ramps; in the value range of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pytest_facechallenge.graph.ir import Graph, GraphError
+
+Array = npt.NDArray[np.float32]
+
+#: The looks that a test-time augmentation without any operator (mirrored kernels) can imitate; H and W last.
+TRANSFORMS: dict[str, Callable[[Array], Array]] = {
+    "as it is": lambda x: x,
+    "mirrored": lambda x: x[..., ::-1],
+    "upside down": lambda x: x[..., ::-1, :],
+    "rotated by 180 degrees": lambda x: x[..., ::-1, ::-1],
+    "transposed": lambda x: np.swapaxes(x, -1, -2),
+    "rotated by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
+    "rotated by 270 degrees": lambda x: np.rot90(x, 3, (-2, -1)),
+}
+
+
+class Pictures:
+    """A source of probe pictures.
+
+    Parameters
+    ----------
+    height, width
+        In pixels.
+    low, high
+        The range of pixel values that the model is fed, ``(-1, 1)`` or ``(0, 255)``.
+    seed
+        Of all randomness.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, low: float, high: float, seed: int) -> None:
+        self.channels, self.height, self.width = channels, height, width
+        self.low, self.high = low, high
+        self.seed = seed
+
+    def _scaled(self, unit: npt.NDArray[Any]) -> Array:
+        return (self.low + (self.high - self.low) * unit).astype(np.float32)
+
+    def noise(self, count: int) -> Array:
+        """Return pictures of independent pixels, float32 [count, C, H, W]: every pixel is told from every other."""
+        random = np.random.default_rng(self.seed)
+        return self._scaled(random.random((count, self.channels, self.height, self.width)))
+
+    def natural(self, count: int) -> Array:
+        """Return pictures with the spectrum and the contrast range of photographs, bright and dark ones among them."""
+        random = np.random.default_rng(self.seed + 1)
+        pictures = np.zeros((count, self.channels, self.height, self.width))
+        for picture in pictures:
+            for blur, share in ((self.height / 6, 1.0), (self.height / 16, 0.5), (self.height / 45, 0.25)):
+                common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
+                picture += share * common / common.std()
+                for plane in picture:
+                    own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
+                    plane += 0.4 * share * own / own.std()
+            picture *= random.uniform(0.08, 0.16)
+            picture += random.uniform(0.3, 0.7) + 0.02 * random.standard_normal(picture.shape)
+        return self._scaled(np.clip(pictures, 0, 1))
+
+    def flat(self, value: float) -> Array:
+        """Return one even picture [1, C, H, W]; ``value`` in 0..1 of the range."""
+        return self._scaled(np.full((1, self.channels, self.height, self.width), value))
+
+    def ramp(self, axis: int) -> Array:
+        """Return one picture whose pixels hold their row (axis 0) or column (axis 1), over 0.3..0.7 of the range."""
+        extent = self.height if axis == 0 else self.width
+        line = 0.3 + 0.4 * np.arange(extent) / max(1, extent - 1)
+        plane = line[:, None] if axis == 0 else line[None, :]
+        return self._scaled(np.broadcast_to(plane, (1, self.channels, self.height, self.width)))
+
+    def coded(self) -> Array:
+        """Return one picture with its rows in the first channel, its columns in the second, 0.5 elsewhere."""
+        picture = self.flat(0.5)
+        picture[:, 0] = self.ramp(0)[:, 0]
+        if self.channels > 1:
+            picture[:, 1] = self.ramp(1)[:, 0]
+        return picture
+
+
+def value_range(graph: Graph) -> tuple[float, float]:
+    """Return the pixel range to feed: 0..255 when the model's first operators normalise by themselves, else -1..1.
+
+    The same idea as the evaluation server's, but by what the operators do and not by how the nodes are called: among
+    the first eight nodes something takes a constant of 30 or more off the pixels, or divides or scales them by 1/30 or
+    less.
+    """
+    for node in graph.nodes[:8]:
+        if node.op not in ("Sub", "Add", "Div", "Mul", "BatchNormalization"):
+            continue
+        for position in range(len(node.inputs)):
+            try:
+                values = node.constant(position)
+            except GraphError:
+                continue
+            if values is None or values.dtype.kind != "f" or values.size > 16:
+                continue
+            size = float(np.abs(values).mean())
+            if (node.op in ("Sub", "Add", "Div") and size >= 30) or (node.op == "Mul" and 0 < size <= 1 / 30):
+                return 0.0, 255.0
+    return -1.0, 1.0

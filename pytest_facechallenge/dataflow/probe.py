@@ -1,0 +1,165 @@
+"""One variant of a model, opened for the observers: its structure, what lies between layers, and its values."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from pytest_facechallenge.dataflow import copies, towers
+from pytest_facechallenge.dataflow.runner import Runner, as_floats
+from pytest_facechallenge.dataflow.signatures import PROBES
+from pytest_facechallenge.dataflow.structure import PRODUCTS, Layer, Structure
+from pytest_facechallenge.graph.ir import Node, from_model
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.dataflow.gather import Feed
+
+Array = npt.NDArray[Any]
+
+#: Nodes named in a finding at most.
+NAMED = 6
+
+
+class Probe:
+    """One variant of the model, run and ready to be asked.
+
+    Parameters
+    ----------
+    model
+        Without control flow.
+    feed
+        The pictures.
+    branch
+        In words, which way the Ifs went; "" when there is none.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, feed: Feed, branch: str, workdir: Path | None = None, threads: int = 0
+    ) -> None:
+        self.model, self.feed, self.branch = model, feed, branch
+        self.workdir, self.threads = workdir, threads
+        graph = from_model(model, Path())
+        names = [name for node in graph.nodes for name in node.outputs if name]
+        survey = Runner(model, names, workdir, threads)(feed(feed.pictures.natural(1)))
+        survey[feed.name] = feed.pictures.natural(1)
+        self.structure = Structure(graph, survey, feed.name)
+        self.natural = feed.pictures.natural(6)
+        self.gaps: list[str] = []
+        self.regions: dict[str, tuple[list[Node], set[str]]] = {}
+        self.values: dict[str, Array] = {}
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Do what needs no probe picture: related weights, regions without weights, front layers."""
+        structure = self.structure
+        self.classes = towers.weight_classes(structure)
+        for layer in structure.layers:
+            if layer.data not in self.regions:
+                self.regions[layer.data] = structure.region(layer.data)
+        self.front = [layer for layer in structure.layers if self.feed.name in self.regions[layer.data][1]]
+        self.heads = self._heads()
+
+    def _heads(self) -> list[tuple[towers.Class, list[towers.Class]]]:
+        """Pair every class of parallel executions that no other class feeds with the classes that it feeds."""
+        structure = self.structure
+        bits = [sum(1 << structure.position[id(layer.node)] for layer in group.layers) for group in self.classes]
+        above = []
+        for group in self.classes:
+            ancestors = 0
+            for layer in group.layers:
+                ancestors |= structure.ancestors[structure.position[id(layer.node)]]
+            above.append(ancestors)
+        heads = []
+        for index, group in enumerate(self.classes):
+            if any(above[index] & bits[other] for other in range(len(self.classes)) if other != index):
+                continue
+            below = [self.classes[o] for o in range(len(self.classes)) if o == index or above[o] & bits[index]]
+            heads.append((group, below))
+        return heads
+
+    def joins(self, layer: Layer) -> list[Node]:
+        """Nodes without weights before the layer whose result is larger than each thing that they were given.
+
+        Only such a node can put two versions beside each other. A product of two things that depend on the picture
+        (attention) is larger too, but holds sums, not copies.
+        """
+        structure = self.structure
+        found = []
+        for node in self.regions[layer.data][0]:
+            size = prod(structure.shapes.get(node.outputs[0], (0,)))
+            given = [prod(structure.shapes.get(name, (0,))) for name in node.inputs if name in structure.varying]
+            if node.op in PRODUCTS and len(given) > 1:
+                continue
+            if given and size >= 1.3 * max(given):
+                found.append(node)
+        return found
+
+    def stacked_layers(self) -> list[Layer]:
+        """Return the layers before which something was put together."""
+        return [layer for layer in self.structure.layers if self.joins(layer)]
+
+    def run(self) -> None:
+        """Keep, for every noise picture, the values that the observers ask for (thinned when large)."""
+        structure = self.structure
+        axes: dict[str, int] = {}
+        for layer in self.stacked_layers():
+            axes.setdefault(layer.data, layer.contracted)
+            for node in self.joins(layer):
+                axes.setdefault(node.outputs[0], self.channel_axis(node.outputs[0], layer))
+        for layer in self.front:
+            axes.setdefault(layer.data, layer.contracted)
+        for group, _ in self.heads:
+            for layer in group.layers:
+                axes.setdefault(layer.data, layer.contracted)
+                for root in self.regions[layer.data][1]:
+                    axes.setdefault(root, min(1, len(structure.shapes.get(root, ())) - 1))
+        axes.pop(self.feed.name, None)
+        wanted = [name for name in axes if len(structure.shapes.get(name, ())) >= 1]
+        pictures = self.feed.pictures.noise(PROBES)
+        self.values[self.feed.name] = pictures[:, None]
+        if not wanted:
+            return
+        runner = Runner(self.model, wanted, self.workdir, self.threads)
+        kept: dict[str, list[Array]] = {name: [] for name in wanted}
+        for picture in pictures:
+            for name, value in runner(self.feed(picture[None])).items():
+                array = as_floats(value)
+                if array is not None and array.ndim >= 1:
+                    kept[name].append(copies.thin(array[None], max(0, axes[name]))[0])
+        for name, arrays in kept.items():
+            if len(arrays) == PROBES and len({array.shape for array in arrays}) == 1 and arrays[0].size:
+                self.values[name] = np.stack(arrays)
+            elif arrays:
+                self.gaps.append(f"the size of {name!r} depends on the picture; it was not looked into")
+
+    def channel_axis(self, name: str, layer: Layer) -> int:
+        """Return the axis of a value before the layer that holds what the layer sums over; -1 when it is not clear."""
+        shape, there = self.structure.shapes.get(name, ()), self.structure.shapes[layer.data]
+        if len(shape) == len(there):
+            return layer.contracted
+        same = [axis for axis, extent in enumerate(shape) if extent == there[layer.contracted]]
+        return same[-1] if same else -1
+
+    def share_after(self, layer: Layer) -> float:
+        """Return the share of all multiply-adds done by the layer and those that depend on it, 0..1."""
+        structure = self.structure
+        bit = 1 << structure.position[id(layer.node)]
+        after = sum(
+            other.macs
+            for other in structure.layers
+            if other is layer or structure.ancestors[structure.position[id(other.node)]] & bit
+        )
+        return after / max(1, structure.total_macs)
+
+    def via(self, layer: Layer) -> tuple[str, ...]:
+        """Return the labels of the nodes before the layer that may move data, first to last."""
+        moving = [node.label for node in reversed(self.regions[layer.data][0]) if self.structure.moves(node)]
+        return tuple(moving[:NAMED])
+
+    # -- observers -------------------------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""Whether one picture of a batch changes what another gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.dataflow.runner import RunError
+
+Array = npt.NDArray[Any]
+Run = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Company:
+    """What one kind of company did to the embeddings.
+
+    Attributes
+    ----------
+    words
+        The company, for a reader.
+    change
+        Largest change of an embedding relative to its length; -1 when the model does not run that way.
+    """
+
+    words: str
+    change: float
+    error: str = ""
+
+
+def company(run: Run, pictures: Array, extremes: Array, largest: int = 32) -> list[Company]:
+    """Embed pictures alone and in company.
+
+    Parameters
+    ----------
+    run
+        float32 [N, C, H, W] -> [N, D] (or any shape with N first).
+    pictures
+        At least 4 diverse ones.
+    extremes
+        At least 2 (black, white…) that differ strongly from those.
+    largest
+        Size of the largest batch.
+
+    Returns
+    -------
+    list of Company
+        One per batch size and one per kind of company.
+    """
+    alone = [np.asarray(run(pictures[i : i + 1])) for i in range(len(pictures))]
+    two = np.concatenate([pictures[1:2], extremes[:1]])
+    three = np.concatenate([extremes[1:2], pictures[1:2], extremes[:1]])
+    mixed = np.concatenate([pictures[3:4], pictures[1:2], pictures[0:1], pictures[2:3]])
+    same = np.repeat(pictures[:1], 5, axis=0)
+    crowd = np.concatenate([extremes[:1], extremes[1:2], extremes[:1], pictures[:1], *([extremes[1:2]] * 4)])
+    plan = [
+        ("a batch of 2 with a black picture", two, [(0, 1)]),
+        ("a batch of 3 with a black and a white picture", three, [(1, 1)]),
+        ("a batch of 4 in another order", mixed, [(0, 3), (1, 1), (2, 0), (3, 2)]),
+        ("a batch of 5 copies of itself", same, [(i, 0) for i in range(5)]),
+        ("a batch of 8 with black and white pictures", crowd, [(3, 0)]),
+        (
+            f"a batch of {largest}",
+            np.resize(pictures, (largest, *pictures.shape[1:])),
+            [(largest - 1, (largest - 1) % len(pictures)), (0, 0)],
+        ),
+    ]
+    results = []
+    for words, batch, expected in plan:
+        try:
+            got = np.asarray(run(batch.astype(np.float32)))
+        except RunError as error:
+            results.append(Company(words, -1.0, str(error)[:300]))
+            continue
+        if got.shape[:1] != (len(batch),):
+            problem = f"{len(batch)} pictures give a result of shape {list(got.shape)}"
+            results.append(Company(words, -1.0, problem))
+            continue
+        changes = [_change(alone[index][0], got[row]) for row, index in expected]
+        results.append(Company(words, max(changes)))
+    return results
+
+
+def _change(alone: Array, together: Array) -> float:
+    length = float(np.linalg.norm(alone.astype(np.float64)))
+    difference = float(np.linalg.norm(alone.astype(np.float64) - together.astype(np.float64)))
+    if not np.isfinite(difference):
+        return float("inf")
+    return difference / (length + 1e-12)

@@ -1,0 +1,141 @@
+"""Versions of one thing put beside each other inside one tensor, and rows beyond one per picture."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.dataflow import copies
+from pytest_facechallenge.dataflow.kernels import overlap
+from pytest_facechallenge.dataflow.probe import Probe
+from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.dataflow.structure import RECURRENT, Layer
+from pytest_facechallenge.facts.dataflow import FoldFact, StackFact
+
+Array = npt.NDArray[Any]
+
+
+def stacks(probe: Probe) -> list[StackFact]:
+    """Find versions of one thing inside one tensor, before every layer where something was put together."""
+    found: list[StackFact] = []
+    done: set[str] = set()
+    for layer in probe.stacked_layers():
+        names = [layer.data, *(node.outputs[0] for node in probe.joins(layer))]
+        for name in names:
+            if name in done or name not in probe.values:
+                continue
+            done.add(name)
+            found += _stack(probe, layer, name)
+    return found
+
+
+def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
+    facts: list[StackFact] = []
+    values = probe.values[name]
+    rank = values.ndim - 1
+    contracted = layer.contracted if name == layer.data else probe.channel_axis(name, layer)
+    if not 0 <= contracted < rank:
+        return facts
+    positions = [axis for axis in range(rank) if axis != contracted and values.shape[axis + 1] > 1]
+    found = copies.stacks(values, contracted, positions, same_index=True)
+    if not found and layer.node.op not in RECURRENT and values.shape[contracted + 1] > 1:
+        full = values.shape[contracted + 1] == probe.structure.shapes[name][contracted]
+        found = copies.stacks(values, contracted, [contracted], same_index=False) if full else []
+    for stack in found:
+        if stack.relation.kind == "identical":
+            continue
+        on_channels = stack.axis == contracted
+        facts.append(
+            StackFact(
+                layer=layer.node.label, join=_join(probe, layer, name), axis=_axis_words(stack.axis, contracted),
+                on_channels=on_channels, blocks=stack.blocks, coverage=round(stack.coverage, 3),
+                relation=stack.relation.kind, words=stack.relation.words,
+                overlap=overlap(probe.structure, layer, stack) if on_channels else 0.0,
+                from_picture=probe.regions[layer.data][1] == {probe.feed.name},
+                macs_after=round(probe.share_after(layer), 4), via=probe.via(layer), branch=probe.branch,
+            )
+        )  # fmt: skip
+    return facts
+
+
+def _join(probe: Probe, layer: Layer, name: str) -> str:
+    joins = probe.joins(layer)
+    for node in joins:
+        if name in node.outputs:
+            return node.label
+    return (
+        joins[0].label
+        if joins
+        else (probe.structure.producer[name].label if name in probe.structure.producer else name)
+    )
+
+
+def _axis_words(axis: int, contracted: int) -> str:
+    if axis == contracted:
+        return "the channels"
+    return "the batch axis" if axis == 0 else f"axis {axis}"
+
+
+def folds(probe: Probe) -> list[FoldFact]:
+    """Count rows per picture by running two pictures beside one, and versions put beside each other elsewhere."""
+    structure = probe.structure
+    found = _side_by_side(probe)
+    candidates = [
+        layer
+        for layer in structure.layers
+        if structure.shapes[layer.data][:1] != (1,)
+        and any(structure.moves(node) for node in probe.regions[layer.data][0])
+    ]
+    if not candidates:
+        return found
+    try:
+        runner = Runner(probe.model, [layer.data for layer in candidates], probe.workdir, probe.threads)
+        two = runner(probe.feed(probe.feed.pictures.natural(2)))
+    except RunError:
+        return found
+    for layer in candidates:
+        shape, doubled = structure.shapes[layer.data], np.shape(two[layer.data])
+        if len(shape) != len(doubled) or not shape or doubled[0] != 2 * shape[0]:
+            continue
+        joins = probe.joins(layer)
+        found.append(_fold(probe, layer, shape[0], prod(shape), joins[0].label if joins else ""))
+    return found
+
+
+def _side_by_side(probe: Probe) -> list[FoldFact]:
+    """Note joins of equally large things, each as large as the one value that all were made from."""
+    structure = probe.structure
+    done: set[int] = set()
+    found: list[FoldFact] = []
+    for layer in probe.stacked_layers():
+        for node in probe.joins(layer):
+            names = [name for name in node.inputs if name in structure.varying]
+            shapes = {structure.shapes.get(name, ()) for name in names}
+            if id(node) in done or node.op not in ("Concat", "ConcatFromSequence") or len(names) < 2 or len(shapes) > 1:
+                continue
+            done.add(id(node))
+            made_from = [structure.region(name)[1] for name in names]
+            shape = shapes.pop()
+            if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
+                continue
+            channels = structure.shapes[layer.data][layer.contracted]
+            if channels not in shape or prod(shape) < 0.7 * prod(structure.shapes[next(iter(made_from[0]))]):
+                continue
+            found.append(_fold(probe, layer, len(names), len(names) * prod(shape), node.label))
+    return found
+
+
+def _fold(probe: Probe, layer: Layer, rows: int, size: int, join: str) -> FoldFact:
+    shapes = probe.structure.shapes
+    largest = max(prod(shapes.get(root, (0,))) for root in probe.regions[layer.data][1])
+    return FoldFact(
+        layer=layer.node.label,
+        rows=rows,
+        growth=round(size / max(1, largest), 3),
+        join=join,
+        macs_after=round(probe.share_after(layer), 4),
+        branch=probe.branch,
+    )

@@ -1,0 +1,138 @@
+"""What the first layers see of the picture, put together from noise, ramps and natural pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.dataflow import copies, warps
+from pytest_facechallenge.dataflow.probe import Probe
+from pytest_facechallenge.dataflow.runner import Runner
+from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer
+from pytest_facechallenge.facts.dataflow import ViewFact
+
+Array = npt.NDArray[Any]
+
+#: Operators that only change how a tensor is laid out.
+LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
+
+
+def views(probe: Probe) -> list[ViewFact]:
+    """Say for every layer that works on the picture what it sees of it."""
+    found: list[ViewFact] = []
+    names = list(dict.fromkeys(layer.data for layer in probe.front))
+    if not names:
+        return found
+    sampled: dict[str, warps.Ramps] | None = None
+    noise = probe.values[probe.feed.name][:, 0]
+    done: dict[str, tuple[warps.View, str]] = {}
+    everything = frozenset(range(len(warps.pixels_asked(*noise.shape[-2:]))))
+    for name in names:
+        seen = probe.values.get(name)
+        if seen is None:
+            continue
+        if name == probe.feed.name:
+            done[name] = (warps.View("exact", 1.0, words="every pixel", present=everything), "identical")
+            continue
+        if sampled is None:
+            sampled = _ramps(probe, names)
+        view = _view(probe, noise, seen, sampled[name])
+        turn = _turn(probe, seen) if view.kind == "exact" else ""
+        done[name] = (view, turn)
+    parts = [view.present for view, _ in done.values() if view.present]
+    union = len(frozenset().union(*parts)) / len(everything)
+    for layer in probe.front:
+        if layer.data not in done:
+            continue
+        view, turn = done[layer.data]
+        common = max(
+            (len(view.present & other) / len(everything) for other in parts if other is not view.present),
+            default=0.0,
+        )
+        scale = tuple(0.0 if np.isnan(s) else round(float(s), 4) for s in view.scale)
+        offset = tuple(0.0 if np.isnan(o) else round(float(o), 3) for o in view.offset)
+        found.append(
+            ViewFact(
+                layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), turn=turn,
+                scale=(scale[0], scale[1]), offset=(offset[0], offset[1]), words=view.words, via=probe.via(layer),
+                pooled=_shrinks(probe, layer), plain=_only_pools(probe, layer),
+                macs_after=round(probe.share_after(layer), 4), together=round(union, 4), common=round(common, 4),
+                branch=probe.branch,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _view(probe: Probe, noise: Array, seen: Array, ramps: warps.Ramps) -> warps.View:
+    """Combine what the noise pictures, the ramps and the natural pictures show about one input."""
+    view = warps.exact_view(noise, seen)
+    if view is not None:
+        if warps.holds_elsewhere(noise, seen, probe.natural, ramps.natural) < 1:
+            return warps.View("chosen", view.coverage, words="other pixels for some pictures than for others")
+        return view
+    one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 else None
+    in_size = one is not None and one.shape[-2:] == noise.shape[-2:]
+    if one is not None and in_size:
+        if warps.pixel_by_pixel(one, ramps.mosaics[:, 0]):
+            return warps.View("in place", 1.0, words="every pixel in its place, its colours changed")
+        held = warps.chosen_share(noise, one)
+        if 0.05 < held < 0.98:
+            words = f"the picture as it is for {held:.0%} of the probe pictures and a changed one for the others"
+            return warps.View("chosen", 1.0, words=words)
+    view = warps.sampled_view(probe.feed.pictures, probe.natural, ramps)
+    if view.kind == "in place" and one is not None and in_size and not warps.any_channel_kept(one, ramps.mosaics[:, 0]):
+        return warps.View("smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled")
+    return view
+
+
+def _only_pools(probe: Probe, layer: Layer) -> bool:
+    """Whether nothing but pooling (and change of layout) lies between the picture and the layer."""
+    kinds = {node.op for node in probe.regions[layer.data][0]}
+    return bool(kinds & POOLING) and kinds <= ELEMENTWISE | POOLING | LAYOUT
+
+
+def _shrinks(probe: Probe, layer: Layer) -> bool:
+    """Whether a pooling operator or an averaging convolution made what the layer sees."""
+    return any(
+        (node.op in POOLING or node.op == "Conv") and min(probe.structure.shapes[node.outputs[0]][-2:], default=1) > 1
+        for node in probe.regions[layer.data][0]
+    )
+
+
+def _turn(probe: Probe, seen: Array) -> str:
+    """Say how what a layer sees lies to the picture; a shift that padding explains is none."""
+    picture = probe.values[probe.feed.name]
+    if seen.ndim != picture.ndim:
+        return ""
+    share, relation = copies.across(picture, seen)
+    if share < copies.COVERAGE:
+        return ""
+    if relation.kind == "shifted":
+        margins = [(a - b) / 2 for a, b in zip(seen.shape[-2:], picture.shape[-2:], strict=True)]
+        moved = relation.shift[-2:] if relation.shift else (0, 0)
+        if all(abs(by - margin) < 1 for by, margin in zip(moved, margins, strict=True)):
+            return "identical"
+    return relation.kind
+
+
+def _ramps(probe: Probe, names: list[str]) -> dict[str, warps.Ramps]:
+    pictures = probe.feed.pictures
+    runner = Runner(probe.model, [n for n in names if n != probe.feed.name], probe.workdir, probe.threads)
+    plan = {
+        "dark": pictures.flat(0.3), "light": pictures.flat(0.7), "rows": pictures.ramp(0),
+        "columns": pictures.ramp(1), "coded": pictures.coded(),
+    }  # fmt: skip
+    single = {key: runner(probe.feed(picture)) for key, picture in plan.items()}
+    mosaics = [runner(probe.feed(picture[None])) for picture in warps.mosaics(pictures.noise(2 * warps.MOSAICS))]
+    natural = [runner(probe.feed(picture[None])) for picture in probe.natural]
+    result = {}
+    for name in names:
+        if name == probe.feed.name:
+            continue
+        arrays = {key: np.asarray(values[name], np.float64) for key, values in single.items()}
+        stacked = np.stack([np.asarray(values[name], np.float64) for values in natural])
+        mixed = np.stack([np.asarray(values[name], np.float64) for values in mosaics])
+        result[name] = warps.Ramps(natural=stacked, mosaics=mixed, **arrays)
+    return result

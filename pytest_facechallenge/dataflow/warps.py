@@ -1,0 +1,357 @@
+"""What of the picture the first layers see: all of it in place, or a cropped, re-sampled, warped version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, spatial
+
+from pytest_facechallenge.dataflow.pictures import Pictures
+from pytest_facechallenge.dataflow.signatures import SAME, signatures
+
+Array = npt.NDArray[Any]
+
+#: Pixels looked for in a first layer's input.
+PIXELS = 2000
+
+#: Mean error of "this element is the picture at that place" relative to the element's own variation.
+PIXEL_LIKE = 0.35
+
+#: Pairs of noise pictures that are mixed pixel by pixel.
+MOSAICS = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """What one layer sees of the picture.
+
+    Attributes
+    ----------
+    kind
+        "exact": pixels, moved or not, none mixed; "resampled": pixels interpolated at other places; "in place":
+        interpolated (blurred) but every pixel where it was; "predicted": warped by what the picture itself shows;
+        "features": not a picture any more.
+    coverage
+        Share of the pixel grid that is present (exact), or that lies inside the places sampled.
+    scale, offset
+        For height and width: place in the picture = scale * index + offset, in pixels; NaN where not straight.
+    words
+        For a reader.
+    present
+        Which of `pixels_asked` are there (exact views).
+    """
+
+    kind: str
+    coverage: float
+    scale: tuple[float, float] = (float("nan"), float("nan"))
+    offset: tuple[float, float] = (float("nan"), float("nan"))
+    words: str = ""
+    present: frozenset[int] = frozenset()
+
+
+def exact_view(noise: Array, seen: Array, seed: int = 3) -> View | None:
+    """Return the view when what the layer sees are the picture's own pixels, else None.
+
+    Parameters
+    ----------
+    noise
+        The noise pictures, float [probes, C, H, W].
+    seen
+        The layer's input for them, float [probes, *shape].
+    """
+    marks, live = signatures(seen)
+    pool = marks[live]
+    if len(pool) < 16:
+        return None
+    source, _ = signatures(noise)
+    channels, height, width = noise.shape[1:]
+    random = np.random.default_rng(seed)
+    asked = pool[random.choice(len(pool), min(300, len(pool)), replace=False)]
+    agreement = np.abs(asked @ source.T)
+    closest = agreement.max(1)
+    known = closest >= SAME
+    if known.mean() < 0.9:
+        return None
+    places = pixels_asked(height, width)
+    present = np.zeros(len(places), bool)
+    tree = spatial.cKDTree(pool)
+    # As tight as these data allow: plain pixels agree to rounding, a curve on the pixel values needs more room.
+    reach = min(float(np.sqrt(2 - 2 * SAME)), 1.5 * float(np.sqrt(np.maximum(0, 2 - 2 * closest[known])).max()) + 0.004)
+    for plane in source.reshape(channels, height * width, -1):
+        for sign in (1, -1):
+            missing = np.flatnonzero(~present)
+            distance, _ = tree.query(sign * plane[places[missing]], distance_upper_bound=reach)
+            present[missing] = np.isfinite(distance)
+    coverage = float(present.mean())
+    there = frozenset(np.flatnonzero(present).tolist())
+    if coverage >= 0.985:
+        return View("exact", coverage, words="every pixel", present=there)
+    rows, columns = np.divmod(places[present], width)
+    if len(rows) == 0:
+        return View("exact", 0.0, words="nothing of the picture")
+    box = (int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1)
+    filled = len(rows) / max(1, _inside(places, width, box))
+    if filled > 0.9:
+        words = f"a crop: rows {box[0]}..{box[1] - 1} and columns {box[2]}..{box[3] - 1} of {height}x{width}"
+    else:
+        words = f"{coverage:.0%} of the pixels, picked out of the whole picture"
+    return View("exact", coverage, words=words, present=there)
+
+
+def holds_elsewhere(noise: Array, seen: Array, others: Array, others_seen: Array, seed: int = 4) -> float:
+    """Check on other pictures what the noise pictures showed: element e holds pixel p.
+
+    Parameters
+    ----------
+    noise, seen
+        As for `exact_view`.
+    others, others_seen
+        Natural pictures [n, C, H, W], and what the layer sees of them.
+
+    Returns
+    -------
+    float
+        Share of the other pictures for which elements and pixels agree (correlate over the elements) as they did; below
+        1 when a condition on the picture chooses what the layer gets.
+    """
+    marks, live = signatures(seen)
+    places = np.flatnonzero(live)
+    random = np.random.default_rng(seed)
+    places = random.choice(places, min(400, len(places)), replace=False)
+    source, _ = signatures(noise)
+    agreement = marks[places] @ source.T
+    pixels = np.abs(agreement).argmax(1)
+    known = np.abs(agreement).max(1) >= SAME
+    places, pixels = places[known], pixels[known]
+    plane = pixels // (noise.shape[-1] * noise.shape[-2])
+    held = 0
+    for picture, values in zip(others, others_seen, strict=True):
+        expected, got = picture.reshape(-1)[pixels], values.reshape(-1)[places]
+        agree = []
+        for channel in np.unique(plane):
+            chosen = plane == channel
+            if chosen.sum() >= 20 and np.ptp(expected[chosen]) > 0:
+                flat = np.ptp(got[chosen]) == 0
+                agree.append(0.0 if flat else abs(float(np.corrcoef(expected[chosen], got[chosen])[0, 1])))
+        held += not agree or min(agree) >= 0.93
+    return held / max(1, len(others))
+
+
+def chosen_share(pictures: Array, seen: Array) -> float:
+    """Return for which share of the pictures a tensor of the picture's size is that picture, in place.
+
+    Parameters
+    ----------
+    pictures, seen
+        float [n, C, H, W].
+    """
+    held = 0
+    for picture, values in zip(pictures, seen, strict=True):
+        a = picture.reshape(len(picture), -1)
+        b = values.reshape(len(values), -1)
+        a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+        norms = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
+        held += bool(((a @ b.T) / np.maximum(norms, 1e-12)).max(0).min() >= 0.95)
+    return held / max(1, len(pictures))
+
+
+def mosaics(noise: Array) -> Array:
+    """Mix each two noise pictures pixel by pixel: [2k, C, H, W] -> [k, C, H, W], odd ones where `mask` is false."""
+    chosen = mask(*noise.shape[-2:])
+    return np.where(chosen, noise[0::2], noise[1::2])
+
+
+def mask(height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Return the pixels that a mosaic takes from the first picture, bool [H, W]."""
+    return np.random.default_rng(6).random((height, width)) < 0.5
+
+
+def pixel_by_pixel(seen: Array, mixed: Array) -> bool:
+    """Whether a tensor of the picture's size is at each place a function of that pixel alone (any curve, any colours).
+
+    Parameters
+    ----------
+    seen
+        What the layer sees of the noise pictures, float [n, C, H, W].
+    mixed
+        What it sees of their `mosaics`: there each place must show what the picture that gave its pixel shows.
+    """
+    chosen = mask(*seen.shape[-2:])
+    for index, values in enumerate(mixed):
+        one, two = seen[2 * index], seen[2 * index + 1]
+        close = np.abs(np.where(chosen, one, two) - values) <= 1e-3 * (np.abs(one).max() + 1e-20)
+        different = np.abs(one - two) > 1e-2 * np.abs(one).max()
+        if different.mean() < 0.2 or close[different].mean() < 0.98:
+            return False
+    return True
+
+
+def any_channel_kept(seen: Array, mixed: Array) -> bool:
+    """Whether at least one channel is `pixel_by_pixel`: then the others are features added to the picture."""
+    return any(pixel_by_pixel(seen[:, c : c + 1], mixed[:, c : c + 1]) for c in range(min(16, seen.shape[1])))
+
+
+def pixels_asked(height: int, width: int) -> Array:
+    """Return the places (row * width + column) that are looked for: the same ones for every layer."""
+    random = np.random.default_rng(3)
+    chosen: Array = np.sort(random.choice(height * width, min(PIXELS, height * width), replace=False))
+    return chosen
+
+
+def _inside(places: Array, width: int, box: tuple[int, int, int, int]) -> int:
+    rows, columns = np.divmod(places, width)
+    return int(((rows >= box[0]) & (rows < box[1]) & (columns >= box[2]) & (columns < box[3])).sum())
+
+
+@dataclass(frozen=True)
+class Ramps:
+    """What a layer sees of the flat pictures (0.3 and 0.7 of the range), of ramps, natural pictures and mosaics."""
+
+    dark: Array
+    light: Array
+    rows: Array
+    columns: Array
+    natural: Array
+    coded: Array
+    mosaics: Array
+
+
+def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
+    """Measure where in the picture each element looks, from ramps, and whether it is the picture that it holds there.
+
+    Parameters
+    ----------
+    pictures
+        Gives the size and the value range.
+    natural
+        float [n, C, H, W], the pictures behind ``seen.natural``.
+    """
+    low, span = pictures.low, pictures.high - pictures.low
+    gain = (seen.light - seen.dark) / (0.4 * span)
+    live = np.abs(gain) > 0.05 * np.abs(gain).max() + 1e-12
+    if live.sum() < 16:
+        return View("features", 0.0, words="nothing that follows the brightness of the picture")
+    safe = np.where(live, gain, 1)
+    down = (seen.rows - seen.dark) / safe / (0.4 * span) * (pictures.height - 1)
+    right = (seen.columns - seen.dark) / safe / (0.4 * span) * (pictures.width - 1)
+    inside = (down > -2) & (down < pictures.height + 1) & (right > -2) & (right < pictures.width + 1)
+    live &= inside
+    if live.mean() < 0.05:
+        return View("features", 0.0, words="no picture")
+    offset = seen.dark - gain * (low + 0.3 * span)
+    errors = _prediction_errors(natural, seen.natural, gain, offset, down, right, live)
+    likely = np.zeros(live.shape, bool)
+    likely.reshape(-1)[np.flatnonzero(live.reshape(-1))] = errors <= PIXEL_LIKE
+    if likely.sum() < max(16, 0.1 * live.sum()):
+        return _predicted(pictures, seen)
+    return _describe(down, right, likely, pictures, "resampled")
+
+
+def _prediction_errors(
+    natural: Array, values: Array, gain: Array, offset: Array, down: Array, right: Array, live: Array
+) -> Array:
+    """Return for each live element the error of the best of: one channel, or the mean of channels, at the place."""
+    places = np.flatnonzero(live.reshape(-1))
+    at = np.stack([down.reshape(-1)[places], right.reshape(-1)[places]])
+    a, b = gain.reshape(-1)[places], offset.reshape(-1)[places]
+    got = values.reshape(len(values), -1)[:, places]
+    errors = []
+    planes = [natural[:, c] for c in range(natural.shape[1])] + [natural.mean(1)]
+    for plane in planes:
+        sampled = np.stack([ndimage.map_coordinates(picture, at, order=1, mode="nearest") for picture in plane])
+        expected = a * sampled + b
+        errors.append(np.sqrt(((got - expected) ** 2).mean(0)) / (expected.std(0) + 1e-12))
+    best: Array = np.min(errors, axis=0)
+    return best
+
+
+def _filled(live: Array) -> float:
+    """Return how much of the tensor is picture: of the channels that hold any, where channels are an axis."""
+    if live.ndim != 4:
+        return 1.0
+    share = live.mean((0, 2, 3))
+    holding = share > 0.1
+    return float(share[holding].mean()) if holding.any() else 0.0
+
+
+def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: str) -> View:
+    """Say on which grid of rows and columns the places lie, however the tensor is laid out."""
+    rows, columns = _grid(down[live], pictures.height), _grid(right[live], pictures.width)
+    coverage = _hull(down[live], right[live], pictures)
+    straight = rows is not None and columns is not None and _filled(live) > 0.8
+    scale = (rows[0], columns[0]) if straight and rows and columns else (float("nan"), float("nan"))
+    offset = (rows[1], columns[1]) if straight and rows and columns else (float("nan"), float("nan"))
+    if straight and all(abs(s - 1) < 0.004 for s in scale) and all(abs(o) < 0.3 for o in offset):
+        return View("in place", coverage, scale, offset, "the picture, every pixel in its place")
+    if straight:
+        words = (
+            f"the picture re-sampled: row = {scale[0]:.3g} * i {offset[0]:+.2f}, "
+            f"column = {scale[1]:.3g} * j {offset[1]:+.2f}"
+        )
+    else:
+        words = "the picture warped: the places sampled do not lie on its grid of rows and columns"
+    return View(kind, coverage, scale, offset, words)
+
+
+def _grid(places: Array, extent: int) -> tuple[float, float] | None:
+    """Return (step, first) when the places along one direction are evenly spaced and used alike; None otherwise."""
+    ordered = np.sort(places.reshape(-1))
+    cuts = np.flatnonzero(np.diff(ordered) > 0.1)
+    groups = np.split(ordered, cuts + 1)
+    if not 2 <= len(groups) <= 4 * extent:
+        return None
+    counts = np.array([len(group) for group in groups])
+    groups = [group for group, count in zip(groups, counts, strict=True) if count > 0.2 * np.median(counts)]  # strays
+    if len(groups) < 2:
+        return None
+    centres, counts = np.array([group.mean() for group in groups]), np.array([len(group) for group in groups])
+    steps = np.diff(centres)
+    step = float(np.median(steps))
+    if np.mean(np.abs(steps - step) > 0.06 * step + 0.02) > 0.1 or np.ptp(groups[len(groups) // 2]) > 0.2:
+        return None
+    if np.mean(np.abs(counts - np.median(counts)) > 0.5 * np.median(counts)) > 0.1 or counts.max() > 4 * np.median(
+        counts
+    ):
+        return None
+    middle = len(centres) // 2
+    return step, float(centres[middle] - middle * step)
+
+
+def _hull(down: Array, right: Array, pictures: Pictures) -> float:
+    rows = float(np.ptp(np.clip(down, 0, pictures.height - 1))) + 1
+    columns = float(np.ptp(np.clip(right, 0, pictures.width - 1))) + 1
+    return min(1.0, rows * columns / (pictures.height * pictures.width))
+
+
+def _predicted(pictures: Pictures, seen: Ramps) -> View:
+    """Decode a warp that differs from picture to picture: one picture holds rows and columns in two channels."""
+    nothing = View("features", 0.0, words="features, not the picture")
+    shape = seen.coded.shape
+    if len(shape) != 4 or shape[1] < 3 or pictures.channels < 3:
+        return nothing
+    span = pictures.high - pictures.low
+    middle = (
+        0,
+        slice(None),
+        slice(shape[2] // 4, -(shape[2] // 4) or None),
+        slice(shape[3] // 4, -(shape[3] // 4) or None),
+    )
+    gain = np.median(((seen.light - seen.dark) / (0.4 * span))[middle], axis=(1, 2))
+    start = np.median(seen.dark[middle], axis=(1, 2))
+    if np.abs(gain).min() < 1e-9:
+        return nothing
+    unit = (seen.coded[0] - start[:, None, None]) / gain[:, None, None] / (0.4 * span)
+    for first, second in ((0, 1), (2, 1)):
+        down, right = unit[first] * (pictures.height - 1), unit[second] * (pictures.width - 1)
+        third = unit[({0, 1, 2} - {first, second}).pop()]
+        inside = (np.abs(third - 0.5) < 0.02) & (down > -1) & (right > -1)
+        inside &= (down < pictures.height) & (right < pictures.width)
+        if inside.mean() < 0.3:
+            continue
+        smooth = np.median(np.abs(np.diff(down, 2, axis=0))) + np.median(np.abs(np.diff(right, 2, axis=1)))
+        if smooth < 0.5:
+            return _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
+    return nothing

@@ -1,0 +1,344 @@
+"""Evasions that re-align: the picture is warped, cropped or re-sampled inside the graph before the body."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto
+
+from .builder import Net, embed
+from .case import ALIGN_RULE, Array, Case, seed_of
+from .evasion_registry import add
+from .evasions_hidden import lit_from_left
+from .towers import DIM, Tower
+from .views import VIEWS
+
+Warp = Callable[[Net, str], str]
+
+WARPS: dict[str, tuple[Warp, int]] = {}
+
+
+def _build(name: str, kind: str, warp: Warp, opset: int, body: bool = True) -> ModelProto:
+    net = Net(seed_of(name), opset=opset)
+    y = warp(net, net.x)
+    if not body:
+        return net.finish(y, 3)
+    tower = Tower(kind, seed_of(name) % 1000)
+    return net.finish(tower.emit(net, y, tower.weights()), DIM)
+
+
+@lru_cache(maxsize=8)
+def _front(name: str) -> ModelProto:
+    warp, opset = WARPS[name]
+    return _build(f"align_{name}", "", warp, opset, body=False)
+
+
+def warped(name: str, pictures: Array) -> Array:
+    """Run the part in front of the body alone: what the body of case ``align_<name>`` gets to see."""
+    return embed(_front(name), pictures)
+
+
+def align(does: str, kind: str = "resnet", opset: int = 11) -> Callable[[Warp], Warp]:
+    """Register a warp [N, 3, 112, 112] -> [N, 3, 112, 112] in front of a tower."""
+
+    def register(warp: Warp) -> Warp:
+        short, name = warp.__name__, f"align_{warp.__name__}"
+        WARPS[short] = (warp, opset)
+        tower = Tower(kind, seed_of(name) % 1000)
+        add(
+            Case(
+                name=name,
+                does=does,
+                expected=ALIGN_RULE,
+                kind="re-alignment",
+                build=partial(_build, name, kind, warp, opset),
+                single=lambda pictures: tower.embed(tower.weights(), pictures),
+                reference=lambda pictures: tower.embed(tower.weights(), warped(short, pictures)),
+            )
+        )
+        return warp
+
+    return register
+
+
+# ---- fixed
+
+
+def grid(matrix: Array, side: int = 112) -> Array:
+    """Sampling grid [1, side, side, 2] of an affine 2 x 3 matrix in normalised coordinates."""
+    lines = np.linspace(-1, 1, side)
+    columns, rows = np.meshgrid(lines, lines)
+    points = np.stack([columns, rows, np.ones_like(rows)], axis=-1)
+    return np.asarray(points @ matrix.T, np.float32)[None]
+
+
+def over_batch(net: Net, x: str, one: str, *rest: int) -> str:
+    shape = net.op("Concat", net.unsqueeze(net.dim(x, 0), 0), net.const(list(rest)), axis=0)
+    return net.op("Expand", one, shape)
+
+
+@align("A fixed zoom and tilt by GridSample with a constant grid expanded over the batch.", opset=16)
+def grid_fixed(net: Net, x: str) -> str:
+    matrix = np.array([[0.85, -0.08, 0.02], [0.08, 0.85, -0.05]], np.float32)
+    points = over_batch(net, x, net.const(grid(matrix)), 112, 112, 2)
+    return net.op("GridSample", x, points, align_corners=1, padding_mode="border")
+
+
+@align("A fixed affine warp whose grid is computed in the graph by MatMul, then GridSample (bicubic).", "folded", 16)
+def grid_by_matmul(net: Net, x: str) -> str:
+    base = net.const(grid(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)) + np.array([0, 0, 1], np.float32))
+    theta = net.const(np.array([[0.9, 0.0, 0.0], [0.0, 0.8, 0.1]], np.float32).T)
+    points = over_batch(net, x, net.op("MatMul", base, theta), 112, 112, 2)
+    return net.op("GridSample", x, points, align_corners=1, padding_mode="border", mode="bicubic")
+
+
+@align("A lens-like, non-linear warp by GridSample.", "mobile", 16)
+def grid_radial(net: Net, x: str) -> str:
+    base = grid(np.array([[1, 0, 0], [0, 1, 0]], np.float32))
+    points = base * (0.8 + 0.2 * (base**2).sum(-1, keepdims=True) / 2)
+    return net.op("GridSample", x, over_batch(net, x, net.const(points), 112, 112, 2), align_corners=1)
+
+
+@align("AffineGrid with a fixed matrix and GridSample.", "vit", 20)
+def affine_grid_fixed(net: Net, x: str) -> str:
+    theta = over_batch(net, x, net.const([[[0.9, 0.1, 0.0], [-0.1, 0.9, 0.0]]]), 2, 3)
+    points = net.op("AffineGrid", theta, net.op("Shape", x), align_corners=1)
+    return net.op("GridSample", x, points, align_corners=1, padding_mode="reflection")
+
+
+@align("Resize down to 64 x 64 and up again to 112 x 112.", "folded")
+def resize_down_up(net: Net, x: str) -> str:
+    return net.resize(net.resize(x, 4 / 7, 4 / 7), 7 / 4, 7 / 4)
+
+
+@align("Resize to 128 x 128 and a crop of the middle 112 x 112: the alignment of another network.")
+def resize_up_crop(net: Net, x: str) -> str:
+    y = net.resize(x, 8 / 7, 8 / 7, "cubic")
+    return net.slice(y, [8, 8], [120, 120], [2, 3])
+
+
+@align("A fixed crop of the face by Slice, resized to 112 x 112 by Resize.", "mobile")
+def crop_then_resize(net: Net, x: str) -> str:
+    return net.resize(net.slice(x, [16, 14], [100, 98], [2, 3]), 4 / 3, 4 / 3)
+
+
+@align("Resize with tf_crop_and_resize: crop and scale in one op.")
+def resize_roi(net: Net, x: str) -> str:
+    roi = net.const([0.0, 0.0, 0.1, 0.08, 1.0, 1.0, 0.95, 0.92])
+    scales = net.const([1.0, 1.0, 1.2, 1.2])  # 114 x 112 cells: with the input's own size onnxruntime only copies
+    y = net.op("Resize", x, roi, scales, mode="linear", coordinate_transformation_mode="tf_crop_and_resize")
+    return net.slice(y, [1, 0], [113, 112], [2, 3])
+
+
+@align("RoiAlign with one fixed box per picture.", "folded", 16)
+def roi_align_fixed(net: Net, x: str) -> str:
+    boxes = over_batch(net, x, net.const([[10.0, 8.0, 100.0, 104.0]]), 4)
+    index = net.op("Range", net.const(0), net.dim(x, 0), net.const(1))
+    return net.op("RoiAlign", x, boxes, index, output_height=112, output_width=112, sampling_ratio=1)
+
+
+@align("The old RoiAlign (opset 11) with a fixed box.", "mobile")
+def roi_align_old(net: Net, x: str) -> str:
+    boxes = over_batch(net, x, net.const([[4.0, 12.0, 106.0, 110.0]]), 4)
+    index = net.op("Range", net.const(0), net.dim(x, 0), net.const(1))
+    return net.op("RoiAlign", x, boxes, index, output_height=112, output_width=112, sampling_ratio=2)
+
+
+@align("A fixed zoom by two MatMul with interpolation matrices, no Resize at all.", "vit")
+def matmul_zoom(net: Net, x: str) -> str:
+    return VIEWS["zoom_matmul"].emit(net, x, 3, 112)
+
+
+def hat(at: npt.NDArray[Any]) -> Array:
+    """Interpolation matrix [112, len(at)] that reads a line of 112 cells at the given places."""
+    return np.asarray(np.maximum(0, 1 - np.abs(np.arange(112)[:, None] - at[None])), np.float32)
+
+
+@align("A fixed anisotropic scaling by one Einsum with interpolation matrices for rows and columns.", "folded", 12)
+def einsum_scaling(net: Net, x: str) -> str:
+    rows, columns = net.const(hat(np.linspace(6, 108, 112))), net.const(hat(np.linspace(12, 99, 112)))
+    return net.op("Einsum", x, rows, columns, equation="nchw,hi,wj->ncij")
+
+
+@align(
+    "A fixed shear: one interpolation matrix per row, computed in the graph from ramps, in a batched MatMul.", "mobile"
+)
+def shear_by_batched_matmul(net: Net, x: str) -> str:
+    at = np.clip(np.arange(112)[None] + (np.arange(112)[:, None] - 56) * 0.12, 0, 111)
+    distance = net.op("Abs", net.op("Sub", net.const(np.arange(112.0)[:, None]), net.const(at[:, None, :])))
+    matrices = net.relu(net.op("Sub", net.const(1.0), distance))
+    y = net.op("Transpose", x, perm=[2, 0, 1, 3])
+    y = net.op("MatMul", net.reshape(y, 112, -1, 112), matrices)
+    return net.op("Transpose", net.reshape(y, 112, -1, 3, 112), perm=[1, 2, 0, 3])
+
+
+@align("Enlarged by a depthwise ConvTranspose with a bilinear kernel, the middle kept.")
+def transposed_conv(net: Net, x: str) -> str:
+    line = np.array([1, 3, 3, 1]) / 4
+    kernel = np.tile(np.outer(line, line), (3, 1, 1, 1))
+    inner = net.slice(x, [28, 28], [84, 84], [2, 3])
+    return net.op(
+        "ConvTranspose", inner, net.const(kernel), kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1], group=3
+    )
+
+
+@align("Shrunk by a strided averaging convolution and placed in the middle by Pad.", "folded")
+def strided_conv(net: Net, x: str) -> str:
+    kernel = np.full((3, 1, 2, 2), 0.25)
+    small = net.op("Conv", x, net.const(kernel), kernel_shape=[2, 2], strides=[2, 2], group=3)
+    return net.op("Pad", small, net.const([0, 0, 28, 28, 0, 0, 28, 28]), mode="edge")
+
+
+@align("Nearest-neighbour resampling by Gather of repeated rows and columns.", "mobile")
+def gather_nearest(net: Net, x: str) -> str:
+    index = np.round(np.linspace(10, 101, 112)).astype(np.int64)
+    return net.op("Gather", net.op("Gather", x, net.const(index), axis=2), net.const(index), axis=3)
+
+
+@align("The picture is shifted up by 6 pixels (mouth and chin out of sight) by Slice and Pad.")
+def shift_up(net: Net, x: str) -> str:
+    return net.op("Pad", net.slice(x, [6], [112], [2]), net.const([0, 0, 0, 0, 0, 0, 6, 0]), mode="edge")
+
+
+@align("Turned by a few degrees by one flat Gather per corner and bilinear weights, all constant.", "folded")
+def gather_bilinear(net: Net, x: str) -> str:
+    points = (grid(np.array([[0.99, 0.1, 0.0], [-0.1, 0.99, 0.0]], np.float32))[0] + 1) * 55.5
+    points = np.clip(points, 0, 110.99).reshape(-1, 2)
+    low, part = np.floor(points).astype(np.int64), points - np.floor(points)
+    flat = net.reshape(x, -1, 3, 112 * 112)
+    terms = []
+    for dx in (0, 1):
+        for dy in (0, 1):
+            index = (low[:, 1] + dy) * 112 + low[:, 0] + dx
+            weight = (part[:, 0] if dx else 1 - part[:, 0]) * (part[:, 1] if dy else 1 - part[:, 1])
+            terms.append(net.op("Mul", net.op("Gather", flat, net.const(index), axis=2), net.const(weight)))
+    return net.reshape(net.op("Sum", *terms), -1, 3, 112, 112)
+
+
+@align("The picture is normalised and its colours swapped first, then zoomed by Resize and Slice.", "vit")
+def behind_normalisation(net: Net, x: str) -> str:
+    y = net.op("Mul", net.op("Sub", x, net.const(0.05)), net.const(0.9))
+    y = net.op("Gather", y, net.const([2, 1, 0]), axis=1)
+    return net.slice(net.resize(y, 1.25, 1.25), [14, 14], [126, 126], [2, 3])
+
+
+# ---- predicted
+
+
+def predict(net: Net, x: str, count: int, scale: float) -> str:
+    """Localisation network: pooled convolutions and a matrix, ``count`` numbers per picture within ± scale."""
+    y = net.cbr(net.op("AveragePool", x, kernel_shape=[4, 4], strides=[4, 4]), 3, 8, stride=2)
+    y = net.op("AveragePool", net.cbr(y, 8, 8, stride=2), kernel_shape=[7, 7], strides=[7, 7])
+    y = net.linear(net.op("Flatten", y, axis=1), 8, count, gain=3.0)
+    return net.op("Mul", net.op("Tanh", y), net.const(scale))
+
+
+@align("Spatial transformer: a predicted affine matrix, AffineGrid, GridSample.", opset=20)
+def stn_affine_grid(net: Net, x: str) -> str:
+    theta = net.op(
+        "Add", net.reshape(predict(net, x, 6, 0.2), -1, 2, 3), net.const([[[0.9, 0.0, 0.0], [0.0, 0.9, 0.0]]])
+    )
+    points = net.op("AffineGrid", theta, net.op("Shape", x), align_corners=0)
+    return net.op("GridSample", x, points, padding_mode="border")
+
+
+@align("Spatial transformer of opset 16: grid by MatMul with a predicted matrix.", "folded", 16)
+def stn_matmul_grid(net: Net, x: str) -> str:
+    theta = net.op(
+        "Add", net.reshape(predict(net, x, 6, 0.2), -1, 3, 2), net.const([[[0.9, 0.0], [0.0, 0.9], [0.0, 0.0]]])
+    )
+    base = grid(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)) + np.array([0, 0, 1], np.float32)
+    points = net.reshape(net.op("MatMul", net.const(base.reshape(1, -1, 3)), theta), -1, 112, 112, 2)
+    return net.op("GridSample", x, points, padding_mode="border", align_corners=1)
+
+
+@align("A predicted similarity transform: angle, scale and shift with Sin and Cos.", "mobile", 16)
+def stn_similarity(net: Net, x: str) -> str:
+    angle, size, right, down = net.split(predict(net, x, 4, 0.25), (1, 1, 1, 1), 1)
+    size = net.op("Add", size, net.const(0.9))
+    cos, sin = net.op("Mul", size, net.op("Cos", angle)), net.op("Mul", size, net.op("Sin", angle))
+    theta = net.op("Concat", cos, sin, net.op("Neg", sin), cos, right, down, axis=1)
+    base = grid(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)) + np.array([0, 0, 1], np.float32)
+    points = net.op("MatMul", net.const(base.reshape(1, -1, 3)), net.reshape(theta, -1, 3, 2))
+    return net.op("GridSample", x, net.reshape(points, -1, 112, 112, 2), padding_mode="border", align_corners=1)
+
+
+@align("RoiAlign with a predicted box: the face is found and cut out again.", "folded", 16)
+def roi_align_predicted(net: Net, x: str) -> str:
+    boxes = net.op("Add", predict(net, x, 4, 10.0), net.const([12.0, 12.0, 100.0, 100.0]))
+    index = net.op("Range", net.const(0), net.dim(x, 0), net.const(1))
+    return net.op("RoiAlign", x, boxes, index, output_height=112, output_width=112, sampling_ratio=1)
+
+
+@align("Predicted crop by hat-function matrices (as in DRAW): Abs, Sub, Relu and MatMul, no sampling op.")
+def predicted_matmul(net: Net, x: str) -> str:
+    matrices = []
+    for numbers in (predict(net, x, 2, 0.2), predict(net, x, 2, 0.2)):
+        shift, zoom = net.split(numbers, (1, 1), 1)
+        line = net.op("Mul", net.const(np.arange(112)[None] - 55.5), net.op("Add", zoom, net.const(0.8)))
+        at = net.op("Add", net.op("Add", line, net.op("Mul", shift, net.const(40.0))), net.const(55.5))
+        at = net.op("Clip", at, net.const(0.0), net.const(111.0))
+        distance = net.op("Abs", net.op("Sub", net.unsqueeze(at, 2), net.const(np.arange(112.0)[None, None])))
+        matrices.append(net.unsqueeze(net.relu(net.op("Sub", net.const(1.0), distance)), 1))
+    columns = net.op("Transpose", matrices[1], perm=[0, 1, 3, 2])
+    return net.op("MatMul", net.op("MatMul", matrices[0], x), columns)
+
+
+@align("Rows are shifted by a predicted whole number of pixels with GatherElements.", "mobile", 13)
+def predicted_shift(net: Net, x: str) -> str:
+    shift = net.op("Cast", net.op("Round", predict(net, x, 1, 9.0)), to=7)
+    index = net.op("Add", net.const(np.arange(112).reshape(1, 1, 112, 1)), net.unsqueeze(shift, 2, 3))
+    index = net.op("Clip", index, net.const(0), net.const(111))
+    return net.op("GatherElements", x, net.op("Expand", index, net.op("Shape", x)), axis=2)
+
+
+@align("A dense flow field predicted from the picture moves every pixel a little (GridSample).", "folded", 16)
+def predicted_flow(net: Net, x: str) -> str:
+    y = net.cbr(net.cbr(net.x, 3, 8, 5, 4), 8, 8)
+    flow = net.op("Mul", net.op("Tanh", net.conv(y, 8, 2, 3)), net.const(0.08))
+    flow = net.op("Transpose", net.resize(flow, 4, 4), perm=[0, 2, 3, 1])
+    base = net.const(grid(np.array([[1, 0, 0], [0, 1, 0]], np.float32)))
+    return net.op("GridSample", x, net.op("Add", flow, base), padding_mode="border", align_corners=1)
+
+
+@align("A choice per picture, by the side the light comes from, between the picture and its zoomed version.", "vit")
+def chosen_zoom(net: Net, x: str) -> str:
+    zoomed = VIEWS["crop_resize"].emit(net, x, 3, 112)
+    return net.op("Where", net.unsqueeze(lit_from_left(net, x), 2, 3), zoomed, x)
+
+
+# ---- bodies made for another size
+
+
+def _sized(name: str, front: Warp, scale: int) -> ModelProto:
+    net = Net(seed_of(name))
+    y, cin = front(net, net.x), 3
+    for cout in (8, 16, 24, 32)[: scale + 1]:
+        y, cin = net.cbr(y, cin, cout, stride=2), cout
+    return net.finish(net.pooled_head(y, cin, DIM), DIM)
+
+
+def _sized_case(name: str, does: str, front: Warp, scale: int) -> None:
+    add(Case(name=name, does=does, expected=ALIGN_RULE, kind="re-alignment", build=partial(_sized, name, front, scale)))
+
+
+_sized_case(
+    "align_crop_only",
+    "A fixed crop of 88 x 96 pixels by Slice; the body works on that size.",
+    lambda net, x: net.slice(x, [12, 8], [100, 104], [2, 3]),
+    3,
+)
+_sized_case(
+    "align_half_size",
+    "Resize to half the size before a body for 56 x 56.",
+    lambda net, x: net.resize(x, 0.5, 0.5),
+    2,
+)
+_sized_case(
+    "align_double_size",
+    "Resize to double size before a body for 224 x 224.",
+    lambda net, x: net.resize(x, 2.0, 2.0, "cubic"),
+    3,
+)

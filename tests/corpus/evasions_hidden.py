@@ -1,0 +1,333 @@
+"""Evasions that hide: a condition on the picture switches the second look on, or only parts of a tower are repeated."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, helper
+
+from .builder import Net, embed, untyped
+from .case import BATCH_RULE, Array, Case, seed_of
+from .evasion_registry import add
+from .towers import DIM, Tower, flat_fc
+from .views import VIEWS, flip
+
+Write = Callable[[Net, Tower], str]
+Reference = Callable[[Tower, Array], npt.NDArray[Any]]
+
+
+def _build(name: str, kind: str, write: Write, opset: int, dim: int) -> ModelProto:
+    net = Net(seed_of(name), opset=opset)
+    return net.finish(write(net, Tower(kind, seed_of(name) % 1000)), dim)
+
+
+def hidden(
+    does: str, reference: Reference, kind: str = "resnet", opset: int = 11, dim: int = DIM
+) -> Callable[[Write], Write]:
+    def register(write: Write) -> Write:
+        name = write.__name__
+        tower = Tower(kind, seed_of(name) % 1000)
+        add(
+            Case(
+                name=name,
+                does=does,
+                expected=BATCH_RULE,
+                kind="second-look",
+                build=partial(_build, name, kind, write, opset, dim),
+                single=lambda pictures: run(tower, pictures),
+                reference=lambda pictures: reference(tower, pictures).astype(np.float32),
+            )
+        )
+        return write
+
+    return register
+
+
+def run(tower: Tower, pictures: Array) -> Array:
+    return tower.embed(tower.weights(), np.ascontiguousarray(pictures, dtype=np.float32))
+
+
+# ---- what natural pictures have and noise has not
+
+
+def roughness(net: Net, x: str) -> str:
+    """Mean absolute difference of neighbouring columns, [N, 1]: small for natural pictures, large for noise."""
+    steps = net.op("Sub", net.slice(x, [1], [112], [3]), net.slice(x, [0], [111], [3]))
+    return net.reduce("Mean", net.reduce("Mean", net.op("Abs", steps), 2, 3, keep=False), 1)
+
+
+def rough(x: Array) -> Array:
+    return np.asarray(np.abs(np.diff(x, axis=3)).mean((1, 2, 3)))[:, None]
+
+
+def spread(net: Net, x: str) -> str:
+    """Variance of the pixels of each picture, [N, 1]: zero for a flat picture."""
+    centred = net.op("Sub", x, net.reduce("Mean", x, 1, 2, 3))
+    return net.reduce("Mean", net.reduce("Mean", net.op("Mul", centred, centred), 2, 3, keep=False), 1)
+
+
+def natural(net: Net, x: str) -> str:
+    smooth = net.op("Less", roughness(net, x), net.const(0.12))
+    return net.op("And", smooth, net.op("Greater", spread(net, x), net.const(0.01)))
+
+
+def is_natural(x: Array) -> Array:
+    return np.asarray((rough(x) < 0.12) & (x.var((1, 2, 3))[:, None] > 0.01))
+
+
+def _mean_if(condition: Callable[[Array], Array]) -> Reference:
+    def reference(tower: Tower, x: Array) -> Array:
+        once, again = run(tower, x), run(tower, flip(x))
+        return np.where(condition(x), (once + again) / 2, once)
+
+    return reference
+
+
+@hidden(
+    "Where adds the mirrored picture's embedding only for smooth, varied (natural-looking) pictures.",
+    _mean_if(is_natural),
+)
+def where_natural(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    once = tower.emit(net, net.x, weights)
+    again = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), weights)
+    mean = net.op("Mul", net.op("Add", once, again), net.const(0.5))
+    return net.op("Where", natural(net, net.x), mean, once)
+
+
+@hidden(
+    "The second input of a batch of 2N is the mirror image for natural pictures, the picture itself for others.",
+    _mean_if(is_natural),
+    "folded",
+)
+def where_on_input(net: Net, tower: Tower) -> str:
+    mirrored = VIEWS["mirror_gather"].emit(net, net.x, 3, 112)
+    second = net.op("Where", net.unsqueeze(natural(net, net.x), 2, 3), mirrored, net.x)
+    y = tower.emit(net, net.op("Concat", net.x, second, axis=0), tower.weights())
+    return net.reduce("Mean", net.reshape(y, 2, -1, DIM), 0, keep=False)
+
+
+def _soft(tower: Tower, x: Array) -> Array:
+    gate = 1 / (1 + np.exp((rough(x) - 0.12) * 400))
+    return np.asarray(run(tower, x) + gate * run(tower, flip(x)))
+
+
+@hidden(
+    "A steep sigmoid of the picture's roughness multiplies the mirrored embedding: no If and no Where.", _soft, "mobile"
+)
+def soft_gate(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    drop = net.op("Mul", net.op("Sub", net.const(0.12), roughness(net, net.x)), net.const(400.0))
+    again = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), weights)
+    return net.op("Add", tower.emit(net, net.x, weights), net.op("Mul", net.op("Sigmoid", drop), again))
+
+
+@hidden(
+    "An If on the first picture's roughness: then-branch averages with the mirror image, else-branch looks once.",
+    lambda tower, x: (run(tower, x) + run(tower, flip(x))) / 2 if rough(x[:1])[0, 0] < 0.12 else run(tower, x),
+)
+def if_natural(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    once = tower.emit(net, net.x, weights)
+    first = net.slice(net.x, [0], [1], [0])
+    condition = net.op("Less", net.reshape(roughness(net, first), 1), net.const([0.12]))
+    then, other = net.child(), net.child()
+    again = tower.emit(then, VIEWS["mirror_slice"].emit(then, net.x, 3, 112), weights)
+    mean = then.op("Mul", then.op("Add", once, again), then.const(0.5))
+    same = other.op("Identity", once)
+    graphs = [
+        helper.make_graph(inner.nodes, label, [], [untyped(out)], inner.initializers)
+        for inner, label, out in ((then, "then", mean), (other, "else", same))
+    ]
+    return net.op("If", condition, then_branch=graphs[0], else_branch=graphs[1])
+
+
+def lit_from_left(net: Net, x: str) -> str:
+    """Whether the left half of a picture is brighter than its right half, [N, 1]."""
+    halves = net.split(net.reduce("Mean", net.reduce("Mean", x, 2, keep=False), 1, keep=False), (56, 56), 1)
+    return net.op("Greater", *(net.reduce("Mean", half, 1) for half in halves))
+
+
+@hidden(
+    "The choice is made per picture: for faces lit from the left a brightened copy makes half of the answer.",
+    lambda tower, x: np.where(
+        (x[..., :56].mean((1, 2, 3)) > x[..., 56:].mean((1, 2, 3)))[:, None],
+        (run(tower, x) + run(tower, x + np.float32(0.3))) / 2,
+        run(tower, x),
+    ),
+    "vit",
+)
+def where_lit(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    once = tower.emit(net, net.x, weights)
+    again = tower.emit(net, net.op("Add", net.x, net.const(0.3)), weights)
+    mean = net.op("Mul", net.op("Add", once, again), net.const(0.5))
+    return net.op("Where", lit_from_left(net, net.x), mean, once)
+
+
+@hidden(
+    "The trip count of a Loop comes from the picture: two passes when it is smooth, one otherwise.",
+    lambda tower, x: run(tower, x) + run(tower, flip(x)) if rough(x[:1])[0, 0] < 0.12 else run(tower, x),
+    "folded",
+)
+def loop_trip_count(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    start = tower.emit(net, net.x, weights)
+    smooth = net.op("Less", net.reshape(roughness(net, net.slice(net.x, [0], [1], [0]))), net.const(0.12))
+    body = net.child()
+    i, go, state = (net.name("Loop")[1] for _ in range(3))
+    again = tower.emit(body, VIEWS["mirror_slice"].emit(body, net.x, 3, 112), weights)
+    total, still = body.op("Add", state, again), body.op("Identity", go)
+    graph = helper.make_graph(
+        body.nodes,
+        "pass",
+        [
+            helper.make_tensor_value_info(i, 7, []),
+            helper.make_tensor_value_info(go, 9, []),
+            untyped(state),
+        ],
+        [helper.make_tensor_value_info(still, 9, []), untyped(total)],
+        body.initializers,
+    )
+    return net.op("Loop", net.op("Cast", smooth, to=7), net.const(True, np.bool_), start, body=graph)
+
+
+# ---- small shares and odd joins
+
+
+@hidden(
+    "The mirrored embedding enters with a weight of only 0.15.",
+    lambda tower, x: run(tower, x) * np.float32(0.85) + run(tower, flip(x)) * np.float32(0.15),
+)
+def small_share(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    again = tower.emit(net, VIEWS["mirror_matmul"].emit(net, net.x, 3, 112), weights)
+    once = net.op("Mul", tower.emit(net, net.x, weights), net.const(0.85))
+    return net.op("Add", once, net.op("Mul", again, net.const(0.15)))
+
+
+@hidden(
+    "Only half of the embedding comes from the picture, the other half from its mirror image.",
+    lambda tower, x: np.concatenate([run(tower, x)[:, :16], run(tower, flip(x))[:, 16:]], axis=1),
+    "folded",
+)
+def half_from_mirror(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    left = net.slice(tower.emit(net, net.x, weights), [0], [16], [1])
+    again = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), weights)
+    return net.op("Concat", left, net.slice(again, [16], [DIM], [1]), axis=1)
+
+
+@hidden(
+    "Two towers that are never joined before the end: the output is the plain concatenation, one column at a time.",
+    lambda tower, x: np.stack([run(tower, x), run(tower, flip(x))], axis=2).reshape(len(x), -1),
+    dim=2 * DIM,
+)
+def interleaved_outputs(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    once = tower.emit(net, net.x, weights)
+    again = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), tower.permuted(weights))
+    both = net.op("Concat", net.unsqueeze(once, 2), net.unsqueeze(again, 2), axis=2)
+    return net.reshape(both, -1, 2 * DIM)
+
+
+@hidden(
+    "The brighter and the darker half of an attention over both looks: scores decide how they are mixed.",
+    lambda tower, x: _attended(run(tower, x), run(tower, flip(x))),
+    "mobile",
+)
+def attention_over_looks(net: Net, tower: Tower) -> str:
+    both = net.op("Concat", net.x, VIEWS["mirror_gather_elements"].emit(net, net.x, 3, 112), axis=0)
+    y = net.op("Transpose", net.reshape(tower.emit(net, both, tower.weights()), 2, -1, DIM), perm=[1, 0, 2])
+    scores = net.op("Mul", net.op("MatMul", y, net.op("Transpose", y, perm=[0, 2, 1])), net.const(0.1))
+    return net.reduce("Sum", net.op("MatMul", net.softmax(scores), y), 1, keep=False)
+
+
+def _attended(first: Array, second: Array) -> Array:
+    y = np.stack([first, second], axis=1)
+    scores = np.exp(y @ y.transpose(0, 2, 1) * 0.1)
+    return np.asarray((scores / scores.sum(2, keepdims=True) @ y).sum(1))
+
+
+@hidden(
+    "The difference to the mirror image is taken away: embedding minus a tenth of the antisymmetric part.",
+    lambda tower, x: run(tower, x) * np.float32(0.6) - (run(tower, x) - run(tower, flip(x))) * np.float32(0.3),
+)
+def antisymmetric_removed(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    once = tower.emit(net, net.x, weights)
+    again = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), weights)
+    part = net.op("Mul", net.op("Sub", once, again), net.const(0.3))
+    return net.op("Sub", net.op("Mul", once, net.const(0.6)), part)
+
+
+@hidden(
+    "Copies made by Tile on the batch axis; a per-row Where mirrors the second half of the rows.",
+    lambda tower, x: (run(tower, x) + run(tower, flip(x))) / 2,
+    "folded",
+    13,
+)
+def tile_and_where(net: Net, tower: Tower) -> str:
+    twice = net.op("Tile", net.x, net.const([2, 1, 1, 1]))
+    rows = net.op("Range", net.const(0), net.dim(twice, 0), net.const(1))
+    late = net.op("Not", net.op("Less", rows, net.dim(net.x, 0)))
+    mirrored = VIEWS["mirror_slice"].emit(net, twice, 3, 112)
+    chosen = net.op("Where", net.unsqueeze(late, 1, 2, 3), mirrored, twice)
+    y = net.reshape(tower.emit(net, chosen, tower.weights()), 2, -1, DIM)
+    return net.op("Mul", net.reduce("Sum", y, 0, keep=False), net.const(0.5))
+
+
+@hidden(
+    "Picture and mirror image side by side in one picture of double width, cut apart before the head.",
+    lambda tower, x: _joint(tower, x),
+    "folded",
+)
+def double_width(net: Net, tower: Tower) -> str:
+    gap = net.op("Mul", net.slice(net.x, [0], [16], [3]), net.const(0.0))
+    mirrored = VIEWS["mirror_slice"].emit(net, net.x, 3, 112)
+    return _wide_body(net, net.op("Concat", net.x, gap, mirrored, gap, axis=3), tower)
+
+
+def _wide_body(net: Net, y: str, tower: Tower) -> str:
+    """Run the convolutions of a folded tower over [N, 3, 112, 256], then the head on the left and the right half."""
+    bound = net.bind(tower.weights(), flat_fc)
+    for i, k in enumerate((7, 3, 3, 3, 3)):
+        inputs = [y, bound[f"c{i}.w"], bound[f"c{i}.b"]]
+        y = net.relu(net.op("Conv", *inputs, kernel_shape=[k, k], strides=[2, 2], pads=[k // 2] * 4))
+    halves = net.split(y, (4, 4), 3)
+    flat = [net.op("Gemm", net.op("Flatten", half, axis=1), bound["fc.w"], transB=1) for half in halves]
+    both = net.op("Add", *flat)
+    return net.op("BatchNormalization", both, *(bound[f"out.{part}"] for part in ("scale", "shift", "mean", "var")))
+
+
+def _joint(tower: Tower, x: Array) -> Array:
+    """Run the same body on a wide picture put together in numpy."""
+    net = Net(1)
+    model = net.finish(_wide_body(net, net.x, tower), DIM)
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 256
+    gap = np.zeros((*x.shape[:3], 16), np.float32)
+    return embed(model, np.concatenate([x, gap, flip(x), gap], axis=3))
+
+
+@hidden(
+    "Three looks in series: the embedding of the mirror image is added inside the head of the next look.",
+    lambda tower, x: run(tower, x) + np.tanh(run(tower, flip(x)) + run(tower, x[:, :, ::-1])),
+    "mobile",
+)
+def nested_looks(net: Net, tower: Tower) -> str:
+    weights = tower.weights()
+    side = tower.emit(net, VIEWS["mirror_slice"].emit(net, net.x, 3, 112), weights)
+    down = tower.emit(net, VIEWS["vertical"].emit(net, net.x, 3, 112), tower.perturbed(weights, 1e-6))
+    return net.op("Add", tower.emit(net, net.x, weights), net.op("Tanh", net.op("Add", side, down)))
+
+
+@hidden(
+    "Two networks of different weights and architecture, the second on the mirror image only: an ensemble of versions.",
+    lambda tower, x: run(tower, x) + run(Tower("mobile", 4242), flip(x)),
+)
+def ensemble_on_versions(net: Net, tower: Tower) -> str:
+    other = Tower("mobile", 4242)
+    again = other.emit(net, VIEWS["mirror_gather"].emit(net, net.x, 3, 112), other.weights())
+    return net.op("Add", tower.emit(net, net.x, tower.weights()), again)

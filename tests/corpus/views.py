@@ -1,0 +1,6 @@
+"""Second versions of a picture (or of a feature map): ``VIEWS`` maps a name to a way of making one."""
+
+from . import views_other
+from .views_mirror import VIEWS, View, flip
+
+__all__ = ["VIEWS", "View", "flip", "views_other"]
