@@ -13,14 +13,10 @@ import onnx
 import onnxruntime
 
 from pytest_facechallenge.embedding.picture import SIDE
+from pytest_facechallenge.runtime import engine as runtime
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-}
 _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
@@ -36,7 +32,7 @@ class Engine:
     model_path
         The .onnx file.
     device
-        "auto" takes CUDA where this onnxruntime has it and it starts, else the CPU.
+        See `pytest_facechallenge.runtime.engine.Engine`.
     threads
         Of the runtime; 0 lets it choose.
     batch
@@ -44,9 +40,10 @@ class Engine:
 
     Raises
     ------
+    DeviceError
+        The device is unknown or did not start.
     EmbeddingError
-        The device is unknown or did not start, or the model does not load, or its input is not one 3x112x112 picture
-        stack.
+        The model does not load, or its input is not one 3x112x112 picture stack.
     """
 
     def __init__(self, model_path: Path, *, device: str = "auto", threads: int = 0, batch: int = 32) -> None:
@@ -131,36 +128,9 @@ def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
 
 
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
-    available = onnxruntime.get_available_providers()
-    if device == "auto":
-        wanted = _PROVIDERS["cuda" if "CUDAExecutionProvider" in available and _has_nvidia_driver() else "cpu"]
-    elif device in _PROVIDERS:
-        wanted = _PROVIDERS[device]
-    else:
-        raise EmbeddingError(f"expected a device of auto, {', '.join(_PROVIDERS)}, found {device!r}")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    # Spinning threads would take the time of the threads that decode the next batch.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=[name for name in wanted if name in available]
-        )
+        return runtime.Engine(path, device, threads).session
+    except runtime.DeviceError:
+        raise
     except Exception as error:  # onnxruntime's errors have no common public base
         raise EmbeddingError(f"onnxruntime {onnxruntime.__version__} does not load {path.name}: {error}") from error
-    started = session.get_providers()[0]
-    if device not in ("auto", "cpu") and started != wanted[0]:
-        raise EmbeddingError(
-            f"{wanted[0]} was asked for and did not start, {started} runs instead; give --facechallenge-device cpu, or "
-            "install what the provider needs"
-        )
-    return session
-
-
-def _has_nvidia_driver() -> bool:
-    """Whether trying CUDA makes sense: without a driver the provider only prints errors and falls back."""
-    return any(
-        Path(path).exists()
-        for path in ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg", "C:/Windows/System32/nvcuda.dll")
-    )
