@@ -122,7 +122,10 @@ def _side_by_side(probe: Probe) -> list[FoldFact]:
             if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
                 continue
             channels = structure.shapes[layer.data][layer.contracted]
-            if channels not in shape or prod(shape) < 0.7 * prod(structure.shapes[next(iter(made_from[0]))]):
+            on_batch = node.attributes.get("axis") == 0 and shape[0] == 1
+            if not (on_batch or channels in shape) or prod(shape) < 0.7 * prod(
+                structure.shapes[next(iter(made_from[0]))]
+            ):
                 continue
             found.append(_fold(probe, layer, len(names), len(names) * prod(shape), node.label))
     return found
