@@ -161,7 +161,8 @@ def measure(name: str, path: Path) -> None:
     print(
         f"{name}: {path.stat().st_size / 2**20:.0f} MB, {layers} layers\n"
         f"  static analysis {analysis:.2f} s; allowed: load + 8 pictures {allowed:.2f} s\n"
-        f"  everything {seconds:.2f} s = {seconds / eight:.1f} batches of 8 ({eight:.2f} s each); peak memory {peak:.0f} MB"
+        f"  everything {seconds:.2f} s = {seconds / eight:.1f} batches of 8 ({eight:.2f} s each); "
+        f"peak memory {peak:.0f} MB"
     )
 
 

@@ -86,7 +86,7 @@ def folds(probe: Probe) -> list[FoldFact]:
     candidates = [
         layer
         for layer in structure.layers
-        if structure.shapes[layer.data][:1] != (1,)
+        if (structure.shapes[layer.data][:1] != (1,) or probe.joins(layer))
         and any(structure.moves(node) for node in probe.regions[layer.data][0])
     ]
     if not candidates:
@@ -98,10 +98,14 @@ def folds(probe: Probe) -> list[FoldFact]:
         return found
     for layer in candidates:
         shape, doubled = structure.shapes[layer.data], np.shape(two[layer.data])
-        if len(shape) != len(doubled) or not shape or doubled[0] != 2 * shape[0]:
+        if len(shape) != len(doubled):
+            continue
+        rows = next((one for one, other in zip(shape, doubled, strict=True) if other == 2 * one), 1)
+        if rows == 1:
             continue
         joins = probe.joins(layer)
-        found.append(_fold(probe, layer, shape[0], prod(shape), joins[0].label if joins else ""))
+        size = max([prod(shape), *(prod(structure.shapes[node.outputs[0]]) for node in joins)])
+        found.append(_fold(probe, layer, rows, size, joins[0].label if joins else ""))
     return found
 
 
@@ -122,7 +126,10 @@ def _side_by_side(probe: Probe) -> list[FoldFact]:
             if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
                 continue
             channels = structure.shapes[layer.data][layer.contracted]
-            if channels not in shape or prod(shape) < 0.7 * prod(structure.shapes[next(iter(made_from[0]))]):
+            on_batch = node.attributes.get("axis") == 0 and shape[0] == 1
+            if not (on_batch or channels in shape) or prod(shape) < 0.7 * prod(
+                structure.shapes[next(iter(made_from[0]))]
+            ):
                 continue
             found.append(_fold(probe, layer, len(names), len(names) * prod(shape), node.label))
     return found

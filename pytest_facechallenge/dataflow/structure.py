@@ -225,6 +225,7 @@ class Structure:
             The nodes without weights on the way, last first; the values at which layers or the picture were met.
         """
         nodes: list[Node] = []
+        met: set[int] = set()
         roots: set[str] = set()
         seen: set[str] = set()
         pending = [name]
@@ -237,7 +238,8 @@ class Structure:
             if producer is None or id(producer) in self.layer_of:
                 roots.add(current)
                 continue
-            if producer not in nodes:
+            if id(producer) not in met:
+                met.add(id(producer))
                 nodes.append(producer)
             pending.extend(producer.inputs)
         nodes.sort(key=lambda node: -self.position[id(node)])
