@@ -74,7 +74,7 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         copies, whatever operator made them. Layers that work side by side with shared, equal, mirrored, scaled or
         perturbed weights are compared with what they see; grouped or block-diagonal kernels with their own halves;
         parts of the network that meet only at the end with each other on turned pictures. Pictures are embedded
-        alone and in seven kinds of company.
+        alone and in six kinds of company.
 
     How to fix:
         Export the backbone alone, without flip test. Where a finding is wrong, the nodes it names are the ones to
