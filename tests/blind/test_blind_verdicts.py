@@ -1,8 +1,8 @@
 """The detector's answers on cases that were written by somebody who had not read it.
 
-The cases were run once, on a frozen detector, before anybody looked at the answers: 20 of 27 evasions were found, and all
-19 honest networks passed. What was missed then and is still missed stands here as an expected failure, with the idea that
-hides it, so that nobody believes the detector to be better than it is.
+The cases were run once, on a frozen detector, before anybody looked at the answers: 20 of 27 evasions were found, and
+all 19 honest networks passed. What was missed then and is still missed stands here as an expected failure, with the
+idea that hides it, so that nobody believes the detector to be better than it is.
 """
 
 from __future__ import annotations
