@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.facts.dataflow import DataflowFacts
+from pytest_facechallenge.facts.flops import FlopsFacts
 from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Sign:
     what: str
 
 
-@check(DataflowFacts)
+@check(DataflowFacts, FlopsFacts)
 def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     """Require that the network looks at each face once, and at each face alone.
 
@@ -83,10 +84,10 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     known = facts.need(DataflowFacts)
     signs = [*_from_views(known), *_from_stacks(known), *_from_twins(known), *_from_repeats(known)]
     signs += [*_from_folds(known), *_from_towers(known), *_from_company(known)]
-    return _decide(known, signs, "a second look at the face", REMEDY, rule)
+    return _decide(facts, signs, "a second look at the face", REMEDY, rule)
 
 
-@check(DataflowFacts)
+@check(DataflowFacts, FlopsFacts)
 def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     """Require that the picture enters the body as it was given: not warped, cropped or re-sampled.
 
@@ -117,10 +118,26 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
         "Give the picture to the first layer as it comes (112x112), and train the network at that size. If this is a "
         "false suspicion, show what the named nodes do to a picture of a grid."
     )
-    return _decide(known, signs, "a re-aligned or re-sampled picture", remedy, rule)
+    return _decide(facts, signs, "a re-aligned or re-sampled picture", remedy, rule)
 
 
-def _decide(known: DataflowFacts, signs: list[Sign], what: str, remedy: str, rule: Rule) -> Outcome:
+#: Of all multiply-adds, so many must be in layers that were followed before "nothing was found" says anything.
+LEAST_FOLLOWED = 0.25
+
+
+def _not_followed(known: DataflowFacts, cost: FlopsFacts | None) -> list[str]:
+    """Say what keeps silence from being an answer: work in forms that are not followed as layers with weights."""
+    if known.layers == 0:
+        return ["no layer with weights was found that could be followed"]
+    if cost is not None and known.macs < LEAST_FOLLOWED * cost.macs:
+        share = known.macs / cost.macs
+        return [f"only {share:.0%} of the {cost.macs:,} multiply-adds are in layers that can be followed"]
+    return []
+
+
+def _decide(facts: Facts, signs: list[Sign], what: str, remedy: str, rule: Rule) -> Outcome:
+    known = facts.need(DataflowFacts)
+    gaps = [*known.gaps, *_not_followed(known, facts.get(FlopsFacts))]
     signs = list(dict.fromkeys(signs))
     proofs = [sign for sign in signs if sign.weight == "proof"]
     doubts = [sign for sign in signs if sign.weight == "doubt"]
@@ -128,18 +145,22 @@ def _decide(known: DataflowFacts, signs: list[Sign], what: str, remedy: str, rul
     evidence = tuple(Evidence(where=sign.where, what=sign.what) for sign in [*proofs, *doubts])
     clause = f" ({rule.clause})" if getattr(rule, "clause", "") else ""
     if proofs:
-        message = f"found {what}{clause}: {proofs[0].where}: {proofs[0].what}."
+        message = f"Found {what}{clause}: {proofs[0].where}: {proofs[0].what}."
         if len(proofs) > 1:
             message += f" {len(proofs) - 1} more finding(s) agree."
         return failed(message, remedy=remedy, measured=f"{len(proofs)} finding(s)", evidence=evidence, notes=remarks)
-    if doubts or known.gaps:
-        reasons = [f"{sign.where}: {sign.what}" for sign in doubts] + list(known.gaps)
+    if doubts or gaps:
+        reasons = [f"{sign.where}: {sign.what}" for sign in doubts] + gaps
         return undecided(
-            f"whether there is {what} is not clear{clause}: " + "; ".join(reasons) + ".",
+            f"Whether there is {what} is not clear{clause}: " + "; ".join(reasons) + ".",
             remedy="What would decide it: " + remedy, evidence=evidence, notes=remarks,
         )  # fmt: skip
     branches = f", {len(known.branches)} ways through its conditions" if len(known.branches) > 1 else ""
-    return passed(f"{known.layers} layers with weights followed{branches}; no sign of {what}.", notes=remarks)
+    return passed(
+        f"{known.layers} layers with weights followed{branches}; no sign of {what}.",
+        measured=f"{known.layers} layers followed",
+        notes=remarks,
+    )
 
 
 # -- views of the picture ----------------------------------------------------------------------------------------------
