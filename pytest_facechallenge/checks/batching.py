@@ -83,7 +83,7 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     """
     known = facts.need(DataflowFacts)
     signs = [*_from_views(known), *_from_stacks(known), *_from_twins(known), *_from_repeats(known)]
-    signs += [*_from_folds(known), *_from_towers(known), *_from_company(known)]
+    signs += [*_from_folds(known), *_from_towers(known), *_from_echoes(known), *_from_company(known)]
     return _decide(facts, signs, "a second look at the face", REMEDY, rule)
 
 
@@ -356,6 +356,19 @@ def _tower_weight(tower: TowerFact) -> tuple[Weight | None, str]:
         "remark",
         "their weights have nothing in common: two networks in one graph (an ensemble), which the text does not forbid",
     )
+
+
+# -- features that repeat others ---------------------------------------------------------------------------------------
+
+
+def _from_echoes(known: DataflowFacts) -> Iterator[Sign]:
+    for echo in known.echoes:
+        names = " and ".join(f"'{name}'" for name in echo.layers[:2])
+        yield Sign(
+            "proof" if echo.share >= BODY else "doubt" if echo.share >= BODY / 2 else "remark", f"layer(s) {names}",
+            f"work on features of the picture that are other features of the picture {echo.change} ({echo.words}), "
+            f"and the two do not mix: {echo.share:.0%} of the multiply-adds go into the second look",
+        )  # fmt: skip
 
 
 # -- rows of a batch ---------------------------------------------------------------------------------------------------

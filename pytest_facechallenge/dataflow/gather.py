@@ -54,7 +54,7 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
         model = inline_functions(model)
     feed = Feed(model, path.parent, seed)
     facts: dict[str, list[Any]] = {
-        name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "gaps")
+        name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "echoes", "gaps")
     }
     layers, macs, branches = 0, 0, []
     for branch, flat in _variants(model, feed, facts["gaps"]):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import parts
+from pytest_facechallenge.dataflow.echoes import echoes
 from pytest_facechallenge.dataflow.kernels import independent_parts, mixing, repeats
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.runner import RunError
@@ -33,6 +34,7 @@ def observe(probe: Probe) -> dict[str, list[Any]]:
     except RunError as error:
         found["towers"] = []
         probe.gaps.append(f"parts of the network could not be run alone and compared: {error}")
+    found["echoes"] = echoes(probe)
     found["gaps"] = probe.gaps
     return found
 

@@ -199,6 +199,31 @@ class TowerFact(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
 
 
+class EchoFact(msgspec.Struct, frozen=True, kw_only=True):
+    """Features of the picture that repeat features of a changed picture and never mix with them.
+
+    Attributes
+    ----------
+    kind
+        "parts": rows, or halves of an axis, of one tensor that both see the whole picture; "channels": channels that
+        no kernel connects; "layers": layers that do not depend on each other; "in turn": one set of weights fed with
+        both.
+    layers
+        Labels; for "layers" the first two that repeat each other.
+    change
+        What the picture was changed by ("mirrored", "shifted sideways"...).
+    share
+        Multiply-adds beyond one look, as a share of all.
+    """
+
+    kind: str
+    layers: tuple[str, ...]
+    change: str
+    share: float
+    words: str = ""
+    branch: str = ""
+
+
 class CompanyFact(msgspec.Struct, frozen=True, kw_only=True):
     """Largest relative change of an embedding in this company; -1: the model did not run so, ``error`` says why."""
 
@@ -230,6 +255,7 @@ class DataflowFacts(StepFacts, frozen=True, kw_only=True):
     repeats: tuple[RepeatFact, ...] = ()
     folds: tuple[FoldFact, ...] = ()
     towers: tuple[TowerFact, ...] = ()
+    echoes: tuple[EchoFact, ...] = ()
     company: tuple[CompanyFact, ...] = ()
     branches: tuple[str, ...] = ("",)
     gaps: tuple[str, ...] = ()
