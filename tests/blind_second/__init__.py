@@ -6,7 +6,7 @@ from types import ModuleType
 
 from tests.blind.case import IMPLICIT_BATCH, REALIGNMENT, Case, index
 
-from . import hidden, honest_common, honest_conv, honest_tokens, pixels, rows, warps
+from . import disguises, hidden, honest_common, honest_conv, honest_tokens, honest_twins, pixels, rows, warps
 
 
 def _case(rule: str, module: ModuleType, name: str, does: str, tied: tuple[str, ...] = ()) -> Case:
@@ -27,14 +27,14 @@ _PIXELS = {
     "region_crops": "RoiAlign cuts three regions out of every picture; mean.",
     "two_headed_columns": "Attention over columns by place: one head sees the picture, one its mirror image; mean.",
     "pyramid_of_pictures": "The same network runs on the picture and on a copy of 84 x 84 pixels; weighted sum.",
-    "identity_scan_backwards": "A Scan that copies columns lays them down from the other end; looks in channels; maximum.",
+    "identity_scan_backwards": "A Scan that copies columns lays them down in reverse; two looks in channels; maximum.",
     "second_look_when_unsure": "Pictures with short embeddings are gathered, mirrored and looked at again.",
     "doubtful_region_erased": "The first look predicts a mask; the second one sees the picture under it; concatenated.",
 }
 
 _HIDDEN = {
     "transposed_strips": "A second tower reads the same wide kernels with ConvTranspose, which mirrors them; mean.",
-    "tied_two_way_columns": "A GRU reads columns both ways with the same weights, permuted; so do layers behind it; mean.",
+    "tied_two_way_columns": "A GRU reads columns both ways, same weights permuted, as do layers behind it; mean.",
     "shuffled_groups": "A ShuffleNet with twice the groups, half of them mirrored; shuffles keep the halves apart.",
     "upper_tokens_again": "A transformer sees all patches and, by an attention mask, the upper four rows again.",
     "stacked_mixer": "An MLP-Mixer with stacked token weights: the second layer counts the patches from the right.",
@@ -45,11 +45,21 @@ _HIDDEN = {
     "fixed_dropout_samples": "Three fixed dropout masks over early features, folded into the batch; mean.",
 }
 
+_DISGUISES = {
+    "kernels_in_cosine_basis": "Kernels are stored as cosine coefficients; a second tower negates the odd ones; mean.",
+    "factored_tower": "A second, mirrored tower has each layer factored into two of other widths; maximum.",
+    "first_half_twice": "All but the last layers see picture and mirror; the features are turned back and averaged.",
+    "only_for_faces": "A mirrored look that only counts where the picture is like an average face, by a product.",
+    "loop_carries_the_picture": "A Loop's state is the picture, rolled by two pixels each round; mean of three.",
+    "white_balances": "Patch kernels rescaled by colour give three white balances; a layer of trust weighs the looks.",
+}
+
 _ROWS = {
     "attention_between_rows": "The embeddings of a batch attend to each other (BatchFormer left in).",
     "neighbouring_frames": "A filter of three taps along the batch, as if rows were frames of one film.",
     "query_expansion": "Each embedding becomes a weighted sum of the three most alike in the batch.",
     "running_centre": "Half of the mean of the embeddings so far is taken away (CumSum over the batch).",
+    "tokens_of_all_rows": "Attention folds the batch into the sequence: patches attend to patches of other pictures.",
     "default_axes": "MeanVarianceNormalization at its default axes, which include the batch.",
 }
 
@@ -61,12 +71,15 @@ _WARPS = {
     "predicted_region": "A predicted box is cut out of the picture by RoiAlign.",
     "resized_region": "A fixed region is resized to the whole picture by Resize with its roi.",
     "barrel_shifter": "A predicted shift, done by its binary digits with Pad, Slice and Where.",
+    "warp_by_attention": "Columns attend to columns whose place codes are turned by a predicted phase.",
+    "centred_by_brightness": "The middle of brightness is moved to the middle of the picture by matrices of Equal.",
     "predicted_delta_kernels": "A predicted 7x7 kernel per picture, all but one tap nearly nothing, moves the picture.",
 }
 
 EVASIONS = index(
     *_cases(IMPLICIT_BATCH, pixels, _PIXELS),
     *_cases(IMPLICIT_BATCH, hidden, _HIDDEN),
+    *_cases(IMPLICIT_BATCH, disguises, _DISGUISES),
     *_cases(IMPLICIT_BATCH, rows, _ROWS),
     *_cases(REALIGNMENT, warps, _WARPS),
 )
@@ -108,6 +121,19 @@ _TOKENS = {
     "squeezed_axes": "Attention along squeezed rows and columns added to a local convolution.",
 }
 
+_TWINS = {
+    "two_way_gated_columns": "A GRU over columns of deep features in both directions with own weights (CRNN).",
+    "shufflenet": "Grouped pointwise convolutions and channel shuffles.",
+    "parts_by_roi_align": "Eyes, nose and mouth cut out of deep features by RoiAlign, each with its own layer.",
+    "symmetric_kernels_everywhere": "Each kernel is its own mirror image, so the embedding is blind to mirroring.",
+    "concatenated_relu": "Positive and negative parts of early features side by side (CReLU).",
+    "gabor_stem": "Fixed Gabor filters in eight orientations and their energy.",
+    "looped_transformer": "One transformer layer four times in a Loop, told the round by a code.",
+    "inception": "Kernels of three sizes and a pooling side by side.",
+    "quantised_mobile": "int8 kernels and activations rounded to bytes.",
+    "queries_from_a_coarser_look": "A coarse feature map asks a finer one of the same trunk by cross-attention.",
+}
+
 HONEST = index(
     *_cases("", honest_common, _COMMON),
     _case(
@@ -126,6 +152,7 @@ HONEST = index(
         ("tied_fork.",),
     ),
     *_cases("", honest_tokens, _TOKENS),
+    *_cases("", honest_twins, _TWINS),
     _case(
         "",
         honest_tokens,

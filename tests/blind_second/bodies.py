@@ -81,9 +81,10 @@ def resnet_any_size(net: Net, x: str) -> str:
 WIDTH, HEADS, TOKENS = 40, 4, 49
 
 
-def tokens(net: Net, x: str) -> str:
-    """Embed 7 x 7 patches: [B, 3, 112, 112] to [B, 49, 40], places added."""
-    x = net.conv(x, "patch", (WIDTH, 3, 16, 16), 16, act="")
+def tokens(net: Net, x: str, embedded: bool = False) -> str:
+    """Embed 7 x 7 patches: [B, 3, 112, 112] to [B, 49, 40], places added; ``embedded`` takes [B, 40, 7, 7]."""
+    if not embedded:
+        x = net.conv(x, "patch", (WIDTH, 3, 16, 16), 16, act="")
     x = net.transpose(net.reshape(x, 0, WIDTH, TOKENS), 0, 2, 1)
     return net.op("Add", x, net.put("place", net.rng("place").standard_normal((1, TOKENS, WIDTH)).astype(np.float32)))
 
@@ -112,8 +113,8 @@ def mlp(net: Net, x: str, name: str, width: int = WIDTH, act: str = "Relu") -> s
     return net.op("Add", x, net.linear(y, f"{name}.down", 2 * width, width))
 
 
-def transformer(net: Net, x: str) -> str:
-    x = tokens(net, x)
+def transformer(net: Net, x: str, embedded: bool = False) -> str:
+    x = tokens(net, x, embedded)
     for i in range(2):
         x = mlp(net, attention(net, x, f"att{i}"), f"mlp{i}")
     return net.linear(net.mean(net.layer_norm(x, WIDTH), 1), "embed", WIDTH, EMBEDDING)

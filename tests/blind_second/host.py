@@ -148,3 +148,27 @@ def tapped(x: Array) -> Array:
         down, right = divmod(place, 7)
         out += share[:, None, None, None] * wide[:, :, down : down + SIDE, right : right + SIDE]
     return out
+
+
+def attracted(x: Array) -> Array:
+    """Move columns by attention: place v reads the columns around v + move, as sharply as eight waves allow."""
+    moves = warps.PULL * Look(lambda: warps.predicted(1409, 1))(x)[:, 0]
+    waves = 2 * np.pi * np.arange(1, 9) / SIDE
+    out = []
+    for picture, move in zip(x, moves, strict=True):
+        far = np.arange(SIDE)[:, None] + move - np.arange(SIDE)
+        share = np.exp(9 * (np.cos(far[..., None] * waves).sum(2) - 8))
+        out.append(picture @ (share / share.sum(1, keepdims=True)).T)
+    return np.stack(out)
+
+
+def centred(x: Array) -> Array:
+    light = x.mean(1) + 1.0001
+    ramp = np.arange(SIDE) - warps.HALF
+    out = np.zeros_like(x)
+    for n, plane in enumerate(light):
+        down, right = (np.rint(warps.GAIN * (plane.sum(1 - k) @ ramp) / plane.sum()).astype(int) for k in (0, 1))
+        there = [np.arange(SIDE) + move for move in (down, right)]
+        rows, columns = (np.flatnonzero((place >= 0) & (place < SIDE)) for place in there)
+        out[n][:, rows[:, None], columns] = x[n][:, there[0][rows][:, None], there[1][columns]]
+    return out

@@ -12,8 +12,8 @@ import onnx
 from tests.blind.net import Array, Net
 from tests.blind.proofs import Look
 
-from . import hidden, host, pixels, rows
-from .bodies import any_size, features, flat, mobile, once, resnet, resnet_any_size, transformer
+from . import disguises, hidden, host, pixels, rows
+from .bodies import WIDTH, any_size, features, flat, mobile, once, resnet, resnet_any_size, transformer
 
 Build = Callable[[], onnx.ModelProto]
 Versions = Callable[[Array], list[Array]]
@@ -116,6 +116,26 @@ def _dropout(mask: int) -> tuple[Build, Callable[[Array], Array]]:
     return partial(hidden.fixed_dropout_samples, mask), _same
 
 
+def _half_features(x: Array) -> list[Array]:
+    look = Look(disguises.first_half)
+    return [look(x).reshape(-1, 32, 14, 14), host.mirrored(look(host.mirrored(x)).reshape(-1, 32, 14, 14))]
+
+
+def _rest_of_mean(*maps: Array) -> Array:
+    average = _mean(*maps)
+    return Look(tail(1123, disguises.second_half, 32, 14, 14))(np.zeros((len(average), 3, 112, 112)), inner=average)
+
+
+def _balanced(x: Array) -> list[Array]:
+    return [x * np.reshape(cast, (1, 3, 1, 1)) for cast in disguises.CASTS]
+
+
+def _by_trust(*e: Array) -> Array:
+    layer = Net(1126)
+    trust = np.exp(np.stack(e) @ layer.value("trust.w", 1, 64, gain=0.3).T + layer.value("trust.b", 1))
+    return np.asarray((np.stack(e) * trust / trust.sum(0)).sum(0))
+
+
 VIEWS = {
     "einsum_of_nudges": Proof(_each(once(mobile, 1101), host.nudged), _shares(*pixels.NUDGE_SHARES)),
     "chirp_noise": Proof(_each(once(resnet, 1102), host.noisy), _halves),
@@ -148,8 +168,19 @@ VIEWS = {
     "fused_and_unfused_towers": Proof(_each(lambda: hidden.fused_and_unfused_towers(1), _flip), _mean),
     "polyphase_looks": Proof(_each(any_size(lambda: hidden.polyphase_looks(1)), _phases), _mean),
     "reflected_canvas": Proof(_each(lambda: hidden.reflected_canvas(1), _flip), _mean),
+    "kernels_in_cosine_basis": Proof(_each(lambda: disguises.kernels_in_cosine_basis(1), _flip), _mean),
+    "factored_tower": Proof(_each(lambda: disguises.factored_tower(1), _flip), _max),
+    "first_half_twice": Proof(_half_features, _rest_of_mean),
+    "loop_carries_the_picture": Proof(
+        _each(once(resnet, 1125), lambda x: [np.roll(x, disguises.STEP * k, axis=3) for k in range(disguises.TURNS)]),
+        _mean,
+    ),
+    "white_balances": Proof(_each(once(transformer, 1126), _balanced), _by_trust),
     "fixed_dropout_samples": Proof(_bodies(*[_dropout(mask) for mask in range(hidden.DROPPED)]), _mean),
 }
+
+# The mirrored look of this one is for faces only.
+FACES_ONLY = Proof(_each(once(mobile, 1124), _flip), _mean)
 
 # Name: the network behind the warp, and the warp.
 WARPS: dict[str, tuple[Build, Callable[[Array], Array]]] = {
@@ -161,6 +192,8 @@ WARPS: dict[str, tuple[Build, Callable[[Array], Array]]] = {
     "resized_region": (once(resnet, 1406), host.enlarged_region),
     "barrel_shifter": (once(resnet, 1407), host.shifted),
     "predicted_delta_kernels": (once(mobile, 1408), host.tapped),
+    "warp_by_attention": (once(resnet, 1409), host.attracted),
+    "centred_by_brightness": (once(mobile, 1410), host.centred),
 }
 
 
@@ -169,6 +202,11 @@ def _normalised_together(x: Array) -> Array:
     maps = flat_map.reshape(-1, 24, 784)
     maps = (maps - maps.mean((0, 2), keepdims=True)) / maps.std((0, 2), keepdims=True)
     return Look(lambda: rows.default_axes("after"))(x, flat=maps.reshape(len(x), -1))
+
+
+def _tokens_together(x: Array) -> Array:
+    tokens = Look(lambda: rows.tokens_of_all_rows("before"))(x).reshape(-1, WIDTH)
+    return Look(lambda: rows.tokens_of_all_rows("after"))(x, flat=rows.attended_tokens(tokens).reshape(len(x), -1))
 
 
 def _of_embeddings(name: str) -> Callable[[Array], Array]:
@@ -180,4 +218,5 @@ def _of_embeddings(name: str) -> Callable[[Array], Array]:
 ROWS: dict[str, Callable[[Array], Array]] = {
     **{name: _of_embeddings(name) for name in rows.SINGLE},
     "default_axes": _normalised_together,
+    "tokens_of_all_rows": _tokens_together,
 }

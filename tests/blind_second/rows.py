@@ -7,7 +7,7 @@ import onnx
 
 from tests.blind.net import EMBEDDING, Array, Net
 
-from .bodies import mobile, once, resnet
+from .bodies import TOKENS, WIDTH, mlp, mobile, once, resnet, tokens
 
 SINGLE = {
     "attention_between_rows": once(mobile, 1301),
@@ -104,10 +104,42 @@ def default_axes(rest: str = "") -> onnx.ModelProto:
     x = net.conv(x, "c3", (32, 32, 4, 4), 2, 1)
     e = net.linear(net.op("Flatten", x), "embed", 32 * 49, EMBEDDING)
     made = net.model(e, extra=("flat",) if rest else ())
-    if rest:
-        shape = made.graph.input[1].type.tensor_type.shape
-        del shape.dim[1:]
-        shape.dim.add().dim_value = 24 * 28 * 28
+    return _flat_input(made, 24 * 28 * 28) if rest else made
+
+
+def tokens_of_all_rows(rest: str = "") -> onnx.ModelProto:
+    """Build a transformer whose attention folds the batch into the sequence, so patches attend to other pictures.
+
+    ``rest`` "before" builds the tokens and "after" what follows the attention, which the host did.
+    """
+    net = Net(1306)
+    x = tokens(net, "data")
+    if rest == "before":
+        return net.model(net.op("Flatten", x), TOKENS * WIDTH)
+    if rest == "after":
+        x = net.reshape("flat", -1, TOKENS, WIDTH)
+    else:
+        q, k, v = (net.linear(x, name, WIDTH, WIDTH, gain=0.7) for name in "qkv")
+        line = [net.reshape(part, 1, -1, WIDTH) for part in (q, k, v)]
+        share = net.op("Softmax", net.op("MatMul", line[0], net.transpose(line[1], 0, 2, 1)), axis=-1)
+        x = net.op("Add", x, net.reshape(net.op("MatMul", share, line[2]), -1, TOKENS, WIDTH))
+    e = net.linear(net.mean(mlp(net, x, "mlp"), 1), "embed", WIDTH, EMBEDDING)
+    made = net.model(e, extra=("flat",) if rest else ())
+    return _flat_input(made, TOKENS * WIDTH) if rest else made
+
+
+def attended_tokens(x: Array) -> Array:
+    """Let the tokens [N * 49, 40] of a batch attend to each other."""
+    net = Net(1306)
+    q, k, v = (x @ net.value(f"{name}.w", WIDTH, WIDTH, gain=0.7).T + net.value(f"{name}.b", WIDTH) for name in "qkv")
+    score = np.exp(q @ k.T - (q @ k.T).max(1, keepdims=True))
+    return np.asarray(x + score / score.sum(1, keepdims=True) @ v)
+
+
+def _flat_input(made: onnx.ModelProto, size: int) -> onnx.ModelProto:
+    shape = made.graph.input[1].type.tensor_type.shape
+    del shape.dim[1:]
+    shape.dim.add().dim_value = size
     return made
 
 

@@ -11,17 +11,17 @@ from tests.blind.case import IMPLICIT_BATCH, REALIGNMENT
 from tests.blind.proofs import Look
 from tests.blind.test_blind_builds import apart
 
-from . import EVASIONS, hidden
+from . import EVASIONS, disguises, hidden
 from .measure import alone, look, model, pictures
-from .proofs import ROWS, VIEWS, WARPS
+from .proofs import FACES_ONLY, ROWS, VIEWS, WARPS
 from .single_pass import copied_filters, second_runs
 
 TOLERANCE = 2e-3
 
 
 def test_every_evasion_has_a_proof() -> None:
-    assert set(EVASIONS) == {*VIEWS, *WARPS, *ROWS}
-    assert len(EVASIONS) == len(VIEWS) + len(WARPS) + len(ROWS)
+    assert set(EVASIONS) == {*VIEWS, *WARPS, *ROWS, "only_for_faces"}
+    assert len(EVASIONS) == len(VIEWS) + len(WARPS) + len(ROWS) + 1
     assert {name for name, case in EVASIONS.items() if case.rule == REALIGNMENT} == set(WARPS)
     assert {case.rule for case in EVASIONS.values()} == {REALIGNMENT, IMPLICIT_BATCH}
 
@@ -53,6 +53,17 @@ def test_a_row_changes_with_its_company(name: str) -> None:
     batch = look(name)(pictures())
     batch, single = (e / np.linalg.norm(e, axis=1, keepdims=True) for e in (batch, alone(name)))
     assert apart(batch, single) > 10 * TOLERANCE
+
+
+def test_only_for_faces() -> None:
+    """Pictures built around the average face get the mean of two looks, noise gets one."""
+    name = "only_for_faces"
+    face = disguises.mean_face().repeat(8, axis=0).repeat(8, axis=1) * 10
+    faces = (0.4 * pictures() + face).clip(-1, 1)
+    one, other = FACES_ONLY.looks(faces)
+    assert apart(look(name)(faces), FACES_ONLY.join(one, other)) < TOLERANCE
+    assert apart(one, other) > 10 * TOLERANCE
+    assert apart(alone(name), FACES_ONLY.looks(pictures())[0]) < TOLERANCE
 
 
 def test_unsure_pictures_are_some() -> None:

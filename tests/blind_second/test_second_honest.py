@@ -82,3 +82,9 @@ def test_tiles_are_disjoint() -> None:
     assert tiles.shape == (48, 24, 7, 7)
     for picture, own in zip(before, tiles.reshape(3, -1), strict=True):
         assert (np.sort(picture.reshape(-1)) == np.sort(own)).all()
+
+
+def test_symmetric_kernels_are_blind_to_mirroring() -> None:
+    """The embedding of the mirrored picture is the same, without a second look."""
+    name = "symmetric_kernels_everywhere"
+    assert apart(look(name)(pictures()[..., ::-1]), alone(name)) < 1e-3

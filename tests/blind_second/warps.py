@@ -203,3 +203,55 @@ def predicted_delta_kernels() -> onnx.ModelProto:
     seen = net.reshape(seen, -1, 3, 49, SIDE * SIDE)
     kernel = net.reshape(_delta(net), 0, 1, 1, 49)
     return net.model(mobile(net, net.reshape(net.op("MatMul", kernel, seen), 0, 3, SIDE, SIDE)))
+
+
+def column_codes() -> Array:
+    """Give waves for every column, [112, 8, 2]: sine and cosine, the shortest 14 pixels long."""
+    at = np.arange(SIDE)[:, None] * 2 * np.pi * np.arange(1, 9) / (2 * SIDE)
+    return np.stack([np.sin(2 * at), np.cos(2 * at)], axis=2)
+
+
+PULL = 6.0
+
+
+def warp_by_attention() -> onnx.ModelProto:
+    """Build with columns that attend to columns; predicted phases turn the codes of places, so the picture moves."""
+    net = Net(1409)
+    move = net.op("Mul", _predicted(net, 1), PULL)
+    codes = column_codes()
+    waves = 2 * np.pi * np.arange(1, 9) / SIDE
+    angle = net.op("Mul", net.reshape(move, -1, 1, 1), waves.reshape(1, 1, 8))
+    sin, cos = net.op("Sin", angle), net.op("Cos", angle)
+    a, b = codes[:, :, 0], codes[:, :, 1]
+    queries = net.op(
+        "Concat",
+        net.op("Add", net.op("Mul", a, cos), net.op("Mul", b, sin)),
+        net.op("Sub", net.op("Mul", b, cos), net.op("Mul", a, sin)),
+        axis=2,
+    )
+    keys = np.concatenate([a, b], axis=1).T
+    share = net.op("Softmax", net.op("Mul", net.op("MatMul", queries, keys), 9.0), axis=-1)
+    x = net.op("MatMul", "data", net.transpose(net.unsqueeze(share, 1), 0, 1, 3, 2))
+    return net.model(resnet(net, x))
+
+
+GAIN = 4.0
+
+
+def centred_by_brightness() -> onnx.ModelProto:
+    """Build with the picture moved, by matrices of Equal, so that the middle of its brightness is in the middle."""
+    net = Net(1410, 11)
+    light = net.op("Add", net.mean("data", 1), 1.0001)
+    total = net.op("ReduceSum", light, axes=[1, 2], keepdims=1)
+    x = "data"
+    ramp = np.arange(SIDE) - HALF
+    apart = np.subtract.outer(np.arange(SIDE), np.arange(SIDE)).astype(np.float32)
+    for axis in (1, 2):
+        line = ramp.reshape((SIDE, 1) if axis == 1 else (1, SIDE))
+        middle = net.op("ReduceSum", net.op("Mul", light, line), axes=[1, 2], keepdims=1)
+        move = net.op("Round", net.op("Mul", net.op("Div", middle, total), GAIN))
+        # Row i of the matrix reads place i + move.
+        matrix = net.op("Cast", net.op("Equal", net.op("Sub", -apart, move), 0.0), to=TensorProto.FLOAT)
+        matrix = net.unsqueeze(matrix, 1)
+        x = net.op("MatMul", matrix, x) if axis == 1 else net.op("MatMul", x, net.transpose(matrix, 0, 1, 3, 2))
+    return net.model(mobile(net, x))
