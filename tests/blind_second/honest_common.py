@@ -50,13 +50,13 @@ def squeeze_excite(net: Net, x: str, name: str, width: int) -> str:
 
 def efficientnet() -> onnx.ModelProto:
     net = Net(1504)
-    x = swish(net, norm(net, net.conv("data", "stem", (16, 3, 3, 3), 2, 1, act=""), "stem", 16, 0.1))
+    x = swish(net, norm(net, net.conv("data", "stem", (16, 3, 3, 3), 2, 1, act=""), "stem", 16, 0.45))
     for i, (cin, cout, kernel) in enumerate(((16, 24, 3), (24, 32, 5), (32, 48, 3))):
         wide = 2 * cin
-        y = swish(net, norm(net, net.conv(x, f"b{i}.up", (wide, cin, 1, 1), act=""), f"b{i}.up", wide, 0.1))
+        y = swish(net, norm(net, net.conv(x, f"b{i}.up", (wide, cin, 1, 1), act=""), f"b{i}.up", wide, 0.45))
         y = net.conv(y, f"b{i}.dw", (wide, 1, kernel, kernel), 2, kernel // 2, act="", group=wide)
-        y = squeeze_excite(net, swish(net, norm(net, y, f"b{i}.dw", wide, 0.1)), f"b{i}.se", wide)
-        x = norm(net, net.conv(y, f"b{i}.down", (cout, wide, 1, 1), act=""), f"b{i}.down", cout, 0.1)
+        y = squeeze_excite(net, swish(net, norm(net, y, f"b{i}.dw", wide, 0.45)), f"b{i}.se", wide)
+        x = norm(net, net.conv(y, f"b{i}.down", (cout, wide, 1, 1), act=""), f"b{i}.down", cout, 0.45)
     x = net.op("GlobalAveragePool", swish(net, net.conv(x, "top", (96, 48, 1, 1), act="")))
     return net.model(net.linear(net.op("Flatten", x), "embed", 96, EMBEDDING))
 

@@ -153,7 +153,7 @@ def quantised_mobile() -> onnx.ModelProto:
         values = net.value(f"q{i}", cout, cin, 4, 4)
         scale = np.asarray(np.abs(values).max((1, 2, 3)) / 127, np.float32)
         whole = np.rint(values / scale.reshape(-1, 1, 1, 1)).astype(np.int8)
-        parts = {"w": whole, "scale": scale, "zero": np.zeros(cout, np.int8)}
+        parts: dict[str, Array] = {"w": whole, "scale": scale, "zero": np.zeros(cout, np.int8)}
         kernel = net.op("DequantizeLinear", *[net.put(f"q{i}.{key}", array) for key, array in parts.items()], axis=0)
         step = [
             net.put(f"a{i}.scale", np.array(0.03, np.float32)),
