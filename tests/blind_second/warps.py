@@ -36,7 +36,7 @@ TEMPLATE: Array = np.array([[-0.32, -0.08], [0.31, -0.08], [0.0, 0.28], [-0.26, 
 def _landmarks(net: Net) -> str:
     x = net.op("AveragePool", "data", kernel_shape=[4, 4], strides=[4, 4])
     heat = net.conv(net.conv(x, "heat0", (8, 3, 3, 3), pad=1), "heat1", (5, 8, 3, 3), pad=1, act="")
-    heat = net.op("Softmax", net.op("Mul", net.reshape(heat, 0, 5, 784), 3.0), axis=-1)
+    heat = net.op("Softmax", net.op("Mul", net.reshape(heat, 0, 5, 784), 12.0), axis=-1)
     y, x_at = np.mgrid[:28, :28].reshape(2, 784) / 13.5 - 1
     offset = net.op("MatMul", heat, np.stack([x_at, y], axis=1))
     return net.op("Add", net.op("Mul", offset, 0.3), TEMPLATE)
@@ -69,7 +69,7 @@ FLOW = 5.0
 
 
 def _flow(net: Net) -> str:
-    coarse = net.op("Tanh", net.conv(_thumbnail(net), "flow", (2, 8, 3, 3), pad=1, act=""))
+    coarse = net.op("Tanh", net.op("Mul", net.conv(_thumbnail(net), "flow", (2, 8, 3, 3), pad=1, act=""), 3.0))
     fine = net.op("Resize", coarse, "", np.array([1, 1, 16, 16], np.float32), mode="linear")
     return net.op("Mul", fine, FLOW)
 
@@ -185,7 +185,7 @@ REACH = 3
 
 def _delta(net: Net) -> str:
     """Predict where the one tap of a 7x7 kernel stands, softly: [N, 49]."""
-    score = net.linear(net.op("Flatten", _thumbnail(net)), "tap", 392, 49, gain=6.0)
+    score = net.linear(net.op("Flatten", _thumbnail(net)), "tap", 392, 49, gain=40.0)
     return net.op("Softmax", score, axis=1)
 
 
