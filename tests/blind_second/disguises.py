@@ -1,0 +1,162 @@
+"""Evasions whose second run is disguised: other bases, other factors, half of a body, gates, carried pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from scipy.fft import dct
+
+from tests.blind.net import EMBEDDING, SIDE, Array, Net
+
+from .bodies import mobile, norm, prelu, resnet, transformer
+
+_CONVS = ((3, 16), (16, 24), (24, 32), (32, 20))
+
+
+def _basis(size: int) -> Array:
+    return np.asarray(dct(np.eye(size), axis=0, norm="ortho"), dtype=np.float32)
+
+
+def kernels_in_cosine_basis(looks: int = 2) -> onnx.ModelProto:
+    """Build with kernels stored as cosine coefficients along columns: other signs of the odd ones mirror a kernel."""
+    net = Net(1121)
+    e = []
+    for look in range(looks):
+        x = "data"
+        for i, (cin, cout) in enumerate((*_CONVS, (20, EMBEDDING))):
+            last = i == len(_CONVS)
+            size = 7 if last else 4
+            kernel = net.weight(f"k{i}.w", cout, cin, size, size)
+            if look:
+                kernel = net.op("Mul", kernel, (-1.0) ** np.arange(size))
+            kernel = net.op("MatMul", kernel, net.put(f"basis{size}", _basis(size)))
+            pads = {} if last else {"strides": [2, 2], "pads": [1] * 4}
+            x = net.op("Conv", x, kernel, net.weight(f"k{i}.b", cout), **pads)
+            x = x if last else prelu(net, x, f"k{i}", cout)
+        e.append(net.op("Flatten", x))
+    return net.model(net.op("Mean", *e))
+
+
+def factored_tower(looks: int = 2) -> onnx.ModelProto:
+    """Build a second tower whose mirrored layers are each two: a wider one without activation, and a mixing one."""
+    net = Net(1122)
+    x = y = "data"
+    for i, (cin, cout) in enumerate((*_CONVS, (20, EMBEDDING))):
+        last = i == len(_CONVS)
+        size = 7 if last else 4
+        pads = {} if last else {"strides": [2, 2], "pads": [1] * 4}
+        kernel, bias = net.value(f"c{i}.w", cout, cin, size, size), net.value(f"c{i}.b", cout)
+        x = net.op("Conv", x, kernel, bias, **pads)
+        x = x if last else prelu(net, x, f"c{i}", cout)
+        if looks == 1:
+            continue
+        mix = np.linalg.qr(net.rng(f"mix{i}").standard_normal((cout + 4, cout)))[0].T
+        mix = mix * net.rng(f"scale{i}").uniform(0.5, 2, cout + 4)
+        inner = np.einsum("hc,ciyx->hiyx", np.linalg.pinv(mix), kernel[..., ::-1])
+        y = net.op("Conv", y, inner, **pads)
+        y = net.op("Conv", y, mix[:, :, None, None], bias)
+        y = y if last else prelu(net, y, f"c{i}", cout)
+    if looks == 1:
+        return net.model(net.op("Flatten", x))
+    return net.model(net.op("Flatten", net.op("Max", x, y)))
+
+
+def _first_half(net: Net, x: str) -> str:
+    for i, (cin, cout) in enumerate(_CONVS[:3]):
+        x = net.conv(x, f"c{i}", (cout, cin, 4, 4), 2, 1, act="")
+        x = prelu(net, norm(net, x, f"c{i}", cout), f"c{i}", cout)
+        if i:
+            y = prelu(net, net.conv(x, f"r{i}a", (cout, cout, 3, 3), pad=1, act=""), f"r{i}a", cout)
+            x = net.op("Add", x, net.conv(y, f"r{i}b", (cout, cout, 3, 3), pad=1, act=""))
+    return x
+
+
+def second_half(net: Net, x: str) -> str:
+    x = net.conv(x, "c3", (24, 32, 4, 4), 2, 1)
+    return net.linear(net.op("Flatten", x), "embed", 24 * 49, EMBEDDING)
+
+
+def first_half() -> onnx.ModelProto:
+    net = Net(1123)
+    return net.model(net.op("Flatten", _first_half(net, "data")), 32 * 196)
+
+
+def first_half_twice() -> onnx.ModelProto:
+    """Build with all but the last layers run on picture and mirror, the features turned back and averaged."""
+    net = Net(1123)
+    mirrored = net.op("Slice", "data", [SIDE - 1], [-SIDE - 1], [3], [-1])
+    both = _first_half(net, net.op("Concat", "data", mirrored, axis=0))
+    both = net.reshape(both, 2, -1, 32, 14, 14)
+    one, other = (net.squeeze(part, 0) for part in net.split(both, [1, 1], 0))
+    other = net.op("Gather", other, np.arange(13, -1, -1), axis=3)
+    return net.model(second_half(net, net.op("Mean", one, other)))
+
+
+def mean_face() -> Array:
+    """Give what an average aligned face looks like in 14 x 14 luma: a bright oval with dark eyes and mouth."""
+    y, x = np.mgrid[:14, :14] - 6.5
+    face = 1.0 * ((x / 5) ** 2 + (y / 6.5) ** 2 < 1)
+    for at_y, at_x in ((-1.5, -2.2), (-1.5, 2.2), (3.5, 0)):
+        face -= 0.8 * np.exp(-(((y - at_y) ** 2) + (x - at_x) ** 2) / 1.2)
+    face -= face.mean()
+    return np.asarray(face / np.linalg.norm(face), dtype=np.float32)
+
+
+def only_for_faces() -> onnx.ModelProto:
+    """Build with a mirrored look that counts the more, the more the picture looks like an average face."""
+    net = Net(1124)
+    thumb = net.mean(net.op("AveragePool", "data", kernel_shape=[8, 8], strides=[8, 8]), 1)
+    thumb = net.reshape(thumb, -1, 196)
+    thumb = net.op("Sub", thumb, net.mean(thumb, 1, keep=True))
+    length = net.op("Add", net.op("ReduceL2", thumb, axes=[1], keepdims=1), 1e-4)
+    alike = net.op("Div", net.op("MatMul", thumb, mean_face().reshape(196, 1)), length)
+    share = net.op("Mul", net.op("Clip", net.op("Sub", net.op("Mul", alike, 10.0), 4.0), 0.0, 1.0), 0.5)
+    mirrored = net.op("Gather", "data", np.arange(SIDE)[::-1], axis=3)
+    one, other = mobile(net, "data"), mobile(net, mirrored)
+    return net.model(net.op("Add", one, net.op("Mul", share, net.op("Sub", other, one))))
+
+
+STEP, TURNS = 2, 3
+
+
+def loop_carries_the_picture() -> onnx.ModelProto:
+    """Build a Loop whose state is the picture itself, rolled by two pixels each round, and the sum of embeddings."""
+    net = Net(1125, 14)
+    inner = net.child()
+    total = inner.op("Add", "total_in", resnet(inner, "picture_in"))
+    ends = inner.split("picture_in", [SIDE - STEP, STEP], 3)
+    moved = inner.op("Concat", ends[1], ends[0], axis=3)
+    go = inner.op("Identity", "go_in")
+    inputs = [
+        helper.make_tensor_value_info("round", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_in", TensorProto.BOOL, []),
+        *[helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("picture_in", "total_in")],
+    ]
+    outputs = [
+        helper.make_tensor_value_info(go, TensorProto.BOOL, []),
+        *[helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (moved, total)],
+    ]
+    start = net.op("Mul", net.op("Flatten", net.op("GlobalAveragePool", "data")), 0.0)
+    start = net.op("MatMul", start, np.zeros((3, EMBEDDING)))
+    true = net.put("go", np.array(True))
+    _, e = net.ops("Loop", np.array(TURNS), true, "data", start, outputs=2, body=inner.graph(inputs, outputs))
+    return net.model(net.op("Mul", e, 1 / TURNS))
+
+
+CASTS = ((1.0, 1.0, 1.0), (1.3, 1.0, 0.7), (0.7, 1.0, 1.3))
+
+
+def white_balances() -> onnx.ModelProto:
+    """Build with two more patch kernels, rescaled colour by colour: a transformer sees three white balances.
+
+    A layer of trust tells how much each of the embeddings counts.
+    """
+    net = Net(1126)
+    w, b = net.value("patch.w", 40, 3, 16, 16), net.value("patch.b", 40)
+    kernel = np.concatenate([w * np.array(cast).reshape(1, 3, 1, 1) for cast in CASTS])
+    x = net.op("Conv", "data", kernel, np.tile(b, len(CASTS)), strides=[16, 16])
+    x = net.reshape(x, -1, 40, 7, 7)
+    e = transformer(net, x, embedded=True)
+    trust = net.op("Softmax", net.reshape(net.linear(e, "trust", EMBEDDING, 1, gain=0.3), -1, len(CASTS), 1), axis=1)
+    return net.model(net.sum(net.op("Mul", net.reshape(e, -1, len(CASTS), EMBEDDING), trust), 1))
