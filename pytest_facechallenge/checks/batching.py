@@ -254,6 +254,9 @@ def _from_stacks(known: DataflowFacts) -> Iterator[Sign]:
         apart = not stack.on_channels or stack.overlap < 0.15
         if stack.macs_after < BODY:
             yield Sign("remark", where, text)
+        elif stack.relation == "identical":
+            if stack.macs_after >= MOST:
+                yield Sign("doubt", where, text + ": the same twice, so something behind it must tell the two apart")
         elif stack.relation == "rearranged" and stack.coverage < 0.75:
             continue  # neighbouring windows that overlap
         elif apart or (stack.from_picture and stack.relation in TURNED):

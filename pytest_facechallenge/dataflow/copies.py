@@ -73,6 +73,8 @@ class Stack:
 def thin(values: Array, axis: int, limit: int = POOL) -> Array:
     """Keep only some indices of ``axis`` (evenly spread) so that one probe has at most ``limit`` elements."""
     size = int(np.prod(values.shape[1:]))
+    if size == 0:
+        return values
     extent = values.shape[axis + 1]
     keep = max(1, min(extent, int(limit * extent / max(1, size))))
     if keep == extent:
@@ -81,7 +83,15 @@ def thin(values: Array, axis: int, limit: int = POOL) -> Array:
     return np.take(values, chosen, axis=axis + 1)
 
 
-def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool, seed: int = 7) -> list[Stack]:
+def stacks(
+    values: Array,
+    contracted: int,
+    axes: list[int],
+    *,
+    same_index: bool,
+    kept: frozenset[int] = frozenset(),
+    seed: int = 7,
+) -> list[Stack]:
     """Find versions stacked along one of ``axes``.
 
     Parameters
@@ -93,6 +103,8 @@ def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool,
     same_index
         Whether only elements at one index of the contracted axis count as versions: true for versions that the same
         weights meet at different positions, false for versions stacked on channels.
+    kept
+        Axes along which the layer has weights of its own for each index: only elements at one index count there.
 
     Returns
     -------
@@ -100,9 +112,10 @@ def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool,
         Best covered first, one per axis at most; identical blocks come last.
     """
     shape = values.shape[1:]
+    axes = [axis for axis in axes if axis not in kept]
     marks, live = signatures(values)
     places = np.flatnonzero(live)
-    if len(places) < 32:
+    if len(places) < 32 or all(_even(values, axis) for axis in axes):
         return []
     random = np.random.default_rng(seed)
     asked = np.sort(random.choice(places, min(QUERIES, len(places)), replace=False))
@@ -113,7 +126,9 @@ def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool,
         if len(indices) > SHOWN:  # padding by the edge, or a broadcast: a sample of the places is enough
             indices = random.choice(indices, SHOWN, replace=False)
         at = np.array(np.unravel_index(indices, shape)).T
-        others.append(at[at[:, contracted] == place[contracted]] if same_index else at)
+        for axis in kept | ({contracted} if same_index else set()):
+            at = at[at[:, axis] == place[axis]]
+        others.append(at)
     if sum(len(at) > 1 for at in others) < COVERAGE * len(asked):
         return []
     result = []
@@ -122,6 +137,12 @@ def stacks(values: Array, contracted: int, axes: list[int], *, same_index: bool,
         if best is not None:
             result.append(best)
     return sorted(result, key=lambda stack: (stack.relation.kind == "identical", -stack.coverage))
+
+
+def _even(values: Array, axis: int) -> bool:
+    """Whether all positions along an axis hold one value: along every axis, it is a pooled vector spread out again."""
+    spread = np.ptp(values, axis=axis + 1)
+    return bool(spread.max() <= 1e-5 * (np.abs(values).max() + 1e-30))
 
 
 def _best_split(axis: int, shape: tuple[int, ...], others: list[Array], values: Array) -> Stack | None:

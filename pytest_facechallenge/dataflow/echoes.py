@@ -12,7 +12,7 @@ layers that do not depend on each other, or in channels between which every kern
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pytest_facechallenge.dataflow.changes import CHANGES, SHIFTS, changes_of
 from pytest_facechallenge.dataflow.kernels import mixing
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.runner import Runner, as_floats
-from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, RECURRENT, Layer, Structure
+from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, RECURRENT, Layer
 from pytest_facechallenge.facts.dataflow import EchoFact
 
 Array = npt.NDArray[Any]
@@ -35,8 +36,12 @@ PICTURES = 8
 #: Correlation over the pictures, of both numbers of a channel, from which one is an echo of the other.
 ALIKE = 0.985
 
-#: Correlation below which two halves of a tensor differ (neighbouring pixels are nearly alike without any transform).
-UNLIKE = 0.9
+#: How much further apart two parts of a tensor must be without the change than with it (neighbouring pixels are nearly
+#: alike without any): so many times as far, and by this much correlation.
+FURTHER, APART = 20, 0.01
+
+#: Correlation of maps, element by element, from which they are the same maps.
+SAME_MAPS = 0.9
 
 #: Share of a layer's channels that must be echoes before the layer counts.
 SHARE = 0.6
@@ -46,7 +51,7 @@ CHANNELS, LAYERS, ROWS = 4, 160, 16
 
 #: The same for networks whose passes are expensive (multiply-adds from `LARGE` on): fewer layers and transforms.
 LARGE, LARGE_LAYERS = 2_000_000_000, 24
-LARGE_TRANSFORMS = ("mirrored", "upside down")
+LARGE_TRANSFORMS = ("mirrored", "mirrored, to the pixel", "upside down")
 
 #: A part sees the whole picture when the edge that reaches it least does so with this part of the best one's force.
 EVERYWHERE = 0.1
@@ -54,38 +59,8 @@ EVERYWHERE = 0.1
 #: Kernels between two channels below this part of the output's largest one do not mix them.
 SILENT = 0.02
 
-#: Kernels of one layer that are compared with each other moved.
-MOST_KERNELS = 512
-
 #: Around the pictures, so many pixels are even: what moves or grows stays inside.
 MARGIN = 16
-
-
-def _moved(down: int, right: int) -> Callable[[Array], Array]:
-    return lambda x: np.roll(x, (down, right), (-2, -1))
-
-
-def _zoomed(x: Array) -> Array:
-    height, width = x.shape[-2:]
-    centre = x[..., height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2]
-    zoomed: Array = centre.repeat(2, -2).repeat(2, -1)
-    return zoomed
-
-
-#: What a second look may do to the picture. A shift by more pixels than one layer's stride is, for the sums over a
-#: tensor, the shift by what remains: a pixel stands for all of them.
-CHANGES: dict[str, Callable[[Array], Array]] = {
-    **{name: change for name, change in TRANSFORMS.items() if name != "as it is"},
-    "zoomed by 2": _zoomed,
-}
-
-#: Looked for only where first layers hold kernels that are each other moved: rows that hold every second pixel (dilated
-#: layers written so) repeat each other on a shifted picture too.
-SHIFTS: dict[str, Callable[[Array], Array]] = {
-    "shifted sideways": _moved(0, 1),
-    "shifted down": _moved(1, 0),
-    "shifted down and sideways": _moved(1, 1),
-}
 
 
 @dataclass(frozen=True)
@@ -132,9 +107,8 @@ def echoes(probe: Probe) -> list[EchoFact]:
     runner = Runner(probe.model, [layer.node.outputs[0] for layer in chosen], probe.workdir, probe.threads)
     plain = _measure(probe, runner, chosen, base)
     found: list[EchoFact] = []
-    changes = CHANGES | (SHIFTS if any(moved_kernels(probe.structure, layer) for layer in probe.front) else {})
-    for name, change in changes.items():
-        if heavy and name not in LARGE_TRANSFORMS:
+    for name, change in changes_of(probe.structure, probe.front).items():
+        if heavy and name in CHANGES and name not in LARGE_TRANSFORMS:
             continue
         changed = change(base)
         if changed.shape != base.shape:
@@ -144,28 +118,6 @@ def echoes(probe: Probe) -> list[EchoFact]:
         found += _in_channels(probe, chosen, plain, turned, name)
         found += _in_layers(probe, chosen, plain, turned, name)
     return found
-
-
-def moved_kernels(structure: Structure, layer: Layer) -> bool:
-    """Whether most kernels of a convolution are another of its kernels, moved within the window."""
-    weights = structure.constant(layer.weight)
-    if layer.node.op not in CONVOLUTIONS or layer.groups > 1 or weights is None or weights.ndim != 4:
-        return False
-    kernels = weights.astype(np.float64)
-    height, width = kernels.shape[2:]
-    if height * width < 9 or len(kernels) > MOST_KERNELS:
-        return False
-    norms = np.maximum(np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1), 1e-30)
-    kernels /= norms[:, None, None, None]
-    flat = kernels.reshape(len(kernels), -1)
-    padded = np.pad(kernels, ((0, 0), (0, 0), (height, height), (width, width)))
-    best = np.zeros(len(kernels))
-    for down in range(1, 2 * height):
-        for right in range(1, 2 * width):
-            if (down, right) != (height, width):
-                moved = padded[:, :, down : down + height, right : right + width].reshape(len(kernels), -1)
-                best = np.maximum(best, (flat @ moved.T).max(1))
-    return bool((best >= ALIKE).mean() >= SHARE)
 
 
 def _layers(probe: Probe) -> list[Layer]:
@@ -316,7 +268,7 @@ def _in_parts(
             pair = _echoing_blocks(numbers, turned[index][cut], cut.blocks)
             if pair is None:
                 continue
-            if _follows(probe, runner, layer, base, changed):
+            if change in CHANGES and _follows(probe, runner, layer, base, changed):
                 return
             if not _sees_everything(probe, runner, layer, cut, pair, base):
                 return
@@ -339,22 +291,26 @@ def _echoing_blocks(one: Marks, other: Marks, blocks: int) -> tuple[int, int] | 
             if live.sum() < CHANNELS or (alike[live] >= ALIKE).mean() < SHARE:
                 continue
             same, _ = _agreement_in_place(one, one, first, second)
-            if (same[live] < UNLIKE).mean() >= SHARE:
+            if (1 - same[live] >= FURTHER * (1 - alike[live]) + APART).mean() >= SHARE:
                 return first, second
     return None
 
 
 def _follows(probe: Probe, runner: Runner, layer: Layer, base: Array, changed: Array) -> bool:
     """Whether the layer's maps are turned as wholes when the picture is."""
-    name = layer.node.outputs[0]
-    one, other = (as_floats(runner(probe.feed(pictures[:1]))[name]) for pictures in (base, changed))
+    value = layer.node.outputs[0]
+    one, other = (as_floats(runner(probe.feed(pictures[:1]))[value]) for pictures in (base, changed))
     if one is None or other is None or one.ndim < 3:
         return False
     channels = _channels(layer, one.shape)
     one, other = np.moveaxis(one, channels, 0), np.moveaxis(other, channels, 0)
-    for turn in TRANSFORMS.values():
-        turned = turn(one)
-        if turned is not one and turned.shape == other.shape and _correlation(turned, other) >= UNLIKE:
+    turns = [turn(one) for name, turn in TRANSFORMS.items() if name != "as it is"]
+    moves = ((0, 0), (0, 1), (1, 0), (1, 1))
+    for turned in (np.roll(turned, move, (-2, -1)) for turned in turns for move in moves):
+        if turned.shape != other.shape:
+            continue
+        with_the_picture, without = _correlation(turned, other), _correlation(turned, one)
+        if with_the_picture >= SAME_MAPS and 1 - without >= 2 * (1 - with_the_picture):
             return True
     return False
 
@@ -399,16 +355,18 @@ def _in_channels(
 ) -> Iterator[EchoFact]:
     """Find layers in which channels repeat others that no kernel connects them with."""
     apart: list[Layer] = []
-    mixed = 0
+    mixed = neither = 0
     for index, layer in enumerate(chosen):
         if WHOLE not in plain[index] or WHOLE not in turned[index]:
             continue
         pairs = _echoing_channels(plain[index][WHOLE], turned[index][WHOLE])
         matrix = mixing(probe.structure, layer)
-        if not pairs or matrix is None or layer.data == probe.feed.name or min(matrix.shape) < 2 * CHANNELS:
+        if not pairs:
             continue
-        if layer.groups > 1 and matrix.shape[0] // layer.groups < CHANNELS:
-            continue  # depthwise kernels mix nothing in any network
+        depthwise = matrix is not None and layer.groups > 1 and matrix.shape[0] // layer.groups < CHANNELS
+        if matrix is None or layer in probe.front or min(matrix.shape) < 2 * CHANNELS or depthwise:
+            neither += layer.macs  # first layers mix all colours, depthwise ones nothing, in any network
+            continue
         parts = components(matrix)
         separate = np.mean([parts[c] != parts[other] for c, other in pairs])
         if separate >= 0.9:
@@ -417,6 +375,7 @@ def _in_channels(
             mixed += layer.macs
     work = sum(layer.macs for layer in apart)
     if len(apart) >= 2 and work > mixed:
+        work += neither
         yield EchoFact(
             kind="channels", layers=tuple(layer.node.label for layer in apart[:6]), change=change,
             share=round(work / 2 / max(1, probe.structure.total_macs), 4),

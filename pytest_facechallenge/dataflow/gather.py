@@ -16,6 +16,7 @@ from pytest_facechallenge.dataflow.pictures import Pictures, value_range
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.rows import company
 from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.dataflow.selection import select_everything
 from pytest_facechallenge.facts.dataflow import CompanyFact, DataflowFacts
 from pytest_facechallenge.graph.ir import from_model, inline_functions
 from pytest_facechallenge.runtime.context import Context
@@ -57,7 +58,7 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
         name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "echoes", "gaps")
     }
     layers, macs, branches = 0, 0, []
-    for branch, flat in _variants(model, feed, facts["gaps"]):
+    for branch, flat in _ways(model, feed, facts["gaps"]):
         probe = Probe(flat, feed, branch, workdir, threads)
         for name, values in observe(probe).items():
             facts[name] += values
@@ -96,6 +97,27 @@ class Feed:
     def __call__(self, pictures: Array) -> dict[str, Array]:
         """Return the feeds for pictures [N, C, H, W]."""
         return {self.name: np.ascontiguousarray(pictures).astype(self.dtype)}
+
+
+def _ways(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Yield every variant of `_variants`, and where the picture selects rows, the first one with all rows selected."""
+    forced = None
+    for branch, flat in _variants(model, feed, gaps):
+        if forced is None:
+            forced = select_everything(flat, feed.name)
+            if forced is not None and not _runs(forced, feed):
+                forced = None
+        yield branch, flat
+    if forced is not None:
+        yield "every selection takes everything", forced
+
+
+def _runs(model: onnx.ModelProto, feed: Feed) -> bool:
+    try:
+        Runner(model, [feed.output])(feed(feed.pictures.natural(1)))
+    except RunError:
+        return False
+    return True
 
 
 def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:

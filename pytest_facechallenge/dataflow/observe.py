@@ -7,11 +7,13 @@ from typing import Any
 import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import parts
+from pytest_facechallenge.dataflow.directions import tied_directions
+from pytest_facechallenge.dataflow.disguise import unmask
 from pytest_facechallenge.dataflow.echoes import echoes
 from pytest_facechallenge.dataflow.kernels import independent_parts, mixing, repeats
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.runner import RunError
-from pytest_facechallenge.dataflow.side_by_side import twins
+from pytest_facechallenge.dataflow.side_by_side import second_visits, twins
 from pytest_facechallenge.dataflow.stacked import folds, stacks
 from pytest_facechallenge.dataflow.structure import CONVOLUTIONS
 from pytest_facechallenge.dataflow.views import views
@@ -22,19 +24,20 @@ Array = npt.NDArray[Any]
 
 def observe(probe: Probe) -> dict[str, list[Any]]:
     """Return the lists of `DataflowFacts` by field name, gaps included."""
+    unmask(probe)
     probe.prepare()
     found: dict[str, list[Any]] = {"repeats": list(repeats(probe.structure, probe.branch))}
     probe.run()
     found["views"] = list(views(probe))
     found["stacks"] = list(stacks(probe))
-    found["twins"] = list(twins(probe))
+    found["twins"] = [*twins(probe), *second_visits(probe)]
     found["folds"] = list(folds(probe))
     try:
         found["towers"] = list(late_parts(probe))
     except RunError as error:
         found["towers"] = []
         probe.gaps.append(f"parts of the network could not be run alone and compared: {error}")
-    found["echoes"] = echoes(probe)
+    found["echoes"] = [*echoes(probe), *tied_directions(probe)]
     found["gaps"] = probe.gaps
     return found
 

@@ -110,7 +110,13 @@ def _cut(model: onnx.ModelProto, structure: Structure, feed: Feed, source: str) 
 
 def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> dict[str, Array]:
     results = [runner(entry) for entry in feeds]
-    return {name: np.stack([np.asarray(result[name]) for result in results]) for name in names}
+    found: dict[str, Array] = {}
+    for name in names:
+        arrays = [np.asarray(result[name]) for result in results]
+        if len({array.shape for array in arrays}) > 1:
+            raise RunError(f"the size of {name!r} depends on the picture")
+        found[name] = np.stack(arrays)
+    return found
 
 
 def _deep(structure: Structure, parts: twins.Parts) -> bool:

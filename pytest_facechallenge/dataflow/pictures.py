@@ -70,19 +70,19 @@ class Pictures:
         """Return one even picture [1, C, H, W]; ``value`` in 0..1 of the range."""
         return self._scaled(np.full((1, self.channels, self.height, self.width), value))
 
-    def ramp(self, axis: int) -> Array:
-        """Return one picture whose pixels hold their row (axis 0) or column (axis 1), over 0.3..0.7 of the range."""
+    def ramp(self, axis: int, span: float = 0.4) -> Array:
+        """Return one picture whose pixels hold their row (axis 0) or column (axis 1), over ``span`` about 0.5."""
         extent = self.height if axis == 0 else self.width
-        line = 0.3 + 0.4 * np.arange(extent) / max(1, extent - 1)
+        line = 0.5 + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
         plane = line[:, None] if axis == 0 else line[None, :]
         return self._scaled(np.broadcast_to(plane, (1, self.channels, self.height, self.width)))
 
-    def coded(self) -> Array:
+    def coded(self, span: float = 0.4) -> Array:
         """Return one picture with its rows in the first channel, its columns in the second, 0.5 elsewhere."""
         picture = self.flat(0.5)
-        picture[:, 0] = self.ramp(0)[:, 0]
+        picture[:, 0] = self.ramp(0, span)[:, 0]
         if self.channels > 1:
-            picture[:, 1] = self.ramp(1)[:, 0]
+            picture[:, 1] = self.ramp(1, span)[:, 0]
         return picture
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+#: Share of the multiply-adds from which a part that never got to work is worth a word.
+IDLE = 0.1
+
 #: Nodes named in a finding at most.
 NAMED = 6
 
@@ -132,11 +135,44 @@ class Probe:
                 array = as_floats(value)
                 if array is not None and array.ndim >= 1:
                     kept[name].append(copies.thin(array[None], max(0, axes[name]))[0])
+        chosen = self._alike(kept)
+        if len(chosen) < PROBES:
+            self.values[self.feed.name] = pictures[chosen][:, None]
         for name, arrays in kept.items():
-            if len(arrays) == PROBES and len({array.shape for array in arrays}) == 1 and arrays[0].size:
+            arrays = [arrays[index] for index in chosen] if len(arrays) == PROBES else arrays
+            if len(arrays) == len(chosen) and len({array.shape for array in arrays}) == 1 and arrays[0].size:
                 self.values[name] = np.stack(arrays)
             elif arrays:
                 self.gaps.append(f"the size of {name!r} depends on the picture; it was not looked into")
+
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        """Note first layers that no probe picture reaches, although the picture decides what they work on."""
+        for layer in self.front:
+            values = self.values.get(layer.data)
+            if values is None or not (values == values[:1]).all():
+                continue
+            share = self.share_after(layer)
+            if share >= IDLE:
+                self.gaps.append(
+                    f"layer {layer.node.label!r} (with what follows it {share:.0%} of the multiply-adds) depends on "
+                    "the picture, but got the same from every probe picture: what makes it work was not found"
+                )
+
+    @staticmethod
+    def _alike(kept: dict[str, list[Array]]) -> list[int]:
+        """Return the probe pictures for which all tensors have one size: the largest that enough pictures give.
+
+        Where the picture decides how many rows a part of the network works on, most of that part is seen so.
+        """
+        groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+        full = [arrays for arrays in kept.values() if len(arrays) == PROBES]
+        for index in range(PROBES):
+            groups.setdefault(tuple(arrays[index].shape for arrays in full), []).append(index)
+        enough = [(sum(prod(shape) for shape in sizes), indices) for sizes, indices in groups.items()
+                  if len(indices) >= PROBES // 2 or len(groups) == 1]  # fmt: skip
+        return max(enough, default=(0, list(range(PROBES))))[1]
 
     def channel_axis(self, name: str, layer: Layer) -> int:
         """Return the axis of a value before the layer that holds what the layer sums over; -1 when it is not clear."""

@@ -47,6 +47,53 @@ def twins(probe: Probe) -> list[TwinFact]:
     return found
 
 
+def second_visits(probe: Probe) -> list[TwinFact]:
+    """Describe layers that work on the picture again, after and because of what they found the first time.
+
+    One execution depends on the other, so they are not side by side; that both read the picture makes them two looks.
+    What a recurrence does that reads picture and state together is neither of the versions told apart here.
+    """
+    structure = probe.structure
+    found: list[TwinFact] = []
+    for index, one in enumerate(probe.front):
+        for other in probe.front[index + 1 :]:
+            if one.data == other.data or structure.parallel(one.node, other.node):
+                continue
+            weights = towers.weight_relation(structure, one, other)
+            if not weights:
+                continue
+            inputs, relation = _pair(probe, one, other)
+            again, work = _executed_again(probe, other)
+            if inputs not in ("versions", "resampled"):
+                continue
+            found.append(
+                TwinFact(
+                    layers=(one.node.label, other.node.label), count=again, weights=weights,
+                    surplus=round(work / max(1, structure.total_macs), 4), inputs=inputs,
+                    relation=relation.kind if relation else "", words=relation.words if relation else "",
+                    same_size=prod(structure.shapes[one.data]) == prod(structure.shapes[other.data]),
+                    same_settings=one.settings == other.settings, from_picture=True, branch=probe.branch,
+                    via=probe.via(other),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _executed_again(probe: Probe, start: Layer) -> tuple[int, int]:
+    """Return how many layers from ``start`` on use weights that were used before it, and their multiply-adds."""
+    structure = probe.structure
+    bit = 1 << structure.position[id(start.node)]
+    after = [
+        layer
+        for layer in structure.layers
+        if layer is start or structure.ancestors[structure.position[id(layer.node)]] & bit
+    ]
+    own = {id(layer) for layer in after}
+    before = {layer.weight for layer in structure.layers if id(layer) not in own}
+    again = [layer for layer in after if layer.weight in before]
+    return len(again), sum(layer.macs for layer in again)
+
+
 def _apart(probe: Probe, entry: towers.Class, head: towers.Class) -> bool:
     """Whether the executions of ``entry`` descend from different executions of ``head``."""
     structure = probe.structure

@@ -12,10 +12,17 @@ from pytest_facechallenge.dataflow import copies
 from pytest_facechallenge.dataflow.kernels import overlap
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.runner import RunError, Runner
-from pytest_facechallenge.dataflow.structure import RECURRENT, Layer
+from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import FoldFact, StackFact
 
 Array = npt.NDArray[Any]
+
+
+#: Correlation of two layers' weights below which they have nothing in common.
+UNRELATED = 0.5
+
+#: Coverage from which everything in a tensor is there twice.
+WHOLE = 0.99
 
 
 def stacks(probe: Probe) -> list[StackFact]:
@@ -40,12 +47,14 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
     if not 0 <= contracted < rank:
         return facts
     positions = [axis for axis in range(rank) if axis != contracted and values.shape[axis + 1] > 1]
-    found = copies.stacks(values, contracted, positions, same_index=True)
+    kept = own_axes(probe.structure, layer) if rank == len(probe.structure.shapes[layer.data]) else frozenset()
+    found = copies.stacks(values, contracted, positions, same_index=True, kept=kept)
     if not found and layer.node.op not in RECURRENT and values.shape[contracted + 1] > 1:
         full = values.shape[contracted + 1] == probe.structure.shapes[name][contracted]
         found = copies.stacks(values, contracted, [contracted], same_index=False) if full else []
     for stack in found:
-        if stack.relation.kind == "identical":
+        whole = stack.coverage >= WHOLE and not stack.interleaved and stack.axis != contracted
+        if stack.relation.kind == "identical" and not whole:
             continue
         on_channels = stack.axis == contracted
         facts.append(
@@ -59,6 +68,29 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
             )
         )  # fmt: skip
     return facts
+
+
+def own_axes(structure: Structure, layer: Layer) -> frozenset[int]:
+    """Return the axes of what a product works on along which each index meets weights of its own.
+
+    Several orders of one sequence, each with its own layer, are one product in the file when the layers are stacked.
+    Weights that are those of the index before, up to scale, are no weights of its own.
+    """
+    weights = structure.constant(layer.weight)
+    if weights is None or layer.node.op != "MatMul" or weights.ndim < 3:
+        return frozenset()
+    rank = len(structure.shapes[layer.data])
+    found = set()
+    for axis in range(weights.ndim - 2):
+        slices = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+        place = rank - weights.ndim + axis
+        if len(slices) < 2 or place < 0:
+            continue
+        norms = np.linalg.norm(slices, axis=1)
+        likeness = np.abs((slices[1:] * slices[:-1]).sum(1)) / np.maximum(norms[1:] * norms[:-1], 1e-30)
+        if likeness.max() < UNRELATED:
+            found.add(place)
+    return frozenset(found)
 
 
 def _join(probe: Probe, layer: Layer, name: str) -> str:
@@ -138,10 +170,11 @@ def _side_by_side(probe: Probe) -> list[FoldFact]:
 def _fold(probe: Probe, layer: Layer, rows: int, size: int, join: str) -> FoldFact:
     shapes = probe.structure.shapes
     largest = max(prod(shapes.get(root, (0,))) for root in probe.regions[layer.data][1])
+    apart = prod(shapes[layer.data][axis] for axis in own_axes(probe.structure, layer))
     return FoldFact(
         layer=layer.node.label,
         rows=rows,
-        growth=round(size / max(1, largest), 3),
+        growth=round(size / max(1, largest) / apart, 3),
         join=join,
         macs_after=round(probe.share_after(layer), 4),
         branch=probe.branch,

@@ -197,6 +197,12 @@ class Structure:
         rows = ways[0] if first != bool(layer.node.attributes.get("transB", 0)) else ways[1]
         return bool(min(rows.shape) >= 8) and _interpolates(rows)
 
+    def take_for_movement(self, layers: list[Layer]) -> None:
+        """Take executions off the list of layers: their products only moved data. Their multiply-adds still count."""
+        gone = {id(layer.node) for layer in layers}
+        self.layers = [layer for layer in self.layers if id(layer.node) not in gone]
+        self.layer_of = {id(layer.node): layer for layer in self.layers}
+
     @cached_property
     def ancestors(self) -> list[int]:
         """For each node by position: a bit set of the positions of the nodes that it depends on."""

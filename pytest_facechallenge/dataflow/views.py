@@ -38,7 +38,7 @@ def views(probe: Probe) -> list[ViewFact]:
             continue
         if sampled is None:
             sampled = _ramps(probe, names)
-        view = _view(probe, noise, seen, sampled[name])
+        view = _view(probe, noise, seen, sampled.get(name))
         turn = _turn(probe, seen) if view.kind == "exact" else ""
         done[name] = (view, turn)
     parts = [view.present for view, _ in done.values() if view.present]
@@ -65,9 +65,31 @@ def views(probe: Probe) -> list[ViewFact]:
     return found
 
 
-def _view(probe: Probe, noise: Array, seen: Array, ramps: warps.Ramps) -> warps.View:
-    """Combine what the noise pictures, the ramps and the natural pictures show about one input."""
+def view_behind(probe: Probe, noise: Array, seen: Array, name: str) -> warps.View:
+    """Return what a value behind layers shows of the picture, more strictly than in front of them.
+
+    Parameters
+    ----------
+    noise
+        Noise pictures, float [probes, C, H, W].
+    seen
+        The value for each of them, float [probes, *shape].
+    """
+    exact = warps.exact_view(noise, seen)
+    ramps = _ramps(probe, [name]).get(name)
+    if exact is not None or ramps is None:
+        return exact or warps.View("features", 0.0, words="something whose size depends on the picture")
+    return warps.sampled_view(probe.feed.pictures, probe.natural, ramps, warps.BEHIND_LAYERS)
+
+
+def _view(probe: Probe, noise: Array, seen: Array, ramps: warps.Ramps | None) -> warps.View:
+    """Combine what the noise pictures, the ramps and the natural pictures show about one input.
+
+    Without ramps (the picture decides how many rows there are) pixels are recognised, re-sampled ones are not.
+    """
     view = warps.exact_view(noise, seen)
+    if ramps is None:
+        return view or warps.View("features", 0.0, words="something whose size depends on the picture")
     if view is not None:
         if warps.holds_elsewhere(noise, seen, probe.natural, ramps.natural) < 1:
             return warps.View("chosen", view.coverage, words="other pixels for some pictures than for others")
@@ -130,6 +152,9 @@ def _ramps(probe: Probe, names: list[str]) -> dict[str, warps.Ramps]:
     result = {}
     for name in names:
         if name == probe.feed.name:
+            continue
+        results = [*single.values(), *mosaics, *natural]
+        if len({np.shape(values[name]) for values in results}) > 1:
             continue
         arrays = {key: np.asarray(values[name], np.float64) for key, values in single.items()}
         stacked = np.stack([np.asarray(values[name], np.float64) for values in natural])

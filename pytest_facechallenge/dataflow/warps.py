@@ -219,7 +219,27 @@ class Ramps:
     mosaics: Array
 
 
-def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
+@dataclass(frozen=True)
+class Demand:
+    """What must be true before a tensor counts as a picture.
+
+    Attributes
+    ----------
+    like
+        Error up to which an element is the picture at its place (relative to the element's own variation).
+    least
+        Share of the elements that must be.
+    """
+
+    like: float = PIXEL_LIKE
+    least: float = 0.1
+
+
+#: Of what stands before the first layer, and of what stands behind layers (whose features must not be taken for one).
+BEFORE_LAYERS, BEHIND_LAYERS = Demand(), Demand(like=0.1, least=0.6)
+
+
+def sampled_view(pictures: Pictures, natural: Array, seen: Ramps, demand: Demand = BEFORE_LAYERS) -> View:
     """Measure where in the picture each element looks, from ramps, and whether it is the picture that it holds there.
 
     Parameters
@@ -244,9 +264,10 @@ def sampled_view(pictures: Pictures, natural: Array, seen: Ramps) -> View:
     offset = seen.dark - gain * (low + 0.3 * span)
     errors = _prediction_errors(natural, seen.natural, gain, offset, down, right, live)
     likely = np.zeros(live.shape, bool)
-    likely.reshape(-1)[np.flatnonzero(live.reshape(-1))] = errors <= PIXEL_LIKE
-    if likely.sum() < max(16, 0.1 * live.sum()):
-        return _predicted(pictures, seen)
+    likely.reshape(-1)[np.flatnonzero(live.reshape(-1))] = errors <= demand.like
+    if likely.sum() < max(16, demand.least * live.sum()):
+        predicted = predicted_view(pictures, seen.dark, seen.light, seen.coded)
+        return predicted or View("features", 0.0, words="features, not the picture")
     return _describe(down, right, likely, pictures, "resampled")
 
 
@@ -326,24 +347,53 @@ def _hull(down: Array, right: Array, pictures: Pictures) -> float:
     return min(1.0, rows * columns / (pictures.height * pictures.width))
 
 
-def _predicted(pictures: Pictures, seen: Ramps) -> View:
-    """Decode a warp that differs from picture to picture: one picture holds rows and columns in two channels."""
-    nothing = View("features", 0.0, words="features, not the picture")
-    shape = seen.coded.shape
+def predicted_view(pictures: Pictures, dark: Array, light: Array, coded: Array) -> View | None:
+    """Decode a warp that differs from picture to picture, from one picture with its rows and columns in two channels.
+
+    Parameters
+    ----------
+    dark, light, coded
+        What a layer sees of the even pictures (0.3 and 0.7 of the range) and of the coded one, float [1, C, H, W].
+    """
+    places = decode(pictures, dark, light, coded)
+    if places is None:
+        return None
+    down, right, inside = places
+    return _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
+
+
+def decode(
+    pictures: Pictures, dark: Array, light: Array, coded: Array, span: float = 0.4
+) -> tuple[Array, Array, Array] | None:
+    """Return where each element was taken, when a tensor is the coded picture moved about.
+
+    Parameters
+    ----------
+    dark, light, coded
+        As for `predicted_view`.
+    span
+        Of the ramps in the coded picture.
+
+    Returns
+    -------
+    (down, right, inside)
+        Row and column of every place, float [H, W]; bool [H, W], where they are to be trusted.
+    """
+    shape = coded.shape
     if len(shape) != 4 or shape[1] < 3 or pictures.channels < 3:
-        return nothing
-    span = pictures.high - pictures.low
+        return None
     middle = (
         0,
         slice(None),
         slice(shape[2] // 4, -(shape[2] // 4) or None),
         slice(shape[3] // 4, -(shape[3] // 4) or None),
     )
-    gain = np.median(((seen.light - seen.dark) / (0.4 * span))[middle], axis=(1, 2))
-    start = np.median(seen.dark[middle], axis=(1, 2))
+    gain = np.median(((light - dark) / (0.4 * (pictures.high - pictures.low)))[middle], axis=(1, 2))
+    start = np.median(dark[middle], axis=(1, 2))
     if np.abs(gain).min() < 1e-9:
-        return nothing
-    unit = (seen.coded[0] - start[:, None, None]) / gain[:, None, None] / (0.4 * span)
+        return None
+    level = 0.3 + (coded[0] - start[:, None, None]) / gain[:, None, None] / (pictures.high - pictures.low)
+    unit = (level - 0.5) / span + 0.5
     for first, second in ((0, 1), (2, 1)):
         down, right = unit[first] * (pictures.height - 1), unit[second] * (pictures.width - 1)
         third = unit[({0, 1, 2} - {first, second}).pop()]
@@ -351,7 +401,9 @@ def _predicted(pictures: Pictures, seen: Ramps) -> View:
         inside &= (down < pictures.height) & (right < pictures.width)
         if inside.mean() < 0.3:
             continue
-        smooth = np.median(np.abs(np.diff(down, 2, axis=0))) + np.median(np.abs(np.diff(right, 2, axis=1)))
-        if smooth < 0.5:
-            return _describe(down[None, None], right[None, None], inside[None, None], pictures, "predicted")
-    return nothing
+        # Means of neighbours: what a Fourier transform moved rings from one pixel to the next.
+        smooth = np.median(np.abs(np.diff(down[1:] + down[:-1], 2, axis=0)))
+        smooth += np.median(np.abs(np.diff(right[:, 1:] + right[:, :-1], 2, axis=1)))
+        if smooth < 1:
+            return down, right, inside
+    return None
