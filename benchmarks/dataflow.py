@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="iresnet or vit")
     options = parser.parse_args()
     if options.table:
-        from tests.dataflow.table import print_table
+        from tests.dataflow.table import main as print_table
 
         print_table()
         return

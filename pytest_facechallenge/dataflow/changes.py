@@ -119,10 +119,13 @@ def _mixed(mix: Array) -> Change:
 def _banks(structure: Structure, front: list[Layer]) -> Iterator[tuple[Array, Array]]:
     """Yield pairs of equally large kernel banks [kernels, colours, height, width]: of two layers, or parts of one."""
     whole = []
+    colours = structure.shapes[structure.picture][1]
     for layer in front:
         weights = structure.constant(layer.weight)
         usable = layer.node.op in CONVOLUTIONS and layer.node.op != "ConvTranspose" and layer.groups == 1
-        if usable and weights is not None and weights.ndim == 4 and len(weights) <= MOST_KERNELS:
+        if not usable or weights is None or weights.ndim != 4 or len(weights) > MOST_KERNELS:
+            continue
+        if weights.shape[1] == colours:
             whole.append(weights.astype(np.float64))
     for index, one in enumerate(whole):
         yield from ((one, other) for other in whole[index + 1 :] if other.shape == one.shape)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -28,6 +29,9 @@ VARIANTS = 6
 
 #: Multiply-adds from which a network is run in batches of at most 8: 32 pictures of it need too much memory.
 LARGE = 2_000_000_000
+
+#: Multiply-adds up to which a batch larger than the organisers' 32 is tried as well.
+SMALL = 100_000_000
 
 DTYPES = {
     onnx.TensorProto.FLOAT: np.float32,
@@ -55,7 +59,7 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
         model = inline_functions(model)
     feed = Feed(model, path.parent, seed)
     facts: dict[str, list[Any]] = {
-        name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "echoes", "gaps")
+        name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "echoes", "company", "gaps")
     }
     layers, macs, branches = 0, 0, []
     for branch, flat in _ways(model, feed, facts["gaps"]):
@@ -64,7 +68,16 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
             facts[name] += values
         layers, macs = max(layers, len(probe.structure.layers)), max(macs, probe.structure.total_macs)
         branches.append(branch)
-    rows = _company(model, feed, workdir, threads, 32 if macs < LARGE else 8)
+        if branch:
+            # What a branch does to the rows is not seen by running the model when no probe picture takes it.
+            ran = _company(flat, feed, workdir, threads, 8)
+            facts["company"] += [
+                msgspec.structs.replace(fact, company=f"{fact.company}, with {branch}")
+                for fact in ran
+                if fact.change >= 0
+            ]
+    size = 8 if macs >= LARGE else 32 if macs >= SMALL else 130
+    rows = (*_company(model, feed, workdir, threads, size), *facts.pop("company"))
     return DataflowFacts(
         layers=layers,
         macs=macs,

@@ -1,8 +1,12 @@
-"""The detector's answer for every case of the corpus, as a table."""
+"""The detector's answer for every case of the corpus and of the blind sets, as a table.
+
+python -m tests.dataflow.table > docs/second-looks-table.md
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +16,12 @@ from pytest_facechallenge.checks.batching import no_implicit_batch, no_realignme
 from pytest_facechallenge.dataflow.gather import follow
 from pytest_facechallenge.facts import Facts
 from pytest_facechallenge.facts.dataflow import DataflowFacts
+from pytest_facechallenge.flops.gather import facts_of
+from pytest_facechallenge.graph.ir import from_model, inline_functions
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.rulebook import Rulebook, RuleTable, TrackTable
+from tests import blind as first
+from tests import blind_second as second
 from tests.corpus import ALIGN_RULE, BATCH_RULE, EVASIONS, HONEST, Case
 
 BOOK = Rulebook(
@@ -54,7 +62,8 @@ def judge(model: onnx.ModelProto) -> Answer:
         path = Path(folder) / "model.onnx"
         onnx.save(model, str(path))
         facts = follow(path, threads=1)
-    known = Facts.of(facts)
+        cost = facts_of(from_model(inline_functions(model) if model.functions else model, Path(folder)))
+    known = Facts.of(facts, cost)
     return Answer(
         facts,
         {
@@ -76,16 +85,59 @@ def wrong(case: Case, answer: Answer) -> str:
     return "missed"
 
 
-def print_table() -> None:
-    """Print one line per case, then the figures."""
-    counts = {"false alarm": 0, "undecided": 0, "missed": 0}
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    does: str
+    expected: str
+    problem: str
+    evidence: str
+
+
+def rows() -> Iterator[Row]:
+    """Judge every case of the corpus and of both blind sets."""
     for name, case in {**HONEST, **EVASIONS}.items():
         answer = judge(case.build())
-        problem = wrong(case, answer)
-        for word in counts:
-            counts[word] += problem.startswith(word)
-        said = next(
-            (outcome.message for outcome in answer.outcomes.values() if outcome.status is not Status.PASSED), ""
+        yield Row(name, case.does, case.expected or "", wrong(case, answer), said(answer, case.expected or ""))
+    for label, blind in (("blind", {**first.HONEST, **first.EVASIONS}), ("2nd", {**second.HONEST, **second.EVASIONS})):
+        for name, entry in blind.items():
+            answer = judge(entry.build())
+            problem = ""
+            if entry.rule and entry.rule not in answer.failed:
+                problem = "undecided" if entry.rule in answer.undecided else "missed"
+            elif not entry.rule and answer.failed | answer.undecided:
+                problem = "false alarm"
+            yield Row(f"{name} ({label})", entry.does, entry.rule, problem, said(answer, entry.rule))
+
+
+def said(answer: Answer, rule: str) -> str:
+    """Return the first piece of evidence for the rule, or what was looked at."""
+    outcome = answer.outcomes[rule or BATCH_RULE]
+    if outcome.evidence:
+        return f"{outcome.evidence[0].where}: {outcome.evidence[0].what}"
+    return outcome.message
+
+
+def main() -> None:
+    """Print the table as Markdown, then the figures."""
+    print("| case | what it is | expected | answer | evidence |")
+    print("|---|---|---|---|---|")
+    counts = {"right": 0, "false alarm": 0, "undecided": 0, "missed": 0}
+    for row in rows():
+        word = next((word for word in counts if row.problem.startswith(word)), "right")
+        counts[word] += 1
+        cells = (
+            row.name,
+            row.does,
+            row.expected or "honest",
+            "right" if word == "right" else f"**{word}**",
+            row.evidence,
         )
-        print(f"{'WRONG' if problem else 'ok   '} {case.kind:12} {name:42} {problem or said[:160]}", flush=True)
-    print(f"{len(HONEST)} honest, {len(EVASIONS)} evasions: " + ", ".join(f"{n} {word}" for word, n in counts.items()))
+        print("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |", flush=True)
+    print("\n" + ", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from onnx import helper
 
 from pytest_facechallenge.dataflow.changes import colour_changes, moved_kernels
 from pytest_facechallenge.dataflow.directions import tied
@@ -163,7 +164,35 @@ def orders_with_own_weights(net: Net) -> str:
     return str(net.op("Flatten", ends))
 
 
+def centred(net: Net, rows: str) -> str:
+    return str(net.op("Sub", rows, net.op("ReduceMean", rows, axes=[0], keepdims=1)))
+
+
+def batch_size(net: Net) -> str:
+    return str(net.op("Gather", net.op("Shape", net.x), net.const(0, np.int64), axis=0))
+
+
+def centred_in_batches_of_a_thousand(net: Net) -> str:
+    rows = embedding(net, net.body(net.x, net.body_weights()))
+    many = net.op("Greater", batch_size(net), net.const(1000, np.int64))
+    before = len(net.nodes)
+    apart = centred(net, rows)
+    inside = net.nodes[before:]
+    del net.nodes[before:]
+    info = helper.make_tensor_value_info
+    yes = helper.make_graph(inside, "yes", [], [info(apart, 1, None)])
+    no = helper.make_graph([helper.make_node("Identity", [rows], ["alone"])], "no", [], [info("alone", 1, None)])
+    return str(net.op("If", many, then_branch=yes, else_branch=no))
+
+
+def centred_in_batches_of_a_hundred(net: Net) -> str:
+    rows = embedding(net, net.body(net.x, net.body_weights()))
+    many = net.op("Greater", batch_size(net), net.const(100, np.int64))
+    return str(net.op("Where", many, centred(net, rows), rows))
+
+
 LOOKS = (
+    centred_in_batches_of_a_thousand, centred_in_batches_of_a_hundred,
     hidden_channels, mirror_by_dense_products, tinted_rows, tied_both_ways, selected_rows_again, recurrence_fed_in_turn,
 )  # fmt: skip
 HONEST = (
