@@ -74,8 +74,9 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         tensor before a layer gets a signature (its values over the pictures): equal signatures at other places are
         copies, whatever operator made them. Layers that work side by side with shared, equal, mirrored, scaled or
         perturbed weights are compared with what they see; grouped or block-diagonal kernels with their own halves;
-        parts of the network that meet only at the end with each other on turned pictures. Pictures are embedded
-        alone and in six kinds of company.
+        parts of the network that meet only at the end with each other on turned pictures; every feature with every
+        other one on turned, moved, zoomed and recoloured pictures, where the two never mix. Pictures are embedded
+        alone and in six kinds of company. docs/second-looks.md has the whole of it.
 
     How to fix:
         Export the backbone alone, without flip test. Where a finding is wrong, the nodes it names are the ones to
