@@ -17,8 +17,8 @@ Change = Callable[[Array], Array]
 #: Correlation from which one kernel is another one moved; share of a layer's kernels that must be.
 ALIKE, SHARE = 0.985, 0.6
 
-#: Kernels of one layer that are compared with each other.
-MOST_KERNELS = 512
+#: Kernels of one layer that are compared with each other; how many are asked whether they are another one moved.
+MOST_KERNELS, ASKED = 512, 32
 
 #: What a mix of colours must explain of one kernel bank by another (relative residual), with so many equations per
 #: unknown; how far from no mix at all it must be; how many such mixes are tried.
@@ -84,16 +84,15 @@ def moved_kernels(structure: Structure, layer: Layer) -> bool:
     if height * width < 9 or len(kernels) > MOST_KERNELS:
         return False
     norms = np.maximum(np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1), 1e-30)
-    kernels /= norms[:, None, None, None]
-    flat = kernels.reshape(len(kernels), -1)
-    padded = np.pad(kernels, ((0, 0), (0, 0), (height, height), (width, width)))
-    best = np.zeros(len(kernels))
-    for down in range(1, 2 * height):
-        for right in range(1, 2 * width):
-            if (down, right) != (height, width):
-                moved = padded[:, :, down : down + height, right : right + width].reshape(len(kernels), -1)
-                best = np.maximum(best, (flat @ moved.T).max(1))
-    return bool((best >= ALIKE).mean() >= SHARE)
+    size = (2 * height, 2 * width)  # no wrapping around
+    spectra = np.fft.rfft2(kernels / norms[:, None, None, None], size)
+    asked = np.unique(np.linspace(0, len(kernels) - 1, min(ASKED, len(kernels))).astype(int))
+    found = 0
+    for index in asked:
+        alike = np.fft.irfft2((spectra * spectra[index].conj()).sum(1), size)
+        alike[:, 0, 0] = 0  # not moved
+        found += bool(alike.max() >= ALIKE)
+    return found >= SHARE * len(asked)
 
 
 def colour_changes(structure: Structure, front: list[Layer]) -> dict[str, Change]:
