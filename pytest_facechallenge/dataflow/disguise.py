@@ -47,7 +47,8 @@ def disguised(probe: Probe) -> list[list[Layer]]:
         if layer.data in candidates or prod(structure.shapes.get(layer.data, (0,))) < least:
             continue
         producer = structure.producer.get(layer.data)
-        if producer is None:
+        # A value that the picture reaches past all layers is a first layer's input as it is.
+        if producer is None or probe.feed.name in structure.region(layer.data)[1]:
             continue
         own = structure.position[id(producer)]
         before = structure.ancestors[own] | (1 << own)

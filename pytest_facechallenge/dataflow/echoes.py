@@ -46,6 +46,9 @@ SAME_MAPS = 0.9
 #: Share of a layer's channels that must be echoes before the layer counts.
 SHARE = 0.6
 
+#: Channels compared at first; the others only when these are promising.
+GLANCE = 16
+
 #: Channels that a layer needs at least, layers looked at, rows of one tensor told apart.
 CHANNELS, LAYERS, ROWS = 4, 160, 16
 
@@ -426,25 +429,12 @@ def components(matrix: Array) -> Array:
 def _in_layers(
     probe: Probe, chosen: list[Layer], plain: list[dict[Cut, Marks]], turned: list[dict[Cut, Marks]], change: str
 ) -> Iterator[EchoFact]:
-    """Find layers that repeat others, neither depending on anything of the other's part."""
-    structure = probe.structure
-    pairs: list[tuple[Layer, Layer]] = []
-    taken: set[int] = set()
-    for i, one in enumerate(chosen):
-        shape = structure.shapes[one.node.outputs[0]]
-        for j in range(len(chosen)):
-            other = chosen[j]
-            if i == j or j in taken or i in taken or structure.shapes[other.node.outputs[0]] != shape:
-                continue
-            if WHOLE not in plain[i] or WHOLE not in turned[j] or not structure.parallel(one.node, other.node):
-                continue
-            alike, live = _agreement(plain[i][WHOLE], turned[j][WHOLE])
-            if live.sum() < CHANNELS or (alike.max(1)[live] >= ALIKE).mean() < SHARE:
-                continue
-            same, _ = _agreement(plain[i][WHOLE], plain[j][WHOLE])
-            if (same.max(1)[live] >= ALIKE).mean() < 0.5:
-                pairs.append((one, other))
-                taken |= {i, j}
+    """Find layers that repeat others, in parts of the network that do not feed each other.
+
+    One part may depend on the other (a second visit that waits for the first one's answer): it is the first part that
+    must not read the second.
+    """
+    pairs = _echoing_layers(probe, chosen, plain, turned)
     yield from _fed_in_turn(probe, pairs, change)
     pairs = [pair for pair in pairs if _separate(probe, pair, pairs)]
     # One layer with turned kernels, merged at once, is one layer: the two must go on side by side.
@@ -455,9 +445,44 @@ def _in_layers(
     work = sum(min(one.macs, other.macs) for one, other in pairs)
     yield EchoFact(
         kind="layers", layers=(pairs[0][0].node.label, pairs[0][1].node.label), change=change,
-        share=round(work / max(1, structure.total_macs), 4),
-        words=f"{len(pairs)} pairs of layers that do not depend on each other", branch=probe.branch,
+        share=round(work / max(1, probe.structure.total_macs), 4),
+        words=f"{len(pairs)} pairs of layers", branch=probe.branch,
     )  # fmt: skip
+
+
+def _echoing_layers(
+    probe: Probe, chosen: list[Layer], plain: list[dict[Cut, Marks]], turned: list[dict[Cut, Marks]]
+) -> list[tuple[Layer, Layer]]:
+    """Return (layer, the one whose features on the changed picture it has), each layer in one pair at most."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, layer in enumerate(chosen):
+        if WHOLE in plain[index] and WHOLE in turned[index]:
+            by_shape.setdefault(probe.structure.shapes[layer.node.outputs[0]], []).append(index)
+    pairs: list[tuple[Layer, Layer]] = []
+    taken: set[int] = set()
+    for alike_in_size in by_shape.values():
+        for i in alike_in_size:
+            for j in alike_in_size:
+                if i == j or {i, j} & taken or not _repeats(plain[i][WHOLE], turned[j][WHOLE], plain[j][WHOLE]):
+                    continue
+                pairs.append((chosen[i], chosen[j]))
+                taken |= {i, j}
+    return pairs
+
+
+def _repeats(one: Marks, other: Marks, other_plain: Marks) -> bool:
+    """Whether most of one's channels are the other's on the changed picture, and not the other's on the same one."""
+    some = Marks(
+        (one.marks[0][..., :GLANCE], one.marks[1][..., :GLANCE]), (one.live[0][:, :GLANCE], one.live[1][:, :GLANCE])
+    )
+    alike, live = _agreement(some, other)
+    if live.sum() < CHANNELS or (alike.max(1)[live] >= ALIKE).mean() < SHARE / 2:
+        return False
+    alike, live = _agreement(one, other)
+    if (alike.max(1)[live] >= ALIKE).mean() < SHARE:
+        return False
+    same, _ = _agreement(one, other_plain)
+    return bool((same.max(1)[live] >= ALIKE).mean() < 0.5)
 
 
 def _fed_in_turn(probe: Probe, pairs: list[tuple[Layer, Layer]], change: str) -> Iterator[EchoFact]:
@@ -498,11 +523,8 @@ def _depends(probe: Probe, later: Layer, earlier: Layer) -> bool:
 
 
 def _separate(probe: Probe, pair: tuple[Layer, Layer], pairs: list[tuple[Layer, Layer]]) -> bool:
-    """Whether no earlier pair feeds both of this pair's layers from both of its own."""
+    """Whether no other pair feeds both of this pair's layers from both of its own."""
     for early in pairs:
-        if early is pair:
-            continue
-        fed = [[_depends(probe, mine, theirs) for theirs in early] for mine in pair]
-        if any(all(row) for row in fed):
+        if early is not pair and all(_depends(probe, mine, theirs) for theirs in early for mine in pair):
             return False
     return True

@@ -19,7 +19,7 @@ from pytest_facechallenge.graph.ir import from_model
 from pytest_facechallenge.outcome import Status
 from tests.corpus import ALIGN_RULE, BATCH_RULE
 from tests.dataflow.nets import SIZE, Net
-from tests.dataflow.test_detector import answer, embedding, stacked
+from tests.dataflow.test_detector import answer, disguised, embedding, stacked
 
 Array = npt.NDArray[np.float32]
 
@@ -191,7 +191,18 @@ def centred_in_batches_of_a_hundred(net: Net) -> str:
     return str(net.op("Where", many, centred(net, rows), rows))
 
 
+def second_tower_that_waits(net: Net) -> str:
+    """Mirror the kernels of a second tower, shuffle its channels, and let its picture depend on the first answer."""
+    weights = net.body_weights()
+    first = net.pool(net.body(net.x, weights))
+    answer_of_the_first = net.op("ReduceMean", first, axes=[1], keepdims=1)
+    waiting = net.op("Mul", net.op("Reshape", answer_of_the_first, net.ints(-1, 1, 1, 1)), net.const(1e-6))
+    second = net.pool(net.body(net.op("Add", net.x, waiting), disguised(weights, mirror=True)))
+    return str(net.op("Concat", first, second, axis=1))
+
+
 LOOKS = (
+    second_tower_that_waits,
     centred_in_batches_of_a_thousand, centred_in_batches_of_a_hundred,
     hidden_channels, mirror_by_dense_products, tinted_rows, tied_both_ways, selected_rows_again, recurrence_fed_in_turn,
 )  # fmt: skip
