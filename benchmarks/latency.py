@@ -31,6 +31,7 @@ from pytest_facechallenge.latency.machine import describe
 from pytest_facechallenge.latency.plan import Plan
 from pytest_facechallenge.latency.published import published, row_spread
 from pytest_facechallenge.latency.references import NAMES, launches
+from pytest_facechallenge.latency.rotation import PICTURES
 from pytest_facechallenge.latency.statistics import judged, spread, summarise
 from pytest_facechallenge.refnets.registry import build, save
 from pytest_facechallenge.rulebook import builtin_folder, load
@@ -76,7 +77,7 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
     """Time the references and the strangers together; each then stands as the submission once."""
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Path(folder), Path(folder), Facts(), Knobs(device=device, threads=threads), report)
-        bench = Bench(context, Plan(mode="scaled"), to_input(natural(1, 1), 127.5, 127.5))
+        bench = Bench(context, Plan(mode="scaled"), to_input(natural(PICTURES, 1), 127.5, 127.5))
         runners = []
         for name in STRANGERS:
             report(f"building {name}")

@@ -130,7 +130,13 @@ def test_what_disturbs_a_measurement_is_told() -> None:
         submission=msgspec.structs.replace(series(100.0), first=3500.0),
     )
     notes = " ".join(outcome(facts, net="iresnet50").notes)
-    for words in ("80% busy", "4 tests ran at once", "NonZero_1 (NonZero)", "Not used: foreign.", "3.5 s"):
+    for words in (
+        "used 80% of the processors",
+        "4 tests ran at once",
+        "NonZero_1 (NonZero)",
+        "Not used: foreign.",
+        "3.5 s",
+    ):
         assert words in notes
 
 
@@ -146,11 +152,51 @@ def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
     assert "RTX 3090" in found.remedy
 
 
-def test_launches_that_are_not_known_widen_and_leave_no_model() -> None:
-    partial = LaunchFacts(groups=launch_facts("iresnet100").groups, problems=("node 'Loop_1' (Loop) has a body",))
-    found = judge(Facts.of(partial, latency_facts(LOCAL["iresnet100"])), rule())
-    assert _width(found) > 2 * _width(outcome(latency_facts(LOCAL["iresnet100"])))
+def test_launches_that_are_not_known_widen_leave_no_model_and_let_nothing_pass() -> None:
+    partial = LaunchFacts(groups=launch_facts("iresnet18").groups, problems=("node 'Loop_1' (Loop) has a body",))
+    found = judge(Facts.of(partial, latency_facts(LOCAL["iresnet18"])), rule())
+    assert _width(found) > 2 * _width(outcome(latency_facts(LOCAL["iresnet18"]), net="iresnet18"))
     assert all(row.where != "model of the graph" for row in found.evidence)
+    assert found.status is Status.UNDECIDED
+    assert "node 'Loop_1' (Loop)" in found.message
+    assert judge(Facts.of(partial, latency_facts(LOCAL["iresnet200"] * 10)), rule()).status is Status.FAILED
+
+
+VARYING = LaunchFacts(groups=launch_facts("iresnet100").groups, varying=("gate (If)",))
+
+
+@pytest.mark.parametrize(
+    ("graph", "difference", "words"),
+    [
+        (VARYING, 0.0, "depends on what is in the picture (gate (If))"),
+        (launch_facts("iresnet100"), 0.5, "other embeddings than a batch"),
+        (None, 0.0, "could not be analysed"),
+    ],
+)
+def test_a_short_cut_for_the_timed_pictures_passes_on_no_grade(
+    graph: LaunchFacts | None, difference: float, words: str
+) -> None:
+    known = [graph] if graph is not None else []
+    on_server = msgspec.structs.replace(server_facts(1.0), row_difference=difference)
+    measured = judge(Facts.of(*known, on_server), rule())
+    assert measured.status is Status.UNDECIDED
+    assert words in measured.message
+    assert measured.remedy
+    too_slow = msgspec.structs.replace(server_facts(30.0), row_difference=difference)
+    assert judge(Facts.of(*known, too_slow), rule()).status is Status.FAILED
+    scaled = judge(Facts.of(*known, latency_facts(LOCAL["iresnet100"], row_difference=difference)), rule("B"))
+    assert scaled.status is Status.UNDECIDED
+    assert "analysed" in scaled.message if graph is None else words in scaled.message
+
+
+def test_nothing_passes_on_a_scaled_time_of_a_machine_that_others_used() -> None:
+    quiet = outcome(latency_facts(LOCAL["iresnet18"], busy=0.3), net="iresnet18")
+    assert quiet.status is Status.PASSED
+    assert any("30% of the processors" in note for note in quiet.notes)
+    loaded = outcome(latency_facts(LOCAL["iresnet18"], busy=0.6), net="iresnet18")
+    assert loaded.status is Status.UNDECIDED
+    assert "60% of the processors" in loaded.message
+    assert "quiet machine" in loaded.remedy
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def test_a_device_that_is_not_there_fails_the_run(judged: pytest.Pytester) -> No
     ("arguments", "words"),
     [
         (("--facechallenge-latency=guess",), "must be one of auto, measured, scaled, modelled"),
-        (("--facechallenge-rounds=10",), "must be at least 50"),
+        (("--facechallenge-rounds=10",), "must be a multiple of 50"),
+        (("--facechallenge-rounds=60",), "must be a multiple of 50"),
     ],
 )
 def test_wrong_settings_are_told(judged: pytest.Pytester, arguments: tuple[str, ...], words: str) -> None:
