@@ -190,13 +190,25 @@ def _benchmark_runs(config: pytest.Config) -> bool:
     return config.pluginmanager.hasplugin("benchmark") and not distributed
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them."""
-    for item in items:
-        ours = item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
-        if ours and isinstance(item, pytest.Function):
-            item.fixturenames = [*item.fixturenames, "benchmark"]
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them.
+
+    Only while it selects: a test that then has no times to show must not open the fixture, which complains when it is
+    not used.
+    """
+    ours = [
+        item
+        for item in items
+        if item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
+        if isinstance(item, pytest.Function)
+    ]
+    names = [item.fixturenames for item in ours]
+    for item in ours:
+        item.fixturenames = [*item.fixturenames, "benchmark"]
+    yield
+    for item, before in zip(ours, names, strict=True):
+        item.fixturenames = before
 
 
 @pytest.hookimpl(optionalhook=True)

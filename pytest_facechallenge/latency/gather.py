@@ -32,6 +32,7 @@ from pytest_facechallenge.latency.surroundings import Others, alone
 from pytest_facechallenge.refnets.registry import save
 from pytest_facechallenge.runtime.behaviour import normalisation, repair_batch
 from pytest_facechallenge.runtime.context import Context
+from pytest_facechallenge.runtime.device import has_driver, reasons
 from pytest_facechallenge.runtime.engine import Engine
 from pytest_facechallenge.runtime.pictures import natural, to_input
 
@@ -63,6 +64,7 @@ def gather(context: Context) -> LatencyFacts:
         submission, engine = bench.open("submission", path)
         submission.warm_up()
         machine = describe(engine.providers[0], context.knobs.threads)
+        bench.remarks += unused_gpu(context.knobs.device, machine.provider)
         used: CalibrationUse | None = None
         if plan.references:
             used = bench.stored(submission, machine) or bench.fresh(submission, machine)
@@ -88,6 +90,14 @@ def gather(context: Context) -> LatencyFacts:
         profile=layers if plan.profile else (),
         remarks=tuple(bench.remarks),
     )
+
+
+def unused_gpu(asked: str, provider: str) -> list[str]:
+    """Return a remark where the choice was left to this tool and a GPU that seems to be there is not used."""
+    if asked != "auto" or provider != "CPUExecutionProvider" or not has_driver():
+        return []
+    why = "; ".join(reasons("CUDAExecutionProvider")) or "the reason could not be found"
+    return [f"There is an NVIDIA driver, but the times are the CPU's: {why}."]
 
 
 def fresh_seed() -> int:

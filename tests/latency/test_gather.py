@@ -99,6 +99,17 @@ def test_pictures_are_new_in_every_run_and_the_timed_runs_are_compared_with_a_ba
     assert 0 <= one.row_difference < 1e-3
 
 
+def test_a_gpu_that_auto_does_not_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "has_driver", lambda: True)
+    monkeypatch.setattr(gathering, "reasons", lambda _provider: ["a library is missing (libcudnn.so.9)"])
+    (said,) = gathering.unused_gpu("auto", "CPUExecutionProvider")
+    assert "libcudnn.so.9" in said
+    assert gathering.unused_gpu("cpu", "CPUExecutionProvider") == []
+    assert gathering.unused_gpu("auto", "CUDAExecutionProvider") == []
+    monkeypatch.setattr(gathering, "has_driver", lambda: False)
+    assert gathering.unused_gpu("auto", "CPUExecutionProvider") == []
+
+
 def test_measured_and_rulebooks_without_published_times_time_the_submission_alone(here: Here) -> None:
     for plan in ({"mode": "measured"}, {"compare": False}):
         facts = here.gather(**plan)
