@@ -37,15 +37,15 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
         Like the organisers' checker: 50 runs on single pictures after the warm-up, copies of input and output included;
         the 6th smallest time is judged (of more rounds, the median over every 50 of them). The pictures are made up
         anew for every run and take turns; a network whose work depends on the picture, or whose timed embeddings are
-        not those of a batch, does not pass. Three grades of evidence, always named. Measured: on the rulebook's GPU, runtime,
-        CUDA and cuDNN (--facechallenge-server-python). Scaled: on another machine, interleaved with reference networks
-        whose times on the rulebook's GPU were published (on a CPU, processor time is compared, which other programs
-        disturb little); the map from here to there is fitted on them, and the interval
-        holds its leave-one-out error, the spread of the measurement and of the published times, and every map that fits
-        as well; on made-up machines it holds the true time more often than the 95 % it states. Modelled: a roofline per kernel launch, from the graph alone; it never decides by itself. A scaled
-        interval wholly within the limit passes, wholly beyond fails; one that holds the limit, or that has no time in
-        common with the modelled one, is undecided, and so is a time within the limit where kernels are not known or a
-        GPU was shared.
+        not those of a batch, does not pass. Three grades of evidence, always named. Measured: on the rulebook's GPU,
+        runtime, CUDA and cuDNN (--facechallenge-server-python). Scaled: on another machine, interleaved with reference
+        networks whose times on the rulebook's GPU were published (on a CPU, processor time is compared, which other
+        programs disturb little); the map from here to there is fitted on them, and the interval holds its leave-one-out
+        error, the spread of the measurement and of the published times, and every map that fits as well; on made-up
+        machines it holds the true time more often than the 95 % it states. Modelled: a roofline per kernel launch, from
+        the graph alone; it never decides by itself. A scaled interval wholly within the limit passes, wholly beyond
+        fails; one that holds the limit, or that has no time in common with the modelled one, is undecided, and so is a
+        time within the limit where kernels are not known or a GPU was shared.
 
     How to fix:
         Use a cheaper network: fewer or narrower layers, and fewer nodes. --facechallenge-profile shows where the time
@@ -119,9 +119,10 @@ def _judge_scaled(
     doubts: list[Doubt],
 ) -> Outcome:
     status, finding, remedy = _compare(rule, estimate, model, doubts)
+    found = f"Scaled (grade 2 of 3) from here to a {_gpu(rule)}: {estimate.text()}, at least 95 % confidence."
     return Outcome(
         status=status,
-        message=f"Scaled (grade 2 of 3) from here to a {_gpu(rule)}: {estimate.text()}, at least 95 % confidence. {finding}",
+        message=f"{found} {finding}",
         measured=f"scaled: {estimate.text()}",
         limit=rule.limit_text(),
         notes=notes,
