@@ -8,6 +8,7 @@ from pytest_facechallenge.facts.latency import LatencyFacts, LaunchFacts, Machin
 from pytest_facechallenge.latency import grades
 from pytest_facechallenge.latency.doubts import Doubt, about_pictures, about_scaling, some
 from pytest_facechallenge.latency.estimate import Estimate
+from pytest_facechallenge.latency.published import published
 from pytest_facechallenge.latency.statistics import Summary, rule_in_words, summarise
 from pytest_facechallenge.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.rulebook import Rule
@@ -195,6 +196,10 @@ def _way_to_measure(rule: Rule) -> str:
     server = rule.book.runtime
     if server is None or not server.gpu:
         return "The rulebook names no hardware to measure on."
+    if rule.limit is None:
+        return ""
+    if not published(rule.book):
+        return f"The rulebook needs baselines with times (infer_ms) of R18 to R200 on a {server.gpu}."
     stack = f"onnxruntime-gpu {server.onnxruntime}, CUDA {server.cuda} and cuDNN {server.cudnn}"
     return (
         f"What decides is a run on a {server.gpu} with --facechallenge-server-python naming a Python that has {stack}."

@@ -149,7 +149,19 @@ def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
     assert "Local figures only" in found.message
     assert book.rules["latency"].level == "measurement"
     assert found.measured.endswith(f"ms on this CPU ({CPU.processor}, 2 cores)")
-    assert "RTX 3090" in found.remedy
+    assert found.remedy == ""  # there is no limit, so nothing is to be decided
+
+
+def test_on_such_a_rulebook_no_interpreter_is_asked_for_and_the_reason_is_told() -> None:
+    book = load(builtin_folder() / "mfr-ongoing.toml")
+    judged = rule(next(iter(book.tracks)), book)
+    there = msgspec.structs.replace(SERVER, gpu="NVIDIA GeForce RTX 3090", runtime="onnxruntime-gpu 1.8.0", cuda="11.1")
+    found = latency(Facts.of(server_facts(1.0, there), latency_facts(40.0, "measured", references=0)), judged)
+    assert "no times of reference networks on a RTX 3090 were published" in found.message
+    limited = msgspec.structs.replace(judged, limit=5.0)
+    found = latency(Facts.of(latency_facts(40.0, references=0)), limited)
+    assert found.status is Status.UNDECIDED
+    assert "infer_ms" in found.remedy
 
 
 def test_launches_that_are_not_known_widen_leave_no_model_and_let_nothing_pass() -> None:

@@ -50,7 +50,8 @@ def test_pytest_benchmark_shows_saves_and_compares_the_recorded_times(judged: py
     assert benchmark["extra_info"]["grade"] == "local"
     machine = saved["machine_info"]["facechallenge"]
     assert machine["provider"] == "CPUExecutionProvider"
-    assert {"gpu", "driver", "clock_max_mhz", "versions"} <= set(machine)
+    assert {"gpu", "driver", "clock_max_mhz", "runtime_built_for_cuda", "versions"} <= set(machine)
+    assert {"clock", "cuda", "cudnn", "driver", "runtime"} <= set(benchmark["extra_info"]["machine"])
     assert any(name.startswith("onnxruntime") for name in machine["versions"])
     compared, _ = run(judged, "--benchmark-compare")
     compared.stdout.fnmatch_lines(["*test_rule?A-latency? (NOW)*"])
