@@ -7,6 +7,7 @@ and pytest is imported here; everything else is imported once a submission is to
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
@@ -227,7 +228,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session is not None and session.latency.profile and not config.option.collectonly:
         from pytest_facechallenge.latency.profile import tables
 
-        for text in tables(session):
+        for text in tables(session, shutil.get_terminal_size().columns):
             terminalreporter.section("face challenge profile")
             terminalreporter.write(text)
 

@@ -240,7 +240,7 @@ def _series_notes(series: Series) -> list[str]:
     if found.modes:
         notes.append(f"The runs jump between two speeds, about {found.modes[0]:.3g} and {found.modes[1]:.3g} ms.")
     if found.outliers:
-        notes.append(f"{found.outliers} of {found.rounds} runs are outliers, up to {found.largest:.3g} ms.")
+        notes.append(f"Outliers: {found.outliers} of {found.rounds} runs, up to {found.largest:.3g} ms.")
     if series.first > LONG_FIRST_RUN:
         notes.append(f"The first run took {series.first / 1000:.1f} s; it is warm-up, and not judged.")
     return notes
