@@ -21,6 +21,8 @@ FASTER = (
 LONG_FIRST_RUN = 1000.0
 #: Work of other programs during a measurement that is worth a note, as a share of all processors.
 BUSY = 0.10
+#: A GPU's clock during the runs that is worth a note, as a share of its highest.
+SLOW_CLOCK = 0.75
 
 
 @check(LatencyFacts, LaunchFacts, ServerLatencyFacts)
@@ -260,6 +262,12 @@ def _around_notes(found: LatencyFacts | ServerLatencyFacts) -> list[str]:
     notes = []
     if found.busy > BUSY:
         notes.append(f"Other programs used {found.busy:.0%} of the processors while the times were taken.")
+    machine = found.machine
+    if machine is not None and 0 < machine.clock < SLOW_CLOCK * machine.clock_max:
+        notes.append(
+            f"The GPU's clock was {machine.clock} MHz at the end of the runs, its highest is {machine.clock_max} MHz: "
+            "it is throttled, or its power is limited."
+        )
     if found.on_cpu:
         count = len(found.on_cpu)
         nodes = "1 node has" if count == 1 else f"{count} nodes have"

@@ -140,6 +140,19 @@ def test_what_disturbs_a_measurement_is_told() -> None:
         assert words in notes
 
 
+@pytest.mark.parametrize(("clock", "told"), [(1380, False), (900, True), (0, False)])
+def test_a_gpu_that_runs_slower_than_it_could_is_told(clock: int, told: bool) -> None:
+    there = msgspec.structs.replace(SERVER, clock=clock, clock_max=1530)
+    found = outcome(server_facts(5.0, there))
+    assert any("throttled" in note for note in found.notes) is told
+    assert found.status is Status.PASSED
+
+
+def test_nodes_that_the_servers_gpu_did_not_run_are_told() -> None:
+    found = outcome(msgspec.structs.replace(server_facts(5.0), on_cpu=("a (NonZero)", "b (Hardmax)")))
+    assert "2 nodes have no kernel for the GPU and ran on the CPU: a (NonZero), b (Hardmax)." in found.notes
+
+
 def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
     book = load(builtin_folder() / "mfr-ongoing.toml")
     assert book.rules["latency"].check == "latency"
