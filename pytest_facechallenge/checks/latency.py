@@ -184,6 +184,15 @@ def _not_scaled(
             notes=notes,
             evidence=evidence,
         )
+    if here.mode == "modelled" and rule.limit is not None:
+        return undecided(
+            f"Not modelled, and nothing else was asked for: {model}.",
+            remedy=f"Run with --facechallenge-latency scaled. {_way_to_measure(rule)}",
+            measured="nothing",
+            limit=limit,
+            notes=notes,
+            evidence=evidence,
+        )
     return undecided(
         f"Local figures only: {_local_cell(here)}. No time on the rulebook's hardware follows from them: {why}.",
         remedy=_way_to_measure(rule),

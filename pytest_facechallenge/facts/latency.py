@@ -59,7 +59,7 @@ class LaunchFacts(StepFacts, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of one network on one picture, in milliseconds, input and output copies included.
+    """Times of one network on single pictures, in milliseconds, input and output copies included.
 
     Attributes
     ----------

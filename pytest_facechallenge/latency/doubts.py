@@ -40,7 +40,7 @@ def about_pictures(graph: LaunchFacts | None, row_difference: float) -> list[Dou
     if graph.varying:
         found.append(
             Doubt(
-                f"how much is computed depends on what is in the picture ({some(graph.varying)}), so other pictures "
+                f"how much is computed may depend on what is in the picture ({some(graph.varying)}), so other pictures "
                 "may take longer.",
                 "Take the choice that the picture makes out of the graph.",
             )

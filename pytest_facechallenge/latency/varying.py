@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from pytest_facechallenge.graph.ir import Graph, Node
     from pytest_facechallenge.graph.shapes import Shapes
 
+#: How `Shapes.typed` marks what is no tensor.
+SEQUENCE = -1
+
 
 def decided_by_picture(graph: Graph, shapes: Shapes) -> Iterator[str]:
     """Yield the nodes whose work may depend on the picture's content, "gate (If)"; bodies are looked into.
 
-    A condition, a number of turns, or a size that is computed from pixels, or drawn at random. Sizes that follow from
-    sizes are the same for every picture.
+    A condition, a number of turns, or a size that is computed from pixels, or drawn at random; and a result of unknown
+    size, since that may be why it is unknown. Sizes that follow from sizes are the same for every picture.
     """
     for node in graph.nodes:
         deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
@@ -29,10 +32,20 @@ def decided_by_picture(graph: Graph, shapes: Shapes) -> Iterator[str]:
             position in deciding and bool(name) and shapes.depends_on_picture(name)
             for position, name in enumerate(node.inputs)
         )
-        if decides or _may_stop_early(node, shapes):
+        if decides or _may_stop_early(node, shapes) or _loses_its_size(node, shapes):
             yield f"{node.label} ({node.op})"
         for name, body in node.subgraphs.items():
             yield from decided_by_picture(body, shapes.body(node, name))
+
+
+def _loses_its_size(node: Node, shapes: Shapes) -> bool:
+    """Whether a tensor made from the picture has no known size, although everything it is made from has one."""
+
+    def unknown(name: str) -> bool:
+        return bool(name) and shapes.typed(name).kind != SEQUENCE and shapes.shape(name) is None
+
+    made = any(unknown(name) and shapes.depends_on_picture(name) for name in node.outputs)
+    return made and not any(unknown(name) for name in node.inputs)
 
 
 def _may_stop_early(node: Node, shapes: Shapes) -> bool:

@@ -92,6 +92,14 @@ def test_modelled_alone_never_passes() -> None:
     assert "grade 3 of 3" in found.message
 
 
+def test_a_graph_that_cannot_be_modelled_is_told_with_the_reason() -> None:
+    partial = LaunchFacts(groups=launch_facts("iresnet18").groups, problems=("node 'Loop_1' (Loop) has a body",))
+    found = judge(Facts.of(partial, LatencyFacts(mode="modelled")), rule())
+    assert found.status is Status.UNDECIDED
+    assert "node 'Loop_1' (Loop)" in found.message
+    assert "--facechallenge-latency scaled" in found.remedy
+
+
 def test_nothing_timed_is_undecided() -> None:
     failure = StepFailure(step="latency", kind="crashed", message="the runtime was killed by SIGSEGV")
     found = outcome(failure)
@@ -193,7 +201,7 @@ VARYING = LaunchFacts(groups=launch_facts("iresnet100").groups, varying=("gate (
 @pytest.mark.parametrize(
     ("graph", "difference", "words"),
     [
-        (VARYING, 0.0, "depends on what is in the picture (gate (If))"),
+        (VARYING, 0.0, "depend on what is in the picture (gate (If))"),
         (launch_facts("iresnet100"), 0.5, "other embeddings than a batch"),
         (None, 0.0, "could not be analysed"),
     ],

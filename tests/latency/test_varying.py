@@ -13,6 +13,8 @@ from pytest_facechallenge.facts.latency import LaunchFacts
 from pytest_facechallenge.graph.ir import from_model
 from pytest_facechallenge.latency.estimate import launch_count
 from pytest_facechallenge.latency.launches import facts_of
+from tests.corpus.evasions import EVASIONS
+from tests.corpus.honest import HONEST
 from tests.support.models import network
 
 THRESHOLD: dict[str, np.ndarray] = {"threshold": np.array(0.5, np.float32)}
@@ -104,7 +106,35 @@ def test_a_loop_that_the_picture_may_stop_is_named(stops: bool, expected: tuple[
     assert "turns" in found.problems[0]
 
 
+def test_a_size_that_a_sequence_hides_is_named() -> None:
+    found = observed(
+        helper.make_node("Split", ["embedding", "parts"], ["small", "large"], axis=1),
+        helper.make_node("SequenceConstruct", ["small", "large"], ["both"]),
+        helper.make_node("ArgMax", ["embedding"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Squeeze", ["best"], ["one"]),
+        helper.make_node("Mod", ["one", "two"], ["place"]),
+        helper.make_node("SequenceErase", ["both", "place"], ["left"], "one_out"),
+        helper.make_node("ConcatFromSequence", ["left"], ["out"], "joined", axis=1),
+        parts=np.array([1, 63], np.int64),
+        two=np.array(2, np.int64),
+    )
+    assert found.varying == ("one_out (SequenceErase)", "joined (ConcatFromSequence)")
+    assert "depends on what is in the picture" in found.problems[0] or "not known" in found.problems[0]
+
+
 def test_an_operator_that_nobody_knows_is_a_problem_and_no_cheap_launch() -> None:
     found = observed(helper.make_node("WholeNetwork", ["embedding"], ["out"], "secret", domain="my.company"))
     assert "secret" in found.problems[0]
     assert "my.company" in found.problems[0]
+    assert found.varying == ("secret (WholeNetwork)",)
+
+
+def test_no_honest_architecture_is_suspected_and_those_that_choose_by_the_picture_are() -> None:
+    suspected = {name: found for name, case in HONEST.items() if (found := of_case(case.build()).varying)}
+    assert suspected == {}
+    assert of_case(EVASIONS["if_natural"].build()).varying
+    assert of_case(EVASIONS["loop_trip_count"].build()).varying
+
+
+def of_case(model: onnx.ModelProto) -> LaunchFacts:
+    return facts_of(from_model(model, Path()))
