@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from pytest_facechallenge.latency import surroundings
@@ -26,6 +28,16 @@ def test_the_clocks_are_read() -> None:
     assert after.passed >= before.passed
     assert after.own > 0
     assert after.everyone >= before.everyone > 0
+
+
+def test_time_that_a_hypervisor_took_away_counts_and_idling_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = SimpleNamespace(
+        user=1.0, nice=2.0, system=4.0, idle=1000.0, iowait=1000.0, irq=8.0, softirq=16.0, steal=32.0
+    )
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times)
+    assert used().everyone == 63.0
+    monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(user=1.0, system=4.0, idle=9.0))  # Windows
+    assert used().everyone == 5.0
 
 
 def test_one_timing_waits_for_another_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
