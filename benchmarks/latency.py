@@ -2,8 +2,9 @@
 
 ``python benchmarks/latency.py`` times the five reference networks interleaved on this machine, predicts each one's
 published Tesla V100 time from the other four (grade 2, scaled), does the same from the graphs alone (grade 3,
-modelled), and shows the intervals of a depthwise network and a transformer, whose times nobody published. A quiet
-machine takes about two minutes. ``--modelled`` leaves the timing out, ``--json FILE`` writes the figures.
+modelled), and shows the intervals of a depthwise network and a transformer, whose times nobody published. It takes a
+minute or two, and says how busy other programs kept the machine. ``--modelled`` leaves the timing out, ``--json FILE``
+writes the figures, ``--device cuda`` times a GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import psutil
 
 from pytest_facechallenge.facts.base import Facts
 from pytest_facechallenge.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
@@ -31,6 +31,7 @@ from pytest_facechallenge.latency.machine import describe
 from pytest_facechallenge.latency.plan import Plan
 from pytest_facechallenge.latency.published import published, row_spread
 from pytest_facechallenge.latency.references import NAMES, launches
+from pytest_facechallenge.latency.rotation import PICTURES
 from pytest_facechallenge.latency.statistics import judged, spread, summarise
 from pytest_facechallenge.refnets.registry import build, save
 from pytest_facechallenge.rulebook import builtin_folder, load
@@ -76,7 +77,7 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
     """Time the references and the strangers together; each then stands as the submission once."""
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Path(folder), Path(folder), Facts(), Knobs(device=device, threads=threads), report)
-        bench = Bench(context, Plan(mode="scaled"), to_input(natural(1, 1), 127.5, 127.5))
+        bench = Bench(context, Plan(mode="scaled"), to_input(natural(PICTURES, 1), 127.5, 127.5))
         runners = []
         for name in STRANGERS:
             report(f"building {name}")
@@ -105,10 +106,13 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
         )
     use = CalibrationUse(source="this run", points=made.points, made=made.made)
     facts = {
-        one.name: LatencyFacts(mode="scaled", machine=machine, submission=one.series(), calibration=use)
+        one.name: LatencyFacts(
+            mode="scaled", machine=machine, submission=one.series(), calibration=use, busy=bench.busy
+        )
         for one in [*runners, *references]
     }
-    print(f"  {time.perf_counter() - seconds_note:.0f} s")
+    seconds = time.perf_counter() - seconds_note
+    print(f"  {seconds:.0f} s; meanwhile other programs used {bench.busy:.0%} of the processors")
     return use, facts
 
 
@@ -137,9 +141,9 @@ def main() -> int:
     }
     if not chosen.modelled:
         start = time.perf_counter()
-        busy = psutil.cpu_percent(interval=1.0)
-        print(f"\nlocal times (the processor was {busy:.0f}% busy with other work before)")
+        print("\nlocal times")
         use, facts = timed(chosen.device, chosen.threads, start)
+        busy = facts[NAMES[0]].busy
         scales = {name: grades.scaled(facts[name], graphs[name], BOOK) for name in graphs}
         scale = scales[NAMES[0]]
         assert isinstance(scale, Estimate), scale

@@ -7,6 +7,7 @@ and pytest is imported here; everything else is imported once a submission is to
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
@@ -190,13 +191,25 @@ def _benchmark_runs(config: pytest.Config) -> bool:
     return config.pluginmanager.hasplugin("benchmark") and not distributed
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them."""
-    for item in items:
-        ours = item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
-        if ours and isinstance(item, pytest.Function):
-            item.fixturenames = [*item.fixturenames, "benchmark"]
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Let pytest-benchmark see which tests have times to show, so that --benchmark-only and -skip select them.
+
+    Only while it selects: a test that then has no times to show must not open the fixture, which complains when it is
+    not used.
+    """
+    ours = [
+        item
+        for item in items
+        if item.get_closest_marker("facechallenge") and item.get_closest_marker("benchmark")
+        if isinstance(item, pytest.Function)
+    ]
+    names = [item.fixturenames for item in ours]
+    for item in ours:
+        item.fixturenames = [*item.fixturenames, "benchmark"]
+    yield
+    for item, before in zip(ours, names, strict=True):
+        item.fixturenames = before
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -215,7 +228,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if session is not None and session.latency.profile and not config.option.collectonly:
         from pytest_facechallenge.latency.profile import tables
 
-        for text in tables(session):
+        for text in tables(session, shutil.get_terminal_size().columns):
             terminalreporter.section("face challenge profile")
             terminalreporter.write(text)
 

@@ -91,7 +91,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("device", "text", "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", "number", "threads of the runtime (default: it chooses)", "N", 0),
     Option("latency", "text", "evidence of the inference time: auto, measured, scaled, modelled", "GRADE", "auto"),
-    Option("rounds", "number", "timed runs of a submission, at least 50 (default: 50)", "N", 50),
+    Option("rounds", "number", "timed runs of a submission, a multiple of 50 (default: 50)", "N", 50),
     Option("calibration", "text", "file of such times: used when it exists, else written", "FILE"),
     Option("profile", "flag", "show where the time goes, node by node"),
     Option("timeout", "number", "seconds a sandboxed step may go without progress (default: 120)", "SECONDS", 120),

@@ -46,16 +46,20 @@ class LaunchFacts(StepFacts, frozen=True, kw_only=True):
         All kernel launches, equal ones together.
     problems
         Why launches may be missing, in sentences; a modelled time is then a lower bound.
+    varying
+        Nodes that do more or less work depending on what is in the picture, "gate (If)"; a time taken with some
+        pictures then says nothing about others.
     """
 
     step: ClassVar[str] = "launches"
 
     groups: tuple[LaunchGroup, ...]
     problems: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of one network on one picture, in milliseconds, input and output copies included.
+    """Times of one network on single pictures, in milliseconds, input and output copies included.
 
     Attributes
     ----------
@@ -197,9 +201,15 @@ class LatencyFacts(StepFacts, frozen=True, kw_only=True):
     calibration
         None when there are no reference times.
     busy
-        Load of the host's cores (0..1) just before the measurement.
+        Share (0..1) of the host's processors that other programs used while times were taken.
     parallel
         How many pytest-xdist workers ran at the same time, 0 without.
+    pictures, seed
+        How many different pictures took turns, and the seed that `runtime.pictures.natural` made them from: a new one
+        in every run, so that a network cannot know them.
+    row_difference
+        How far the embeddings of the timed runs are from those of the same pictures in one batch, see
+        `latency.rotation.row_difference`; -1 when they could not be compared.
     on_cpu
         Nodes that ran on the CPU inside a session of another provider.
     profile
@@ -218,6 +228,9 @@ class LatencyFacts(StepFacts, frozen=True, kw_only=True):
     calibration: CalibrationUse | None = None
     busy: float = 0.0
     parallel: int = 0
+    pictures: int = 0
+    seed: int = 0
+    row_difference: float = -1.0
     on_cpu: tuple[str, ...] = ()
     profile: tuple[LayerTime, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -234,6 +247,8 @@ class ServerLatencyFacts(StepFacts, frozen=True, kw_only=True):
         Why nothing could be timed there; "" when something was.
     python
         Its version.
+    busy, row_difference, on_cpu
+        As in `LatencyFacts`.
     """
 
     step: ClassVar[str] = "server_latency"
@@ -243,3 +258,6 @@ class ServerLatencyFacts(StepFacts, frozen=True, kw_only=True):
     python: str = ""
     machine: Machine | None = None
     submission: Series | None = None
+    busy: float = 0.0
+    row_difference: float = -1.0
+    on_cpu: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ the recorded times back, so that every round takes exactly as long as it did the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -106,7 +107,8 @@ def machine_info_of(session: ChallengeSession) -> dict[str, Any]:
     """Return what a time depends on beside the processor, which pytest-benchmark describes itself.
 
     Asked before the tests (to compare with a saved run) and after them (to save); the provider that really ran is only
-    known then, before that it is the one that will be tried.
+    known then, before that it is the one that will be tried. What changes by itself (the clock of the moment, the
+    libraries that a session loaded) would make every saved run another machine's: it is in each test's `extra_info`.
     """
     from pytest_facechallenge.report.environment import versions
 
@@ -119,9 +121,19 @@ def machine_info_of(session: ChallengeSession) -> dict[str, Any]:
         "gpu": gpu["gpu"],
         "driver": gpu["driver"],
         "clock_max_mhz": gpu["clock_max"],
+        "runtime_built_for_cuda": built_for_cuda(),
         "threads": session.settings.number("threads"),
         "versions": {name: version for name, version in versions().items() if name in names},
     }
+
+
+def built_for_cuda() -> str:
+    """Return the CUDA version that the installed onnxruntime was built for; "" for a build without, or if unsaid."""
+    try:
+        info = import_module("onnxruntime.capi.build_and_package_info")
+    except ImportError:
+        return ""
+    return str(getattr(info, "cuda_version", "") or "")
 
 
 def expected_provider(device: str) -> str:

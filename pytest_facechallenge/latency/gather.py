@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 
 from pytest_facechallenge.facts.behaviour import LoadFacts
@@ -27,21 +26,20 @@ from pytest_facechallenge.latency.plan import (
     enough,
 )
 from pytest_facechallenge.latency.references import NAMES
+from pytest_facechallenge.latency.rotation import PICTURES, Pictures, Rotation
 from pytest_facechallenge.latency.statistics import judged, spread
+from pytest_facechallenge.latency.surroundings import Others, alone
 from pytest_facechallenge.refnets.registry import save
 from pytest_facechallenge.runtime.behaviour import normalisation, repair_batch
 from pytest_facechallenge.runtime.context import Context
+from pytest_facechallenge.runtime.device import has_driver, reasons
 from pytest_facechallenge.runtime.engine import Engine
 from pytest_facechallenge.runtime.pictures import natural, to_input
 
 #: Runs of the profiled session, and how many of them are warm-up.
 PROFILED_RUNS, PROFILED_WARMUP = 12, 2
-#: Looking this long at the processors tells whether somebody else uses them.
-BUSY_SECONDS = 0.5
 #: Reference times that are less certain than this (relative) are used, but not kept for later runs.
 SPREAD_LIMIT = store.DRIFT_LIMIT
-
-Picture = npt.NDArray[np.float32]
 
 
 def gather(context: Context) -> LatencyFacts:
@@ -58,22 +56,24 @@ def gather(context: Context) -> LatencyFacts:
     if plan.mode == "modelled" and not plan.profile:
         return LatencyFacts(mode=plan.mode, asked_device=context.knobs.device)
     path = runnable(context)
-    busy = psutil.cpu_percent(interval=BUSY_SECONDS) / 100
-    picture = to_input(natural(1, context.knobs.seed), *normalisation(context))
-    bench = Bench(context, plan, picture)
-    context.report("timing: loading the model")
-    submission, engine = bench.open("submission", path)
-    submission.warm_up()
-    machine = describe(engine.providers[0], context.knobs.threads)
-    parallel = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
-    used: CalibrationUse | None = None
-    if plan.references:
-        used = bench.stored(submission, machine) or bench.fresh(submission, machine)
-    else:
-        bench.take(submission, [])
-    layers: tuple[LayerTime, ...] = ()
-    if plan.profile or engine.providers[0] != "CPUExecutionProvider":
-        layers = profiled(context, path, picture)
+    seed = fresh_seed()
+    pictures = to_input(natural(PICTURES, seed), *normalisation(context))
+    bench = Bench(context, plan, pictures)
+    with alone(plan.folder, context.report):
+        context.report("timing: loading the model")
+        submission, engine = bench.open("submission", path)
+        submission.warm_up()
+        machine = describe(engine.providers[0], context.knobs.threads)
+        bench.remarks += unused_gpu(context.knobs.device, machine.provider)
+        used: CalibrationUse | None = None
+        if plan.references:
+            used = bench.stored(submission, machine) or bench.fresh(submission, machine)
+        else:
+            bench.take(submission, [])
+        machine = describe(engine.providers[0], context.knobs.threads)  # again: now the clock is that of the work
+        layers: tuple[LayerTime, ...] = ()
+        if plan.profile or engine.providers[0] != "CPUExecutionProvider":
+            layers = profiled(context, path, pictures[:1])
     return LatencyFacts(
         mode=plan.mode,
         asked_device=context.knobs.device,
@@ -81,12 +81,28 @@ def gather(context: Context) -> LatencyFacts:
         submission=submission.series(),
         references=tuple(runner.series() for runner in bench.timed),
         calibration=used,
-        busy=busy,
-        parallel=parallel,
+        busy=bench.busy,
+        parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")),
+        pictures=len(pictures),
+        seed=seed,
+        row_difference=bench.rotations["submission"].difference(),
         on_cpu=profiling.left_on_cpu(layers, engine.providers[0]),
         profile=layers if plan.profile else (),
         remarks=tuple(bench.remarks),
     )
+
+
+def unused_gpu(asked: str, provider: str) -> list[str]:
+    """Return a remark where the choice was left to this tool and a GPU that seems to be there is not used."""
+    if asked != "auto" or provider != "CPUExecutionProvider" or not has_driver():
+        return []
+    why = "; ".join(reasons("CUDAExecutionProvider")) or "the reason could not be found"
+    return [f"There is an NVIDIA driver, but the times are the CPU's: {why}."]
+
+
+def fresh_seed() -> int:
+    """Return the seed of pictures that no network can have been prepared for; it stands in the facts."""
+    return int.from_bytes(os.urandom(4), "big")
 
 
 def runnable(context: Context) -> Path:
@@ -106,15 +122,21 @@ class Bench:
     ----------
     timed
         Reference networks that have samples of the latest measurement.
+    busy
+        Of the latest measurement, see `LatencyFacts.busy`.
+    rotations
+        What runs each network on the pictures, by name.
     remarks
         See `LatencyFacts.remarks`.
     """
 
-    def __init__(self, context: Context, plan: Plan, picture: Picture) -> None:
+    def __init__(self, context: Context, plan: Plan, pictures: Pictures) -> None:
         self.context = context
         self.plan = plan
-        self.picture = picture
+        self.pictures = pictures
         self.timed: list[Runner] = []
+        self.busy = 0.0
+        self.rotations: dict[str, Rotation] = {}
         self.remarks: list[str] = []
         self._references: dict[str, Runner] = {}
 
@@ -125,9 +147,9 @@ class Bench:
         load = (time.perf_counter() - start) * 1000
         if len(engine.inputs) != 1:
             raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
-        session, outputs, feed = engine.session, list(engine.outputs), {engine.inputs[0]: self.picture}
+        self.rotations[name] = Rotation(engine, self.pictures)
         on_cpu = engine.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
-        return Runner(name, lambda: session.run(outputs, feed), load=load, on_cpu=on_cpu), engine
+        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), engine
 
     def reference(self, name: str) -> Runner:
         """Build and open a reference network, warmed up; each once."""
@@ -153,8 +175,9 @@ class Bench:
         rounds += [(one, rounds_within(seconds, min(one.warm).wall, LEAST_ROUNDS, most)) for one in references]
         for runner, _count in rounds:
             runner.samples = []
-        names = ", ".join(runner.name for runner, _count in rounds)
-        interleave(rounds, lambda turn: self.context.report(f"timing: {names}, turn {turn + 1}"))
+        with Others() as others:
+            interleave(rounds, lambda line: self.context.report(f"timing: {line}"))
+        self.busy = others.share
 
     def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
         """Measure beside one reference of a stored calibration; None when there is none that still holds."""
@@ -164,10 +187,13 @@ class Bench:
         try:
             kept = store.usable(path, machine)
         except store.CalibrationError as error:
-            self.remarks.append(f"Not used: {error}.")
+            self.remarks.append(f"Not used: {error}; the references were timed again{_left_alone(self.plan)}.")
             return None
         if not covers(kept, submission.rough, self.plan.mode):
-            self.remarks.append(f"The stored calibration {path} has too few references for this model.")
+            self.remarks.append(
+                f"The stored calibration {path} has too few references for this model; they were timed again"
+                f"{_left_alone(self.plan)}."
+            )
             return None
         nearest = kept.nearest(submission.rough)
         runner = self.reference(nearest.name)
@@ -177,7 +203,8 @@ class Bench:
         if abs(drift) > store.DRIFT_LIMIT:
             self.remarks.append(
                 f"The stored calibration {path} no longer holds: {nearest.name} takes {now:.3g} ms, "
-                f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again."
+                f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again"
+                f"{_left_alone(self.plan)}."
             )
             return None
         return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
@@ -222,6 +249,11 @@ class Bench:
             self.remarks.append(f"Not stored: {error}.")
 
 
+def _left_alone(plan: Plan) -> str:
+    """Return the end of a remark: a file that the user named is not overwritten."""
+    return ", and the file was left as it is (delete it to have it written anew)" if plan.calibration else ""
+
+
 #: Sizes of the reference networks' files: four bytes a weight.
 FILE_BYTES = {
     "iresnet18": 96_000_000,
@@ -232,7 +264,7 @@ FILE_BYTES = {
 }
 
 
-def profiled(context: Context, path: Path, picture: Picture) -> tuple[LayerTime, ...]:
+def profiled(context: Context, path: Path, picture: Pictures) -> tuple[LayerTime, ...]:
     """Run the model in a session of its own that writes a profile, and read it."""
     context.report("profiling: time by node")
     prefix = context.workdir / "profile"

@@ -53,6 +53,8 @@ def measured(server: ServerLatencyFacts | None, book: Rulebook) -> Summary | str
     """Grade 1: the time on the rulebook's GPU with the rulebook's runtime; or why there is none."""
     if book.runtime is None or not book.runtime.gpu:
         return "the rulebook names no GPU"
+    if not published(book):
+        return f"no times of reference networks on a {book.runtime.gpu} were published, so only local figures are shown"
     if server is None or not server.asked:
         return "no interpreter with the server's runtime was named (--facechallenge-server-python)"
     if server.machine is None or server.submission is None or server.problem:

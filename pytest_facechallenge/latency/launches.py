@@ -2,7 +2,8 @@
 
 It mirrors what onnxruntime's CUDA provider does with such graphs at its default optimisation level: constants and work
 on sizes are folded or done on the host, views cost nothing, a BatchNormalization behind a convolution is folded into
-it, the bias of a convolution is a launch of its own, every other node is one launch.
+it, the bias of a convolution is a launch of its own, every other node is one launch. Of an If whose condition is the
+same for every picture the branch that is taken counts; other bodies, and operators that are not known, are problems.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest_facechallenge.flops.counter  # noqa: F401  # importing it fills COUNTERS
 from pytest_facechallenge.facts.latency import LaunchFacts, LaunchGroup, LaunchKind
-from pytest_facechallenge.flops.free import MOVEMENT, NORMALISATION, POOLING
+from pytest_facechallenge.flops.free import FREE, MOVEMENT, NORMALISATION, POOLING
 from pytest_facechallenge.flops.work import COUNTERS, CannotCountError, Site
-from pytest_facechallenge.graph.shapes import infer
+from pytest_facechallenge.graph.shapes import constant_scalar, infer
+from pytest_facechallenge.latency.varying import decided_by_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,18 +42,39 @@ def facts_of(graph: Graph) -> LaunchFacts:
     shapes = infer(graph, batch=1)
     found: Counter[tuple[LaunchKind, int, int]] = Counter()
     problems: dict[str, None] = {}
+    _count(graph, shapes, found, problems)
+    groups = [LaunchGroup(kind=k, flops=f, bytes=b, count=n) for (k, f, b), n in sorted(found.items())]
+    varying = tuple(dict.fromkeys(decided_by_picture(graph, shapes)))
+    return LaunchFacts(groups=tuple(groups), problems=tuple(problems), varying=varying)
+
+
+def _count(
+    graph: Graph, shapes: Shapes, found: Counter[tuple[LaunchKind, int, int]], problems: dict[str, None]
+) -> None:
+    """Add the launches of a graph, and of the bodies that are known to run once."""
     for node in graph.nodes:
         if _is_free(node, graph, shapes):
             continue
+        label = f"node {node.label!r} ({node.op})"
         if node.subgraphs:
-            problems[f"node {node.label!r} ({node.op}) has a body whose turns cannot be told from the graph"] = None
+            taken = _branch_taken(node, shapes)
+            if taken:
+                _count(node.subgraphs[taken], shapes.body(node, taken), found, problems)
+            else:
+                problems[f"{label} has a body whose turns cannot be told from the graph"] = None
             continue
         try:
             found.update(_launches(node, graph, shapes))
         except CannotCountError as error:
-            problems[f"node {node.label!r} ({node.op}): {error}"] = None
-    groups = [LaunchGroup(kind=k, flops=f, bytes=b, count=n) for (k, f, b), n in sorted(found.items())]
-    return LaunchFacts(groups=tuple(groups), problems=tuple(problems))
+            problems[f"{label}: {error}"] = None
+
+
+def _branch_taken(node: Node, shapes: Shapes) -> str:
+    """Return which branch an If takes, where its condition is the same for every picture; else ""."""
+    decided = constant_scalar(shapes, node.inputs[0]) if node.op == "If" and node.inputs else None
+    if decided is None or node.domain:
+        return ""
+    return "then_branch" if decided else "else_branch"
 
 
 def _is_free(node: Node, graph: Graph, shapes: Shapes) -> bool:
@@ -73,10 +96,12 @@ def _folded(node: Node, graph: Graph) -> bool:
 
 
 def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[LaunchKind, int, int]]:
+    counter = COUNTERS.get((node.domain, node.op))
+    if counter is None and node.op not in FREE.get(node.domain, ()):
+        raise CannotCountError(f"what this operator of the set {node.domain or 'ai.onnx'!r} does is not known")
     site = Site(node, shapes)
     written = sum(prod(site.output(i)) for i, name in enumerate(node.outputs) if name)
     read = sum(prod(site.input(i)) for i, name in enumerate(node.inputs) if name)
-    counter = COUNTERS.get((node.domain, node.op))
     if counter is None:
         yield _light_kind(node), 4 * max(read, written), (read + written) * BYTES
         return

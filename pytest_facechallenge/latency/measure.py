@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pytest_facechallenge.facts.latency import Series
+from pytest_facechallenge.latency.statistics import ORGANISERS_ROUNDS
 
 Clock = Callable[[], int]
 
@@ -107,7 +108,7 @@ class Runner:
         )
 
 
-def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[int], None] = lambda _turn: None) -> None:
+def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[str], None] = lambda _line: None) -> None:
     """Take samples of several networks in turns.
 
     In each of `TURNS` turns every network is run its share of times in a row, as the organisers' checker runs one
@@ -118,14 +119,14 @@ def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[int], N
     runners
         Warmed up, each with the number of samples to take.
     on_turn
-        Called before each turn with its number.
+        Called with "iresnet50, turn 2 of 5" before each network's share.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         for turn in range(TURNS):
-            on_turn(turn)
             for runner, rounds in runners:
+                on_turn(f"{runner.name}, turn {turn + 1} of {TURNS}")
                 share = (turn + 1) * rounds // TURNS - turn * rounds // TURNS
                 if share and len(runners) > 1:
                     runner.once()
@@ -136,5 +137,9 @@ def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[int], N
 
 
 def rounds_within(seconds: float, each_ms: float, least: int, most: int) -> int:
-    """Return how many rounds of a network fit into a time, between ``least`` and ``most``."""
-    return int(min(most, max(least, seconds * 1000 / max(each_ms, 1e-6))))
+    """Return how many rounds of a network fit into a time, between ``least`` and ``most``; whole series where possible.
+
+    Rounds after the last whole series of the organisers' would not be judged.
+    """
+    fitting = int(min(most, max(least, seconds * 1000 / max(each_ms, 1e-6))))
+    return fitting - fitting % ORGANISERS_ROUNDS if fitting > ORGANISERS_ROUNDS else fitting

@@ -62,7 +62,7 @@ def from_settings(settings: Settings, books: Sequence[Rulebook]) -> Plan:
     Raises
     ------
     SettingsError
-        A mode that does not exist, or too few rounds.
+        A mode that does not exist, or rounds that are no whole series of the organisers'.
     """
     from pytest_facechallenge.latency.published import published
 
@@ -70,8 +70,11 @@ def from_settings(settings: Settings, books: Sequence[Rulebook]) -> Plan:
     if mode not in get_args(Mode):
         raise SettingsError(f"--facechallenge-latency must be one of {', '.join(get_args(Mode))}; found {mode!r}")
     rounds = settings.number("rounds")
-    if rounds < ORGANISERS_ROUNDS:
-        raise SettingsError(f"--facechallenge-rounds must be at least {ORGANISERS_ROUNDS}, found {rounds}")
+    if rounds < ORGANISERS_ROUNDS or rounds % ORGANISERS_ROUNDS:
+        raise SettingsError(
+            f"--facechallenge-rounds must be a multiple of {ORGANISERS_ROUNDS} (the organisers judge the 6th smallest "
+            f"of {ORGANISERS_ROUNDS} times; of several such series the median is judged), found {rounds}"
+        )
     cache, calibration = settings.text("cache"), settings.text("calibration")
     return Plan(
         mode=cast("Mode", mode),

@@ -12,6 +12,8 @@ import numpy as np
 from pytest_facechallenge.facts.latency import LatencyFacts, LayerTime
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from pytest_facechallenge.session import ChallengeSession
 
 #: In the names of the events that time a node's kernel.
@@ -69,8 +71,8 @@ def parse(data: bytes, skip: int = 0) -> tuple[LayerTime, ...]:
     return read(msgspec.json.decode(data), skip)
 
 
-def table(name: str, layers: Sequence[LayerTime], width: int = 100, most: int = 20) -> str:
-    """Return the profile as text: by operator, then the ``most`` slowest nodes."""
+def table(name: str, layers: Sequence[LayerTime], width: int = 80, most: int = 20) -> str:
+    """Return the profile as text of at most ``width`` columns: by operator, then the ``most`` slowest nodes."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -78,32 +80,42 @@ def table(name: str, layers: Sequence[LayerTime], width: int = 100, most: int = 
     total = sum(layer.ms for layer in layers) or 1.0
     console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
 
-    def new(title: str, *columns: str) -> Table:
-        made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    def new(*columns: str) -> Table:
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for column in columns:
-            made.add_column(column, justify="right" if column in ("ms", "share", "nodes") else "left", overflow="fold")
+            justify: JustifyMethod = "right" if column in ("ms", "share", "nodes") else "left"
+            made.add_column(column, justify=justify, overflow="fold", no_wrap=column not in ("node", "operator"))
         return made
 
     operators: dict[str, list[float]] = {}
     for layer in layers:
         operators.setdefault(layer.op, []).append(layer.ms)
-    by_operator = new(f"{name}: {total:.2f} ms in {len(layers)} nodes, by operator", "operator", "nodes", "ms", "share")
+    by_operator = new("operator", "nodes", "ms", "share")
     for op, times in sorted(operators.items(), key=lambda item: -sum(item[1])):
         by_operator.add_row(op, str(len(times)), f"{sum(times):.3f}", f"{sum(times) / total:.1%}")
-    slowest = new(f"{name}: the slowest nodes", "node", "operator", "output", "provider", "ms", "share")
-    for layer in layers[:most]:
-        provider = layer.provider.removesuffix("ExecutionProvider")
-        slowest.add_row(layer.node, layer.op, layer.shape, provider, f"{layer.ms:.3f}", f"{layer.ms / total:.1%}")
+    providers = {layer.provider for layer in layers}
+    several = ("provider",) if len(providers) > 1 else ()
+    shown = layers[:most]
+    slowest = new("node", "operator", "output", *several, "ms", "share")
+    for layer in shown:
+        where = (_short(layer.provider),) if several else ()
+        slowest.add_row(layer.node, layer.op, layer.shape, *where, f"{layer.ms:.3f}", f"{layer.ms / total:.1%}")
+    ran = ", ".join(sorted(_short(provider) for provider in providers))
+    console.print(f"{name}: {total:.2f} ms in {len(layers)} nodes on {ran}, by operator", soft_wrap=True)
     console.print(by_operator)
-    console.print()
+    console.print(f"\n{name}: the slowest nodes", soft_wrap=True)
     console.print(slowest)
     assert isinstance(console.file, io.StringIO)  # noqa: S101  # the one made above
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
-def tables(session: ChallengeSession) -> Iterator[str]:
-    """Yield the profile of every submission that has one, as text."""
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider")
+
+
+def tables(session: ChallengeSession, width: int = 80) -> Iterator[str]:
+    """Yield the profile of every submission that has one, as text of at most ``width`` columns."""
     for source in session.submissions:
         facts = session.store.recorded(source).get(LatencyFacts)
         if facts is not None and facts.profile:
-            yield table(source.name, facts.profile)
+            yield table(source.name, facts.profile, width)

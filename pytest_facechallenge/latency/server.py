@@ -11,10 +11,12 @@ import numpy as np
 
 from pytest_facechallenge.facts.latency import Machine, Series, ServerLatencyFacts
 from pytest_facechallenge.latency import server_timing
-from pytest_facechallenge.latency.gather import runnable
+from pytest_facechallenge.latency.gather import fresh_seed, runnable
 from pytest_facechallenge.latency.machine import host
 from pytest_facechallenge.latency.measure import WARMUP_RUNS
 from pytest_facechallenge.latency.plan import decode
+from pytest_facechallenge.latency.rotation import PICTURES
+from pytest_facechallenge.latency.surroundings import Others, alone
 from pytest_facechallenge.runtime.behaviour import normalisation
 from pytest_facechallenge.runtime.context import Context
 from pytest_facechallenge.runtime.pictures import natural, to_input
@@ -28,18 +30,20 @@ def gather(context: Context) -> ServerLatencyFacts:
     plan = decode(context.knobs.extra)
     if not context.knobs.server_python or plan.mode not in ("auto", "measured") or not plan.compare:
         return ServerLatencyFacts(asked=False)
-    picture = context.workdir / "picture.npy"
-    np.save(picture, to_input(natural(1, context.knobs.seed), *normalisation(context)))
+    pictures = context.workdir / "pictures.npy"
+    np.save(pictures, to_input(natural(PICTURES, fresh_seed()), *normalisation(context)))
     request = {
         "model": str(runnable(context)),
-        "picture": str(picture),
+        "pictures": str(pictures),
         "device": "cuda" if context.knobs.device == "auto" else context.knobs.device,
         "threads": context.knobs.threads,
         "rounds": plan.rounds,
         "warmup": WARMUP_RUNS,
     }
-    context.report("timing: in the evaluation server's runtime")
-    return run(context.knobs.server_python, request, context.workdir)
+    with alone(plan.folder, context.report), Others() as others:
+        context.report("timing: in the evaluation server's runtime")
+        found = run(context.knobs.server_python, request, context.workdir)
+    return msgspec.structs.replace(found, busy=others.share)
 
 
 def run(python: str, request: dict[str, Any], workdir: Path) -> ServerLatencyFacts:
@@ -99,4 +103,6 @@ def facts_of(found: dict[str, Any], threads: int) -> ServerLatencyFacts:
         python=str(found.get("python", "")),
         machine=machine,
         submission=submission,
+        row_difference=float(found.get("row_difference", -1.0)),
+        on_cpu=tuple(found.get("on_cpu", ())),
     )

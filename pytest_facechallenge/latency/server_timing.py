@@ -1,7 +1,8 @@
 """Time a model in the interpreter that has the evaluation server's onnxruntime; print what was found as JSON.
 
 A script, not a module of the package: it runs under Python 3.6 to 3.8 with nothing but numpy and onnxruntime. The
-request is a JSON file: model, picture (.npy, float32 [1, 3, 112, 112]), device, threads, rounds, warmup.
+request is a JSON file: model, pictures (.npy, float32 [N, 3, 112, 112], which take turns), device, threads, rounds,
+warmup.
 """
 
 import ctypes
@@ -13,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 QUERY = "name,driver_version,clocks.sm,clocks.max.sm"
@@ -106,33 +107,86 @@ def timed(request: Dict[str, Any]) -> Dict[str, Any]:
     if wanted not in available:
         found["problem"] = "{} has no {}; it has {}".format(found["runtime"], wanted, ", ".join(available))
         return found
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = request["threads"]
     start = time.perf_counter()
-    session = onnxruntime.InferenceSession(request["model"], options, providers=[wanted])
+    session = _session(request, wanted)
     found["load"] = (time.perf_counter() - start) * 1000
     found["provider"] = session.get_providers()[0]
     if found["provider"] != wanted:
         found["problem"] = "{} was asked for, but the session fell back to {}".format(wanted, found["provider"])
         return found
-    feed = {session.get_inputs()[0].name: numpy.load(request["picture"])}
-    outputs = [output.name for output in session.get_outputs()]
-    warm = [_run(session, outputs, feed) for _ in range(request["warmup"])]
-    gc.disable()
-    samples = [_run(session, outputs, feed) for _ in range(request["rounds"])]
-    gc.enable()
+    pictures = numpy.load(request["pictures"])
+    samples, rows, warm = _series(session, pictures, request["warmup"], request["rounds"])
     found.update(libraries())
     found.update(nvidia())  # again: now the clock is that of the work
     found.update({"samples": samples, "first": warm[0], "warmup": sum(warm), "warmup_runs": len(warm)})
+    found["row_difference"] = _difference(session, pictures, rows)
+    found["on_cpu"] = _left_on_cpu(request, wanted, pictures[:1]) if wanted != PROVIDERS["cpu"] else []
     return found
 
 
-def _run(session: Any, outputs: List[str], feed: Dict[str, Any]) -> float:
-    """Run once and return the milliseconds it took."""
-    start = time.perf_counter()
-    session.run(outputs, feed)
-    return (time.perf_counter() - start) * 1000
+def _session(request: Dict[str, Any], provider: str, profile: bool = False) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = request["threads"]
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = "server_timing"
+    return onnxruntime.InferenceSession(request["model"], options, providers=[provider])
+
+
+def _series(session: Any, pictures: Any, warmup: int, rounds: int) -> Tuple[List[float], List[Any], List[float]]:
+    """Return the samples, the newest first output for each picture, and the times of the warm-up."""
+    name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+    feeds = [{name: pictures[i : i + 1].copy()} for i in range(len(pictures))]
+    rows = [None] * len(feeds)  # type: List[Any]
+    samples = []
+    gc.disable()
+    for turn in range(warmup + rounds):
+        place = turn % len(feeds)
+        start = time.perf_counter()
+        found = session.run(outputs, feeds[place])
+        samples.append((time.perf_counter() - start) * 1000)
+        rows[place] = found[0]
+    gc.enable()
+    return samples[warmup:], rows, samples[:warmup]
+
+
+def _difference(session: Any, pictures: Any, rows: List[Any]) -> float:
+    """Return how far the timed rows are from those of one batch, as `rotation.row_difference` does; -1 if unknown."""
+    import numpy
+
+    try:
+        batch = session.run([session.get_outputs()[0].name], {session.get_inputs()[0].name: pictures})[0]
+        whole = numpy.asarray(batch, numpy.float64).reshape(len(rows), -1)
+        single = numpy.stack([numpy.asarray(row, numpy.float64).reshape(-1) for row in rows])
+        largest = numpy.maximum(numpy.abs(whole).max(axis=1), 1e-30)
+        difference = float((numpy.abs(whole - single).max(axis=1) / largest).max())
+    except Exception:  # the model does not run on a batch, or was not run on every picture
+        return -1.0
+    return difference if numpy.isfinite(difference) else 1e9
+
+
+def _left_on_cpu(request: Dict[str, Any], provider: str, picture: Any) -> List[str]:
+    """Return the nodes that ran on the CPU inside a session of another provider, from a profiled run."""
+    session = _session(request, provider, profile=True)
+    session.run(None, {session.get_inputs()[0].name: picture})
+    written = session.end_profiling()
+    with open(written) as file:
+        events = json.load(file)
+    os.remove(written)
+    return nodes_on_cpu(events)
+
+
+def nodes_on_cpu(events: List[Dict[str, Any]]) -> List[str]:
+    """Read the runtime's profile: "where (NonZero)" for every node whose kernel ran on the CPU."""
+    found = []
+    for event in events:
+        name, arguments = event.get("name", ""), event.get("args", {})
+        if name.endswith("_kernel_time") and arguments.get("provider") == PROVIDERS["cpu"]:
+            found.append("{} ({})".format(name[: -len("_kernel_time")], arguments.get("op_name", "")))
+    return sorted(set(found))
 
 
 def main(request_file: str) -> None:

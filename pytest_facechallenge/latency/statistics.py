@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+Floats = npt.NDArray[np.float64]
+
 #: The organisers' checker times 50 runs and judges the 6th smallest (onnx_helper.py).
 ORGANISERS_ROUNDS = 50
 ORGANISERS_RANK = 6
@@ -24,7 +26,11 @@ RESAMPLES = 200
 
 
 def judged(samples: Sequence[float]) -> float:
-    """Return the organisers' statistic: the 6th smallest of 50, or the same quantile of another number of samples.
+    """Return the organisers' statistic, the 6th smallest of 50, in the unit of the samples.
+
+    Every 50 samples in a row are one measurement as the organisers make it; of several the median is returned, and what
+    is left over after the last whole one is not judged. Fewer than 50 (reference networks that take long) give the same
+    quantile: the 2nd smallest of 10.
 
     Raises
     ------
@@ -33,12 +39,29 @@ def judged(samples: Sequence[float]) -> float:
     """
     if not len(samples):
         raise ValueError("a time cannot be judged without samples")
-    return float(np.sort(np.asarray(samples, np.float64))[rank(len(samples)) - 1])
+    return float(_judged(np.asarray(samples, np.float64)))
+
+
+def _judged(values: Floats) -> Floats:
+    """Return the statistic along the last axis."""
+    count = values.shape[-1]
+    if count < ORGANISERS_ROUNDS:
+        return np.asarray(np.sort(values)[..., rank(count) - 1])
+    series = count // ORGANISERS_ROUNDS
+    whole = values[..., : series * ORGANISERS_ROUNDS].reshape(*values.shape[:-1], series, ORGANISERS_ROUNDS)
+    return np.asarray(np.median(np.sort(whole)[..., ORGANISERS_RANK - 1], axis=-1))
 
 
 def rank(count: int) -> int:
-    """Return which smallest sample is judged, counted from 1: 6 of 50, 2 of 10, 1 of 5."""
-    return max(1, -(-ORGANISERS_RANK * count // ORGANISERS_ROUNDS))
+    """Return which smallest sample of at most 50 is judged, counted from 1: 6 of 50, 2 of 10, 1 of 5."""
+    return max(1, -(-ORGANISERS_RANK * min(count, ORGANISERS_ROUNDS) // ORGANISERS_ROUNDS))
+
+
+def rule_in_words(count: int) -> str:
+    """Return how ``count`` samples are judged: "no. 6 of 50 by size", "median of 4 times no. 6 of 50 by size"."""
+    series = count // ORGANISERS_ROUNDS
+    times = f"median of {series} times " if series > 1 else ""
+    return f"{times}no. {rank(count)} of {min(count, ORGANISERS_ROUNDS)} by size"
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,14 +116,14 @@ def summarise(samples: Sequence[float]) -> Summary:
     )
 
 
-def outliers(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def outliers(values: Floats) -> npt.NDArray[np.bool_]:
     """Return which samples lie more than 8 robust standard deviations, and a fifth, above the median."""
     median = np.median(values)
     deviation = 1.4826 * np.median(np.abs(values - median))
     return np.asarray(values > max(median + 8 * deviation, 1.2 * median))
 
 
-def drift(values: npt.NDArray[np.float64]) -> float:
+def drift(values: Floats) -> float:
     """Return the relative change of the median from the first to the last fifth, where the whole series shows it.
 
     Positive: it became slower, as a processor does that is throttled. The change counts when the samples' rank
@@ -115,7 +138,7 @@ def drift(values: npt.NDArray[np.float64]) -> float:
     return change if significance < DRIFT_LEVEL and abs(change) >= NOTABLE else 0.0
 
 
-def modes(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
+def modes(values: Floats) -> tuple[float, ...]:
     """Return the means of the two groups that the samples fall into, or nothing when they form one.
 
     The groups are those with the least squares within them. They count as two speeds when each holds at least 15 % of
@@ -138,7 +161,7 @@ def modes(values: npt.NDArray[np.float64]) -> tuple[float, ...]:
     return (float(low.mean()), float(high.mean()))
 
 
-def spread(values: npt.NDArray[np.float64]) -> float:
+def spread(values: Floats) -> float:
     """Return the relative standard error of the judged statistic.
 
     The larger of two estimates: from resampling single samples (bootstrap), and from comparing fifths of the series,
@@ -148,8 +171,7 @@ def spread(values: npt.NDArray[np.float64]) -> float:
     if len(values) < 2 or centre <= 0:
         return 0.0
     rng = np.random.Generator(np.random.PCG64(0))
-    drawn = np.sort(rng.choice(values, (RESAMPLES, len(values))), axis=1)[:, rank(len(values)) - 1]
-    errors = [float(drawn.std())]
+    errors = [float(_judged(rng.choice(values, (RESAMPLES, len(values)))).std())]
     if len(values) >= 10:
         parts = [judged(part.tolist()) for part in np.array_split(values, 5)]
         errors.append(float(np.std(parts, ddof=1)) / np.sqrt(5))

@@ -100,6 +100,11 @@ def wanted_providers(device: str) -> list[str]:
     if device == "auto":
         device = "cuda" if "CUDAExecutionProvider" in available and has_driver() else "cpu"
     name = PROVIDERS.get(device.lower(), device)
+    if name not in available and name not in ort.get_all_providers():
+        raise DeviceError(
+            f"there is no device {device!r}: --facechallenge-device takes auto, {', '.join(PROVIDERS)}, or the name of "
+            f"an execution provider of onnxruntime; this one has {', '.join(available)}"
+        )
     if name not in available:
         raise DeviceError(
             f"the device {device!r} ({name}) is not in this onnxruntime, which has {', '.join(available)}"

@@ -92,6 +92,14 @@ def test_modelled_alone_never_passes() -> None:
     assert "grade 3 of 3" in found.message
 
 
+def test_a_graph_that_cannot_be_modelled_is_told_with_the_reason() -> None:
+    partial = LaunchFacts(groups=launch_facts("iresnet18").groups, problems=("node 'Loop_1' (Loop) has a body",))
+    found = judge(Facts.of(partial, LatencyFacts(mode="modelled")), rule())
+    assert found.status is Status.UNDECIDED
+    assert "node 'Loop_1' (Loop)" in found.message
+    assert "--facechallenge-latency scaled" in found.remedy
+
+
 def test_nothing_timed_is_undecided() -> None:
     failure = StepFailure(step="latency", kind="crashed", message="the runtime was killed by SIGSEGV")
     found = outcome(failure)
@@ -130,8 +138,27 @@ def test_what_disturbs_a_measurement_is_told() -> None:
         submission=msgspec.structs.replace(series(100.0), first=3500.0),
     )
     notes = " ".join(outcome(facts, net="iresnet50").notes)
-    for words in ("80% busy", "4 tests ran at once", "NonZero_1 (NonZero)", "Not used: foreign.", "3.5 s"):
+    for words in (
+        "used 80% of the processors",
+        "4 tests ran at once",
+        "NonZero_1 (NonZero)",
+        "Not used: foreign.",
+        "3.5 s",
+    ):
         assert words in notes
+
+
+@pytest.mark.parametrize(("clock", "told"), [(1380, False), (900, True), (0, False)])
+def test_a_gpu_that_runs_slower_than_it_could_is_told(clock: int, told: bool) -> None:
+    there = msgspec.structs.replace(SERVER, clock=clock, clock_max=1530)
+    found = outcome(server_facts(5.0, there))
+    assert any("throttled" in note for note in found.notes) is told
+    assert found.status is Status.PASSED
+
+
+def test_nodes_that_the_servers_gpu_did_not_run_are_told() -> None:
+    found = outcome(msgspec.structs.replace(server_facts(5.0), on_cpu=("a (NonZero)", "b (Hardmax)")))
+    assert "2 nodes have no kernel for the GPU and ran on the CPU: a (NonZero), b (Hardmax)." in found.notes
 
 
 def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
@@ -143,14 +170,69 @@ def test_a_rulebook_without_published_times_shows_local_figures_only() -> None:
     assert "Local figures only" in found.message
     assert book.rules["latency"].level == "measurement"
     assert found.measured.endswith(f"ms on this CPU ({CPU.processor}, 2 cores)")
-    assert "RTX 3090" in found.remedy
+    assert found.remedy == ""  # there is no limit, so nothing is to be decided
 
 
-def test_launches_that_are_not_known_widen_and_leave_no_model() -> None:
-    partial = LaunchFacts(groups=launch_facts("iresnet100").groups, problems=("node 'Loop_1' (Loop) has a body",))
-    found = judge(Facts.of(partial, latency_facts(LOCAL["iresnet100"])), rule())
-    assert _width(found) > 2 * _width(outcome(latency_facts(LOCAL["iresnet100"])))
+def test_on_such_a_rulebook_no_interpreter_is_asked_for_and_the_reason_is_told() -> None:
+    book = load(builtin_folder() / "mfr-ongoing.toml")
+    judged = rule(next(iter(book.tracks)), book)
+    there = msgspec.structs.replace(SERVER, gpu="NVIDIA GeForce RTX 3090", runtime="onnxruntime-gpu 1.8.0", cuda="11.1")
+    found = latency(Facts.of(server_facts(1.0, there), latency_facts(40.0, "measured", references=0)), judged)
+    assert "no times of reference networks on a RTX 3090 were published" in found.message
+    limited = msgspec.structs.replace(judged, limit=5.0)
+    found = latency(Facts.of(latency_facts(40.0, references=0)), limited)
+    assert found.status is Status.UNDECIDED
+    assert "infer_ms" in found.remedy
+
+
+def test_launches_that_are_not_known_widen_leave_no_model_and_let_nothing_pass() -> None:
+    partial = LaunchFacts(groups=launch_facts("iresnet18").groups, problems=("node 'Loop_1' (Loop) has a body",))
+    found = judge(Facts.of(partial, latency_facts(LOCAL["iresnet18"])), rule())
+    assert _width(found) > 2 * _width(outcome(latency_facts(LOCAL["iresnet18"]), net="iresnet18"))
     assert all(row.where != "model of the graph" for row in found.evidence)
+    assert found.status is Status.UNDECIDED
+    assert "node 'Loop_1' (Loop)" in found.message
+    assert judge(Facts.of(partial, latency_facts(LOCAL["iresnet200"] * 10)), rule()).status is Status.FAILED
+
+
+VARYING = LaunchFacts(groups=launch_facts("iresnet100").groups, varying=("gate (If)",))
+
+
+@pytest.mark.parametrize(
+    ("graph", "difference", "words"),
+    [
+        (VARYING, 0.0, "depend on what is in the picture (gate (If))"),
+        (launch_facts("iresnet100"), 0.5, "other embeddings than a batch"),
+        (None, 0.0, "could not be analysed"),
+    ],
+)
+def test_a_short_cut_for_the_timed_pictures_passes_on_no_grade(
+    graph: LaunchFacts | None, difference: float, words: str
+) -> None:
+    known = [graph] if graph is not None else []
+    on_server = msgspec.structs.replace(server_facts(1.0), row_difference=difference)
+    measured = judge(Facts.of(*known, on_server), rule())
+    assert measured.status is Status.UNDECIDED
+    assert words in measured.message
+    assert measured.remedy
+    too_slow = msgspec.structs.replace(server_facts(30.0), row_difference=difference)
+    assert judge(Facts.of(*known, too_slow), rule()).status is Status.FAILED
+    scaled = judge(Facts.of(*known, latency_facts(LOCAL["iresnet100"], row_difference=difference)), rule("B"))
+    assert scaled.status is Status.UNDECIDED
+    assert "analysed" in scaled.message if graph is None else words in scaled.message
+
+
+def test_nothing_passes_on_a_scaled_time_of_a_machine_that_others_used() -> None:
+    quiet = outcome(latency_facts(LOCAL["iresnet18"], busy=0.3), net="iresnet18")
+    assert quiet.status is Status.PASSED
+    assert any("30% of the processors" in note for note in quiet.notes)
+    loaded = outcome(latency_facts(LOCAL["iresnet18"], busy=0.6), net="iresnet18")
+    assert loaded.status is Status.UNDECIDED
+    assert "60% of the processors" in loaded.message
+    assert "quiet machine" in loaded.remedy
+    calm = series(LOCAL["iresnet18"])
+    work = msgspec.structs.replace(calm, work=calm.samples)
+    assert outcome(latency_facts(1.0, submission=work, busy=0.6), net="iresnet18").status is Status.PASSED
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,15 @@ from pytest_facechallenge.runtime import device, engine
 from pytest_facechallenge.runtime.engine import DeviceError, Engine, wanted_providers
 
 
-def test_a_provider_that_is_not_built_in_names_those_that_are() -> None:
-    with pytest.raises(DeviceError, match="CPUExecutionProvider"):
-        wanted_providers("rocm")
+def test_a_provider_that_is_not_built_in_names_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match=r"'cuda' \(CUDAExecutionProvider\) is not in this onnxruntime.*CPUExecution"):
+        wanted_providers("cuda")
+
+
+def test_a_device_that_does_not_exist_names_those_that_do() -> None:
+    with pytest.raises(DeviceError, match=r"no device 'npu'.*auto, cpu, cuda, tensorrt"):
+        wanted_providers("npu")
 
 
 def test_a_session_that_falls_back_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from pytest_facechallenge.facts.base import Facts
@@ -16,6 +15,7 @@ from pytest_facechallenge.latency import gather as gathering
 from pytest_facechallenge.latency import measure, server
 from pytest_facechallenge.latency.measure import Runner, Sample
 from pytest_facechallenge.latency.plan import Plan, encode
+from pytest_facechallenge.latency.surroundings import Others
 from pytest_facechallenge.refnets.registry import save
 from pytest_facechallenge.runtime.context import Context, Knobs
 
@@ -46,7 +46,7 @@ class Here:
         self.built: list[str] = []
         save("vit-tiny", folder / "model.onnx")
         patch.setattr(gathering, "save", self._save)
-        patch.setattr(psutil, "cpu_percent", lambda **_options: self.busy)
+        patch.setattr(Others, "__exit__", lambda others, *_failure: setattr(others, "share", self.busy))
         patch.setattr(measure.Runner, "once", lambda runner: self._once(runner))
         patch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
 
@@ -90,6 +90,24 @@ def test_modelled_times_nothing(here: Here) -> None:
     facts = here.gather(mode="modelled")
     assert facts.submission is None
     assert here.built == []
+
+
+def test_pictures_are_new_in_every_run_and_the_timed_runs_are_compared_with_a_batch(here: Here) -> None:
+    one, two = here.gather(mode="measured"), here.gather(mode="measured")
+    assert one.seed != two.seed
+    assert one.pictures == 8
+    assert 0 <= one.row_difference < 1e-3
+
+
+def test_a_gpu_that_auto_does_not_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "has_driver", lambda: True)
+    monkeypatch.setattr(gathering, "reasons", lambda _provider: ["a library is missing (libcudnn.so.9)"])
+    (said,) = gathering.unused_gpu("auto", "CPUExecutionProvider")
+    assert "libcudnn.so.9" in said
+    assert gathering.unused_gpu("cpu", "CPUExecutionProvider") == []
+    assert gathering.unused_gpu("auto", "CUDAExecutionProvider") == []
+    monkeypatch.setattr(gathering, "has_driver", lambda: False)
+    assert gathering.unused_gpu("auto", "CPUExecutionProvider") == []
 
 
 def test_measured_and_rulebooks_without_published_times_time_the_submission_alone(here: Here) -> None:
@@ -157,12 +175,12 @@ def test_a_calibration_that_ends_below_the_submission_is_not_used(here: Here) ->
 
 def test_times_that_scatter_are_used_and_not_kept(here: Here) -> None:
     here.scatter = 9.0
-    here.busy = 80.0
+    here.busy = 0.8
     facts = here.gather()
     assert facts.busy == 0.8
     assert facts.calibration is not None
     assert "not stored for later runs: iresnet" in facts.remarks[0]
-    assert not (here.folder / "cache").exists()
+    assert not list((here.folder / "cache").glob("calibration*"))
 
 
 def test_a_foreign_calibration_file_is_refused_and_left_alone(here: Here) -> None:
@@ -177,6 +195,18 @@ def test_a_foreign_calibration_file_is_refused_and_left_alone(here: Here) -> Non
     assert facts.calibration is not None
     assert facts.calibration.source == "this run"
     assert file.read_bytes() == before
+    assert "left as it is" in facts.remarks[0]
+
+
+def test_a_damaged_cache_is_told_and_written_anew(here: Here) -> None:
+    here.gather()
+    (file,) = (here.folder / "cache").glob("calibration-*.json")
+    file.write_text("{")
+    facts = here.gather()
+    assert "is no calibration" in facts.remarks[0]
+    assert facts.calibration is not None
+    assert facts.calibration.source == "this run"
+    assert here.gather().calibration.source == str(file)  # type: ignore[union-attr]
 
 
 def test_the_profile_names_real_nodes(here: Here) -> None:

@@ -42,10 +42,11 @@ def test_warm_up_is_kept_apart_from_the_samples_and_its_cost_is_told() -> None:
 def test_networks_take_turns_and_the_first_run_after_another_is_not_counted() -> None:
     clock = Clock()
     one, two = clock.runner("one", 1.0), clock.runner("two", 2.0)
-    turns: list[int] = []
+    turns: list[str] = []
     interleave([(one, 50), (two, 10)], turns.append)
     assert (len(one.samples), len(two.samples)) == (50, 10)
-    assert turns == list(range(TURNS))
+    assert turns[:3] == ["one, turn 1 of 5", "two, turn 1 of 5", "one, turn 2 of 5"]
+    assert len(turns) == 2 * TURNS
     assert clock.ran[:15] == ["one"] * 11 + ["two"] * 3 + ["one"]
     assert set(two.samples) == {Sample(2.0, 2.0 * WORKERS)}
 
@@ -64,6 +65,8 @@ def test_rounds_fill_the_time_within_bounds() -> None:
     assert rounds_within(10, 100, 10, 50) == 50
     assert rounds_within(2, 100, 10, 50) == 20
     assert rounds_within(2, 5000, 10, 50) == 10
+    assert rounds_within(7.5, 100, 10, 200) == 50  # 25 more would not be judged
+    assert rounds_within(15, 100, 10, 200) == 150
 
 
 def test_auto_stops_at_the_first_reference_slower_than_the_submission() -> None:

@@ -44,3 +44,18 @@ def test_the_table_names_operators_and_nodes() -> None:
     assert "0.46 ms in 2 nodes" in text
     assert "89.1%" in text
     assert "1x64x56x56" in text
+    assert "on CPU, CUDA, by operator" in text
+    assert text.count("CUDA") == 2
+
+
+def test_the_table_keeps_its_width_and_all_of_long_names() -> None:
+    long = "/layers/" + "layers.10/" * 20 + "PRelu"
+    for provider in ("CPUExecutionProvider", "CUDAExecutionProvider"):
+        layers = [
+            LayerTime(node=long, op="ConvTranspose", provider=provider, ms=1.5, shape="1x512x112x112"),
+            LayerTime(node="short", op="Relu", provider="CPUExecutionProvider", ms=0.5, shape="1x2"),
+        ]
+        text = table("model.onnx", layers, width=80)
+        assert max(map(len, text.splitlines())) <= 80
+        assert long in "".join(line.split(" ")[0] for line in text.splitlines())
+        assert text.count("75.0%") == 2

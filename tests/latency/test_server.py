@@ -18,9 +18,9 @@ from pytest_facechallenge.refnets.registry import save
 @pytest.fixture
 def request_(tmp_path: Path) -> dict[str, Any]:
     save("vit-tiny", tmp_path / "model.onnx")
-    np.save(tmp_path / "picture.npy", np.zeros((1, 3, 112, 112), np.float32))
-    picture, model = str(tmp_path / "picture.npy"), str(tmp_path / "model.onnx")
-    return {"model": model, "picture": picture, "device": "cpu", "threads": 1, "rounds": 12, "warmup": 3}
+    np.save(tmp_path / "pictures.npy", np.random.default_rng(0).random((4, 3, 112, 112), np.float32))
+    pictures, model = str(tmp_path / "pictures.npy"), str(tmp_path / "model.onnx")
+    return {"model": model, "pictures": pictures, "device": "cpu", "threads": 1, "rounds": 12, "warmup": 3}
 
 
 def test_the_script_times_a_model_in_another_interpreter(tmp_path: Path, request_: dict[str, Any]) -> None:
@@ -34,6 +34,7 @@ def test_the_script_times_a_model_in_another_interpreter(tmp_path: Path, request
     assert facts.submission.warmup_runs == 3
     assert facts.machine.provider == "CPUExecutionProvider"
     assert facts.machine.runtime.startswith("onnxruntime")
+    assert 0 <= facts.row_difference < 1e-3
 
 
 def test_a_device_that_is_not_there_is_a_problem_and_no_time(tmp_path: Path, request_: dict[str, Any]) -> None:
@@ -59,6 +60,39 @@ def test_the_script_is_python_3_6() -> None:
     ast.parse(source, feature_version=(3, 6))
     assert "from __future__ import annotations" not in source
     assert "capture_output" not in source
+
+
+def test_nodes_on_the_cpu_are_read_from_the_profile() -> None:
+    def kernel(name: str, provider: str) -> dict[str, Any]:
+        return {
+            "name": f"{name}_kernel_time",
+            "args": {"op_name": "NonZero", "provider": f"{provider}ExecutionProvider"},
+        }
+
+    events = [{"name": "session"}, kernel("where", "CPU"), kernel("conv", "CUDA"), kernel("where", "CPU")]
+    assert server_timing.nodes_on_cpu(events) == ["where (NonZero)"]
+
+
+def test_rows_of_the_timed_runs_are_compared_with_a_batch() -> None:
+    class Session:
+        """Gives every picture its own number, and the last one of a batch another."""
+
+        def get_inputs(self) -> list[Any]:
+            return [self]
+
+        get_outputs = get_inputs
+        name = "x"
+
+        def run(self, _outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            numbers = feed["x"].reshape(len(feed["x"]), -1)[:, :2].copy()
+            numbers[-1] += 1.0 if len(numbers) > 1 else 0.0
+            return [numbers]
+
+    pictures = np.ones((3, 3, 2, 2), np.float32)
+    samples, rows, warm = server_timing._series(Session(), pictures, 2, 4)
+    assert (len(samples), len(rows), len(warm)) == (4, 3, 2)
+    assert server_timing._difference(Session(), pictures, rows) == 0.5
+    assert server_timing._difference(Session(), pictures, [*rows[:2], None]) == -1.0
 
 
 def test_nvidia_smi_is_read() -> None:
