@@ -47,6 +47,14 @@ class Uncounted(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class FreeWork(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One node of arithmetic that the method gives 0, and how many values of the picture it works on."""
+
+    node: str
+    op: str
+    values: int
+
+
 class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     """What one picture costs.
 
@@ -74,6 +82,11 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     once
         FLOPs of work on constants alone: done once when the model is loaded, the same for every picture, not in the
         figures.
+    touched
+        Values of the picture that operators counted as 0 work on (element-wise work, sums, pooling), each once for
+        every such operator: a bound of what could hide in them.
+    free
+        The nodes that work on most of those, largest first.
     unused
         Nodes whose results reach no output; not in the figures.
     assumed
@@ -96,6 +109,8 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     families: dict[str, int] = msgspec.field(default_factory=dict)
     uncounted: tuple[Uncounted, ...] = ()
     once: int = 0
+    touched: int = 0
+    free: tuple[FreeWork, ...] = ()
     unused: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()

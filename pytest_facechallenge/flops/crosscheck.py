@@ -36,6 +36,7 @@ OURS = {
     "attention": PRODUCTS,
     "recurrent": "recurrent layers",
     "other": "transforms",
+    "scaled and summed": PRODUCTS,
 }
 FVCORE = {
     "conv": CONVOLUTIONS,
