@@ -62,6 +62,8 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     ----------
     picture
         The inputs the figures are for: "data 1x3x112x112".
+    batch
+        How many pictures the figures are for: 1, unless the model is fixed to another number in its inside.
     low, high
         FLOPs in the challenge's arithmetic extended to every contraction, biases that may be folded BatchNorms taken
         as not there (the judged figure), and taken as the network's own.
@@ -105,6 +107,7 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     literal: int
     macs: int
     parameters: int
+    batch: int = 1
     layers: tuple[Layer, ...] = ()
     families: dict[str, int] = msgspec.field(default_factory=dict)
     uncounted: tuple[Uncounted, ...] = ()
@@ -120,13 +123,14 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
 class GroupCount(msgspec.Struct, frozen=True, kw_only=True):
     """Multiply-accumulates of one kind of work: ours, fvcore's on the submission, fvcore's on the own module.
 
-    None: not counted there.
+    None: not counted there. ``rounding`` is by how much fvcore's figures may be off because it rounds.
     """
 
     group: str
     ours: int | None = None
     submission: int | None = None
     module: int | None = None
+    rounding: int = 0
 
 
 class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
@@ -140,6 +144,8 @@ class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
         Why the submission, or the participant's module, could not be counted; empty when it was.
     groups
         Multiply-accumulates by kind of work.
+    left_out
+        Operators that multiply and add and that fvcore has no count for, with where it met them.
     explanations
         Where the figures differ and why, in sentences.
     version
@@ -153,5 +159,6 @@ class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
     problem: str = ""
     module_problem: str = ""
     groups: tuple[GroupCount, ...] = ()
+    left_out: tuple[str, ...] = ()
     explanations: tuple[str, ...] = ()
     version: str = ""

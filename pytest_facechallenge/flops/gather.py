@@ -36,6 +36,7 @@ def facts_of(graph: Graph) -> FlopsFacts:
         picture=", ".join(
             f"{name} {'of unknown shape' if shape is None else extents(shape)}" for name, shape in inputs
         ),
+        batch=shapes.batch,
         low=tally.low,
         high=tally.high,
         literal=tally.literal,

@@ -41,7 +41,7 @@ def layers(cost: FlopsFacts, most: int | None = None) -> Table:
     below.append(f"biases that may be folded BatchNorms taken as the network's own: {cost.high:,} FLOPs")
     below.append(f"the organisers' literal arithmetic: {cost.literal:,} FLOPs; parameters: {cost.parameters:,}")
     return Table(
-        f"FLOPs of one picture ({cost.picture})",
+        f"FLOPs of {f'a batch of {cost.batch} pictures' if cost.batch != 1 else 'one picture'} ({cost.picture})",
         ("node", "operator and sizes", "MACs", "FLOPs", "share"),
         tuple(rows),
         (*below, *cost.remarks),

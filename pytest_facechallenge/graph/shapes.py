@@ -60,6 +60,8 @@ class Shapes:
         Nodes that cannot work with these shapes, in sentences.
     ran
         Whether onnxruntime was needed.
+    batch
+        How many pictures the shapes are for.
     """
 
     def __init__(self, graph: Graph, outer: Shapes | None = None) -> None:
@@ -71,6 +73,7 @@ class Shapes:
         self.assumed: list[str] = []
         self.unsound: list[str] = []
         self.ran = False
+        self.batch = 1
         self._bodies: dict[tuple[int, str], Shapes] = {}
         #: Values that depend on what is in the picture (not merely on its size).
         self.pictured: set[str] = set()
@@ -139,6 +142,7 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
         Unknown shapes are None; the reasons are in ``problems``.
     """
     shapes = _infer_main(graph, batch, picture)
+    shapes.batch = batch
     fixed = _fixed_batches(graph, batch)
     if fixed and (_missing(shapes) or shapes.unsound):
         declared = _infer_main(graph, None, picture)
@@ -147,6 +151,7 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
                 f"the model is fixed to a batch of {', '.join(str(number) for number in fixed)} and cannot be "
                 f"evaluated with {batch}: the figures are for its whole batch"
             )
+            declared.batch = max(fixed)
             return declared
     return shapes
 

@@ -97,6 +97,14 @@ def test_figures_that_rest_on_guesses_are_undecided(key: str) -> None:
     assert "axis 2 of input 'x'" in outcome.message
 
 
+def test_a_whole_batch_above_the_cap_is_no_picture_above_it() -> None:
+    guess = "the model is fixed to a batch of 32 and cannot be evaluated with 1"
+    outcome = judged(facts(32 * 1000, batch=32, assumed=(guess,)), 1000)
+    assert outcome.status is Status.UNDECIDED
+    assert "a batch of 32 pictures (data 1x3x112x112) costs 32,000 FLOPs" in outcome.message
+    assert judged(facts(32 * 1001, batch=32, assumed=(guess,)), 1000).status is Status.FAILED
+
+
 def test_difference_from_the_literal_arithmetic_is_explained() -> None:
     first = facts(1000, 1100).layers[0]
     other = Layer(

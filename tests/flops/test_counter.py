@@ -244,6 +244,7 @@ class TestBadInput:
         facts = cost(text)
         assert facts.low == 2 * 4 * 4 * 5 - 4 * 5
         assert "fixed to a batch of 4" in facts.assumed[0]
+        assert facts.batch == 4
 
 
 def test_parameters_are_those_that_were_learned() -> None:
