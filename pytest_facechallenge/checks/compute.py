@@ -282,8 +282,9 @@ def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:
             f"the cross-check could not be made in full: {' '.join(trouble)}",
             remedy='Install the extra "fvcore" (pip install "pytest-facechallenge[fvcore]"), and name a module as '
             "package.module:factory that can be imported from the current folder.",
+            measured="not made in full",
             evidence=evidence,
-            notes=found.explanations,
+            notes=(*trouble, *found.explanations),
         )
     ours = sum(group.ours or 0 for group in found.groups)
     theirs = sum(group.submission or 0 for group in found.groups if group.ours is not None)
@@ -296,19 +297,20 @@ def flops_crosscheck(facts: Facts, rule: Rule) -> Outcome:
                 f"the counts differ ({said}), and fvcore has no count for {', '.join(found.left_out)}.",
                 remedy="Name a module that writes these out (an attention as two matrix products and a softmax, for "
                 "instance), or compare the other kinds of work.",
-                measured=measured,
+                measured=f"{said}: not comparable",
                 evidence=evidence,
                 notes=found.explanations,
             )
         return failed(
             f"the counts differ: {said}. {'; '.join(found.explanations)}.",
             remedy="Look at the kind of layer that differs, and compare it with --facechallenge-flops-by-layer.",
-            measured=measured,
+            measured=f"{said}: they differ",
             evidence=evidence,
+            notes=found.explanations,
         )
     return passed(
         f"the counts agree: {said}.",
-        measured=measured,
+        measured=f"{ours:,} MACs, fvcore agrees",
         limit=rule.limit_text(),
         evidence=evidence,
         notes=found.explanations,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The knob that asks for a cross-check: "" for the submission alone, or "package.module:factory".
 KNOB = "flops_crosscheck"
+#: The folder that the participant's module is imported from, beside what is installed.
+FOLDER_KNOB = "flops_crosscheck_folder"
 
 CONVOLUTIONS = "convolutions"
 PRODUCTS = "matrix products"
@@ -57,10 +59,16 @@ def gather(context: Context) -> CrosscheckFacts:
     if KNOB not in context.knobs.extra:
         return CrosscheckFacts(asked=False)
     ours = context.facts.need(FlopsFacts)
-    return crosscheck(context.model_path, context.knobs.extra[KNOB] or None, ours)
+    folder = context.knobs.extra.get(FOLDER_KNOB)
+    return crosscheck(context.model_path, context.knobs.extra[KNOB] or None, ours, Path(folder) if folder else None)
 
 
-def crosscheck(model_path: Path, module_factory: str | None = None, ours: FlopsFacts | None = None) -> CrosscheckFacts:
+def crosscheck(
+    model_path: Path,
+    module_factory: str | None = None,
+    ours: FlopsFacts | None = None,
+    folder: Path | None = None,
+) -> CrosscheckFacts:
     """Count a submission with fvcore, and the participant's own module beside it.
 
     Parameters
@@ -69,9 +77,11 @@ def crosscheck(model_path: Path, module_factory: str | None = None, ours: FlopsF
         The .onnx file.
     module_factory
         "package.module:factory": a callable without arguments that returns the torch.nn.Module (or the module
-        itself); imported with the current folder on the path. It is the participant's code and is run.
+        itself); imported with ``folder`` on the path. It is the participant's code and is run.
     ours
         Our count; made when not given.
+    folder
+        Where the module may lie, the current folder when not given.
 
     Returns
     -------
@@ -94,7 +104,7 @@ def crosscheck(model_path: Path, module_factory: str | None = None, ours: FlopsF
         problem = str(error)
     if module_factory:
         try:
-            by_module = _module(module_factory, example, left_out)
+            by_module = _module(module_factory, folder or Path.cwd(), example, left_out)
         except CrosscheckError as error:
             module_problem = str(error)
     groups = _groups(ours, None if problem else counted, by_module if module_factory and not module_problem else None)
@@ -134,14 +144,16 @@ def _submission(graph: Graph, example: list[tuple[int, ...] | None], left_out: l
     return _analyse(module, example, "the submission", left_out)
 
 
-def _module(reference: str, example: list[tuple[int, ...] | None], left_out: list[str]) -> Mapping[str, int]:
+def _module(
+    reference: str, folder: Path, example: list[tuple[int, ...] | None], left_out: list[str]
+) -> Mapping[str, int]:
     _version()
     import torch
 
     name, colon, attribute = reference.partition(":")
     if not colon or not name or not attribute:
         raise CrosscheckError(f"{reference!r} names no module; write package.module:factory.")
-    here = str(Path.cwd())
+    here = str(folder)
     sys.path.insert(0, here)
     try:
         made: Any = importlib.import_module(name)
@@ -149,7 +161,10 @@ def _module(reference: str, example: list[tuple[int, ...] | None], left_out: lis
             made = getattr(made, part)
         module = made if isinstance(made, torch.nn.Module) else made()
     except Exception as error:  # the participant's code may raise anything
-        raise CrosscheckError(f"{reference!r} gave no module: {type(error).__name__}: {error}.") from error
+        raise CrosscheckError(
+            f"{reference!r} gave no module: {type(error).__name__}: {error} "
+            f"(looked for in {here} and among what is installed)."
+        ) from error
     finally:
         sys.path.remove(here)
     if not isinstance(module, torch.nn.Module):
