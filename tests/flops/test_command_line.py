@@ -9,7 +9,6 @@ from pathlib import Path
 
 import onnx
 import pytest
-from pytest import LineMatcher
 
 from .build import model
 
@@ -55,7 +54,7 @@ def test_layers_and_both_counts_of_fvcore(folder: Path) -> None:
         "--facechallenge-json=r.json",
     )
     low = 2 * CONV - 8 * 56 * 56 + 2 * 8 * 16
-    LineMatcher(lines).fnmatch_lines(
+    pytest.LineMatcher(lines).fnmatch_lines(
         [
             f"flops-budget * passed *{low:,}*",
             f"flops-crosscheck * passed *{CONV + 128:,} MACs*",
@@ -71,6 +70,6 @@ def test_layers_and_both_counts_of_fvcore(folder: Path) -> None:
 
 
 def test_a_track_without_a_cap_shows_the_figures(folder: Path) -> None:
-    LineMatcher(run(folder, "--track=A")).fnmatch_lines(
+    pytest.LineMatcher(run(folder, "--track=A")).fnmatch_lines(
         ["flops-budget * n/a *1,329,920 FLOPs*", f"*flops-budget, note: {CONV + 128:,} multiply-accumulates*"]
     )
