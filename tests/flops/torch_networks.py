@@ -115,7 +115,7 @@ class Windows(nn.Module):
         self.patches, self.first = nn.Conv2d(3, 16, 8, 8), nn.LayerNorm(16)
         self.norm, self.attention = nn.LayerNorm(16), Attention(16, 2)
         self.table = nn.Parameter(torch.rand(169, 2))
-        self.register_buffer("places", torch.arange(49 * 49) % 169)
+        self.places = torch.arange(49 * 49) % 169
         self.merged, self.narrow = nn.LayerNorm(64), nn.Linear(64, 32, bias=False)
 
     def forward(self, x: Any) -> Any:
