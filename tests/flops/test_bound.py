@@ -74,6 +74,17 @@ def test_what_is_hidden_from_the_count_is_not_hidden_from_the_verdict(text: str)
     assert judged(text, 2 * 640 - 80 - 1).status is not Status.PASSED
 
 
+def test_sizes_that_the_picture_decides_are_named() -> None:
+    facts = cost(HIDDEN["as many as the picture says"])
+    assert [entry.op for entry in facts.uncounted] == ["GatherND", "Mul", "ReduceSum"]
+
+
+def test_what_was_found_is_not_counted_as_hidden_once_more() -> None:
+    """640 products and 640 values summed are found; nothing is left that could hide more."""
+    text = BROADCAST + "m = Mul(u, w)\n c = Constant<value_ints = [2]>()\n y = ReduceSum<keepdims=0>(m, c) }"
+    assert (cost(text).macs, cost(text).touched) == (640, 0)
+
+
 def test_the_outcome_names_what_is_free_and_how_much() -> None:
     outcome = judged(HIDDEN["denominator of a softmax"], 1000)
     assert outcome.status is Status.UNDECIDED
@@ -111,6 +122,8 @@ def test_known_networks_have_little_free_work(name: str, folded: bool) -> None:
         ("t = Transpose(x)\n y = Concat<axis=0>(t, t)", 0),
         ('y = Einsum<equation="abcd,abcd->abcd">(x, x)', 128),
         ("s = Shape(x)\n f = Cast<to=1>(s)\n y = Mul(f, f)", 0),
+        ("i = Constant<value_ints = [1,1]>()\n y = Gather<axis=1>(x, i)", 0),  # chosen places
+        ("c = Cast<to=7>(x)\n t = Constant<value_floats = [1.0,2.0]>()\n y = Gather(t, c)", 128),  # a table
     ],
 )
 def test_values_touched(text: str, values: int) -> None:

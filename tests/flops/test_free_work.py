@@ -36,7 +36,7 @@ FREE = {
     "two = Constant<value_float = 2.0>()\n p = Pow(d, two)\n v = ReduceMean<axes=[-1]>(p)\n"
     "e = Constant<value_float = 0.1>()\n a = Add(v, e)\n q = Sqrt(a)\n y = Div(d, q) }",
     "mean of a sum of row and column embeddings": OPEN + ", float[N,8,4,1] s, float[N,8,1,4] t) => (y) "
-    "{ p = Add(s, t)\n q = Add(x, p)\n y = " + MEAN + "(q) }",
+    "{ p = Add(s, t)\n q = Add(x, p)\n y = ReduceMean<axes=[1, 2, 3]>(q) }",
     "length of an embedding with its bias": "g (float[N,8] x, float[1,8] w) => (y) { t = Add(x, w)\n"
     "y = ReduceL2<axes=[1]>(t) }",
     "two maps upsampled and added, then their variance": "g (float[N,8,2,2] x, float[N,8,2,2] z) => (y) {\n"
