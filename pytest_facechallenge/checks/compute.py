@@ -117,8 +117,8 @@ def _unsure_reading(cost: FlopsFacts, rule: Rule, figure: str) -> _Doubt | None:
     if not rule.within(cost.high + _hideable(cost)) and _hideable(cost) > share * cost.low:
         return _Doubt(
             f"{figure}, within the cap; but operators that the method gives 0 work on {cost.touched:,} values of the "
-            f"picture. Were each a product and its sum, {_hideable(cost):,} FLOPs more could hide there; up to "
-            f"{share:.0%} of the figure would be usual.",
+            f"picture{_most_free(cost)}. Were each a product and its sum, {_hideable(cost):,} FLOPs more could hide "
+            f"there; up to {share:.0%} of the figure would be usual.",
             "Write products and their sums as Conv, Gemm, MatMul or Einsum, where they are counted exactly, or "
             "show the organisers what the named nodes do.",
             free=True,
@@ -150,6 +150,11 @@ def _range(cost: FlopsFacts) -> str:
 def _hideable(cost: FlopsFacts) -> int:
     """Return the operations if every value that free operators touch were a product that is added to a sum."""
     return 2 * cost.touched
+
+
+def _most_free(cost: FlopsFacts) -> str:
+    most = ", ".join(f"{work.node!r} ({work.op}) on {work.values:,}" for work in cost.free[:3])
+    return f", most by {most}" if most else ""
 
 
 def _free(cost: FlopsFacts) -> tuple[Evidence, ...]:

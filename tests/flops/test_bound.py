@@ -12,6 +12,7 @@ from pytest_facechallenge.flops.gather import facts_of
 from pytest_facechallenge.graph.ir import from_model
 from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.refnets import build
+from pytest_facechallenge.rulebook import load_all
 
 from .build import cost
 from .rules import rule
@@ -91,6 +92,14 @@ def test_the_outcome_names_what_is_free_and_how_much() -> None:
     assert "within the cap; but operators that the method gives 0 work on 1,280 values" in outcome.message
     assert "2,560 FLOPs more could hide there" in outcome.message
     assert [entry.where for entry in outcome.evidence] == ["node 'Add_2' (Add)", "node 'LogSoftmax_3' (LogSoftmax)"]
+
+
+def test_every_capped_track_has_a_share() -> None:
+    book = load_all()["lfr19"]
+    for track in book.tracks:
+        budget = next(each for each in book.rules_of(track) if each.check == "flops_budget")
+        assert budget.limit is not None
+        assert 0 < budget.parameters["free_share"] < 1
 
 
 def test_free_work_that_could_not_pass_the_cap_is_no_matter() -> None:
