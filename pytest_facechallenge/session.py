@@ -134,6 +134,9 @@ class ChallengeSession:
         factory = self.settings.text("flops-crosscheck")
         if factory:
             knobs["flops_crosscheck"] = "" if factory == GIVEN else factory
+            knobs["flops_crosscheck_folder"] = str(
+                self.settings.invocation_dir
+            )  # the sandbox works in a folder of its own
         return knobs
 
     def _saved_facts(self, source: Path) -> list[AccuracyFacts | None]:

@@ -47,6 +47,14 @@ class Uncounted(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class FreeWork(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One node of arithmetic that the method gives 0, and how many values of the picture it works on."""
+
+    node: str
+    op: str
+    values: int
+
+
 class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     """What one picture costs.
 
@@ -54,6 +62,8 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     ----------
     picture
         The inputs the figures are for: "data 1x3x112x112".
+    batch
+        How many pictures the figures are for: 1, unless the model is fixed to another number in its inside.
     low, high
         FLOPs in the challenge's arithmetic extended to every contraction, biases that may be folded BatchNorms taken
         as not there (the judged figure), and taken as the network's own.
@@ -74,6 +84,11 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     once
         FLOPs of work on constants alone: done once when the model is loaded, the same for every picture, not in the
         figures.
+    touched
+        Values of the picture that operators counted as 0 work on (element-wise work, sums, pooling), each once for
+        every such operator: a bound of what could hide in them.
+    free
+        The nodes that work on most of those, largest first.
     unused
         Nodes whose results reach no output; not in the figures.
     assumed
@@ -92,10 +107,13 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
     literal: int
     macs: int
     parameters: int
+    batch: int = 1
     layers: tuple[Layer, ...] = ()
     families: dict[str, int] = msgspec.field(default_factory=dict)
     uncounted: tuple[Uncounted, ...] = ()
     once: int = 0
+    touched: int = 0
+    free: tuple[FreeWork, ...] = ()
     unused: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -105,13 +123,14 @@ class FlopsFacts(StepFacts, frozen=True, kw_only=True):
 class GroupCount(msgspec.Struct, frozen=True, kw_only=True):
     """Multiply-accumulates of one kind of work: ours, fvcore's on the submission, fvcore's on the own module.
 
-    None: not counted there.
+    None: not counted there. ``rounding`` is by how much fvcore's figures may be off because it rounds.
     """
 
     group: str
     ours: int | None = None
     submission: int | None = None
     module: int | None = None
+    rounding: int = 0
 
 
 class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
@@ -125,6 +144,8 @@ class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
         Why the submission, or the participant's module, could not be counted; empty when it was.
     groups
         Multiply-accumulates by kind of work.
+    left_out
+        Operators that multiply and add and that fvcore has no count for, with where it met them.
     explanations
         Where the figures differ and why, in sentences.
     version
@@ -138,5 +159,6 @@ class CrosscheckFacts(StepFacts, frozen=True, kw_only=True):
     problem: str = ""
     module_problem: str = ""
     groups: tuple[GroupCount, ...] = ()
+    left_out: tuple[str, ...] = ()
     explanations: tuple[str, ...] = ()
     version: str = ""

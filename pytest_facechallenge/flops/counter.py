@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.facts.flops import Layer, Uncounted
+from pytest_facechallenge.facts.flops import FreeWork, Layer, Uncounted
 from pytest_facechallenge.flops import attention, convolution, disguised, products, recurrent, spectral
+from pytest_facechallenge.flops.bound import touched
 from pytest_facechallenge.flops.free import FREE
 from pytest_facechallenge.flops.work import COUNTERS, CannotCountError, Site, Work
-from pytest_facechallenge.graph.ir import Graph, Node, outer_reads
+from pytest_facechallenge.graph.ir import Graph, Node
 from pytest_facechallenge.graph.shapes import carried_values, constant_scalar
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Tally:
         See `pytest_facechallenge.facts.flops.FlopsFacts`.
     once
         FLOPs of work on constants.
+    touched, free
+        Values that free operators of arithmetic work on, in all and by node.
+    unbounded
+        Free operators that touch values whose number is not known.
     """
 
     low: int = 0
@@ -44,8 +49,11 @@ class Tally:
     literal: int = 0
     macs: int = 0
     once: int = 0
+    touched: int = 0
     layers: list[Layer] = field(default_factory=list)
+    free: list[FreeWork] = field(default_factory=list)
     uncounted: list[Uncounted] = field(default_factory=list)
+    unbounded: list[Uncounted] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -81,6 +89,8 @@ class Tally:
         self.literal += other.literal * times
         self.macs += other.macs * times
         self.once += other.once
+        self.touched += other.touched * times
+        self.free += [FreeWork(node=work.node, op=work.op, values=work.values * times) for work in other.free]
         self.layers += [
             Layer(
                 node=layer.node,
@@ -100,6 +110,7 @@ class Tally:
     def note(self, other: Tally) -> None:
         """Take over what another graph's tally says beside its figures."""
         self.uncounted += other.uncounted
+        self.unbounded += other.unbounded
         self.unused += other.unused
         self.problems += other.problems
         self.remarks += other.remarks
@@ -123,9 +134,8 @@ def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None
         What could not be counted stands in ``uncounted``; nothing is silently 0.
     """
     tally = Tally()
-    used = _used(graph)
     for node in graph.nodes:
-        if node.index not in used:
+        if node.index not in graph.used:
             if node.op not in FREE.get(node.domain, ()):
                 tally.unused.append(node.label)
             continue
@@ -137,12 +147,30 @@ def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None
             _counted(node, shapes, tally)
         elif node.op not in FREE.get(node.domain, ()):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=_unknown(node)))
-    for node, works in disguised.find(graph, shapes, used, carried or {}):
+        else:
+            _free(node, shapes, tally)
+    for node, works in disguised.find(graph, shapes, carried or {}):
         if isinstance(works, str):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=works))
-        else:
-            tally.add(node, works, constant=not shapes.depends_on_picture(node.outputs[0]))
+            continue
+        constant = not shapes.depends_on_picture(node.outputs[0])
+        tally.add(node, works, constant=constant)
+        if not constant:
+            # What has been found hides no more: its products and its sum are among the values touched.
+            found = sum(2 * work.macs or work.ceiling for work in works)
+            tally.touched = max(0, tally.touched - found)
     return tally
+
+
+def _free(node: Node, shapes: Shapes, tally: Tally) -> None:
+    values = touched(node, shapes)
+    if values is not None:
+        tally.touched += values
+        if values:
+            tally.free.append(FreeWork(node=node.label, op=_full_name(node), values=values))
+        return
+    why = "how many values it works on depends on what is in the picture, or cannot be found"
+    tally.unbounded.append(Uncounted(node=node.label, op=_full_name(node), why=why))
 
 
 def _full_name(node: Node) -> str:
@@ -153,22 +181,6 @@ def _unknown(node: Node) -> str:
     if not node.domain:
         return f"no rule is known for what the operator {node.op} costs"
     return f"the operator {node.op} is of the operator set {node.domain!r}: what it computes is not said in the file"
-
-
-def _used(graph: Graph) -> set[int]:
-    """Return the indices of the nodes whose results reach an output of the graph."""
-    used: set[int] = set()
-    pending = list(graph.outputs)
-    seen = set(pending)
-    while pending:
-        node = graph.producers.get(pending.pop())
-        if node is None or node.index in used:
-            continue
-        used.add(node.index)
-        fresh = {*node.inputs, *outer_reads(node)} - seen
-        seen |= fresh
-        pending.extend(fresh)
-    return used
 
 
 def _counted(node: Node, shapes: Shapes, tally: Tally) -> None:
@@ -185,6 +197,8 @@ def _counted(node: Node, shapes: Shapes, tally: Tally) -> None:
     if any(work.macs == 0 and not work.ceiling for work in works):
         tally.problems.append(f"node {node.label!r} ({node.op}) works on an empty tensor: {works[0].text}")
     tally.add(node, works, constant=constant)
+    if not works:  # an Einsum that multiplies element by element, say
+        _free(node, shapes, tally)
 
 
 def _control(node: Node, shapes: Shapes, tally: Tally) -> None:
@@ -199,7 +213,7 @@ def _control(node: Node, shapes: Shapes, tally: Tally) -> None:
         _branches(node, shapes, tally, bodies["then_branch"], bodies["else_branch"])
         return
     for name, body in bodies.items():
-        if not body.layers and not body.uncounted:
+        if not (body.layers or body.uncounted or body.touched or body.unbounded):
             tally.include(body, 0)
             continue
         try:
@@ -222,6 +236,7 @@ def _branches(node: Node, shapes: Shapes, tally: Tally, then: Tally, other: Tall
             f"of the branches of {node.label!r} the dearer is counted ({dearer.low:,} FLOPs; the other {cheaper.low:,})"
         )
     tally.include(dearer)
+    tally.touched += max(0, cheaper.touched - dearer.touched)
     tally.note(cheaper)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pytest_facechallenge.graph.ir import Graph
     from pytest_facechallenge.runtime.context import Context
 
+#: How many of the largest nodes of free work are kept.
+MOST_FREE = 8
+
 FLOATS = frozenset({"float", "double", "float16", "bfloat16"})
 
 
@@ -33,6 +36,7 @@ def facts_of(graph: Graph) -> FlopsFacts:
         picture=", ".join(
             f"{name} {'of unknown shape' if shape is None else extents(shape)}" for name, shape in inputs
         ),
+        batch=shapes.batch,
         low=tally.low,
         high=tally.high,
         literal=tally.literal,
@@ -40,12 +44,16 @@ def facts_of(graph: Graph) -> FlopsFacts:
         parameters=parameters(graph),
         layers=tuple(sorted(tally.layers, key=lambda layer: -layer.low)),
         families=dict(sorted(families.items(), key=lambda item: -item[1])),
-        uncounted=tuple(tally.uncounted),
+        uncounted=tuple(tally.uncounted or tally.unbounded),
         once=tally.once,
+        touched=tally.touched,
+        free=tuple(sorted(tally.free, key=lambda work: -work.values)[:MOST_FREE]),
         unused=tuple(tally.unused),
         assumed=tuple(shapes.assumed),
         problems=tuple(
-            dict.fromkeys([*shapes.unsound, *(shapes.problems if tally.uncounted else ()), *tally.problems])
+            dict.fromkeys(
+                [*shapes.unsound, *(shapes.problems if tally.uncounted or tally.unbounded else ()), *tally.problems]
+            )
         ),
         remarks=tuple(dict.fromkeys(tally.remarks)),
     )

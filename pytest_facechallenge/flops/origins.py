@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytest_facechallenge.flops.free import names
 
 if TYPE_CHECKING:
     from pytest_facechallenge.graph.ir import Graph, Node
+    from pytest_facechallenge.graph.shapes import Shapes
 
 #: Keep a sum of products one, up to scaling and the choice of what is summed.
 LINEAR = names("""
@@ -25,6 +28,9 @@ PAIRS = names("""
 SUMMING = names("ReduceSum ReduceMean ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp ReduceLogSum")
 #: Operators through which an origin is followed.
 FOLLOWED = UNARY | SUMMING | PAIRS | names("Identity Cast CastLike Neg Dropout Softmax Unsqueeze Squeeze ReduceMax")
+
+#: Operators with a learned scale along an axis.
+NORMALISING = names("BatchNormalization InstanceNormalization GroupNormalization LayerNormalization DequantizeLinear")
 
 #: How far an origin is followed; factors with longer ways are taken as independent, which counts rather than hides.
 DEPTH = 24
@@ -114,3 +120,77 @@ def axes_before(
         if right & axes:
             found |= left
     return frozenset(axis for axis in found if axis < len(before))
+
+
+def scaled_axes(graph: Graph, shapes: Shapes, node: Node) -> frozenset[int]:
+    """Return the axes of the output along which the learned scale of a normalising operator varies."""
+    shape, scale = shapes.shape(node.outputs[0]), shapes.shape(node.inputs[1])
+    if shape is None or scale is None or max(scale, default=1) == 1:
+        return frozenset()
+    constant = graph.constant(node.inputs[1])
+    if constant is not None and np.ptp(constant.array().astype(np.float64)) == 0:
+        return frozenset()  # one and the same number everywhere scales the sum
+    if node.op == "LayerNormalization":
+        return frozenset(range(len(shape) - len(scale), len(shape)))
+    return frozenset({node.attributes.get("axis", 1) % len(shape) if node.op == "DequantizeLinear" else 1})
+
+
+def varying_extents(graph: Graph, shapes: Shapes, name: str, rank: int) -> tuple[int, ...] | None:
+    """Return the value's shape, padded to ``rank`` axes, with what it had before it was only repeated.
+
+    Repeated by Expand, Tile, Resize, a Concat of one value with itself, or a Gather of the same places again, at once
+    or behind operators that work on each value alone.
+    """
+    shape = shapes.shape(name)
+    if shape is None:
+        return None
+    full = (1,) * (rank - len(shape)) + shape
+    for _ in range(DEPTH):
+        node = graph.producers.get(name)
+        if node is None or node.domain or not node.inputs:
+            break
+        before = shapes.shape(node.inputs[0])
+        if before is None:
+            break
+        padded = (1,) * (rank - len(before)) + before
+        joined = node.op == "Concat" and len(node.inputs) > 1 and len(set(node.inputs)) == 1
+        if joined or node.op in ("Expand", "Tile", "Resize", "Upsample"):
+            full = tuple(map(min, full, padded))
+        elif node.op == "Gather" and len(before) == len(shape):
+            places = shapes.value(node.inputs[1])
+            axis = node.attributes.get("axis", 0) % len(before) + rank - len(before)
+            distinct = full[axis] if places is None else len(np.unique(places))
+            full = (*full[:axis], min(full[axis], distinct), *full[axis + 1 :])
+        elif node.op not in UNARY and node.op not in ("Identity", "Cast", "Neg", "Dropout"):
+            break
+        name = node.inputs[0]
+    return full
+
+
+def only_centres(graph: Graph, node: Node, source: str) -> bool:
+    """Whether the node is the mean that a normalisation written out takes off, and nothing else comes of it.
+
+    That is: every reader subtracts it from what it is the mean of, and what remains is squared for the variance, and
+    divided by a number that comes from it alone.
+    """
+    if node.op != "ReduceMean":
+        return False
+    centred = _readers(graph, node.outputs[0])
+    if not centred or any(n.op != "Sub" or n.domain or n.inputs != (source, node.outputs[0]) for n in centred):
+        return False
+    for entry in centred:
+        rest = entry.outputs[0]
+        for reader in _readers(graph, rest):
+            squared = reader.op == "Pow" or (reader.op == "Mul" and set(reader.inputs) == {rest})
+            scaled = reader.op in ("Div", "Mul") and reader.inputs[0] == rest
+            if reader.domain or not (squared or (scaled and _is_spread(graph, reader.inputs[1], rest))):
+                return False
+    return True
+
+
+def _is_spread(graph: Graph, name: str, centred: str) -> bool:
+    return graph.constant(name) is None and _only_from(graph, name, centred)
+
+
+def _readers(graph: Graph, name: str) -> list[Node]:
+    return [node for node in graph.consumers.get(name, []) if node.index in graph.used]

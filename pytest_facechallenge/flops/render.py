@@ -24,26 +24,25 @@ def layers(cost: FlopsFacts, most: int | None = None) -> Table:
     rows = [
         (
             layer.node,
-            layer.op,
-            layer.text + (f" ({layer.times} times)" if layer.times > 1 else ""),
+            f"{layer.op} {layer.text}" + (f" ({layer.times} times)" if layer.times > 1 else ""),
             f"{layer.macs:,}",
             f"{layer.low:,}",
-            f"{layer.high:,}",
             f"{layer.low / total:.1%}",
         )
         for layer in shown
     ]
     rest = cost.layers[len(shown) :]
     if rest:
-        macs, low, high = (sum(getattr(layer, name) for layer in rest) for name in ("macs", "low", "high"))
-        rows.append((f"{len(rest)} more", "", "", f"{macs:,}", f"{low:,}", f"{high:,}", f"{low / total:.1%}"))
-    rows += [(entry.node, entry.op, entry.why, "?", "?", "?", "?") for entry in cost.uncounted]
-    rows.append(("sum", "", "", f"{cost.macs:,}", f"{cost.low:,}", f"{cost.high:,}", "100.0%" if cost.low else "0.0%"))
+        macs, low = (sum(getattr(layer, name) for layer in rest) for name in ("macs", "low"))
+        rows.append((f"{len(rest)} more", "", f"{macs:,}", f"{low:,}", f"{low / total:.1%}"))
+    rows += [(entry.node, f"{entry.op}: {entry.why}", "?", "?", "?") for entry in cost.uncounted]
+    rows.append(("sum", "", f"{cost.macs:,}", f"{cost.low:,}", "100.0%" if cost.low else "0.0%"))
     below = [f"{family}: {low:,} FLOPs ({low / total:.1%})" for family, low in cost.families.items()]
-    below.append(f"parameters: {cost.parameters:,}; the organisers' literal arithmetic: {cost.literal:,} FLOPs")
+    below.append(f"biases that may be folded BatchNorms taken as the network's own: {cost.high:,} FLOPs")
+    below.append(f"the organisers' literal arithmetic: {cost.literal:,} FLOPs; parameters: {cost.parameters:,}")
     return Table(
-        f"FLOPs of one picture ({cost.picture})",
-        ("node", "operator", "sizes", "MACs", "FLOPs", "FLOPs, biases real", "share"),
+        f"FLOPs of {f'a batch of {cost.batch} pictures' if cost.batch != 1 else 'one picture'} ({cost.picture})",
+        ("node", "operator and sizes", "MACs", "FLOPs", "share"),
         tuple(rows),
         (*below, *cost.remarks),
     )
@@ -65,17 +64,3 @@ def crosscheck(found: CrosscheckFacts) -> Table:
 
 def _number(value: int | None) -> str:
     return "not counted" if value is None else f"{value:,}"
-
-
-def text(table: Table) -> list[str]:
-    """Return the table as lines of plain text; numbers stand on the right."""
-    widths = [max(len(row[i]) for row in (table.headings, *table.rows)) for i in range(len(table.headings))]
-    first_number = 3 if "MACs" in table.headings else 1
-    lines = [table.title]
-    for row in (table.headings, *table.rows):
-        cells = [
-            cell.rjust(width) if i >= first_number else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return [*lines, *table.below]

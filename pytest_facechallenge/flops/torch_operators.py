@@ -29,10 +29,16 @@ def _plain(**functions: str) -> None:
         OPERATORS[name] = lambda torch, _node, *xs, f=function: getattr(torch, f)(*xs)
 
 
-_plain(Add="add", Sub="sub", Mul="mul", Div="div", Pow="pow", Abs="abs", Neg="neg", Exp="exp", Log="log", Sqrt="sqrt")
+_plain(Add="add", Sub="sub", Mul="mul", Pow="pow", Abs="abs", Neg="neg", Exp="exp", Log="log", Sqrt="sqrt")
 _plain(Erf="erf", Tanh="tanh", Sigmoid="sigmoid", Relu="relu", Reciprocal="reciprocal", Floor="floor", Ceil="ceil")
 _plain(Where="where", Equal="eq", Greater="gt", Less="lt", Not="logical_not", And="logical_and", Or="logical_or")
 _plain(MatMul="matmul", Identity="clone", Sin="sin", Cos="cos", Sign="sign")
+
+
+@operator("Div")
+def _div(torch: Any, _node: Node, a: Any, b: Any) -> Any:
+    """Divide; whole numbers give whole numbers, as sizes computed in the graph need."""
+    return torch.div(a, b) if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
 
 @operator("Max", "Min")
@@ -141,7 +147,11 @@ def _conv(torch: Any, node: Node, x: Any, w: Any, bias: Any = None) -> Any:
 def _conv_transpose(torch: Any, node: Node, x: Any, w: Any, bias: Any = None) -> Any:
     axes = w.dim() - 2
     pads = node.attributes.get("pads") or [0] * 2 * axes
-    if pads[:axes] != pads[axes:] or node.attributes.get("output_shape") or "auto_pad" in node.attributes:
+    if (
+        pads[:axes] != pads[axes:]
+        or node.attributes.get("output_shape")
+        or node.attributes.get("auto_pad", "NOTSET") != "NOTSET"
+    ):
         raise NotImplementedError(f"node {node.label!r}: only ConvTranspose with equal paddings is known")
     function = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[axes - 1]
     strides = node.attributes.get("strides") or [1] * axes
@@ -301,8 +311,9 @@ def _slice(torch: Any, node: Node, x: Any, *parts: Any) -> Any:
         lists = [None if part is None else part.tolist() for part in (*parts, None, None)[:4]]
         starts, ends, axes, steps = lists[0] or [], lists[1] or [], lists[2], lists[3]
     for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        axis = axes[i] if axes else i
-        chosen = range(x.shape[axis])[slice(start, end, steps[i] if steps else 1)]
+        axis = int(axes[i]) if axes else i
+        # While a tracer records, numbers read from a tensor are tensors still.
+        chosen = range(int(x.shape[axis]))[slice(int(start), int(end), int(steps[i]) if steps else 1)]
         x = torch.index_select(x, axis, torch.tensor(list(chosen), dtype=torch.int64))
     return x
 

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from pytest_facechallenge.graph.ir import Node
 
 Bias = Literal["none", "real", "perhaps folded"]
-Family = Literal["convolution", "fully connected", "deconvolution", "matrix product", "attention", "recurrent", "other"]
+Family = Literal[
+    "convolution",
+    "fully connected",
+    "deconvolution",
+    "matrix product",
+    "attention",
+    "recurrent",
+    "other",
+    "scaled and summed",
+]
 
 
 class CannotCountError(Exception):

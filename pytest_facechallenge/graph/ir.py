@@ -179,6 +179,22 @@ class Graph:
                 readers.setdefault(name, []).append(node)
         return readers
 
+    @cached_property
+    def used(self) -> frozenset[int]:
+        """The indices of the nodes whose results reach an output of this graph."""
+        used: set[int] = set()
+        pending = list(self.outputs)
+        seen = set(pending)
+        while pending:
+            node = self.producers.get(pending.pop())
+            if node is None or node.index in used:
+                continue
+            used.add(node.index)
+            fresh = {*node.inputs, *outer_reads(node)} - seen
+            seen |= fresh
+            pending.extend(fresh)
+        return frozenset(used)
+
     def constant(self, name: str) -> Tensor | None:
         """Return the constant of that name as seen from here, looking through the graphs around this one."""
         graph: Graph | None = self

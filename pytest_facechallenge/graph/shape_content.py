@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     from pytest_facechallenge.graph.shapes import Shapes
 
 
-def tainted(shapes: Shapes, start: set[str], outer: Callable[[str], bool]) -> set[str]:
-    """Return all values of the graph whose content depends on those of ``start``.
-
-    Shape and Size stop the dependence: they ask for a value's shape only. Random numbers count as dependent.
-    """
-    own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
-    tainted = set(start)
-    for node in shapes.graph.nodes:
-        reads = {*node.inputs, *outer_reads(node)} - {""}
-        sources = set() if node.op in ("Shape", "Size") and not node.domain else reads
-        random = node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
-        if random or any(name in tainted or (name not in own and outer(name)) for name in sources):
-            tainted |= set(node.outputs) - {""}
-    return tainted
-
-
 #: Operators whose output's shape depends on the content of these inputs (all: every input).
 ALL = tuple(range(64))
 SHAPED_BY_CONTENT: Mapping[str, tuple[int, ...]] = {
@@ -75,6 +59,30 @@ SHAPED_BY_CONTENT: Mapping[str, tuple[int, ...]] = {
 }
 
 
+def tainted(shapes: Shapes, start: set[str], outer: Callable[[str], bool]) -> set[str]:
+    """Return all values of the graph whose content depends on those of ``start``.
+
+    Shape and Size ask for a value's shape only, so they stop the dependence, unless the shape itself depends on
+    content: the size of what NonZero finds is a count of pixels. Random numbers count as dependent.
+    """
+    own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
+    tainted = set(start)
+    # Values whose shape depends on content: those from outside of unknown shape, and what is made with them.
+    shaped = {name for name in shapes.known if name not in shapes.graph.producers and shapes.shape(name) is None}
+    for node in shapes.graph.nodes:
+        reads = {*node.inputs, *outer_reads(node)} - {""}
+        dependent = {name for name in reads if name in tainted or (name not in own and outer(name))}
+        outputs = set(node.outputs) - {""}
+        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
+        if reads & shaped or any(i in deciding and name in dependent for i, name in enumerate(node.inputs)):
+            shaped |= {name for name in outputs if shapes.shape(name) is None}
+        sizes = node.op in ("Shape", "Size") and not node.domain
+        random = node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
+        if random or (reads & shaped if sizes else dependent):
+            tainted |= outputs
+    return tainted
+
+
 def trusted(shapes: Shapes, missing: list[str]) -> list[str]:
     """Those of ``missing`` whose shape is the same for every picture, so that one run tells it."""
     untrusted: set[str] = set()
@@ -94,8 +102,17 @@ def trusted(shapes: Shapes, missing: list[str]) -> list[str]:
     return [name for name in missing if name not in untrusted]
 
 
-#: Inputs whose content the analyses need, where the graph computes it: trip counts and lengths of transforms.
-CONTENT_NEEDED: Mapping[str, tuple[int, ...]] = {"If": (0,), "Loop": (0, 1), "DFT": (1, 2), "STFT": (1, 3)}
+#: Inputs whose content the analyses need, where the graph computes it: trip counts, lengths of transforms, axes.
+CONTENT_NEEDED: Mapping[str, tuple[int, ...]] = {
+    "If": (0,),
+    "Loop": (0, 1),
+    "DFT": (1, 2),
+    "STFT": (1, 3),
+    "CumSum": (1,),
+    **dict.fromkeys(
+        ["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceSum", "ReduceSumSquare"], (1,)
+    ),
+}
 
 
 def wanted_values(shapes: Shapes) -> list[str]:

@@ -60,6 +60,8 @@ class Shapes:
         Nodes that cannot work with these shapes, in sentences.
     ran
         Whether onnxruntime was needed.
+    batch
+        How many pictures the shapes are for.
     """
 
     def __init__(self, graph: Graph, outer: Shapes | None = None) -> None:
@@ -71,6 +73,7 @@ class Shapes:
         self.assumed: list[str] = []
         self.unsound: list[str] = []
         self.ran = False
+        self.batch = 1
         self._bodies: dict[tuple[int, str], Shapes] = {}
         #: Values that depend on what is in the picture (not merely on its size).
         self.pictured: set[str] = set()
@@ -128,8 +131,9 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
     graph
         Local functions inlined, as `ir.from_model` gives it.
     batch
-        What the first axis of every input becomes (also where the file declares another number; when the graph cannot
-        be evaluated with it, the declared number is kept and `Shapes.assumed` says so).
+        What the first axis of the first input becomes, and that of every other input that is open or as long (also
+        where the file declares another number; when the graph cannot be evaluated with it, the declared number is
+        kept and `Shapes.assumed` says so).
     picture
         Channels, height and width for axes that the model leaves open.
 
@@ -139,6 +143,7 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
         Unknown shapes are None; the reasons are in ``problems``.
     """
     shapes = _infer_main(graph, batch, picture)
+    shapes.batch = batch
     fixed = _fixed_batches(graph, batch)
     if fixed and (_missing(shapes) or shapes.unsound):
         declared = _infer_main(graph, None, picture)
@@ -147,6 +152,7 @@ def infer(graph: Graph, *, batch: int = 1, picture: Shape = PICTURE) -> Shapes:
                 f"the model is fixed to a batch of {', '.join(str(number) for number in fixed)} and cannot be "
                 f"evaluated with {batch}: the figures are for its whole batch"
             )
+            declared.batch = max(fixed)
             return declared
     return shapes
 
@@ -156,19 +162,28 @@ def _trouble(shapes: Shapes) -> int:
 
 
 def _fixed_batches(graph: Graph, batch: int) -> list[int]:
-    found = set()
-    for entry in graph.proto.input:
-        dims = entry.type.tensor_type.shape.dim
-        if entry.name in graph.inputs and dims and dims[0].dim_value > 0 and dims[0].dim_value != batch:
-            found.add(dims[0].dim_value)
-    return sorted(found)
+    """Return the number of pictures that the first input is fixed to, where it is another one than ``batch``."""
+    first = _first_extent(graph)
+    return [first] if first > 0 and first != batch else []
+
+
+def _first_extent(graph: Graph) -> int:
+    """Return the declared extent of the first axis of the first input; 0 when it is open."""
+    declared = {entry.name: entry.type.tensor_type.shape.dim for entry in graph.proto.input}
+    dims = declared[graph.inputs[0]] if graph.inputs else []
+    return int(dims[0].dim_value) if dims else 0
 
 
 def _infer_main(graph: Graph, batch: int | None, picture: Shape) -> Shapes:
     shapes = Shapes(graph)
+    pictures = _first_extent(graph)
     for entry in graph.proto.input:
         if entry.name in graph.inputs:
-            shapes.known[entry.name] = _fixed_input(entry, batch, picture, shapes.assumed)
+            dims = entry.type.tensor_type.shape.dim
+            # A further input may be no batch at all (a matrix, say): its size stays unless it is the batch's own.
+            kept = bool(dims) and dims[0].dim_value > 0 and dims[0].dim_value != pictures
+            kept = kept and entry.name != graph.inputs[0]
+            shapes.known[entry.name] = _fixed_input(entry, None if kept else batch, picture, shapes.assumed)
     _complete(shapes, pictured=set(graph.inputs), varying=set(graph.inputs))
     return shapes
 
@@ -285,7 +300,8 @@ def _of_type(kind: onnx.TypeProto) -> Typed:
     if not kind.HasField("tensor_type"):
         return Typed(-1, None)
     tensor = kind.tensor_type
-    if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
+    # A window larger than its map gives a negative extent here, which is none.
+    if not tensor.HasField("shape") or not all(d.HasField("dim_value") and d.dim_value >= 0 for d in tensor.shape.dim):
         return Typed(tensor.elem_type, None)
     return Typed(tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim))
 

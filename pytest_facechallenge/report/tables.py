@@ -23,7 +23,7 @@ def tables(session: ChallengeSession) -> Iterator[NamedTable]:
 def _flops(session: ChallengeSession, name: str, facts: Facts) -> Iterator[NamedTable]:
     cost, crosscheck = facts.get(FlopsFacts), facts.get(CrosscheckFacts)
     if session.settings.flag("flops-by-layer") and cost is not None:
-        yield _named(name, render.layers(cost), numbers_from=3)
+        yield _named(name, render.layers(cost), numbers_from=2)
     if session.settings.text("flops-crosscheck") and crosscheck is not None:
         yield _named(name, render.crosscheck(crosscheck), numbers_from=1)
 

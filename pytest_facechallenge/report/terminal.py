@@ -62,7 +62,8 @@ def render_table(table: NamedTable, *, width: int, colour: bool) -> str:
     console = _console(stream, width, colour)
     shown = Table(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
     for position, heading in enumerate(table.headings):
-        shown.add_column(heading, overflow="fold", justify="right" if position >= table.numbers_from else "left")
+        number = position >= table.numbers_from
+        shown.add_column(heading, overflow="fold", justify="right" if number else "left", no_wrap=number)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     console.print()

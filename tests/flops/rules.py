@@ -18,7 +18,7 @@ BOOK = Rulebook(
 )
 
 
-def rule(limit: int | None, *, decimal: int | None = None) -> Rule:
+def rule(limit: int | None, *, decimal: int | None = None, free_share: float = 0.1) -> Rule:
     return Rule(
         id="flops-budget",
         track="light",
@@ -28,5 +28,5 @@ def rule(limit: int | None, *, decimal: int | None = None) -> Rule:
         text="FLOPs<=1024^3",
         limit=limit,
         unit="FLOPs",
-        parameters={"decimal_limit": decimal},
+        parameters={"decimal_limit": decimal, "free_share": free_share},
     )

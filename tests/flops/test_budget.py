@@ -97,6 +97,47 @@ def test_figures_that_rest_on_guesses_are_undecided(key: str) -> None:
     assert "axis 2 of input 'x'" in outcome.message
 
 
+def test_a_whole_batch_above_the_cap_is_no_picture_above_it() -> None:
+    guess = "the model is fixed to a batch of 32 and cannot be evaluated with 1"
+    outcome = judged(facts(32 * 1000, batch=32, assumed=(guess,)), 1000)
+    assert outcome.status is Status.UNDECIDED
+    assert "a batch of 32 pictures (data 1x3x112x112) costs 32,000 FLOPs" in outcome.message
+    assert judged(facts(32 * 1001, batch=32, assumed=(guess,)), 1000).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("touched", "share", "status"),
+    [
+        (50, 0.1, Status.PASSED),  # 100 operations: exactly the share of 1,000
+        (51, 0.1, Status.UNDECIDED),
+        (51, 0.2, Status.PASSED),
+    ],
+)
+def test_share_of_free_work(touched: int, share: float, status: Status) -> None:
+    outcome = flops_budget(Facts.of(facts(1000, touched=touched)), rule(1050, free_share=share))
+    assert outcome.status is status
+
+
+def test_free_work_that_stays_within_the_cap_whatever_it_is() -> None:
+    assert judged(facts(1000, touched=500), 2000).status is Status.PASSED
+    assert judged(facts(1000, touched=501), 2000).status is Status.UNDECIDED
+
+
+def test_a_rulebook_that_allows_no_share_leaves_none() -> None:
+    without = msgspec.structs.replace(rule(1001), parameters={})
+    assert flops_budget(Facts.of(facts(1000, touched=1)), without).status is Status.UNDECIDED
+
+
+def test_far_above_the_cap_is_said_in_times() -> None:
+    assert "24.0 times the cap, 1,000" in judged(facts(24_000), 1000).notes
+
+
+def test_notes_say_what_the_figure_is_spent_on() -> None:
+    notes = judged(facts(1000, touched=30, families={"convolution": 1000})).notes
+    assert any(note.startswith("spent on convolution 100.0%; most by conv1 100.0%") for note in notes)
+    assert any("touch 30 values (at two operations each 6.0% of the figure)" in note for note in notes)
+
+
 def test_difference_from_the_literal_arithmetic_is_explained() -> None:
     first = facts(1000, 1100).layers[0]
     other = Layer(

@@ -231,6 +231,14 @@ class TestBadInput:
         facts = cost(OPEN + f", float[5,8,1,1] w) => (y) {{ y = Conv<group={groups}>(x, w) }}")
         assert "do not fit" in facts.uncounted[0].why or "not known" in facts.uncounted[0].why
 
+    def test_window_larger_than_its_map(self) -> None:
+        facts = cost("g (float[N,8,4,4] x, float[5,8,9,9] w) => (y) { y = Conv(x, w) }")
+        assert [entry.op for entry in facts.uncounted] == ["Conv"]
+        assert facts.problems
+
+    def test_a_matrix_that_is_fed_is_no_batch(self) -> None:
+        assert cost("g (float[N,8,4,4] x, float[5,8,1,1] k) => (y) { y = Conv(x, k) }").low == CONV
+
     def test_products_whose_sides_do_not_fit(self) -> None:
         facts = cost("g (float[N,8] x, float[7,5] w) => (float[N,5] y) { y = MatMul(x, w) }")
         assert [entry.op for entry in facts.uncounted] == ["MatMul"]
@@ -244,6 +252,7 @@ class TestBadInput:
         facts = cost(text)
         assert facts.low == 2 * 4 * 4 * 5 - 4 * 5
         assert "fixed to a batch of 4" in facts.assumed[0]
+        assert facts.batch == 4
 
 
 def test_parameters_are_those_that_were_learned() -> None:

@@ -143,6 +143,41 @@ def test_only_when_asked(submission: Path) -> None:
     assert flops_crosscheck(Facts.of(asked()), rule(None)).status is Status.NOT_APPLICABLE
 
 
+def test_einsum_is_compared_within_the_digits_that_fvcore_has(tmp_path: Path) -> None:
+    """fvcore reads 602,112 from a report that says 1.204e+06 operations."""
+    text = 'g (float[N,3,112,112] x, float[16,3] w) => (y) { y = Einsum<equation="nchw,oc->nohw">(x, w) }'
+    onnx.save(model(text), tmp_path / "model.onnx")
+    found = crosscheck(tmp_path / "model.onnx")
+    assert groups(found)["matrix products"] == (602_112, 602_000, None)
+    assert any("a report of four digits" in line for line in found.explanations)
+    assert flops_crosscheck(Facts.of(found), rule(None)).status is Status.PASSED
+
+
+ATTENTION = """
+import torch
+
+class Attention(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+"""
+
+
+def test_what_fvcore_leaves_out_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_attention.py").write_text(ATTENTION, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "g (float[N,2,6,4] x) => (y) { t = Transpose<perm=[0,1,3,2]>(x)\n a = MatMul(x, t)\n b = Softmax(a)\n"
+        "y = MatMul(b, x) }"
+    )
+    onnx.save(model(text), tmp_path / "model.onnx")
+    found = crosscheck(tmp_path / "model.onnx", "own_attention:Attention")
+    assert groups(found)["matrix products"] == (576, 576, 0)
+    assert found.left_out == ("aten::scaled_dot_product_attention in own_attention:Attention",)
+    outcome = flops_crosscheck(Facts.of(found), rule(None))
+    assert outcome.status is Status.UNDECIDED
+    assert "fvcore has no count for aten::scaled_dot_product_attention" in outcome.message
+
+
 def test_counts_that_differ_fail() -> None:
     found = CrosscheckFacts(asked=True, groups=(GroupCount(group="convolutions", ours=10, submission=11),))
     assert flops_crosscheck(Facts.of(found), rule(None)).status is Status.FAILED
@@ -190,6 +225,9 @@ OPERATORS = {
     "m = Constant<value_ints = [-1]>()\n k = Concat<axis=0>(n, m)\n r = Reshape(x, k)\n u = Unsqueeze(r, i)\n"
     "v = Squeeze(u, i)\n z = Constant<value_ints = [1, 2]>()\n t = Tile(v, z)\n e = Constant<value_ints = [3, 1]>()\n"
     "y = Expand(t, e) }",
+    "whole numbers divided, and slices by them": OPEN + ") => (float[1,R,S,T] y) { s = Shape(x)\n"
+    "i = Constant<value_ints = [3]>()\n n = Gather(s, i)\n f = Constant<value_ints = [4]>()\n d = Div(n, f)\n"
+    "m = Mul(d, f)\n y = Slice(x, d, m, i) }",
     "padding and resizing": OPEN + ") => (float[1,R,S,T] y) { p = Constant<value_ints = [0,0,1,2,0,0,0,1]>()\n"
     "a = Pad(x, p)\n f = Constant<value_floats = [1.0,1.0,2.0,2.0]>()\n"
     'y = Resize<mode="linear", coordinate_transformation_mode="half_pixel">(a, , f) }',

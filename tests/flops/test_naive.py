@@ -158,6 +158,12 @@ def test_attention() -> None:
     assert (facts.macs, facts.low) == (products, 2 * products - sums)
 
 
+def test_attention_whose_keys_serve_several_heads() -> None:
+    """Four heads of queries share two heads of keys and values: the products are those of four."""
+    text = "g (float[N,4,6,3] x, float[N,2,7,3] k, float[N,2,7,5] v) => (y) { y = Attention(x, k, v) }"
+    assert facts_of(from_model(attention_model(text), Path())).macs == 4 * 6 * 7 * (3 + 5)
+
+
 ATTENTION = {
     "three axes": "g (float[N,6,8] x, float[N,7,8] k, float[N,7,10] v) => (y) "
     "{ y = Attention<q_num_heads=2, kv_num_heads=2>(x, k, v) }",
