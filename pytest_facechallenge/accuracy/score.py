@@ -108,6 +108,7 @@ def score_set(
         set=request.name,
         official=request.official,
         protocol=request.protocol,
+        select=request.select,
         flip=request.flip,
         raw=request.raw,
     )

@@ -124,6 +124,9 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
         Whether ``set`` is a name of the rulebook.
     protocol
         "all-to-all", "cross" or "pairs".
+    select
+        Column -> values (folded) that chose the entries; empty when all were taken. Rulebooks may use one name for
+        different sets, so a result belongs to a rule only when this agrees as well.
     flip
         Whether the mirror image's embedding was added (LFR19's image protocol).
     raw
@@ -143,6 +146,7 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     set: str
     official: bool
     protocol: Literal["all-to-all", "cross", "pairs"]
+    select: dict[str, tuple[str, ...]] = {}
     flip: bool = False
     raw: bool = False
     images: int = 0

@@ -62,7 +62,7 @@ def test_the_race_column_brings_the_parts_by_any_of_their_names(tmp_path: Path) 
     sets = plan_sets(BOOK, "A", TestsetSpec.parse(str(root)))
     assert [wanted.name for wanted in sets] == ["mr-all", "african", "indian"]
     assert sets[0].select == {}
-    assert sets[2].select == {"race": ("indian", "southasian")}
+    assert sets[2].select == {"race": ("southasian",)}
 
 
 def test_declared_parts_make_up_the_whole(tmp_path: Path) -> None:
@@ -220,6 +220,28 @@ def test_one_request_serves_several_tracks(tmp_path: Path) -> None:
     assert len(request.testsets[0].sets) == 1
     assert AccuracyRequest.from_json(request.to_json()) == request
     assert AccuracyRequest.from_json("") == AccuracyRequest()
+
+
+def test_rulebooks_that_know_more_names_of_a_group_share_its_scores(tmp_path: Path) -> None:
+    """Without sharing, the second rulebook's rule found the first one's result, which lacks its operating point."""
+    bare = {name: msgspec.structs.replace(table, aliases=[], far="1e-1") for name, table in BOOK.sets.items()}
+    other = msgspec.structs.replace(BOOK, id="other", sets=bare)
+    root = manifest(tmp_path / "x", "path,identity,race\na.png,p,Indian\nb.png,q,African\n")
+    rules = [(BOOK, rule("accuracy", "A")), (other, rule("accuracy", "A", other))]
+    request = build_request(rules, [TestsetSpec.parse(str(root))])
+    found = {wanted.name: wanted.points for wanted in request.testsets[0].sets}
+    assert found["indian"] == (Point("1e-2", "<"), Point("1e-1", "<"))
+    assert len(request.testsets[0].sets) == len(found) == 3
+
+
+def test_rulebooks_that_mean_other_pictures_by_a_name_are_scored_apart(tmp_path: Path) -> None:
+    martians = msgspec.structs.replace(BOOK.sets["indian"], group={"race": "Martian"}, aliases=[])
+    other = msgspec.structs.replace(BOOK, id="other", sets={**BOOK.sets, "indian": martians})
+    root = manifest(tmp_path / "x", "path,identity,race\na.png,p,Indian\nb.png,q,Martian\n")
+    rules = [(BOOK, rule("accuracy", "A")), (other, rule("accuracy", "A", other))]
+    request = build_request(rules, [TestsetSpec.parse(str(root))])
+    chosen = [wanted.select for wanted in request.testsets[0].sets if wanted.name == "indian"]
+    assert chosen == [{"race": ("indian",)}, {"race": ("martian",)}]
 
 
 def test_a_run_s_options_become_cases_and_knobs(tmp_path: Path) -> None:
