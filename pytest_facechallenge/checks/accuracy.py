@@ -34,6 +34,8 @@ from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicab
 from pytest_facechallenge.rulebook import Rule
 
 GIVE_TESTSET = "Give a testset: --facechallenge-testset {name}=PATH."
+#: Pictures of a testset that the summary names; the evidence has more, and the facts still more.
+SHOWN_PROBLEMS = 5
 OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
 
@@ -197,7 +199,8 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
 
     How it is measured:
         Each picture is read and decoded once. Missing, damaged and differently sized ones are listed by path, and the
-        sets' counts say how many were left out.
+        sets' counts say how many were left out. Files that are the same byte for byte are listed too; they are compared
+        all the same.
 
     How to fix:
         Repair or replace the listed pictures; align and crop them to 112x112 with the tool that made the others.
@@ -217,6 +220,13 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
         Evidence(where=problem.name, what=problem.what) for testset in wrong for problem in testset.problems[:20]
     ]
     evidence += [Evidence(where=testset.name, what=testset.error) for testset in wrong if testset.error]
+    notes += tuple(
+        f"{testset.name}: {problem.name} cannot be used: {problem.what}"
+        for testset in wrong
+        for problem in testset.problems[:SHOWN_PROBLEMS]
+    )
+    if count > SHOWN_PROBLEMS:
+        notes += ("The JSON report lists more of them (--facechallenge-json FILE).",)
     return undecided(
         f"{count:,} of {pictures:,} pictures cannot be used"
         + "".join(f"; the testset {testset.name!r} as a whole: {testset.error}" for testset in wrong if testset.error)

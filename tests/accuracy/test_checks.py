@@ -327,6 +327,11 @@ def test_every_picture_counts() -> None:
     assert outcome.status is Status.UNDECIDED
     assert outcome.measured == "59 of 60 usable"
     assert (outcome.evidence[0].where, outcome.evidence[0].what) == ("p/0.png", "60x50 pixels")
+    assert outcome.notes == ("mine: p/0.png cannot be used: 60x50 pixels",)
+    many = msgspec.structs.replace(MINE, problems=(problem,) * 7, problem_count=7)
+    notes = checks.testset_pictures(facts(MASK, testset=many), wanted).notes
+    assert len(notes) == 6
+    assert "--facechallenge-json" in notes[-1]
 
 
 @pytest.mark.parametrize(
