@@ -79,7 +79,10 @@ class FoldAccuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the ROC (far, tar) and of the DET curve (normal deviates); true to a histogram bin's width."""
+    """One point of the ROC (far, tar) and of the DET curve (normal deviates), to six digits.
+
+    True to 0.001 of the score, the width of the bins that it was counted in.
+    """
 
     threshold: float
     far: float
@@ -97,7 +100,7 @@ class EqualErrorRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of scores in equal bins over [-1, 1]; ``sampled`` when impostor scores are of random blocks only."""
+    """Counts of scores in 200 equal bins over [-1, 1]; ``sampled`` when impostor scores are of random blocks only."""
 
     genuine: tuple[int, ...]
     impostor: tuple[int, ...]

@@ -97,7 +97,9 @@ def test_all_to_all_equals_brute_force(tmp_path: Path, model: Path) -> None:
     assert found.eer is not None
     assert found.histogram is not None
     assert sum(found.histogram.impostor) == found.pairs.impostor
+    assert len(found.histogram.impostor) == len(found.histogram.genuine) == 200
     assert found.curve[0].far <= found.curve[-1].far
+    assert len(msgspec.json.encode(found)) < 25_000, "facts are read by people and kept for years"
 
 
 def test_masked_against_non_masked_equals_brute_force(tmp_path: Path, model: Path) -> None:
