@@ -210,6 +210,11 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
         return not_applicable("No testset was supplied.")
     wrong = [testset for testset in measured.testsets if testset.problem_count or testset.error]
     notes = tuple(f"{testset.name}: {finding}" for testset in measured.testsets for finding in testset.findings)
+    notes += tuple(
+        f"{testset.name}: the features of {testset.entries:,} entries were written to {testset.written_features}."
+        for testset in measured.testsets
+        if testset.written_features
+    )
     pictures = sum(testset.pictures for testset in measured.testsets)
     count = sum(testset.problem_count for testset in measured.testsets)
     if not wrong:
