@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import threadpoolctl  # type: ignore[import-untyped]
+import threadpoolctl
 
 from pytest_facechallenge.verification import OperatingPoint, Settings, verify
 from pytest_facechallenge.verification.filters.products import float_product

@@ -25,13 +25,15 @@ _REDUCED_SHARE = 1e-3
 __all__ = ["Backend", "Candidates", "Tile", "TileFilter", "TileWorker", "make_filter"]
 
 
-def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan, keep: int = 0) -> TileFilter:
+def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan, keep: int = 0, workers: int = 1) -> TileFilter:
     """Make a backend by name; ``"auto"`` takes int8 for large protocols where the CPU can do it, else sgemm.
 
     Parameters
     ----------
     keep : int
         Impostor scores that are looked for. Where they are few of many, the int8 filter may drop dimensions.
+    workers : int
+        Threads that prepare the rows.
 
     Raises
     ------
@@ -44,7 +46,8 @@ def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan, keep: int = 0)
         return SgemmFilter(unit, plan)
     pairs = len(plan.left) * len(plan.right)
     try:
-        return Int8Filter(unit, plan, reduce=pairs >= _REDUCED_FROM_PAIRS and keep <= _REDUCED_SHARE * pairs)
+        few = pairs >= _REDUCED_FROM_PAIRS and keep <= _REDUCED_SHARE * pairs
+        return Int8Filter(unit, plan, reduce=few, workers=workers)
     except BackendUnavailableError:
         if backend == "int8":
             raise

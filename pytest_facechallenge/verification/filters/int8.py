@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from pytest_facechallenge.verification.errors import BackendUnavailableError
 from pytest_facechallenge.verification.filters.basis import choose_basis
@@ -58,6 +61,8 @@ class Int8Filter:
     reduce : bool
         Whether fewer dimensions may be multiplied, where the embeddings allow it. That loosens the bound a little, so
         it pays where few pairs are looked for.
+    workers : int
+        Threads that quantise.
     make_product : callable
         Makes one integer product per worker.
 
@@ -78,6 +83,7 @@ class Int8Filter:
         make_product: Callable[[], IntegerProduct] = integer_product,
         *,
         reduce: bool = False,
+        workers: int = 1,
     ) -> None:
         if unit.width > MAX_WIDTH:
             msg = f"The int8 filter takes at most {MAX_WIDTH} values a row; found {unit.width}. Use 'sgemm'."
@@ -86,10 +92,14 @@ class Int8Filter:
             msg = "The runtime's u8 x s8 product saturates on this CPU, so its bound would not hold. Use 'sgemm'."
             raise BackendUnavailableError(msg)
         self.make_product = make_product
-        self.basis = choose_basis(unit, plan) if reduce else None
-        self.scale = _choose_scale(unit, plan, self.basis)
-        self.right = _QuantisedSide(unit, plan.right.rows, self.scale, self.basis)
-        self.left = self.right if plan.symmetric else _QuantisedSide(unit, plan.left.rows, self.scale, self.basis)
+        # One BLAS thread for each of ours: BLAS threads that wait for each other on busy cores burn more than they do.
+        with threadpool_limits(1, "blas") if reduce else nullcontext():
+            self.basis = choose_basis(unit, plan) if reduce else None
+            self.scale = _choose_scale(unit, plan, self.basis)
+            self.right = _QuantisedSide(unit, plan.right.rows, self.scale, self.basis, workers)
+            self.left = self.right
+            if not plan.symmetric:
+                self.left = _QuantisedSide(unit, plan.left.rows, self.scale, self.basis, workers)
 
     def worker(self) -> _Int8Worker:
         """Make a worker with a runtime session and an output tile of its own."""
@@ -109,11 +119,12 @@ class _QuantisedSide:
         Of `error`, `approximate` and `rest` in each block.
     """
 
-    def __init__(self, unit: UnitRows, rows: IntArray, scale: float, basis: Float64Array | None) -> None:
+    def __init__(self, unit: UnitRows, rows: IntArray, scale: float, basis: Float64Array | None, workers: int) -> None:
         count = -(-len(rows) // _BLOCK)
         self.blocks = np.zeros((count, unit.width if basis is None else basis.shape[1], _BLOCK), np.int8)
         self.error, self.approximate, self.norm, self.rest = (np.zeros(count * _BLOCK) for _ in range(4))
-        for block in range(count):
+
+        def fill(block: int) -> None:
             part = slice(block * _BLOCK, min(len(rows), (block + 1) * _BLOCK))
             x = unit.take(rows[part]).astype(np.float64)
             if basis is not None:
@@ -128,6 +139,14 @@ class _QuantisedSide:
             self.approximate[part] = np.sqrt(row_dots(q, q))
             x -= q
             self.error[part] = np.sqrt(row_dots(x, x))
+
+        if workers == 1 or count == 1:
+            for block in range(count):
+                fill(block)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                for _ in pool.map(fill, range(count)):
+                    pass
         self.largest_error = self.error.reshape(count, _BLOCK).max(axis=1)
         self.largest = self.approximate.reshape(count, _BLOCK).max(axis=1)
         self.largest_rest = self.rest.reshape(count, _BLOCK).max(axis=1)
