@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hardest: int = 20
     histograms: bool = False
     histogram_pairs: int = 1 << 24
-    resamples: int = 1000
+    resamples: int = 4000
     seed: int = 0
 
 
