@@ -117,7 +117,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
 
 def test_the_interval_is_corrected_for_its_bias_near_one() -> None:
-    """Plain percentiles miss the truth below them ten times as often as above (0.14 and 0.01 of the time)."""
+    """Plain percentiles miss the truth here on one side in 8 % and on the other in 1 % of cases, these in 5 and 3."""
     rng = np.random.default_rng(2)
     missed = np.zeros(2)
     for k in range(400):
@@ -125,8 +125,8 @@ def test_the_interval_is_corrected_for_its_bias_near_one() -> None:
         interval = tar_interval(rng.binomial(pairs, rng.beta(0.95, 0.05, 100)), pairs, resamples=300, seed=k)
         assert interval is not None
         missed += [interval.low > 0.95, interval.high < 0.95]
-    assert missed[0] / 400 < 0.11
-    assert missed[1] / 400 > 0.01
+    assert missed[0] / 400 < 0.06
+    assert missed[1] / 400 > 0.015
 
 
 def test_the_bca_quantiles_are_those_of_scipy() -> None:
