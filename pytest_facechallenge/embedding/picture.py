@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: Side of every picture of both challenges; re-sampling would be re-alignment, which is forbidden.
@@ -15,6 +16,10 @@ SIDE = 112
 
 #: What is decoded, and nothing else: a testset has no business with Pillow's rarer formats.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+
+#: What turns files into pixels, for the key of the cache: decoders differ in the last bit of a JPEG's pixels, and the
+#: number is that of `decode`'s own rules, to be raised when they change.
+DECODER = f"Pillow {PIL.__version__}, rules 2"
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 ProblemKind = Literal["unreadable", "size"]

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.embedding import picture
 from pytest_facechallenge.embedding.engine import EmbeddingError, Engine, Float32Array
 from pytest_facechallenge.embedding.matrix import new_matrix
 from pytest_facechallenge.embedding.picture import SIDE, PictureError, Preprocessing, ProblemKind, decode, fill
@@ -126,6 +127,7 @@ def embed(
     run = RunKey(
         model_sha256=engine.sha256,
         preprocessing=how,
+        decoder=picture.DECODER,
         provider=engine.provider,
         runtime=engine.runtime,
         batch=engine.batch,
