@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import threadpoolctl  # type: ignore[import-untyped]
+import threadpoolctl
 
 from pytest_facechallenge.verification import OperatingPoint, Settings, verify
 from pytest_facechallenge.verification.filters.products import float_product
@@ -217,6 +217,8 @@ def main() -> None:
     own, own_cpu = (statistics.median(times["ours, int8"]) for times in (seconds, cpu))
     features = x.nbytes / 2**20
     print(f"{rows:,} rows of {options.width} values ({features:.0f} MB), FAR < {far}, {WORKERS} threads")
+    kernels = {str(pool.get("architecture", pool["internal_api"])) for pool in threadpoolctl.threadpool_info()}
+    print(f"numpy {np.__version__}, its BLAS kernel: {', '.join(sorted(kernels)) or 'unknown'}")
     print(f"{options.rounds} rounds, medians; memory beyond the features; allowed: {64 + features / 2:.0f} MB\n")
     print(f"{'method':42}{'seconds':>9}{'of ours':>9}{'CPU s':>9}{'of ours':>9}{'memory':>10}")
     for name, times in seconds.items():

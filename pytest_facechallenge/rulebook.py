@@ -310,6 +310,8 @@ def _check_consistency(path: Path, book: Rulebook) -> None:
     for name, entry in book.sets.items():
         if set(entry.tracks) - tracks:
             raise wrong(f"sets.{name}.tracks", f"known tracks are {', '.join(sorted(tracks))}, found {entry.tracks}")
+        if entry.member_of and entry.member_of not in book.sets:
+            raise wrong(f"sets.{name}.member_of", f"no such set: {entry.member_of}; known: {', '.join(book.sets)}")
         try:
             far = float(entry.far)
         except ValueError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_facechallenge.accuracy.names import find_sets, sets_of_track
+from pytest_facechallenge.accuracy.names import feeds_raw, find_sets, is_own, sets_of_track
 from pytest_facechallenge.accuracy.plan import plan_sets
 from pytest_facechallenge.accuracy.request import AccuracyRequest, Point, SetRequest, TestsetRequest, TestsetSpec
 from pytest_facechallenge.facts.accuracy import AccuracyFacts
@@ -39,13 +39,16 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         The operating point; ``far`` is empty for the cross-validated accuracy.
     threshold
         The least TAR (0..1), the name of a baseline row, or None to measure only.
-    flipped, raw
-        How the pictures are embedded; see `request.SetRequest`.
+    protocol, select, flipped, raw
+        What is compared and how the pictures are embedded; see `request.SetRequest`. With testset and set they tell
+        which result the case is about.
     """
 
     testset: str
     set: str
     official: bool
+    protocol: str = ""
+    select: dict[str, tuple[str, ...]] = {}
     far: str = ""
     comparison: str = ""
     threshold: float | str | None = None
@@ -126,7 +129,7 @@ def expand_cases(
         return [_with_threshold(rule, book, thresholds)]
     if rule.check != ACCURACY:
         return [rule]
-    measured = _from_facts(facts) if facts is not None else _from_specs(rule, book, specs)
+    measured = _from_facts(facts, rule, book) if facts is not None else _from_specs(rule, book, specs)
     own = dict(book.tracks[rule.track].accuracy)
     ids = _case_ids(measured)
     cases: dict[str, Case] = {}
@@ -194,11 +197,6 @@ def feature_points(book: Rulebook, track: str) -> tuple[Point, ...]:
     return tuple(dict.fromkeys(Point(table.far, table.comparison) for table in sets_of_track(book, track).values()))
 
 
-def feeds_raw(book: Rulebook, track: str) -> bool:
-    """Whether pixels are fed as 0..255 on a track: what its rule on preprocessing says."""
-    return any(rule.parameters.get("feed") == "raw" for rule in book.rules_of(track) if rule.check == "preprocessing")
-
-
 def _flips(rule: Rule) -> list[str]:
     return list(rule.parameters.get("flip") or ())
 
@@ -208,7 +206,13 @@ def _from_specs(rule: Rule, book: Rulebook, specs: Sequence[TestsetSpec]) -> lis
     for spec in specs:
         for wanted in plan_sets(book, rule.track, spec, flip=_flips(rule), raw=feeds_raw(book, rule.track)):
             base = Case(
-                testset=spec.label, set=wanted.name, official=wanted.official, flipped=wanted.flip, raw=wanted.raw
+                testset=spec.label,
+                set=wanted.name,
+                official=wanted.official,
+                protocol=wanted.protocol,
+                select=wanted.select,
+                flipped=wanted.flip,
+                raw=wanted.raw,
             )
             cases += _points(base, wanted.points, folds=wanted.protocol == "pairs" and _has_folds(spec))
     return cases
@@ -218,13 +222,29 @@ def _has_folds(spec: TestsetSpec) -> bool:
     return recognise(Path(spec.path))[0] in ("InsightFace bin", "LFW pairs")
 
 
-def _from_facts(facts: AccuracyFacts) -> list[Case]:
+def _from_facts(facts: AccuracyFacts, rule: Rule, book: Rulebook) -> list[Case]:
+    """Return the cases of a saved report: of sets that the track has, at the track's own operating points.
+
+    What is none of the track's sets is measured at the points that it was measured at; results that belong to another
+    track of the report alone (a set of another rulebook, or one fed in another way) are none of this track's business.
+    """
+    raw = feeds_raw(book, rule.track)
     cases = []
     for result in facts.sets:
-        base = Case(
-            testset=result.testset, set=result.set, official=result.official, flipped=result.flip, raw=result.raw
-        )
         points = tuple(Point(point.far, "<" if point.comparison == "<" else "<=") for point in result.points)
+        if result.official and is_own(result, book, rule.track):
+            points = (Point(book.sets[result.set].far, book.sets[result.set].comparison),)
+        elif result.official or result.raw != raw:
+            continue
+        base = Case(
+            testset=result.testset,
+            set=result.set,
+            official=result.official,
+            protocol=result.protocol,
+            select=result.select,
+            flipped=result.flip,
+            raw=result.raw,
+        )
         cases += _points(base, points, folds=result.folds is not None)
     return cases
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.accuracy.colour import compare_colour_orders
+from pytest_facechallenge.accuracy.duplicates import duplicate_findings
 from pytest_facechallenge.accuracy.entries import EntryEmbeddings, How, embed_testset
 from pytest_facechallenge.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
 from pytest_facechallenge.accuracy.score import SetError, score_set, select_entries
@@ -106,6 +107,8 @@ def _one_testset(
         ready: EntryEmbeddings | None = None
         for flip, raw in sorted({(each.flip, each.raw) for each in wanted.sets}):
             entries = embed_testset(how, testset, flip=flip, raw=raw)
+            if about.embedding is None:
+                about = _with_duplicates(about, testset, entries)
             about = _with_run(about, how.engine, entries)
             results += [
                 _scored(how, testset, entries, index, len(wanted.sets), wanted)
@@ -171,6 +174,13 @@ def _described(about: SuppliedTestset, testset: Testset, wanted: TestsetRequest)
         identities=testset.identity_count,
         findings=tuple(findings),
     )
+
+
+def _with_duplicates(about: SuppliedTestset, testset: Testset, entries: EntryEmbeddings) -> SuppliedTestset:
+    if testset.pooling is not None:  # here `usable` is of entries and not of pictures
+        return about
+    findings = duplicate_findings(testset, entries.runs[0].digests, entries.usable)
+    return msgspec.structs.replace(about, findings=(*about.findings, *findings))
 
 
 def _with_run(about: SuppliedTestset, engine: Engine, entries: EntryEmbeddings) -> SuppliedTestset:

@@ -1,10 +1,14 @@
-"""The names of testsets: how they are compared, and which set of a rulebook one means. Imports nothing heavy."""
+"""The names of testsets: how they are compared, which set of a rulebook one means, and whose a measured set is.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_facechallenge.facts.accuracy import SetResult
     from pytest_facechallenge.rulebook import Rulebook, SetTable
 
 
@@ -33,6 +37,24 @@ def find_sets(book: Rulebook, name: str) -> list[str]:
 def sets_of_track(book: Rulebook, track: str) -> dict[str, SetTable]:
     """Return the sets that count on ``track``."""
     return {name: table for name, table in book.sets.items() if not table.tracks or track in table.tracks}
+
+
+def feeds_raw(book: Rulebook, track: str) -> bool:
+    """Whether pixels are fed as 0..255 on a track: what its rule on preprocessing says."""
+    return any(rule.parameters.get("feed") == "raw" for rule in book.rules_of(track) if rule.check == "preprocessing")
+
+
+def is_own(result: SetResult, book: Rulebook, track: str) -> bool:
+    """Whether a result is of one of the track's sets, measured as this rulebook has it.
+
+    Several rulebooks are judged together, and they may use one name for different sets: so the protocol, the groups and
+    the pixels that were fed must agree too.
+    """
+    table = sets_of_track(book, track).get(result.set) if result.official else None
+    if table is None or table.protocol != result.protocol or feeds_raw(book, track) != result.raw:
+        return False
+    groups = {column: {folded(value), *map(folded, table.aliases)} for column, value in table.group.items()}
+    return all(groups[column].issuperset(result.select[column]) for column in groups if column in result.select)
 
 
 def _names(key: str, table: SetTable) -> set[str]:

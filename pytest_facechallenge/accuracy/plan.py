@@ -123,7 +123,7 @@ def _declared_roots(
         parent = own[key].member_of
         if parent and parent in own:  # the parts make up the whole
             roots[parent] = (*roots.get(parent, ()), *roots[key])
-    return [(key, {SET_COLUMN: names}) for key, names in roots.items()], strangers
+    return [(key, {SET_COLUMN: tuple(sorted(set(names)))}) for key, names in roots.items()], strangers
 
 
 def _inferred(own: dict[str, SetTable], form: Form, columns: dict[str, frozenset[str]]) -> str:
@@ -149,11 +149,15 @@ def _lfr19_set(own: dict[str, SetTable], form: Form) -> str:
 
 
 def _matching(table: SetTable, columns: dict[str, frozenset[str]]) -> dict[str, tuple[str, ...]]:
-    """Return the selection of a part by its group columns; empty when the columns do not name it."""
+    """Return the selection of a part by its group columns; empty when the columns do not name it.
+
+    Only names that the testset uses are in it: so rulebooks that call a group by more or fewer names choose the same
+    pictures by the same selection, and these are scored once.
+    """
     select = {}
     for column, value in table.group.items():
-        accepted = {folded(value), *map(folded, table.aliases)}
-        if not any(folded(found) in accepted for found in columns.get(column, ())):
+        accepted = {folded(value), *map(folded, table.aliases)} & {folded(found) for found in columns.get(column, ())}
+        if not accepted:
             return {}
         select[column] = tuple(sorted(accepted))
     return select

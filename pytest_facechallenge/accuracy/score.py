@@ -41,8 +41,12 @@ from pytest_facechallenge.verification import (
     FoldAccuracy as MeasuredFolds,
 )
 
-#: Points of a curve that are kept for reports.
-MAX_CURVE_POINTS = 250
+#: Points of a curve that are kept for reports, and the digits of each: a drawing shows no more, and facts are read by
+#: people and kept for years.
+MAX_CURVE_POINTS = 150
+CURVE_DIGITS = 6
+#: Bins of the histograms that are kept; the curves and the equal error rate are read from the finer ones before.
+HISTOGRAM_BINS = 200
 
 
 class SetError(ValueError):
@@ -108,6 +112,7 @@ def score_set(
         set=request.name,
         official=request.official,
         protocol=request.protocol,
+        select=request.select,
         flip=request.flip,
         raw=request.raw,
     )
@@ -227,7 +232,11 @@ def _filled(blank: SetResult, testset: Testset, found: VerificationResult) -> Se
         curve=() if histograms is None else _curve(found),
         histogram=None
         if histograms is None
-        else Histogram(genuine=histograms.genuine, impostor=histograms.impostor, sampled=histograms.impostor_sampled),
+        else Histogram(
+            genuine=_coarser(histograms.genuine),
+            impostor=_coarser(histograms.impostor),
+            sampled=histograms.impostor_sampled,
+        ),
         hardest_genuine=hard["genuine"],
         hardest_impostor=hard["impostor"],
         backend=found.backend,
@@ -281,14 +290,27 @@ def _curve(found: VerificationResult) -> tuple[CurvePoint, ...]:
     kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_CURVE_POINTS)).round().astype(int))
     return tuple(
         CurvePoint(
-            threshold=points[at].threshold,
-            far=points[at].far,
-            tar=points[at].tar,
-            far_deviate=points[at].far_deviate,
-            frr_deviate=points[at].frr_deviate,
+            threshold=_short(points[at].threshold),
+            far=_short(points[at].far),
+            tar=_short(points[at].tar),
+            far_deviate=_short_or_none(points[at].far_deviate),
+            frr_deviate=_short_or_none(points[at].frr_deviate),
         )
         for at in kept
     )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{CURVE_DIGITS}g}")
+
+
+def _short_or_none(value: float | None) -> float | None:
+    return None if value is None else _short(value)
+
+
+def _coarser(counts: tuple[int, ...]) -> tuple[int, ...]:
+    """Add up neighbouring bins: `HISTOGRAM_BINS` of them are left."""
+    return tuple(np.array(counts, dtype=np.int64).reshape(HISTOGRAM_BINS, -1).sum(axis=1).tolist())
 
 
 def _with(result: SetResult, **changes: object) -> SetResult:

@@ -18,6 +18,7 @@ from pytest_facechallenge.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.features.request import KNOB as FEATURES_KNOB
 from pytest_facechallenge.features.request import FeatureRequest
 from pytest_facechallenge.rulebook import Rule, Rulebook
+from pytest_facechallenge.testset.reader import recognise
 
 
 class AccuracyPlan:
@@ -68,9 +69,27 @@ class AccuracyPlan:
             for name, path in (("labels", labels), ("write_features", write_features), ("cache", cache))
         }
         self._features = str(self._base / features) if features else ""
-        if self._min_tar:
-            rules = [case for rule in self._rules() for case in self.cases(rule)]
-            check_names(self._min_tar, rules, [books[book] for book, _track in self._tracks])
+        # Before anything runs: a path that holds no testset is a wrong invocation, and not an error of a test.
+        rules = [case for rule in self._rules() for case in self.cases(rule)]
+        check_names(self._min_tar, rules, [books[book] for book, _track in self._tracks])
+        self._check_lfr19_options()
+
+    def _check_lfr19_options(self) -> None:
+        """Refuse options that would be passed over without a word, since nothing they apply to was given."""
+        lists = any(recognise(Path(spec.path))[0].startswith("LFR19") for spec in self._specs)
+        labels, written = self._paths["labels"], self._paths["write_features"]
+        if written and not lists:
+            raise ValueError(
+                f"--facechallenge-write-features {written} needs --facechallenge-testset with LFR19's filelist.txt: "
+                "only its lists have a feature file"
+            )
+        if labels and not (lists or self._features):
+            raise ValueError(
+                f"--facechallenge-labels {labels} needs something to label: --facechallenge-features FILE, or "
+                "--facechallenge-testset with LFR19's filelist.txt"
+            )
+        if labels and not Path(labels).is_file():
+            raise ValueError(f"the labels file {labels} (--facechallenge-labels) does not exist")
 
     def cases(self, rule: Rule, facts: AccuracyFacts | None = None) -> list[Rule]:
         """Return ``rule`` once for each test it becomes; ``facts`` are those of a saved report that is judged."""

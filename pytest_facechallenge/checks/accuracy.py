@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import msgspec
 
+from pytest_facechallenge.accuracy.names import is_own
 from pytest_facechallenge.checks.published import place, ranked_baselines, ranking_weights
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.scores import (
@@ -16,6 +18,7 @@ from pytest_facechallenge.checks.scores import (
     excluded_words,
     judge_score,
     not_comparable,
+    pairs_short,
     percent,
     point_evidence,
     point_notes,
@@ -31,12 +34,26 @@ from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicab
 from pytest_facechallenge.rulebook import Rule
 
 GIVE_TESTSET = "Give a testset: --facechallenge-testset {name}=PATH."
+#: Pictures of a testset that the summary names; the evidence has more, and the facts still more.
+SHOWN_PROBLEMS = 5
 OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
 
 @check(
     AccuracyFacts,
-    parameters=("flip", "testset", "set", "official", "far", "comparison", "threshold", "flipped", "raw"),
+    parameters=(
+        "flip",
+        "testset",
+        "set",
+        "official",
+        "protocol",
+        "select",
+        "far",
+        "comparison",
+        "threshold",
+        "flipped",
+        "raw",
+    ),
 )
 def accuracy(facts: Facts, rule: Rule) -> Outcome:
     """Judge the accuracy on one set of a supplied testset, at one operating point.
@@ -126,7 +143,7 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
         return undecided(str(error), remedy="Name another row, or give the threshold as a number.")
     limit = "" if threshold is None else threshold.words
     measured = facts.get(AccuracyFacts) if threshold is None else facts.need(AccuracyFacts)
-    results = {name: _official(measured, name) for name in weights} if measured is not None else {}
+    results = {name: _official(measured, name, rule) for name in weights} if measured is not None else {}
     missing = [name for name in weights if not results.get(name)]
     if missing:
         message = f"The ranking score needs {names}; no testset for {', '.join(missing)} was supplied."
@@ -150,8 +167,10 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
     strangers = [
         f"{name}: {reason}" for name, (result, _point) in scored.items() for reason in not_comparable(result, rule.book)
     ]
+    rows = ranked_baselines(rule.book, weights)
     if strangers:
-        notes.append(f"Not comparable with the published scores: {'; '.join(strangers)}.")
+        if rows:
+            notes.append(f"Not comparable with the published scores: {'; '.join(strangers)}.")
         if threshold is not None and threshold.published:
             return undecided(
                 f"The ranking score is {percent(score)}, but it is not comparable with {threshold.words}: "
@@ -162,7 +181,7 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
                 notes=tuple(notes),
                 evidence=evidence,
             )
-    elif rows := ranked_baselines(rule.book, weights):
+    elif rows:
         notes.append(f"The score takes {place(float(score), rows)}.")
     return judge_score(score, threshold, "The ranking score", notes=tuple(notes), evidence=evidence)
 
@@ -180,7 +199,8 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
 
     How it is measured:
         Each picture is read and decoded once. Missing, damaged and differently sized ones are listed by path, and the
-        sets' counts say how many were left out.
+        sets' counts say how many were left out. Files that are the same byte for byte are listed too; they are compared
+        all the same.
 
     How to fix:
         Repair or replace the listed pictures; align and crop them to 112x112 with the tool that made the others.
@@ -190,6 +210,11 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
         return not_applicable("No testset was supplied.")
     wrong = [testset for testset in measured.testsets if testset.problem_count or testset.error]
     notes = tuple(f"{testset.name}: {finding}" for testset in measured.testsets for finding in testset.findings)
+    notes += tuple(
+        f"{testset.name}: the features of {testset.entries:,} entries were written to {testset.written_features}."
+        for testset in measured.testsets
+        if testset.written_features
+    )
     pictures = sum(testset.pictures for testset in measured.testsets)
     count = sum(testset.problem_count for testset in measured.testsets)
     if not wrong:
@@ -200,6 +225,13 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
         Evidence(where=problem.name, what=problem.what) for testset in wrong for problem in testset.problems[:20]
     ]
     evidence += [Evidence(where=testset.name, what=testset.error) for testset in wrong if testset.error]
+    notes += tuple(
+        f"{testset.name}: {problem.name} cannot be used: {problem.what}"
+        for testset in wrong
+        for problem in testset.problems[:SHOWN_PROBLEMS]
+    )
+    if count > SHOWN_PROBLEMS:
+        notes += ("The JSON report lists more of them (--facechallenge-json FILE).",)
     return undecided(
         f"{count:,} of {pictures:,} pictures cannot be used"
         + "".join(f"; the testset {testset.name!r} as a whole: {testset.error}" for testset in wrong if testset.error)
@@ -273,14 +305,26 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
 
 
 def _find(measured: AccuracyFacts, wanted: dict[str, Any]) -> SetResult | None:
-    keys = tuple(wanted.get(key, False) for key in ("testset", "set", "flipped", "raw"))
+    """Return the result that a case is about; names alone do not tell, since rulebooks may share them."""
+    keys = tuple(wanted.get(key, False) for key in ("testset", "set", "protocol", "flipped", "raw"))
+    select = _selection(wanted.get("select") or {})
     return next(
-        (result for result in measured.sets if (result.testset, result.set, result.flip, result.raw) == keys), None
+        (
+            result
+            for result in measured.sets
+            if (result.testset, result.set, result.protocol, result.flip, result.raw) == keys
+            and _selection(result.select) == select
+        ),
+        None,
     )
 
 
-def _official(measured: AccuracyFacts, name: str) -> list[SetResult]:
-    return [result for result in measured.sets if result.official and result.set == name]
+def _selection(select: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {column: tuple(values) for column, values in select.items()}
+
+
+def _official(measured: AccuracyFacts, name: str, rule: Rule) -> list[SetResult]:
+    return [result for result in measured.sets if result.set == name and is_own(result, rule.book, rule.track)]
 
 
 def _official_point(
@@ -323,7 +367,7 @@ def _undecidable(result: SetResult, point: PointResult | None, threshold: Thresh
             f"{point.undecided or 'there are no genuine or no impostor pairs'}",
             remedy=f"Supply a testset with at least {point.impostor_pairs_needed:,} impostor pairs, better "
             f"{point.impostor_pairs_for_rule_of_30:,} (30/FAR), and genuine pairs.",
-            measured=with_interval(point),
+            measured=pairs_short(result, point),
             limit=limit,
             notes=point_notes(result, point),
             evidence=point_evidence(result, point),
@@ -349,7 +393,7 @@ def _judge_point(result: SetResult, point: PointResult, threshold: Threshold | N
         notes += (f"{left_out[0].upper()}{left_out[1:]}.",)
     evidence = point_evidence(result, point) + published_pairs(result, rule.book)
     reasons = not_comparable(result, rule.book)
-    if reasons and result.official:
+    if reasons and any(result.set in row.tar for row in rule.book.baselines):
         notes += (f"Not comparable with the published figures: {'; '.join(reasons)}.",)
     if threshold is not None and threshold.published and reasons:
         return undecided(

@@ -10,6 +10,7 @@ from pytest_facechallenge.checks.scores import (
     exact_tar,
     judge_score,
     not_comparable,
+    pairs_short,
     percent,
     point_evidence,
     point_notes,
@@ -249,12 +250,12 @@ def feature_score(facts: Facts, rule: Rule) -> Outcome:
             f"TAR at FAR {table.comparison} {table.far} cannot be decided with these rows: "
             f"{point.undecided if point is not None and point.undecided else 'the point has no genuine pairs'}",
             remedy=f"Give the features of more pictures{needed}.",
-            measured="" if point is None else with_interval(point),
+            measured="" if point is None else pairs_short(score, point),
             limit=limit,
         )
     notes = point_notes(score, point)
     reasons = not_comparable(msgspec.structs.replace(score, set=name, official=True), rule.book)
-    if reasons:
+    if reasons and any(name in row.tar for row in rule.book.baselines):
         notes += (f"Not comparable with the published figures: {'; '.join(reasons)}.",)
     if reasons and threshold is not None and threshold.published:
         return undecided(

@@ -176,6 +176,14 @@ def with_interval(point: PointResult) -> str:
     return f"{percent(point.tar)} ({100 * interval.confidence:g} %: {bounds})"
 
 
+def pairs_short(result: SetResult, point: PointResult) -> str:
+    """Write for the table how far the pairs are from deciding a point: a TAR there would be taken for a result."""
+    impostor = 0 if result.pairs is None else result.pairs.impostor
+    if impostor < point.impostor_pairs_needed:
+        return f"undecided: {impostor:,} of {point.impostor_pairs_needed:,} impostor pairs"
+    return "undecided: no genuine pair"
+
+
 def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...]:
     """Return the counts that a TAR rests on, and the pairs to look at first."""
     pairs = result.pairs
@@ -210,7 +218,7 @@ def point_evidence(result: SetResult, point: PointResult) -> tuple[Evidence, ...
                 what=(
                     f"threshold {point.threshold:.9f}: {point.false_accepts:,} of {point.allowed_false_accepts:,} "
                     f"allowed false accepts, {point.genuine_accepted or 0:,} of {point.genuine_pairs:,} genuine pairs "
-                    "accepted"
+                    "accepted" + (" (too few impostor pairs for this to be a result)" if point.undecided else "")
                 ),
             )
         )

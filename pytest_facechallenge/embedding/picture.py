@@ -8,13 +8,18 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+import PIL
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: Side of every picture of both challenges; re-sampling would be re-alignment, which is forbidden.
 SIDE = 112
 
 #: What is decoded, and nothing else: a testset has no business with Pillow's rarer formats.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+
+#: What turns files into pixels, for the key of the cache: decoders differ in the last bit of a JPEG's pixels, and the
+#: number is that of `decode`'s own rules, to be raised when they change.
+DECODER = f"Pillow {PIL.__version__}, rules 2"
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 ProblemKind = Literal["unreadable", "size"]
@@ -50,28 +55,42 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
 def decode(blob: bytes) -> Pixels:
     """Decode an encoded picture: uint8 [112, 112, 3], RGB.
 
-    Grey pictures get three equal channels and transparency is dropped, as OpenCV's default reader does it.
+    As OpenCV's reader does it unless told otherwise: grey pictures get three equal channels, transparency is dropped,
+    of 16 bits the upper eight are taken, and a picture that says by EXIF how it is to be turned is turned.
 
     Raises
     ------
     PictureError
-        It is no picture of a known format, is damaged, or has another size than 112x112.
+        It is no picture of a known format, is damaged, has another size than 112x112, or holds floating-point numbers.
     """
     try:
         with Image.open(io.BytesIO(blob), formats=FORMATS) as image:
             if image.size != (SIDE, SIDE):
-                width, height = image.size
-                raise PictureError(
-                    "size",
-                    f"{width}x{height} pixels, {SIDE}x{SIDE} is needed; it was not re-sampled, since that is forbidden",
-                )
-            return np.asarray(image.convert("RGB"))
+                raise _wrong_size(f"{image.size[0]}x{image.size[1]} pixels")
+            return _rgb(ImageOps.exif_transpose(image) if image.info.get("exif") else image)
     except PictureError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # Pillow refuses or warns by the size alone
+        raise _wrong_size("far too many pixels") from None
     except UnidentifiedImageError:
         raise PictureError("unreadable", f"not a picture in a known format ({', '.join(FORMATS)})") from None
     except Exception as error:  # decoders raise many types on damaged files; all mean the same here
         raise PictureError("unreadable", f"damaged: {error}") from error
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    if image.mode == "F":
+        raise PictureError("unreadable", "it holds floating-point numbers, for which no range of brightness is agreed")
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would not scale but cut off at 255
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "P":  # by way of RGBA, since a palette may have transparent colours
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
+
+
+def _wrong_size(found: str) -> PictureError:
+    return PictureError("size", f"{found}, {SIDE}x{SIDE} is needed; it was not re-sampled, since that is forbidden")
 
 
 def fill(slot: npt.NDArray[np.float32], pixels: Pixels, how: Preprocessing) -> None:

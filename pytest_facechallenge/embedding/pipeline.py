@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.embedding import picture
 from pytest_facechallenge.embedding.engine import EmbeddingError, Engine, Float32Array
 from pytest_facechallenge.embedding.matrix import new_matrix
 from pytest_facechallenge.embedding.picture import SIDE, PictureError, Preprocessing, ProblemKind, decode, fill
@@ -23,6 +24,8 @@ from pytest_facechallenge.testset.model import Pictures
 
 #: Pictures stored as one unit: what an interruption can lose at most.
 CHUNK = 512
+#: Bytes of a picture's hash that are kept to find the same picture again.
+DIGEST = 16
 
 
 class PictureProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,8 @@ class Embedded:
         Of the whole, with reading.
     damaged
         Cache files that were there but wrong, and so were computed again.
+    digests : uint8 [N, 16]
+        The beginning of the SHA-256 of each picture's file.
     """
 
     rows: Float32Array
@@ -69,6 +74,7 @@ class Embedded:
     cached: int
     seconds: float
     damaged: tuple[str, ...] = ()
+    digests: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty((0, DIGEST), np.uint8))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +127,7 @@ def embed(
     run = RunKey(
         model_sha256=engine.sha256,
         preprocessing=how,
+        decoder=picture.DECODER,
         provider=engine.provider,
         runtime=engine.runtime,
         batch=engine.batch,
@@ -137,7 +144,7 @@ def embed(
         pipeline = _Pipeline(engine, pictures, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)
-    return collector.result(progress.seconds, tuple(store.damaged))
+    return collector.result(progress.seconds, tuple(store.damaged), pipeline.digests)
 
 
 class _Pipeline:
@@ -154,6 +161,7 @@ class _Pipeline:
     ) -> None:
         self.engine, self.pictures, self.how = engine, pictures, how
         self.store, self.pool, self.depth = store, pool, depth
+        self.digests = np.zeros((len(pictures), DIGEST), np.uint8)
 
     def chunks(self, progress: Progress) -> Iterator[tuple[int, Chunk, bool]]:
         """Give (first picture, chunk, whether it was cached), embedding what is not stored yet."""
@@ -197,7 +205,11 @@ class _Pipeline:
             read = [part.result() for part in reading]
             reading = self._read(start + CHUNK)
             blobs = [blob for part in read for blob in part.blobs]
-            key = self.store.key([digest for part in read for digest in part.digests])
+            digests = [digest for part in read for digest in part.digests]
+            self.digests[start : start + len(digests)] = np.frombuffer(b"".join(digests), np.uint8).reshape(
+                len(digests), -1
+            )[:, :DIGEST]
+            key = self.store.key(digests)
             found = self.store.get(key)
             if found is not None and len(found.rows) == len(blobs):
                 yield start, key, len(blobs), found, None, True
@@ -220,8 +232,8 @@ def _read_files(pictures: Pictures, indices: range) -> _Read:
     for index in indices:
         try:
             blob: bytes | str = pictures.read(index)
-        except OSError as error:
-            blob = f"cannot be read: {error.strerror or error}"
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+            blob = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         blobs.append(blob)
         digests.append(hashlib.sha256(blob if isinstance(blob, bytes) else b"unreadable " + blob.encode()).digest())
     return _Read(blobs, digests)
@@ -289,7 +301,7 @@ class _Collector:
             for problem in chunk.problems
         ]
 
-    def result(self, seconds: float, damaged: tuple[str, ...]) -> Embedded:
+    def result(self, seconds: float, damaged: tuple[str, ...], digests: npt.NDArray[np.uint8]) -> Embedded:
         """Return everything.
 
         Raises
@@ -310,4 +322,5 @@ class _Collector:
             cached=self._cached,
             seconds=seconds,
             damaged=damaged,
+            digests=digests,
         )

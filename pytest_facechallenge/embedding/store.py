@@ -1,9 +1,9 @@
 """The cache of embeddings: chunks named by the content they were computed from, checked whenever they are read.
 
-A chunk's name is the hash of all that its numbers depend on: model, preprocessing, provider, runtime version, batch,
-and the bytes of its pictures in their order. So nothing has to be invalidated, an interrupted run finds what it had
-finished, and two testsets with the same pictures share them. A file that is damaged, cut off, or was put there under
-another chunk's name fails its checks and is computed again.
+A chunk's name is the hash of all that its numbers depend on: model, decoder, preprocessing, provider, runtime version,
+batch, and the bytes of its pictures in their order. So nothing has to be invalidated, an interrupted run finds what it
+had finished, and two testsets with the same pictures share them. A file that is damaged, cut off, or was put there
+under another chunk's name fails its checks and is computed again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
 
     model_sha256: str
     preprocessing: Preprocessing
+    decoder: str
     provider: str
     runtime: str
     batch: int

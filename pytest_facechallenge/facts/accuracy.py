@@ -79,7 +79,10 @@ class FoldAccuracy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the ROC (far, tar) and of the DET curve (normal deviates); true to a histogram bin's width."""
+    """One point of the ROC (far, tar) and of the DET curve (normal deviates), to six digits.
+
+    True to 0.001 of the score, the width of the bins that it was counted in.
+    """
 
     threshold: float
     far: float
@@ -97,7 +100,7 @@ class EqualErrorRate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of scores in equal bins over [-1, 1]; ``sampled`` when impostor scores are of random blocks only."""
+    """Counts of scores in 200 equal bins over [-1, 1]; ``sampled`` when impostor scores are of random blocks only."""
 
     genuine: tuple[int, ...]
     impostor: tuple[int, ...]
@@ -124,6 +127,9 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
         Whether ``set`` is a name of the rulebook.
     protocol
         "all-to-all", "cross" or "pairs".
+    select
+        Column -> values (folded) that chose the entries; empty when all were taken. Rulebooks may use one name for
+        different sets, so a result belongs to a rule only when this agrees as well.
     flip
         Whether the mirror image's embedding was added (LFR19's image protocol).
     raw
@@ -143,6 +149,7 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     set: str
     official: bool
     protocol: Literal["all-to-all", "cross", "pairs"]
+    select: dict[str, tuple[str, ...]] = {}
     flip: bool = False
     raw: bool = False
     images: int = 0

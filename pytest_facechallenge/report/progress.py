@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ TERMINAL_PERIOD = 0.1
 LOG_PERIOD = 20.0
 #: Escape sequences of VT100: make room for a line below without leaving the column, remember the place, go back to it.
 _ROOM_BELOW, _SAVE, _BACK, _DOWN, _CLEAR = "\x1bD\x1b[A", "\x1b7", "\x1b8", "\x1bD\r", "\x1b[2K"
+_REVERSE, _UPRIGHT = "\x1b[7m", "\x1b[27m"
+_COUNTED = re.compile(r"([\d,]+) of ([\d,]+) pictures")
 
 
 class Writer(Protocol):
@@ -66,12 +69,25 @@ class Display:
         if not self.open:
             self.writer.write(_ROOM_BELOW + _SAVE)
             self.open = True
-        self.writer.write(f"{_BACK}{_DOWN}{_CLEAR}{text[: self.width - 1]}{_BACK}", flush=True)
+        self.writer.write(
+            f"{_BACK}{_DOWN}{_CLEAR}{_with_bar(text[: self.width - 1], self.width - 1)}{_BACK}", flush=True
+        )
 
     def close(self) -> None:
         """Take the line away again."""
         if self.open:
             self.writer.write(f"{_BACK}{_DOWN}{_CLEAR}{_BACK}", flush=True)
+
+
+def _with_bar(text: str, width: int) -> str:
+    """Show "120 of 480 pictures" as a bar as well: the share that is done of the line, text and all, is in reverse."""
+    found = _COUNTED.search(text)
+    if found is None:
+        return text
+    done, total = (int(number.replace(",", "")) for number in found.groups())
+    cut = round(width * min(done / total, 1.0)) if total else width
+    text = text.ljust(width)
+    return f"{_REVERSE}{text[:cut]}{_UPRIGHT}{text[cut:]}"
 
 
 @contextmanager

@@ -23,9 +23,9 @@ MASKED_NAMES = frozenset({"mask", "masked"})
 NON_MASKED_NAMES = frozenset({"nonmask", "nonmasked", "nomask", "unmasked", "withoutmask"})
 
 
-def sub_folders(folder: Path) -> list[Path]:
-    """Return the visible sub-folders of ``folder``, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def sub_folders(folder: Path, *, hidden: bool = False) -> list[Path]:
+    """Return the visible (or the hidden) sub-folders of ``folder``, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.startswith(".") == hidden)
 
 
 def mask_pair(folder: Path) -> tuple[Path, Path] | None:
@@ -107,6 +107,7 @@ def _walk(folder: Path, root: Path) -> tuple[list[str], list[str], list[str]]:
         others += [f"{prefix}/{other}" for other in rest]
         if not pictures:
             others.append(f"{prefix}/ (no picture in it)")
+    others += [f"{path.relative_to(root).as_posix()}/" for path in sub_folders(folder, hidden=True)]
     loose = picture_names(folder)[0]
     findings = []
     if others:

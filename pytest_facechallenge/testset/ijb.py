@@ -17,14 +17,17 @@ from pytest_facechallenge.testset.model import ListedPairs, PictureFiles, Poolin
 MEDIA_SUFFIX, PAIR_SUFFIX = "_face_tid_mid.txt", "_template_pair_label.txt"
 
 
-def meta_files(folder: Path) -> tuple[Path, Path] | None:
-    """Return the media list and the pair list of an IJB layout, or None when this is none."""
-    meta = folder / "meta"
-    if not meta.is_dir():
-        return None
-    media = sorted(meta.glob(f"*{MEDIA_SUFFIX}"))
-    pairs = sorted(meta.glob(f"*{PAIR_SUFFIX}"))
-    return (media[0], pairs[0]) if len(media) == 1 and len(pairs) == 1 else None
+#: So many pictures are looked for in a folder before it is taken for none of theirs.
+_TRIED = 100
+
+
+def is_ijb(folder: Path) -> bool:
+    """Whether ``folder`` has one of the two lists of an IJB layout."""
+    return any(_lists(folder))
+
+
+def _lists(folder: Path) -> tuple[list[Path], list[Path]]:
+    return sorted(folder.glob(f"meta/*{MEDIA_SUFFIX}")), sorted(folder.glob(f"meta/*{PAIR_SUFFIX}"))
 
 
 def read_ijb(path: Path, name: str) -> Testset:
@@ -35,23 +38,25 @@ def read_ijb(path: Path, name: str) -> Testset:
     TestsetError
         A list is malformed, names a template that has no picture, or the folder of the pictures is not found.
     """
-    files = meta_files(path)
-    if files is None:
-        raise TestsetError(f"{path}: expected meta/*{MEDIA_SUFFIX} and meta/*{PAIR_SUFFIX}, one of each")
-    names, templates, media = _read_media(files[0])
+    files = _lists(path)
+    if [len(found) for found in files] != [1, 1]:
+        found = ", ".join(f"meta/{file.name}" for file in (*files[0], *files[1]))
+        raise TestsetError(f"{path}: expected meta/*{MEDIA_SUFFIX} and meta/*{PAIR_SUFFIX}, one of each, found {found}")
+    (media_list,), (pair_list,) = files
+    names, templates, media = _read_media(media_list)
     known, entry = np.unique(templates, return_inverse=True)
-    listed = _read_pairs(files[1])
+    listed = _read_pairs(pair_list)
     positions = np.searchsorted(known, listed[:, :2]).clip(max=len(known) - 1)
     strangers = known[positions] != listed[:, :2]
     if strangers.any():
         raise TestsetError(
-            f"{files[1]}: template {listed[:, :2][strangers][0]} is in a pair but has no picture in {files[0].name}"
+            f"{pair_list}: template {listed[:, :2][strangers][0]} is in a pair but has no picture in {media_list.name}"
         )
     return Testset(
         name=name,
         path=path,
         form="IJB",
-        pictures=PictureFiles(_picture_root(path, names[0]), names),
+        pictures=PictureFiles(_picture_root(path, names), names),
         entry_names=[f"template {number}" for number in known.tolist()],
         pairs=ListedPairs(left=positions[:, 0], right=positions[:, 1], same=listed[:, 2] == 1),
         pooling=Pooling(kind="template", entry=entry.astype(np.int64), medium=media),
@@ -61,14 +66,14 @@ def read_ijb(path: Path, name: str) -> Testset:
 def _read_media(path: Path) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     names: list[str] = []
     numbers: list[tuple[int, int]] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
             fields = text.split()
             if not fields:
                 continue
             try:
                 picture, template, medium = fields
-                numbers.append((int(template), int(medium)))
+                numbers.append((_number(template), _number(medium)))
             except ValueError:
                 raise TestsetError(
                     f"{path}, line {line}: expected 'picture template medium', found {text.strip()!r}"
@@ -80,19 +85,33 @@ def _read_media(path: Path) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArr
     return names, table[:, 0], table[:, 1]
 
 
+def _number(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 1 << 63:
+        raise ValueError(text)
+    return number
+
+
 def _read_pairs(path: Path) -> npt.NDArray[np.int64]:
+    with path.open(encoding="utf-8-sig") as file:
+        if not any(text.split("#")[0].strip() for text in file):
+            raise TestsetError(f"{path}: expected a line 'template template 0|1' for each pair, found none")
     try:
-        table = np.loadtxt(path, dtype=np.int64, ndmin=2)
-    except ValueError as error:
+        table = np.loadtxt(path, dtype=np.int64, ndmin=2, encoding="utf-8-sig")
+    except (ValueError, OverflowError) as error:
         raise TestsetError(f"{path}: expected 'template template 0|1' a line: {error}") from error
-    if table.size == 0 or table.shape[1] != 3 or not np.isin(table[:, 2], (0, 1)).all():
-        raise TestsetError(f"{path}: expected three columns 'template template 0|1', found shape {list(table.shape)}")
+    if table.shape[1] != 3:
+        raise TestsetError(f"{path}: expected three columns 'template template 0|1', found {table.shape[1]}")
+    wrong = np.flatnonzero(~np.isin(table[:, 2], (0, 1)))
+    if wrong.size:
+        raise TestsetError(f"{path}: expected 0 or 1 in the third column, found {table[wrong[0], 2]}")
     return table
 
 
-def _picture_root(path: Path, first: str) -> Path:
+def _picture_root(path: Path, names: list[str]) -> Path:
+    """Return the folder of the pictures. Some may be missing: they are reported one by one when they are read."""
     candidates = [path, *sorted(entry for entry in path.iterdir() if entry.is_dir() and entry.name != "meta")]
     for folder in candidates:
-        if (folder / first).is_file():
+        if any((folder / name).is_file() for name in names[:_TRIED]):
             return folder
-    raise TestsetError(f"{path}: expected the picture {first!r} in one of its folders, found it in none")
+    raise TestsetError(f"{path}: expected the picture {names[0]!r} in one of its folders, found it in none")

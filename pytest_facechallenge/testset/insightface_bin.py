@@ -7,6 +7,7 @@ file: arrays are taken apart by a class of ours, not by numpy's own reconstructi
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,14 +70,30 @@ def _latin1(text: Any, encoding: Any = "") -> bytes:
     return text.encode("latin-1")
 
 
+class _Function:
+    """A function that a pickle can call and not change: of a plain one it could set attributes (opcode BUILD)."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        """Refuse to be changed."""
+        raise pickle.UnpicklingError("it tries to change a function of this reader")
+
+
 class _Unpickler(pickle.Unpickler):
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
-        ("_codecs", "encode"): _latin1,
+        ("_codecs", "encode"): _Function(_latin1),
         ("numpy", "ndarray"): _Array,
         ("numpy", "dtype"): _DType,
-        **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
+        **{(f"numpy.{core}.numeric", "_frombuffer"): _Function(_frombuffer) for core in ("core", "_core")},
         **{
-            (f"numpy.{core}.multiarray", name): stand_in
+            (f"numpy.{core}.multiarray", name): _Function(stand_in)
             for core in ("core", "_core")
             for name, stand_in in (("_reconstruct", _reconstruct), ("scalar", _scalar))
         },

@@ -18,6 +18,7 @@ from pytest_facechallenge.testset.model import (
     TestsetError,
     number_texts,
     picture_names,
+    portable,
     shortened,
 )
 
@@ -27,6 +28,8 @@ LIST_NAME = "filelist.txt"
 def read_list(path: Path) -> tuple[list[str], IntArray | None]:
     """Read a file list: a path a line, and perhaps an identity in a second column.
 
+    Columns are separated by a tab, or by spaces in a list without tabs (then a path cannot have spaces).
+
     Returns
     -------
     The paths, and the identities as int64 [lines] or None when there is no second column.
@@ -34,16 +37,21 @@ def read_list(path: Path) -> tuple[list[str], IntArray | None]:
     Raises
     ------
     TestsetError
-        It is empty, or some lines have an identity and others not.
+        It is empty, a line has more than two columns, or some lines have an identity and others not.
     """
     names: list[str] = []
     identities: list[str] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
-            fields = text.split()
+            fields = _fields(text)
             if not fields:
                 continue
-            names.append(fields[0])
+            if len(fields) > 2:
+                raise TestsetError(
+                    f"{path}, line {line}: expected a path and perhaps an identity, found {len(fields)} columns: "
+                    f"{text.strip()!r}; where a path has spaces, put a tab before the identity"
+                )
+            names.append(portable(path.parent, fields[0]))
             identities += fields[1:2]
             if len(identities) not in (0, len(names)):
                 raise TestsetError(
@@ -55,11 +63,22 @@ def read_list(path: Path) -> tuple[list[str], IntArray | None]:
     return names, number_texts(identities) if identities else None
 
 
+def _fields(text: str) -> list[str]:
+    return [field.strip() for field in text.strip().split("\t")] if "\t" in text.strip() else text.split()
+
+
 def is_video_list(path: Path) -> bool:
-    """Whether the list's first line names a folder of frames and not a picture."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = next((text.split()[0] for text in file if text.split()), "")
-    return bool(first) and Path(first).suffix.lower() not in PICTURE_SUFFIXES and (path.parent / first).is_dir()
+    """Whether the list names folders of frames and not pictures: told by its first line that names what is there."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for text in file:
+            fields = _fields(text)
+            if not fields:
+                continue
+            if Path(fields[0]).suffix.lower() in PICTURE_SUFFIXES:
+                return False
+            if (path.parent / portable(path.parent, fields[0])).is_dir():
+                return True
+    return False
 
 
 def read_lfr19_images(path: Path, name: str) -> Testset:

@@ -8,16 +8,19 @@ import numpy as np
 
 from pytest_facechallenge.testset.model import PICTURE_SUFFIXES, ListedPairs, PictureFiles, Testset, TestsetError
 
+#: So many people are looked for in a folder before it is taken for none of theirs.
+_TRIED = 100
+
 
 def is_pairs_file(path: Path) -> bool:
     """Whether the first line is LFW's header: "10<tab>300", or the count of pairs alone."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
             fields = file.readline(200).split()
             second = file.readline(2000).split()
     except OSError:
         return False
-    return len(fields) in (1, 2) and all(field.isdigit() for field in fields) and len(second) in (3, 4)
+    return len(fields) in (1, 2) and all(map(_is_number, fields)) and len(second) in (3, 4)
 
 
 def read_lfw_pairs(path: Path, name: str) -> Testset:
@@ -31,7 +34,7 @@ def read_lfw_pairs(path: Path, name: str) -> Testset:
     TestsetError
         A line is of neither kind, or the number of lines is not what the header says; with the line number.
     """
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     header, rows = lines[0], [(number, row) for number, row in enumerate(lines[1:], start=2) if row]
     folds, each = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
     if len(rows) != 2 * folds * each:
@@ -41,7 +44,7 @@ def read_lfw_pairs(path: Path, name: str) -> Testset:
     numbers: dict[tuple[str, int], int] = {}
     left, right, same = [], [], []
     for line, row in rows:
-        if len(row) not in (3, 4) or not (row[1].isdigit() and row[-1].isdigit()):
+        if len(row) not in (3, 4) or not (_is_number(row[1]) and _is_number(row[-1])):
             raise TestsetError(
                 f"{path}, line {line}: expected 'person number number' or 'person number person number', found "
                 f"{' '.join(row)!r}"
@@ -50,7 +53,7 @@ def read_lfw_pairs(path: Path, name: str) -> Testset:
         left.append(numbers.setdefault(first, len(numbers)))
         right.append(numbers.setdefault(second, len(numbers)))
         same.append(len(row) == 3)
-    root = _picture_root(path, next(iter(numbers))[0])
+    root = _picture_root(path, [person for person, _number in numbers])
     names = [_picture(root, person, number) for person, number in numbers]
     return Testset(
         name=name,
@@ -64,13 +67,19 @@ def read_lfw_pairs(path: Path, name: str) -> Testset:
     )
 
 
-def _picture_root(path: Path, person: str) -> Path:
+def _is_number(text: str) -> bool:
+    # Not isdigit: that takes superscripts for digits too, and int() does not.
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
+def _picture_root(path: Path, people: list[str]) -> Path:
+    """Return the folder of the people's folders. Some people may be missing: their pictures are reported one by one."""
     candidates = [path.parent, *sorted(entry for entry in path.parent.iterdir() if entry.is_dir())]
     for folder in candidates:
-        if (folder / person).is_dir():
+        if any((folder / person).is_dir() for person in people[:_TRIED]):
             return folder
     raise TestsetError(
-        f"{path}: expected a folder '{person}' with pictures beside it or in a folder beside it, found none"
+        f"{path}: expected a folder '{people[0]}' with pictures beside it or in a folder beside it, found none"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pytest_facechallenge.testset.model import (
     Testset,
     TestsetError,
     number_texts,
+    portable,
 )
 
 #: Names that are understood for the two columns that a manifest must have, and for the mask column.
@@ -87,12 +89,14 @@ def read_manifest(path: Path, name: str) -> Testset:
             raise TestsetError(
                 f"{path}, line {line}: expected a path and an identity, found {picture!r} and {identity!r}"
             )
-        if picture in seen:
+        picture = portable(path.parent, picture)
+        same = posixpath.normpath(picture)  # "./a.jpg" is "a.jpg" once more
+        if same in seen:
             raise TestsetError(
-                f"{path}, line {line}: {picture!r} is listed a second time (first on line {seen[picture]}), so it "
+                f"{path}, line {line}: {picture!r} is listed a second time (first on line {seen[same]}), so it "
                 "would be compared with itself; to put it into several sets write them in one line, separated by ';'"
             )
-        seen[picture] = line
+        seen[same] = line
         names.append(picture)
         identities.append(identity)
         if mask_at >= 0:

@@ -25,8 +25,10 @@ SET_COLUMN = "set"
 
 #: File name endings that are taken for pictures; anything else in a picture folder is reported.
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"})
-#: Files that operating systems leave behind and that nobody means.
+#: Files that operating systems leave behind and that nobody means; also "._" files, which hold what macOS knows of a
+#: picture beside it.
 SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+_MACOS_PREFIX = "._"
 
 
 class TestsetError(ValueError):
@@ -193,14 +195,26 @@ def number_texts(texts: npt.NDArray[Any] | list[str]) -> IntArray:
 
 
 def picture_names(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the sorted names of the pictures right inside ``folder``, and of the other files there."""
+    """Return the sorted names of the pictures right inside ``folder``, and of whatever else is there (folders: "x/").
+
+    A link that leads nowhere is a picture by its name: it will be reported as one that cannot be read.
+    """
     pictures: list[str] = []
     others: list[str] = []
     for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.lower() in SYSTEM_FILES:
+        if path.name.lower() in SYSTEM_FILES or path.name.startswith(_MACOS_PREFIX):
             continue
-        (pictures if path.suffix.lower() in PICTURE_SUFFIXES else others).append(path.name)
+        if path.is_dir():
+            others.append(f"{path.name}/")
+            continue
+        readable = path.suffix.lower() in PICTURE_SUFFIXES and (path.is_file() or path.is_symlink())
+        (pictures if readable else others).append(path.name)
     return pictures, others
+
+
+def portable(root: Path, name: str) -> str:
+    """Return a path of a list with slashes, as it lies below ``root``: lists made on Windows have backslashes."""
+    return name.replace("\\", "/") if "\\" in name and not (root / name).exists() else name
 
 
 def shortened(names: list[str], limit: int = 5) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_facechallenge.testset.folders import mask_pair, read_identity_folders, read_mask_pair, sub_folders
-from pytest_facechallenge.testset.ijb import meta_files, read_ijb
+from pytest_facechallenge.testset.ijb import is_ijb, read_ijb
 from pytest_facechallenge.testset.insightface_bin import read_insightface_bin
 from pytest_facechallenge.testset.lfr19 import LIST_NAME, is_video_list, read_lfr19_images, read_lfr19_videos
 from pytest_facechallenge.testset.lfw import is_pairs_file, read_lfw_pairs
@@ -44,6 +44,13 @@ def recognise(path: Path) -> tuple[Form, Path]:
     TestsetError
         It does not exist, or is of no known kind; the message lists the known kinds and what was found.
     """
+    try:
+        return _recognise(path)
+    except OSError as error:
+        raise TestsetError(f"{path}: it cannot be read: {error}") from error
+
+
+def _recognise(path: Path) -> tuple[Form, Path]:
     if path.is_dir():
         return _recognise_folder(path)
     if not path.exists():
@@ -68,11 +75,11 @@ def _recognise_folder(path: Path) -> tuple[Form, Path]:
     for manifest in MANIFEST_NAMES:
         if (path / manifest).is_file():
             return "manifest", path / manifest
-    if meta_files(path) is not None:
+    if is_ijb(path):
         return "IJB", path
     for special in (LIST_NAME, PAIRS_NAME):
         if (path / special).is_file():
-            return recognise(path / special)
+            return _recognise(path / special)
     if mask_pair(path) is not None:
         return "mask pair", path
     if any(picture_names(folder)[0] for folder in sub_folders(path)):

@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hardest: int = 20
     histograms: bool = False
     histogram_pairs: int = 1 << 24
-    resamples: int = 1000
+    resamples: int = 4000
     seed: int = 0
 
 
@@ -118,7 +118,7 @@ def verify(
     keep = max(scores_needed(points, impostors), min(settings.hardest, impostors))
     tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
     if keep:
-        tile_filter: TileFilter = make_filter(settings.backend, unit, plan)
+        tile_filter: TileFilter = make_filter(settings.backend, unit, plan, keep, workers)
         backend = tile_filter.name
         tail, hardest_impostor = impostor_tail(
             unit, plan, tile_filter, keep, hardest=settings.hardest, workers=workers, seed=settings.seed

@@ -105,6 +105,14 @@ def histogram_of(scores: Float64Array, bins: int) -> IntArray:
     return np.bincount(places, minlength=bins)
 
 
+def _runs(first: IntArray, last: IntArray) -> tuple[IntArray, IntArray]:
+    """Give the pairs (k, p) with first[k] <= p < last[k], by k and then by p: int64 [n] each."""
+    counts = np.maximum(last - first, 0)
+    ends = np.cumsum(counts)
+    places = np.repeat(np.arange(len(counts)), counts)
+    return places, np.arange(len(places)) - np.repeat(ends - counts - first, counts)
+
+
 def _block_scores(unit: UnitRows, plan: PairPlan, left_start: int) -> Iterator[tuple[Float64Array, IntArray, IntArray]]:
     """Give the scores and positions of a block's genuine pairs, by left position, in bounded pieces."""
     left = slice(left_start, min(left_start + _LEFT_BLOCK, len(plan.left)))
@@ -117,7 +125,7 @@ def _block_scores(unit: UnitRows, plan: PairPlan, left_start: int) -> Iterator[t
     begin, end = int(first[used].min()), int(last[used].max())
     for start in range(begin, end, _RIGHT_BLOCK):
         columns = np.arange(start, min(start + _RIGHT_BLOCK, end))
-        places, partners = np.nonzero((columns >= first[:, None]) & (columns < last[:, None]))
+        places, partners = _runs(np.clip(first - start, 0, len(columns)), np.clip(last - start, 0, len(columns)))
         if not len(places):
             continue
         y = unit.take(plan.right.rows[columns]).astype(np.float64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+from scipy import stats
 
 from pytest_facechallenge.verification.results import TarInterval
 
@@ -13,15 +15,20 @@ if TYPE_CHECKING:
 
 
 def tar_interval(
-    accepted: IntArray, pairs: IntArray, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+    accepted: IntArray, pairs: IntArray, *, confidence: float = 0.95, resamples: int = 4000, seed: int = 0
 ) -> TarInterval | None:
     """Give a confidence interval of sum(accepted) / sum(pairs) that respects that pairs of a person depend on another.
 
-    The subsets bootstrap: whole identities are drawn with replacement, each bringing all its genuine pairs, and the
-    interval is the percentile interval of the resampled ratios (Bolle, Ratha, Pankanti, "Error analysis of pattern
-    recognition systems: the subsets bootstrap", Computer Vision and Image Understanding 93 (2004), 1-33; percentiles:
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). A genuine pair belongs to one identity
-    under every protocol here, so this is exact resampling and not an approximation.
+    The subsets bootstrap: whole identities are drawn with replacement, each bringing all its genuine pairs (Bolle,
+    Ratha, Pankanti, "Error analysis of pattern recognition systems: the subsets bootstrap", Computer Vision and Image
+    Understanding 93 (2004), 1-33). A genuine pair belongs to one identity under every protocol here, so this is exact
+    resampling and not an approximation. Of the resampled ratios those quantiles are taken that Efron's bias correction
+    and acceleration give (BCa; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 14): plain
+    percentiles lie too high for a TAR near 1.
+
+    How often it covers the truth, in simulations of people of unequal skill and numbers of pairs: 94 to 95 % with a
+    hundred identities and a TAR up to 0.9, also with 400 at 0.6; 93 % with 1,000 at 0.99; but 86 to 90 % with 60
+    identities at 0.95, 200 at 0.98 or 15 at 0.7. So with few identities that are rejected at all it is too narrow.
 
     What it leaves out: the threshold is held fixed, so the uncertainty of the threshold itself (few impostor pairs
     decide it; see the rule of 30) is not in the interval, and neither is any difference between this testset and the
@@ -68,13 +75,41 @@ def tar_interval(
         drawn = rng.multinomial(units, numbers / units, size=min(step, resamples - start))
         sums = drawn @ kinds
         ratios[start : start + len(drawn)] = sums[:, 0] / sums[:, 1]
-    low, high = np.quantile(ratios, [tail, 1 - tail])
+    low, high = np.quantile(ratios, _corrected(np.array([tail, 1 - tail]), ratios, kinds, numbers))
     return TarInterval(
         low=float(low),
         high=float(high),
         confidence=confidence,
-        method="subsets-bootstrap",
+        method="subsets-bootstrap-bca",
         units=units,
         resamples=resamples,
         seed=seed,
     )
+
+
+def _corrected(
+    levels: npt.NDArray[np.float64], ratios: npt.NDArray[np.float64], kinds: IntArray, numbers: IntArray
+) -> npt.NDArray[np.float64]:
+    """Give the levels of the quantiles after bias correction and acceleration (BCa).
+
+    Parameters
+    ----------
+    levels : float64 [n]
+        Such as 0.025 and 0.975.
+    ratios : float64 [resamples]
+    kinds : int64 [k, 2]
+        Accepted and all pairs of an identity, each combination once.
+    numbers : int64 [k]
+        How many identities have it.
+    """
+    accepted, pairs = (kinds * numbers[:, None]).sum(axis=0)
+    # The share of resamples below the measured ratio, ties counted half; never 0 or 1, whose deviates are infinite.
+    below = (ratios < accepted / pairs).mean() + (ratios == accepted / pairs).mean() / 2
+    bias = stats.norm.ppf(np.clip(below, 1 / len(ratios), 1 - 1 / len(ratios)))
+    left_out = (accepted - kinds[:, 0]) / np.maximum(pairs - kinds[:, 1], 1)
+    change = np.average(left_out, weights=numbers) - left_out
+    spread = float((numbers * change**2).sum())
+    acceleration = float((numbers * change**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    shifted = bias + stats.norm.ppf(levels)
+    corrected: npt.NDArray[np.float64] = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    return corrected

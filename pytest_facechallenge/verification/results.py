@@ -30,7 +30,7 @@ class TarInterval(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     confidence: float
-    method: Literal["subsets-bootstrap", "clopper-pearson"]
+    method: Literal["subsets-bootstrap-bca", "clopper-pearson"]
     units: int
     resamples: int
     seed: int

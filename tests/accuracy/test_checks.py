@@ -91,6 +91,7 @@ def case(threshold: float | str | None = None, **changes: Any) -> Rule:
         "testset": "mine",
         "set": "mask",
         "official": True,
+        "protocol": "cross",
         "far": "1e-2",
         "comparison": "<",
         "threshold": threshold,
@@ -129,10 +130,32 @@ def test_a_published_row_decides_on_the_challenge_s_own_set_only() -> None:
 
 
 def test_a_set_without_published_counts_is_never_comparable() -> None:
+    row = msgspec.structs.replace(BOOK.baselines[0], tar={**BOOK.baselines[0].tar, "children": 0.5})
+    book = msgspec.structs.replace(BOOK, baselines=[row])
     children = msgspec.structs.replace(MASK, set="children")
-    outcome = judged(children, set="children")
+    outcome = checks.accuracy(facts(children), msgspec.structs.replace(case(set="children"), book=book))
     assert outcome.status is Status.PASSED
     assert any("publishes no counts" in note for note in outcome.notes)
+
+
+def test_where_nothing_is_published_nothing_is_said_of_comparing() -> None:
+    children = msgspec.structs.replace(MASK, set="children")
+    assert not judged(children, set="children").notes
+    alone = msgspec.structs.replace(BOOK, baselines=[])
+    changed = msgspec.structs.replace(rule("ranking_score"), book=alone, parameters={"threshold": None})
+    outcome = checks.ranking_score(facts(MASK, msgspec.structs.replace(MR, images=81)), changed)
+    assert (outcome.status, outcome.notes) == (Status.PASSED, ())
+
+
+def test_a_result_of_another_rulebook_s_set_of_that_name_is_not_taken() -> None:
+    """Two rulebooks may call different sets by one name: other groups, another protocol, other pixels."""
+    for change in ({"select": {"set": ("mine",)}}, {"protocol": "all-to-all"}, {"raw": True}, {"flip": True}):
+        other = msgspec.structs.replace(point(MASK, tar=0.9, genuine_accepted=36), **change)
+        assert judged(other).status is Status.UNDECIDED
+        assert judged(other, MASK).measured.startswith("50.000 %")
+    elsewhere = msgspec.structs.replace(MR, protocol="cross")
+    assert ranking(MASK, elsewhere, MR).measured == "65.000 %"
+    assert ranking(MASK, elsewhere).status is Status.NOT_APPLICABLE
 
 
 def test_a_row_that_lacks_the_set_is_told() -> None:
@@ -143,10 +166,13 @@ def test_a_row_that_lacks_the_set_is_told() -> None:
 
 @pytest.mark.parametrize("threshold", [None, 0.4])
 def test_too_few_impostor_pairs_are_undecided_with_the_number_needed(threshold: float | None) -> None:
-    outcome = judged(point(MASK, undecided="only 760 impostor pairs"), threshold=threshold)
+    short = point(MASK, undecided="only 760 impostor pairs", impostor_pairs_needed=1000)
+    outcome = judged(short, threshold=threshold)
     assert outcome.status is Status.UNDECIDED
+    assert outcome.measured == "undecided: 760 of 1,000 impostor pairs", "a TAR here would be taken for a result"
+    assert any("too few impostor pairs for this to be a result" in each.what for each in outcome.evidence)
     assert "only 760 impostor pairs" in outcome.message
-    assert "at least 100 impostor pairs" in outcome.remedy
+    assert "at least 1,000 impostor pairs" in outcome.remedy
 
 
 def test_below_the_rule_of_30_is_a_warning_and_decides() -> None:
@@ -156,7 +182,8 @@ def test_below_the_rule_of_30_is_a_warning_and_decides() -> None:
 
 
 def test_no_genuine_pair_is_undecided() -> None:
-    assert judged(point(MASK, tar=None)).status is Status.UNDECIDED
+    outcome = judged(point(MASK, tar=None))
+    assert (outcome.status, outcome.measured) == (Status.UNDECIDED, "undecided: no genuine pair")
 
 
 def test_a_score_of_a_part_of_the_testset_decides_no_threshold() -> None:
@@ -209,6 +236,23 @@ def test_cases_of_saved_facts_are_those_that_were_measured() -> None:
     expanded = expand_cases(rule("accuracy", "B"), BOOK, [], facts=saved)
     assert [each.case for each in expanded] == ["mask"]
     assert checks.accuracy(Facts.of(saved), expanded[0]).status is Status.PASSED
+
+
+def test_saved_facts_of_several_rulebooks_are_judged_at_the_track_s_own_points() -> None:
+    """A report holds the points that all its tracks asked for; a replay must give what the run itself gave."""
+    both = msgspec.structs.replace(MASK, points=(msgspec.structs.replace(POINT, far="1e-6"), POINT))
+    foreign = msgspec.structs.replace(MASK, set="ijbc")
+    other_pixels = msgspec.structs.replace(MASK, raw=True)
+    stranger = msgspec.structs.replace(MASK, set="faces", official=False)
+    saved = AccuracyFacts(testsets=(MINE,), sets=(other_pixels, foreign, both, stranger))
+    expanded = expand_cases(rule("accuracy", "B"), BOOK, [], facts=saved)
+    assert [(each.case, each.parameters["far"]) for each in expanded] == [("mask", "1e-2"), ("faces@1e-2", "1e-2")]
+    narrower = msgspec.structs.replace(BOOK.sets["mask"], far="1e-5")
+    book = msgspec.structs.replace(BOOK, sets={**BOOK.sets, "mask": narrower})
+    (tightened, _faces) = expand_cases(rule("accuracy", "B", book), book, [], facts=saved)
+    outcome = checks.accuracy(Facts.of(saved), tightened)
+    assert outcome.status is Status.UNDECIDED
+    assert "not measured at FAR < 1e-5" in outcome.message
 
 
 FOLDS = FoldAccuracy(mean=0.9, deviation=0.01, accuracies=(0.9,) * 10, thresholds=(0.3,) * 10, pairs=6000)
@@ -283,6 +327,11 @@ def test_every_picture_counts() -> None:
     assert outcome.status is Status.UNDECIDED
     assert outcome.measured == "59 of 60 usable"
     assert (outcome.evidence[0].where, outcome.evidence[0].what) == ("p/0.png", "60x50 pixels")
+    assert outcome.notes == ("mine: p/0.png cannot be used: 60x50 pixels",)
+    many = msgspec.structs.replace(MINE, problems=(problem,) * 7, problem_count=7)
+    notes = checks.testset_pictures(facts(MASK, testset=many), wanted).notes
+    assert len(notes) == 6
+    assert "--facechallenge-json" in notes[-1]
 
 
 @pytest.mark.parametrize(

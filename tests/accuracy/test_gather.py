@@ -97,7 +97,9 @@ def test_all_to_all_equals_brute_force(tmp_path: Path, model: Path) -> None:
     assert found.eer is not None
     assert found.histogram is not None
     assert sum(found.histogram.impostor) == found.pairs.impostor
+    assert len(found.histogram.impostor) == len(found.histogram.genuine) == 200
     assert found.curve[0].far <= found.curve[-1].far
+    assert len(msgspec.json.encode(found)) < 25_000, "facts are read by people and kept for years"
 
 
 def test_masked_against_non_masked_equals_brute_force(tmp_path: Path, model: Path) -> None:
@@ -285,6 +287,35 @@ def test_pictures_that_cannot_be_used_are_listed_and_counted(tmp_path: Path, mod
     assert (facts.testsets[0].pictures, facts.testsets[0].problem_count) == (30, 2)
     found = result(facts, "faces")
     assert (found.images, found.excluded) == (28, 2)
+
+
+def test_the_same_file_twice_is_told_and_still_compared(tmp_path: Path, model: Path) -> None:
+    root = world.write_folders(tmp_path / "faces", world.people(4, 2))
+    clean = measure(tmp_path, model, str(root))
+    assert clean.testsets[0].findings == ()
+    (root / "person000" / "1.png").write_bytes((root / "person000" / "0.png").read_bytes())
+    (root / "person002" / "1.png").write_bytes((root / "person001" / "0.png").read_bytes())
+    for name in ("person001/1.png", "person003/0.png"):  # what cannot be read is no copy of the other unreadable one
+        (root / name).unlink()
+        (root / name).symlink_to(tmp_path / "nowhere")
+    facts = measure(tmp_path, model, str(root))
+    copies, labels = facts.testsets[0].findings
+    assert copies.startswith("2 pictures are byte for byte the same as another one")
+    assert "person000/0.png = person000/1.png" in copies
+    assert labels.startswith("1 of these are listed under two identities")
+    assert labels.endswith("person001/0.png = person002/1.png")
+    assert [problem.name for problem in facts.testsets[0].problems] == ["person001/1.png", "person003/0.png"]
+    assert (facts.sets[0].images, facts.sets[0].excluded) == (6, 2)
+    assert facts.sets[0].hardest_impostor[0].score == pytest.approx(1)
+
+
+def test_pairs_and_videos_may_name_a_picture_twice(tmp_path: Path, model: Path) -> None:
+    blobs = [pictures[0] for pictures in world.people(2, 1)]
+    (tmp_path / "lfw.bin").write_bytes(pickle.dumps((blobs * 2, [True, False])))
+    world.write_folders(tmp_path / "videos", [[blob] * 3 for blob in blobs])
+    (tmp_path / "videos" / "filelist.txt").write_text("person000 p\nperson001 q\n")
+    facts = measure(tmp_path, model, str(tmp_path / "lfw.bin"), str(tmp_path / "videos"))
+    assert [testset.findings for testset in facts.testsets] == [(), ()]
 
 
 def test_listed_pairs_lose_only_those_with_unusable_pictures(tmp_path: Path, model: Path) -> None:

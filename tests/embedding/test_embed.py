@@ -110,7 +110,7 @@ def forbidden(self: Engine, inputs: Float32Array) -> Float32Array:
 
 @pytest.mark.parametrize(
     "change",
-    ["model", "picture", "order", "mean", "std", "colour", "mirror", "batch", "provider", "runtime"],
+    ["model", "picture", "order", "mean", "std", "colour", "mirror", "batch", "provider", "runtime", "decoder"],
 )
 def test_whatever_the_numbers_depend_on_makes_another_entry(
     model: Path, blobs: list[bytes], tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
@@ -124,6 +124,8 @@ def test_whatever_the_numbers_depend_on_makes_another_entry(
         blobs = [blobs[1], *blobs[1:]]
     if change == "order":
         blobs = blobs[::-1]
+    if change == "decoder":
+        monkeypatch.setattr("pytest_facechallenge.embedding.picture.DECODER", "another")
     if change in ("provider", "runtime"):
         plain = Engine.__init__
 
@@ -302,7 +304,7 @@ def test_a_computation_without_progress_gives_signs_of_life(monkeypatch: pytest.
 
 def test_who_waits_for_another_process_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_facechallenge.embedding.store.WAIT", 0.01)
-    key = RunKey(model_sha256="m", preprocessing=Preprocessing(), provider="p", runtime="r", batch=1)
+    key = RunKey(model_sha256="m", preprocessing=Preprocessing(), decoder="d", provider="p", runtime="r", batch=1)
     waited = threading.Event()
     released = threading.Event()
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,58 @@ def test_grey_and_transparent_pictures_become_rgb() -> None:
     found = decode(buffer.getvalue())
     assert found.shape == (112, 112, 3)
     assert (found == found[:, :, :1]).all()
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM"])
+def test_of_sixteen_bits_the_upper_eight_are_taken(kind: str) -> None:
+    """Pillow's own conversion cuts off at 255: a picture that is white nearly everywhere."""
+    grey = pixels()[:, :, 0]
+    found = decode(encoded(Image.fromarray(grey.astype(np.uint16) * 256 + 77), kind))
+    assert np.array_equal(found, np.repeat(grey[:, :, None], 3, axis=2))
+
+
+def test_a_picture_is_turned_as_it_says() -> None:
+    """As OpenCV's reader and every viewer do it: orientation 6 is turned by a quarter to the right."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = pixels()
+    assert np.array_equal(decode(encoded(Image.fromarray(original), exif=exif)), np.rot90(original, -1))
+    exif[0x0112] = 1
+    assert np.array_equal(decode(encoded(Image.fromarray(original), exif=exif)), original)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "CMYK"])
+def test_other_modes_become_rgb(mode: str) -> None:
+    converted = Image.fromarray(pixels()).convert(mode)
+    options: dict[str, object] = {"transparency": bytes(range(256))} if mode == "P" else {}
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    found = decode(encoded(converted, kind, **options))
+    expected = np.asarray(converted.convert("RGBA" if mode == "P" else "RGB").convert("RGB"), dtype=np.int16)
+    assert np.abs(found - expected).mean() < (40 if mode == "CMYK" else 0.01)
+
+
+def test_floating_point_pictures_are_refused() -> None:
+    blob = b"Pf\n112 112\n-1.0\n" + np.ones((112, 112), "<f4").tobytes()
+    with pytest.raises(PictureError, match="floating-point"):
+        decode(blob)
+
+
+@pytest.mark.parametrize("side", [12_000, 60_000])
+def test_a_huge_picture_is_refused_by_its_size_and_never_unpacked(side: int) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    blob = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    with pytest.raises(PictureError, match="112x112 is needed") as raised:
+        decode(blob)
+    assert raised.value.kind == "size"
 
 
 @pytest.mark.parametrize(("size", "words"), [((112, 111), "112x111"), ((224, 224), "224x224")])

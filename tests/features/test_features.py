@@ -224,3 +224,13 @@ def test_a_file_cut_off_inside_a_row_keeps_the_whole_rows(tmp_path: Path) -> Non
     path.write_bytes(b"abc")
     with pytest.raises(FeatureFileError, match="expected a header of 16 bytes, the file has 3"):
         read_header(path)
+
+
+def test_identities_with_spaces_are_not_taken_for_paths_and_identities(tmp_path: Path) -> None:
+    """All Lees would be one person, and nobody would notice."""
+    path = tmp_path / "labels.txt"
+    path.write_text("Ann Lee\nAnn Lee\nBob Lee\n")
+    with pytest.raises(LabelsError, match="the path 'Ann' comes up more than once"):
+        read_labels(path)
+    path.write_text("a.jpg Lee\nb.jpg Lee\n")
+    assert read_labels(path).tolist() == [0, 0]

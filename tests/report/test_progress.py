@@ -50,3 +50,17 @@ def test_terminal_line_is_cut_to_the_width_and_taken_away() -> None:
     before = recorder.text
     shown.close()
     assert recorder.text[len(before) :].count("\x1b[2K") == 1
+
+
+def test_counted_work_is_a_bar_behind_its_line_on_a_terminal_only() -> None:
+    line = "embedding faces: 1,000 of 4,000 pictures, 90.1/s, 33 s left"
+    for live in (True, False):
+        recorder, clock = Recorder(), Clock()
+        shown = Display(recorder, "m", live=live, width=81, clock=clock)
+        clock.time = LOG_PERIOD
+        shown.say(line)
+        if live:
+            text = f"m: {line} (20 s)".ljust(80)
+            assert f"\x1b[7m{text[:20]}\x1b[27m{text[20:]}" in recorder.text
+        else:
+            assert recorder.text == f"\nfacechallenge: m: {line} (20 s)\n"

@@ -149,6 +149,10 @@ comparison = "<"
         (('id = "mine"', 'id = "mfr21"'), ["mfr21", "rename one"]),
         (('title = "mine"', "title = mine"), ["not valid TOML"]),
         (("[rules.size]", f"{WRONG_SET}[rules.size]"), ["sets.s.far", "1e-4"]),
+        (
+            ("[rules.size]", f'{WRONG_SET.rstrip()}\nmember_of = "all"\n[rules.size]'),
+            ["sets.s.member_of", "no such set: all", "known: s"],
+        ),
     ],
 )  # fmt: skip
 def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str]) -> None:

@@ -32,6 +32,22 @@ def test_what_is_no_picture_is_reported_and_system_files_are_not(tmp_path: Path)
     assert "Thumbs.db" not in findings
 
 
+def test_nothing_that_may_be_a_picture_is_passed_over_silently(tmp_path: Path) -> None:
+    root = world.write_folders(tmp_path / "faces", world.people(2, 1))
+    world.write_folders(root / "person000", world.people(1, 1))
+    world.write_folders(root / ".hidden", world.people(1, 1))
+    (root / "person001" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (root / "person001" / "._0.png").write_bytes(b"what macOS knows of 0.png")
+    testset = read_testset(root)
+    assert testset.entry_names == ["person000/0.png", "person001/0.png", "person001/gone.png"]
+    with pytest.raises(FileNotFoundError):
+        testset.pictures.read(2)
+    (finding,) = testset.findings
+    assert "person000/person000/" in finding, "pictures one level too deep"
+    assert ".hidden/" in finding
+    assert "._0.png" not in finding
+
+
 @pytest.mark.parametrize(("masked", "plain"), [("mask", "nonmask"), ("Masked", "non-masked"), ("mask", "no_mask")])
 def test_a_mask_pair_knows_its_sides(tmp_path: Path, masked: str, plain: str) -> None:
     people = world.people(2, 2, masked=1)

@@ -81,6 +81,15 @@ def test_other_callables_are_refused_as_well(tmp_path: Path, bomb: Malicious) ->
         read_testset(write(tmp_path / "evil.bin", bomb))
 
 
+@pytest.mark.parametrize("name", ["numpy.core.multiarray\n_reconstruct", "_codecs\nencode"])
+def test_the_reader_s_own_functions_cannot_be_changed(tmp_path: Path, name: str) -> None:
+    """The opcode BUILD sets attributes of what has no __setstate__, and would do so for all later files."""
+    build = b"\x80\x02c" + name.encode() + b"\nN}X\x0c\x00\x00\x00__defaults__)s\x86b."
+    (tmp_path / "evil.bin").write_bytes(build)
+    with pytest.raises(TestsetError, match="tries to change a function"):
+        read_testset(tmp_path / "evil.bin")
+
+
 def test_a_codec_other_than_latin1_is_refused(tmp_path: Path) -> None:
     import _codecs
 

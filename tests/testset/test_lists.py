@@ -15,6 +15,7 @@ def touch(path: Path, content: bytes = b"picture") -> Path:
 
 def lfw(folder: Path, header: str, *lines: str) -> Path:
     path = folder / "pairs.txt"
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
@@ -53,7 +54,82 @@ def test_lfw_errors(tmp_path: Path) -> None:
     with pytest.raises(TestsetError, match=r"line 3: expected 'person number number'.*found 'Ann one Bob 3'"):
         read_testset(lfw(tmp_path, "1\t1", "Ann\t1\t1", "Ann\tone\tBob\t3"))
     with pytest.raises(TestsetError, match="expected a folder 'Zoe' with pictures"):
-        read_testset(lfw(tmp_path, "1\t1", "Zoe\t1\t1", "Ann\t1\tBob\t3"))
+        read_testset(lfw(tmp_path, "1\t1", "Zoe\t1\t1", "Zoe\t1\tBob\t3"))
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def windows(path: Path) -> None:
+    """Rewrite a text file as Windows editors do: a byte order mark, and line ends of two characters."""
+    path.write_bytes(BOM + path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def test_lists_made_on_windows_are_read_like_others(tmp_path: Path) -> None:
+    for name in ("Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", "Bob/Bob_0003.jpg", "Bob/Bob_0004.jpg"):
+        touch(tmp_path / "lfw" / name)
+    windows(lfw(tmp_path / "lfw", "2\t1", *LFW_LINES))
+    assert len(read_testset(tmp_path / "lfw").entry_names) == 4
+    root = ijb(tmp_path / "ijb", "1.jpg 10 5\n2.jpg 7 6\n", "10 7 1\n7 10 0\n")
+    for name in ("face_tid_mid", "template_pair_label"):
+        windows(root / "meta" / f"ijbc_{name}.txt")
+    assert read_testset(root).entry_names == ["template 7", "template 10"]
+    touch(tmp_path / "list" / "a" / "1.jpg")
+    (tmp_path / "list" / "filelist.txt").write_bytes(BOM + b"a\\1.jpg anna\r\na\\2.jpg bert\r\n")
+    assert read_testset(tmp_path / "list").entry_names == ["a/1.jpg", "a/2.jpg"]
+    touch(tmp_path / "videos" / "v1" / "0.jpg")
+    (tmp_path / "videos" / "filelist.txt").write_bytes(BOM + b"v1\r\n")
+    assert read_testset(tmp_path / "videos").form == "LFR19 videos"
+
+
+def test_digits_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    touch(tmp_path / "Ann" / "Ann_0001.jpg")
+    with pytest.raises(TestsetError, match="line 2: expected 'person number number'"):
+        read_testset(lfw(tmp_path, "1\t1", "Ann\t\u00b2\t1", "Ann\t1\tBob\t3"))
+    with pytest.raises(TestsetError, match="not a testset of a known kind"):
+        read_testset(lfw(tmp_path, "\u00b2\t1", "Ann\t1\t1", "Ann\t1\tBob\t3"))
+    with pytest.raises(TestsetError, match="line 1: expected 'picture template medium'"):
+        read_testset(ijb(tmp_path / "ijb", f"1.jpg {10**30} 1\n", "1 1 1\n"))
+
+
+def test_a_missing_first_picture_or_person_does_not_cost_the_rest(tmp_path: Path) -> None:
+    root = ijb(tmp_path / "ijb", "no.jpg 10 5\n2.jpg 7 6\n", "10 7 1\n")
+    testset = read_testset(root)
+    assert testset.pictures.read(1) == b"2"
+    with pytest.raises(FileNotFoundError):
+        testset.pictures.read(0)
+    touch(tmp_path / "lfw" / "Bob" / "Bob_0003.jpg")
+    assert len(read_testset(lfw(tmp_path / "lfw", "1\t1", "Ann\t1\t2", "Ann\t1\tBob\t3"))) == 3
+
+
+def test_half_an_ijb_layout_is_not_taken_for_identities(tmp_path: Path) -> None:
+    root = ijb(tmp_path, "1.jpg 10 5\n", "10 10 1\n")
+    touch(root / "meta" / "ijbb_face_tid_mid.txt")
+    with pytest.raises(TestsetError, match=r"one of each, found meta/ijbb_face_tid_mid\.txt, meta/ijbc_face"):
+        read_testset(root)
+    (root / "meta" / "ijbc_template_pair_label.txt").write_text("")
+    (root / "meta" / "ijbb_face_tid_mid.txt").unlink()
+    with pytest.raises(TestsetError, match=r"a line 'template template 0.1' for each pair, found none"):
+        read_testset(root)
+    (root / "meta" / "ijbc_template_pair_label.txt").unlink()
+    with pytest.raises(TestsetError, match=r"one of each, found meta/ijbc_face_tid_mid\.txt"):
+        read_testset(root)
+
+
+def test_columns_of_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "filelist.txt"
+    path.write_text("my face.jpg\tAnn Lee\nother.jpg\tBob\n")
+    assert read_testset(path).entry_names == ["my face.jpg", "other.jpg"]
+    path.write_text("my face.jpg Ann\nother.jpg Bob\n")
+    with pytest.raises(TestsetError, match=r"found 3 columns: 'my face\.jpg Ann'; where a path has spaces, put a tab"):
+        read_testset(path)
+
+
+def test_a_list_of_videos_is_one_although_the_first_is_missing(tmp_path: Path) -> None:
+    touch(tmp_path / "v1" / "0.jpg")
+    (tmp_path / "filelist.txt").write_text("v0\nv1\n")
+    with pytest.raises(TestsetError, match="at least one frame for each video, not so: v0"):
+        read_testset(tmp_path)
 
 
 def ijb(folder: Path, media: str, pairs: str) -> Path:

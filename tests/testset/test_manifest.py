@@ -63,3 +63,16 @@ def test_what_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_bytes("path,identity\nä.png,p\n".encode("latin-1"))
     with pytest.raises(TestsetError, match="expected UTF-8 text separated by commas"):
         read_testset(tmp_path)
+
+
+def test_a_picture_by_another_spelling_is_the_same_picture(tmp_path: Path) -> None:
+    with pytest.raises(TestsetError, match=r"line 3: '\./a\.png' is listed a second time \(first on line 2\)"):
+        read_testset(manifest(tmp_path, "path,identity\na.png,p\n./a.png,q\n"))
+
+
+def test_paths_written_on_windows_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"picture")
+    testset = read_testset(manifest(tmp_path, "path,identity\na\\1.png,p\n"))
+    assert testset.entry_names == ["a/1.png"]
+    assert testset.pictures.read(0) == b"picture"

@@ -5,10 +5,18 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from pytest_facechallenge.verification import AllToAll, BackendUnavailableError, OperatingPoint, Settings, verify
+from pytest_facechallenge.verification import (
+    AllToAll,
+    BackendUnavailableError,
+    Cross,
+    OperatingPoint,
+    Settings,
+    verify,
+)
 from pytest_facechallenge.verification import filters as filters_module
 from pytest_facechallenge.verification.filters import TileFilter, make_filter
 from pytest_facechallenge.verification.filters.int8 import Int8Filter
@@ -78,6 +86,75 @@ def test_no_pair_that_reaches_the_cutoff_is_left_out(kind: str, make: Any) -> No
     for cutoff in np.unique(scores)[::-1]:  # each score as the cutoff: the pair itself is on the very edge
         reaching = {(int(i), int(j)) for i, j in zip(left[scores >= cutoff], right[scores >= cutoff], strict=True)}
         assert reaching <= candidates(backend, plan, float(cutoff))
+
+
+def low_rank(rng: np.random.Generator, rows: int = 300, width: int = 256, strangers: int = 3) -> Any:
+    """Rows of some 30 effective dimensions and a mean, and a few that lie elsewhere: what a basis does not hold."""
+    turn = np.linalg.qr(rng.standard_normal((width, width)))[0]
+    x = (rng.standard_normal((rows, width)) * np.exp(-np.arange(width) / 30) + 0.1) @ turn
+    x[:strangers] = rng.standard_normal((strangers, width))
+    return x.astype(np.float32)
+
+
+def test_rows_without_a_structure_keep_all_their_dimensions() -> None:
+    unit, plan = plan_of(np.random.default_rng(3).standard_normal((1200, 512)).astype(np.float32))
+    assert Int8Filter(unit, plan, reduce=True).basis is None
+
+
+@pytest.mark.parametrize("strangers", [0, 3, 30])
+def test_dropped_dimensions_leave_no_pair_out(strangers: int) -> None:
+    unit, plan = plan_of(low_rank(np.random.default_rng(3), strangers=strangers))
+    backend = Int8Filter(unit, plan, reduce=True)
+    assert backend.basis is not None
+    assert backend.right.blocks.shape[1] == backend.basis.shape[1] < 200
+    left, right = np.triu_indices(300, 1)
+    scores = unit.scores(left, right)
+    order = np.argsort(scores)[::-1]
+    for cutoff in scores[order[[0, 1, 2, 10, 100, 1000, 10000, -1]]]:  # each score as the cutoff: on the very edge
+        reaching = {(int(i), int(j)) for i, j in zip(left[scores >= cutoff], right[scores >= cutoff], strict=True)}
+        assert reaching <= candidates(backend, plan, float(cutoff))
+
+
+def test_what_the_basis_does_not_hold_is_in_the_bound() -> None:
+    """Two equal rows that no sample saw: nearly all of their score comes from dimensions that are not multiplied."""
+    x = low_rank(np.random.default_rng(5), rows=9000, strangers=0)
+    x[1] = x[3] = np.random.default_rng(6).standard_normal(256)  # samples take every fourth row, from 0 and from 2 on
+    unit, plan = plan_of(x)
+    backend = Int8Filter(unit, plan, reduce=True)
+    assert backend.basis is not None
+    inside = (unit.take(np.array([1])).astype(np.float64) @ backend.basis) ** 2
+    assert inside.sum() < 0.6
+    assert (1, 3) in candidates(backend, plan, 1 - 1e-6)
+
+
+def test_dropped_dimensions_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 0)
+    rng = np.random.default_rng(4)
+    people = low_rank(rng, 500)
+    x = np.repeat(people, 3, axis=0) + 0.3 * low_rank(rng, 1500).astype(np.float32)
+    identities = np.repeat(np.arange(500), 3)
+    points = [OperatingPoint(far=far) for far in ("1e-4", "1e-5")]
+    for protocol in (AllToAll(), Cross(probe=np.arange(0, 1500, 3), gallery=np.arange(1, 1500, 3))):
+        found = [
+            verify(x, identities, points, protocol=protocol, settings=Settings(backend=backend))
+            for backend in ("int8", "float64")
+        ]
+        assert msgspec.structs.replace(found[0], backend="") == msgspec.structs.replace(found[1], backend="")
+
+
+def test_dimensions_are_dropped_where_few_of_many_pairs_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_exact(integer_product()):
+        pytest.skip("int8 products saturate on this CPU, so that there is no such filter")
+    unit, plan = plan_of(low_rank(np.random.default_rng(3)))
+    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 0)
+    for keep, reduced in ((90, True), (91, False)):  # of 300 x 300 pairs
+        backend = make_filter("int8", unit, plan, keep)
+        assert isinstance(backend, Int8Filter)
+        assert (backend.basis is not None) is reduced
+    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 300 * 300 + 1)
+    backend = make_filter("int8", unit, plan, 1)
+    assert isinstance(backend, Int8Filter)
+    assert backend.basis is None
 
 
 @pytest.mark.parametrize("make", [Int8Filter, SgemmFilter])

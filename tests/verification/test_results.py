@@ -96,7 +96,7 @@ def test_the_interval_resamples_identities_not_pairs() -> None:
     accepted, pairs = np.repeat([10, 0], [40, 20]), np.full(60, 10)
     interval = tar_interval(accepted, pairs)
     assert interval is not None
-    assert (interval.method, interval.units) == ("subsets-bootstrap", 60)
+    assert (interval.method, interval.units) == ("subsets-bootstrap-bca", 60)
     of_people = stats.binomtest(40, 60).proportion_ci(method="wilson")
     of_pairs = stats.binomtest(400, 600).proportion_ci(method="wilson")
     assert interval.low == pytest.approx(of_people.low, abs=0.02)
@@ -114,6 +114,37 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
         assert interval is not None
         covered += interval.low <= 0.8 <= interval.high
     assert 0.91 <= covered / 300 <= 0.98
+
+
+def test_the_interval_is_corrected_for_its_bias_near_one() -> None:
+    """Plain percentiles miss the truth here on one side in 8 % and on the other in 1 % of cases, these in 5 and 3."""
+    rng = np.random.default_rng(2)
+    missed = np.zeros(2)
+    for k in range(400):
+        pairs = rng.integers(1, 29, 100)
+        interval = tar_interval(rng.binomial(pairs, rng.beta(0.95, 0.05, 100)), pairs, resamples=300, seed=k)
+        assert interval is not None
+        missed += [interval.low > 0.95, interval.high < 0.95]
+    assert missed[0] / 400 < 0.06
+    assert missed[1] / 400 > 0.015
+
+
+def test_the_bca_quantiles_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(3)
+    pairs = rng.integers(1, 9, 80)
+    accepted = rng.binomial(pairs, rng.beta(3, 1, 80))
+    ours = tar_interval(accepted, pairs, resamples=20_000)
+    assert ours is not None
+    theirs = stats.bootstrap(
+        (accepted, pairs),
+        lambda a, m, axis=-1: a.sum(axis=axis) / m.sum(axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=20_000,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.003)
 
 
 def test_a_perfect_score_is_not_certain() -> None:

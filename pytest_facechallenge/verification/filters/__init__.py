@@ -18,12 +18,22 @@ Backend = Literal["auto", "int8", "sgemm", "float64"]
 
 _INT8_FROM_PAIRS = 10_000 * 10_000
 """Fewer pairs than this (10,000 rows all-to-all, counted in full) are done sooner by plain float32 products."""
+_REDUCED_FROM_PAIRS = 20_000 * 20_000
+_REDUCED_SHARE = 1e-3
+"""Looking for a larger share of the pairs, a looser bound lets so many through that scoring them costs more."""
 
 __all__ = ["Backend", "Candidates", "Tile", "TileFilter", "TileWorker", "make_filter"]
 
 
-def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan) -> TileFilter:
+def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan, keep: int = 0, workers: int = 1) -> TileFilter:
     """Make a backend by name; ``"auto"`` takes int8 for large protocols where the CPU can do it, else sgemm.
+
+    Parameters
+    ----------
+    keep : int
+        Impostor scores that are looked for. Where they are few of many, the int8 filter may drop dimensions.
+    workers : int
+        Threads that prepare the rows.
 
     Raises
     ------
@@ -34,8 +44,10 @@ def make_filter(backend: Backend, unit: UnitRows, plan: PairPlan) -> TileFilter:
         return BruteForce()
     if backend == "sgemm" or (backend == "auto" and len(plan.left) * len(plan.right) < _INT8_FROM_PAIRS):
         return SgemmFilter(unit, plan)
+    pairs = len(plan.left) * len(plan.right)
     try:
-        return Int8Filter(unit, plan)
+        few = pairs >= _REDUCED_FROM_PAIRS and keep <= _REDUCED_SHARE * pairs
+        return Int8Filter(unit, plan, reduce=few, workers=workers)
     except BackendUnavailableError:
         if backend == "int8":
             raise
