@@ -82,11 +82,23 @@ def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
     """
     given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
     named = {_argument_path(config, argument) for argument in given}
-    config.args[:] = [*given, *(str(path) for path in session.sources if path not in named)]
+    paths = (path for path, source in session.given_as.items() if not {source, path} & named)
+    config.args[:] = [*given, *map(str, paths)]
 
 
 def _argument_path(config: pytest.Config, argument: str) -> Path:
     return Path(os.path.normpath(config.invocation_params.dir / argument.partition("::")[0]))
+
+
+def session_of(config: pytest.Config) -> ChallengeSession:
+    """Return the run's session.
+
+    Raises
+    ------
+    KeyError
+        The run judges nothing.
+    """
+    return config.stash[_SESSION]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -108,8 +120,9 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Keep the deselected tests of a pytest-xdist worker for the controller, which does not hear of them."""
     for item in items:
         output = getattr(item.config, "workeroutput", None)
-        if output is not None and item.config.stash.get(_SESSION, None) is not None:
-            output.setdefault("facechallenge_deselected", []).append(item.nodeid)
+        judged = _judged_by(item)
+        if output is not None and judged is not None:
+            output.setdefault("facechallenge_deselected", []).append(list(judged.key))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -132,17 +145,19 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 
 def _submission(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     session = parent.config.stash.get(_SESSION, None)
-    if session is None or path not in session.sources:
+    if session is None or path not in session.given_as:
         return None
-    from pytest_facechallenge.collect import Submission
+    from pytest_facechallenge.collect import AwkwardPath, collect_submission
 
-    node: pytest.Collector = Submission.from_parent(parent, path=path)
+    if session.given_as[path] == path:
+        return collect_submission(path, parent)
+    node: pytest.Collector = AwkwardPath.from_parent(parent, path=path, name=path.name)
     return node
 
 
 def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSession) -> pytest.Collector | None:
     config = parent.config
-    on_the_way = any(path in source.parents for source in session.sources)
+    on_the_way = any(path in given.parents for given in session.given_as)
     if (
         not on_the_way
         or path == config.rootpath
@@ -150,7 +165,7 @@ def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSess
     ):
         return None
     others = [_argument_path(config, argument) for argument in config.args]
-    others = [other for other in others if other not in session.sources]
+    others = [other for other in others if other not in session.given_as]
     if any(path == other or path in other.parents or other in path.parents for other in others):
         return None
     from pytest_facechallenge.collect import SubmissionFolder
@@ -235,10 +250,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _judged(items: Iterable[pytest.Item]) -> Iterable[JudgedRule]:
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "judged" in callspec.params:
-            yield callspec.params["judged"]
+    return (judged for judged in map(_judged_by, items) if judged is not None)
+
+
+def _judged_by(item: pytest.Item) -> JudgedRule | None:
+    callspec = getattr(item, "callspec", None)
+    judged: JudgedRule | None = None if callspec is None else callspec.params.get("judged")
+    return judged
 
 
 @pytest.fixture(scope="session")
@@ -258,6 +276,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show a finding where pytest would show a traceback through our code."""
     report = yield
+    judged = _judged_by(item)
+    if report.failed and judged is not None:
+        from pytest_facechallenge.session import note_failure
+
+        note_failure(report, judged)
     if call.excinfo is not None and item.config.stash.get(_SESSION, None) is not None:
         from pytest_facechallenge.collect import RuleBroken
         from pytest_facechallenge.report.finding import render

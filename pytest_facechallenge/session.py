@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 
 #: The name under which an outcome lies in ``report.user_properties``: JSON text, since only scalars go everywhere.
 PROPERTY = "facechallenge"
+#: The name under which a failed test's key lies there, so that a crash is told of the right rule.
+FAILED_KEY = "facechallenge-failed"
+
+#: Source, number, full track, rule with its case: see `JudgedRule.key`.
+Key = tuple[str, int, str, str]
 
 
 class ChallengeSession:
@@ -111,6 +117,18 @@ class ChallengeSession:
         """Everything that is collected: submissions, a feature file judged alone, reports."""
         alone = [self.features_alone] if self.features_alone is not None else []
         return [*self.submissions, *alone, *self.reports]
+
+    @cached_property
+    def given_as(self) -> dict[Path, Path]:
+        """What pytest is given to collect -> the source it stands for: itself, unless pytest cannot take its path."""
+        given = {}
+        for number, source in enumerate(self.sources):
+            path = source
+            if "[" in str(source) or "::" in str(source):
+                path = self.root / "collected" / str(number)
+                path.mkdir(parents=True, exist_ok=True)
+            given[path] = source
+        return given
 
     def expected(self, source: Path) -> list[JudgedRule]:
         """Return every rule (and case) that a verdict on ``source`` needs, in the rulebook's order."""
@@ -252,7 +270,21 @@ def encode_outcome(judged: JudgedRule, outcome: Outcome) -> str:
     return json.dumps(payload, sort_keys=True)
 
 
-def decode_outcome(properties: Iterable[tuple[str, object]]) -> tuple[tuple[str, int, str, str], Outcome] | None:
+def note_failure(report: pytest.TestReport, judged: JudgedRule) -> None:
+    """Write into a failed test's report what it was judging."""
+    report.user_properties = [*report.user_properties, (FAILED_KEY, json.dumps(judged.key))]
+
+
+def failed_key(properties: Iterable[tuple[str, object]]) -> Key | None:
+    """Return what a failed test was judging, or None."""
+    for name, value in properties:
+        if name == FAILED_KEY:
+            source, number, track, rule = json.loads(str(value))
+            return source, number, track, rule
+    return None
+
+
+def decode_outcome(properties: Iterable[tuple[str, object]]) -> tuple[Key, Outcome] | None:
     """Return ((source, number, track, rule), outcome) from a test report's properties, or None."""
     for name, value in properties:
         if name == PROPERTY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,29 @@ def test_submission_outside_the_root_folder(
     away = save(network(), tmp_path_factory.mktemp("away") / "model.onnx")
     result = pytester.runpytest("-q", "--facechallenge-model", str(away), "--track", "A", "-k", "input or package")
     assert_ran(result, passed=2)
+
+
+def test_submissions_outside_the_root_folder_have_ids_of_their_own(
+    pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away = tmp_path_factory.mktemp("away")
+    pytester.makeini("[pytest]")
+    models = [f"--facechallenge-model={save(network(), away / name / 'model.onnx')}" for name in ("ann", "bob")]
+    result = pytester.runpytest("-q", "--co", *models, "--track", "A", "-k", "input")
+    ids = [line for line in result.outlines if line.endswith("::test_rule[A-input]")]
+    assert [Path(os.path.normpath(pytester.path / line.partition("::")[0])) for line in ids] == [
+        away / "ann" / "model.onnx",
+        away / "bob" / "model.onnx",
+    ]
+
+
+@pytest.mark.parametrize("name", ["a[1].onnx", "vers::2.onnx", "ünï ço de.onnx"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_names_that_pytest_reads_otherwise(pytester: pytest.Pytester, name: str, workers: tuple[str, ...]) -> None:
+    save(network(), pytester.path / name)
+    result = pytester.runpytest("-q", *workers, "--facechallenge-model", name, "--track", "A", "-k", "input or package")
+    assert_ran(result, passed=2)
+    result.stdout.fnmatch_lines([f"*{name.replace('[', '[[]')} on mfr21/A: INCOMPLETE*"])
 
 
 def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
