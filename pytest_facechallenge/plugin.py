@@ -7,7 +7,9 @@ and pytest is imported here; everything else is imported once a submission is to
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ import pytest
 from pytest_facechallenge import settings as _settings
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pytest_facechallenge.collect import JudgedRule
     from pytest_facechallenge.session import ChallengeSession
 
@@ -72,7 +76,26 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker_input is None:
         from pytest_facechallenge.report.collector import RunReport
 
+        _end_orderly_on_sigterm(config)
         config.pluginmanager.register(RunReport(config, session), "facechallenge-report")
+
+
+def _end_orderly_on_sigterm(config: pytest.Config) -> None:
+    """Let SIGTERM end the run as Ctrl-C does, so that a cancelled CI job still has its report and leaves no files.
+
+    Only where nobody else handles it.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    def let_go() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    config.add_cleanup(let_go)
 
 
 def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
@@ -281,6 +304,10 @@ def pytest_runtest_makereport(
         from pytest_facechallenge.session import note_failure
 
         note_failure(report, judged)
+    if judged is not None and report.skipped and isinstance(report.longrepr, tuple):
+        # pytest's line on a skipped test names the place of the skip, which is the same for every rule.
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        report.longrepr = (item.nodeid.partition("::")[0], None, f"Skipped: {judged.test_id}: {reason}")  # type: ignore[assignment]
     if call.excinfo is not None and item.config.stash.get(_SESSION, None) is not None:
         from pytest_facechallenge.collect import RuleBroken
         from pytest_facechallenge.report.finding import render

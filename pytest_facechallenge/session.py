@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.latency import plan as latency_plan
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
+from pytest_facechallenge.runtime.scratch import Scratch
 from pytest_facechallenge.settings import GIVEN
 from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks, short_names
 
@@ -74,8 +73,8 @@ class ChallengeSession:
             self.reports[path] = read_report(path)
         self.plan_of_accuracy = self._plan_of_accuracy()
         self.latency = latency_plan.from_settings(settings, [self.books[ref.book] for ref in self.tracks])
-        self._owned_root = shared_root is None
-        self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
+        self._scratch = Scratch() if shared_root is None else None
+        self.root = shared_root if shared_root is not None else self._scratch.path  # type: ignore[union-attr]
         self._store: FactStore | None = None
         self._expected: dict[Path, list[JudgedRule]] = {}
 
@@ -228,8 +227,8 @@ class ChallengeSession:
 
     def close(self) -> None:
         """Remove the run's folder, when this process made it."""
-        if self._owned_root:
-            shutil.rmtree(self.root, ignore_errors=True)
+        if self._scratch is not None:
+            self._scratch.remove()
 
 
 def _feature_file(settings: Settings) -> Path:

@@ -134,7 +134,24 @@ def test_dropped_test_keeps_the_verdict_open(pytester: pytest.Pytester, facts: P
 
 def test_deselected_rule_keeps_the_verdict_open(pytester: pytest.Pytester, facts: Path) -> None:
     result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim")
-    result.stdout.fnmatch_lines(["*: INCOMPLETE", "*deselected*"])
+    result.stdout.fnmatch_lines(["*: INCOMPLETE", "*deselected. Run it*"])
+
+
+def test_skipped_rules_are_named_in_pytests_own_summary(pytester: pytest.Pytester, facts: Path) -> None:
+    result = pytester.runpytest("-rs", "--facechallenge-facts", "report.json", "--track", "A", "-k", "training-set")
+    result.stdout.fnmatch_lines(["SKIPPED [[]1] report.json: A-training-set: undecided: There is no declaration."])
+
+
+def test_deselection_is_told_of_the_right_submission(pytester: pytest.Pytester) -> None:
+    names = ("ann", "bob")
+    models = [f"--facechallenge-model={save(network(), pytester.path / name / 'model.onnx')}" for name in names]
+    pytester.makeini("[pytest]")
+    only = "ann/model.onnx::test_rule[A-input]"
+    pytester.runpytest("-q", *models, "--track=A", "-k=input", f"--deselect={only}", "--facechallenge-json=r.json")
+    both = read(pytester.path / "r.json")["submissions"]
+    found = {Path(each["path"]).parent.name: outcomes({"submissions": [each]})["input"] for each in both}
+    assert (found["ann"]["status"], found["ann"]["message"]) == ("undecided", "deselected")
+    assert found["bob"]["status"] == "passed"
 
 
 def test_crashing_check_is_named(pytester: pytest.Pytester, facts: Path) -> None:
@@ -161,6 +178,19 @@ def test_interrupted_run_still_writes_its_report(pytester: pytest.Pytester, fact
     rows = outcomes(read(pytester.path / "r.json"))
     assert rows["input"]["status"] == "passed"
     assert rows["output"]["message"] == "did not run"
+
+
+def test_a_terminated_run_still_writes_its_report(pytester: pytest.Pytester, facts: Path) -> None:
+    """What a CI server sends when a job is cancelled."""
+    pytester.makeconftest(
+        "import os, signal\n"
+        "def pytest_runtest_setup(item):\n    if 'output' in item.name: os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    result = pytester.runpytest_subprocess(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "--facechallenge-json", "r.json"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert outcomes(read(pytester.path / "r.json"))["input"]["status"] == "passed"
 
 
 def test_several_submissions_in_one_report(pytester: pytest.Pytester) -> None:
