@@ -72,12 +72,36 @@ def pytest_configure(config: pytest.Config) -> None:
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
         raise pytest.UsageError(f"{error}{hint}") from error
     config.stash[_SESSION] = session
+    _refuse_settings_of_a_submission(config, session)
     _collect_sources(config, session)
     if worker_input is None:
         from pytest_facechallenge.report.collector import RunReport
 
         _end_orderly_on_sigterm(config)
         config.pluginmanager.register(RunReport(config, session), "facechallenge-report")
+
+
+def _refuse_settings_of_a_submission(config: pytest.Config, session: ChallengeSession) -> None:
+    """Refuse an ini file that lies with a submission: a stranger's settings must not steer the run that judges them.
+
+    pytest looks for an ini file beside everything on the command line that is a path, before it knows our options, so
+    also beside the value of an option that stands apart from its name.
+    """
+    here = config.invocation_params.dir
+    if config.inipath is None or getattr(config.option, "inifilename", None) or hasattr(config, "workerinput"):
+        return
+    folder = config.inipath.parent
+    given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
+    if folder in (here, *here.parents) or any(folder in _argument_path(config, path).parents for path in given):
+        return
+    judged = next((source for source in session.sources if folder in (source, *source.parents)), None)
+    if judged is not None:
+        session.close()
+        del config.stash[_SESSION]
+        raise pytest.UsageError(
+            f"{config.inipath} would steer this run, and it lies with the submission {judged.name}; "
+            f"write --facechallenge-model={judged} (with '='), or name your own ini file with -c"
+        )
 
 
 def _end_orderly_on_sigterm(config: pytest.Config) -> None:
@@ -122,6 +146,13 @@ def session_of(config: pytest.Config) -> ChallengeSession:
         The run judges nothing.
     """
     return config.stash[_SESSION]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say that nothing is judged, when a track was named and no submission."""
+    if config.stash.get(_SESSION, None) is None and _settings.resolve(config).many("track"):
+        return ["facechallenge: a track is named but no submission, so nothing is judged: add --facechallenge-model"]
+    return []
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -308,10 +339,12 @@ def pytest_runtest_makereport(
         # pytest's line on a skipped test names the place of the skip, which is the same for every rule.
         reason = str(report.longrepr[2]).removeprefix("Skipped: ")
         report.longrepr = (item.nodeid.partition("::")[0], None, f"Skipped: {judged.test_id}: {reason}")  # type: ignore[assignment]
-    if call.excinfo is not None and item.config.stash.get(_SESSION, None) is not None:
+    session = item.config.stash.get(_SESSION, None)
+    if call.excinfo is not None and session is not None:
         from pytest_facechallenge.collect import RuleBroken
         from pytest_facechallenge.report.finding import render
 
         if isinstance(call.excinfo.value, RuleBroken):
-            report.longrepr = render(call.excinfo.value)
+            broken = call.excinfo.value
+            report.longrepr = render(broken, session.names()[broken.judged.source, broken.judged.number])
     return report

@@ -127,6 +127,21 @@ def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
         assert not (pytester.path / "evidence").exists(), model
 
 
+def test_settings_beside_a_submission_do_not_steer_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("entries") / "evil"
+    save(network(), folder / "model.onnx")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
+    monkeypatch.chdir(pytester.mkdir("start"))
+    quick = ("--track", "A", "-k", QUICK)
+    taken = pytester.runpytest_subprocess("-q", "--facechallenge-model", "../entries/evil", *quick)
+    assert taken.ret == pytest.ExitCode.USAGE_ERROR
+    taken.stderr.fnmatch_lines(["*pytest.ini would steer this run*with '='*"])
+    result = pytester.runpytest_subprocess("-q", "--facechallenge-model=../entries/evil", *quick)
+    assert_ran(result, passed=3)
+
+
 def test_conftest_of_the_starting_folder_still_works(pytester: pytest.Pytester, model: Path) -> None:
     pytester.makeconftest("def pytest_report_header(config): return 'our own conftest'")
     result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "input")

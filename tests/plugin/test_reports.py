@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,16 @@ def test_facts_of_a_report_are_judged_again_under_another_rulebook(pytester: pyt
     assert tracks[0]["outcomes"] == original["tracks"][0]["outcomes"]
 
 
-@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"schema": "other"}', b'{"schema": "pytest-facechallenge/1"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b'{"schema": "pytest-facechallenge/1", "submissions": []}',
+        b"{",
+        b"[]",
+        b'{"schema": "other"}',
+        b'{"schema": "pytest-facechallenge/1"}',
+    ],
+)
 def test_report_that_is_none(pytester: pytest.Pytester, damage: bytes) -> None:
     (pytester.path / "r.json").write_bytes(damage)
     result = pytester.runpytest("--facechallenge-facts", "r.json", "--track", "A")
@@ -140,6 +150,15 @@ def test_deselected_rule_keeps_the_verdict_open(pytester: pytest.Pytester, facts
 def test_skipped_rules_are_named_in_pytests_own_summary(pytester: pytest.Pytester, facts: Path) -> None:
     result = pytester.runpytest("-rs", "--facechallenge-facts", "report.json", "--track", "A", "-k", "training-set")
     result.stdout.fnmatch_lines(["SKIPPED [[]1] report.json: A-training-set: undecided: There is no declaration."])
+
+
+def test_a_finding_names_the_submission_of_a_report(pytester: pytest.Pytester, facts: Path) -> None:
+    book = (Path(__file__).parents[2] / "rules" / "mfr21.toml").read_text(encoding="utf-8")
+    book = book.replace("limit = { A = 512, B = 1024 }", "limit = { A = 63, B = 63 }")
+    (pytester.path / "my.toml").write_text(book.replace('id = "mfr21"', 'id = "narrow"'), encoding="utf-8")
+    arguments = ("--facechallenge-rules=my.toml", "--track=narrow/A", "-k=embedding-dim")
+    result = pytester.runpytest("-q", "--facechallenge-facts=report.json", *arguments)
+    result.stdout.fnmatch_lines(["model.onnx: embedding-dim is broken (narrow/A, Rules 1)"])
 
 
 def test_deselection_is_told_of_the_right_submission(pytester: pytest.Pytester) -> None:
@@ -178,6 +197,25 @@ def test_interrupted_run_still_writes_its_report(pytester: pytest.Pytester, fact
     rows = outcomes(read(pytester.path / "r.json"))
     assert rows["input"]["status"] == "passed"
     assert rows["output"]["message"] == "did not run"
+
+
+def test_without_a_terminal_the_report_is_written_all_the_same(pytester: pytest.Pytester, model: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        result = pytester.runpytest_subprocess(
+            "-p",
+            "no:terminal",
+            "--facechallenge-model=model.onnx",
+            "--track=A",
+            "-k=input",
+            "--facechallenge-json=r.json",
+        )
+    finally:
+        os.umask(old)
+    assert result.ret == pytest.ExitCode.OK
+    assert outcomes(read(pytester.path / "r.json"))["input"]["status"] == "passed"
+    if os.name == "posix":
+        assert (pytester.path / "r.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_a_terminated_run_still_writes_its_report(pytester: pytest.Pytester, facts: Path) -> None:
