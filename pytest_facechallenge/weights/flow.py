@@ -262,7 +262,7 @@ class _Tracer:
         parts = node.op in operators.PARTING or (isinstance(to, int) and to in _KNOWN_TYPES and not self.to_float(to))
         runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
         # A value without the batch axis has a known size: it is no activation, only dressed up as one.
-        dressed = self.sizes[node.outputs[0]] is not None and self.remainder(node, runtime)
+        dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
         if runtime and (parts or dressed):
             index = self.event("packed", node.outputs[0], node.label, roots, roots)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
