@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -43,6 +44,11 @@ class JudgedRule:
         return f"{self.rule.id}[{self.rule.case}]" if self.rule.case else self.rule.id
 
     @property
+    def key(self) -> tuple[str, int, str, str]:
+        """What tells this judgement from every other of the run: source, number, full track, rule with its case."""
+        return str(self.source), self.number, self.rule.full_track, self.rule_id
+
+    @property
     def test_id(self) -> str:
         """The part of the test's name in brackets."""
         case = f"-{self.rule.case}" if self.rule.case else ""
@@ -68,6 +74,26 @@ class Submission(pytest.Module):
     def _importtestmodule(self) -> ModuleType:
         """Return the packaged tests: the submission's own bytes are never imported."""
         return self._getobj()
+
+
+def collect_submission(source: Path, parent: pytest.Collector) -> Submission:
+    """Return the collector of a submission; its node id is its path from the root folder, also when that leads out.
+
+    pytest itself gives everything outside the root folder the same empty id, and then two submissions would be one.
+    """
+    nodeid = os.path.relpath(source, parent.config.rootpath).replace(os.sep, "/")
+    node: Submission = Submission.from_parent(parent, path=source, nodeid=nodeid)
+    return node
+
+
+class AwkwardPath(pytest.Collector):
+    """Stands for a submission whose path pytest cannot be given, because it reads "[" and "::" as a test's name."""
+
+    def collect(self) -> Iterable[pytest.Collector]:
+        """Yield the submission's own collector."""
+        from pytest_facechallenge.plugin import session_of
+
+        yield collect_submission(session_of(self.config).given_as[self.path], self)
 
 
 class SubmissionFolder(pytest.File):

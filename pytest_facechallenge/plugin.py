@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ import pytest
 from pytest_facechallenge import settings as _settings
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pytest_facechallenge.collect import JudgedRule
     from pytest_facechallenge.session import ChallengeSession
 
@@ -69,11 +73,54 @@ def pytest_configure(config: pytest.Config) -> None:
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
         raise pytest.UsageError(f"{error}{hint}") from error
     config.stash[_SESSION] = session
+    _refuse_settings_of_a_submission(config, session)
     _collect_sources(config, session)
     if worker_input is None:
         from pytest_facechallenge.report.collector import RunReport
 
+        _end_orderly_on_sigterm(config)
         config.pluginmanager.register(RunReport(config, session), "facechallenge-report")
+
+
+def _refuse_settings_of_a_submission(config: pytest.Config, session: ChallengeSession) -> None:
+    """Refuse an ini file that lies with a submission: a stranger's settings must not steer the run that judges them.
+
+    pytest looks for an ini file beside everything on the command line that is a path, before it knows our options, so
+    also beside the value of an option that stands apart from its name.
+    """
+    here = config.invocation_params.dir
+    if config.inipath is None or getattr(config.option, "inifilename", None) or hasattr(config, "workerinput"):
+        return
+    folder = config.inipath.parent
+    given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
+    if folder in (here, *here.parents) or any(folder in _argument_path(config, path).parents for path in given):
+        return
+    judged = next((source for source in session.sources if folder in (source, *source.parents)), None)
+    if judged is not None:
+        session.close()
+        del config.stash[_SESSION]
+        raise pytest.UsageError(
+            f"{config.inipath} would steer this run, and it lies with the submission {judged.name}; "
+            f"write --facechallenge-model={judged} (with '='), or name your own ini file with -c"
+        )
+
+
+def _end_orderly_on_sigterm(config: pytest.Config) -> None:
+    """Let SIGTERM end the run as Ctrl-C does, so that a cancelled CI job still has its report and leaves no files.
+
+    Only where nobody else handles it.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    def let_go() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    config.add_cleanup(let_go)
 
 
 def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
@@ -83,11 +130,30 @@ def _collect_sources(config: pytest.Config, session: ChallengeSession) -> None:
     """
     given = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []
     named = {_argument_path(config, argument) for argument in given}
-    config.args[:] = [*given, *(str(path) for path in session.sources if path not in named)]
+    paths = (path for path, source in session.given_as.items() if not {source, path} & named)
+    config.args[:] = [*given, *map(str, paths)]
 
 
 def _argument_path(config: pytest.Config, argument: str) -> Path:
     return Path(os.path.normpath(config.invocation_params.dir / argument.partition("::")[0]))
+
+
+def session_of(config: pytest.Config) -> ChallengeSession:
+    """Return the run's session.
+
+    Raises
+    ------
+    KeyError
+        The run judges nothing.
+    """
+    return config.stash[_SESSION]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say that nothing is judged, when a track was named and no submission."""
+    if config.stash.get(_SESSION, None) is None and _settings.resolve(config).many("track"):
+        return ["facechallenge: a track is named but no submission, so nothing is judged: add --facechallenge-model"]
+    return []
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -109,8 +175,9 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Keep the deselected tests of a pytest-xdist worker for the controller, which does not hear of them."""
     for item in items:
         output = getattr(item.config, "workeroutput", None)
-        if output is not None and item.config.stash.get(_SESSION, None) is not None:
-            output.setdefault("facechallenge_deselected", []).append(item.nodeid)
+        judged = _judged_by(item)
+        if output is not None and judged is not None:
+            output.setdefault("facechallenge_deselected", []).append(list(judged.key))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -133,17 +200,19 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 
 def _submission(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     session = parent.config.stash.get(_SESSION, None)
-    if session is None or path not in session.sources:
+    if session is None or path not in session.given_as:
         return None
-    from pytest_facechallenge.collect import Submission
+    from pytest_facechallenge.collect import AwkwardPath, collect_submission
 
-    node: pytest.Collector = Submission.from_parent(parent, path=path)
+    if session.given_as[path] == path:
+        return collect_submission(path, parent)
+    node: pytest.Collector = AwkwardPath.from_parent(parent, path=path, name=path.name)
     return node
 
 
 def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSession) -> pytest.Collector | None:
     config = parent.config
-    on_the_way = any(path in source.parents for source in session.sources)
+    on_the_way = any(path in given.parents for given in session.given_as)
     if (
         not on_the_way
         or path == config.rootpath
@@ -151,7 +220,7 @@ def _guarded_folder(path: Path, parent: pytest.Collector, session: ChallengeSess
     ):
         return None
     others = [_argument_path(config, argument) for argument in config.args]
-    others = [other for other in others if other not in session.sources]
+    others = [other for other in others if other not in session.given_as]
     if any(path == other or path in other.parents or other in path.parents for other in others):
         return None
     from pytest_facechallenge.collect import SubmissionFolder
@@ -248,10 +317,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _judged(items: Iterable[pytest.Item]) -> Iterable[JudgedRule]:
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "judged" in callspec.params:
-            yield callspec.params["judged"]
+    return (judged for judged in map(_judged_by, items) if judged is not None)
+
+
+def _judged_by(item: pytest.Item) -> JudgedRule | None:
+    callspec = getattr(item, "callspec", None)
+    judged: JudgedRule | None = None if callspec is None else callspec.params.get("judged")
+    return judged
 
 
 @pytest.fixture(scope="session")
@@ -271,10 +343,21 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show a finding where pytest would show a traceback through our code."""
     report = yield
-    if call.excinfo is not None and item.config.stash.get(_SESSION, None) is not None:
+    judged = _judged_by(item)
+    if report.failed and judged is not None:
+        from pytest_facechallenge.session import note_failure
+
+        note_failure(report, judged)
+    if judged is not None and report.skipped and isinstance(report.longrepr, tuple):
+        # pytest's line on a skipped test names the place of the skip, which is the same for every rule.
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        report.longrepr = (item.nodeid.partition("::")[0], None, f"Skipped: {judged.test_id}: {reason}")  # type: ignore[assignment]
+    session = item.config.stash.get(_SESSION, None)
+    if call.excinfo is not None and session is not None:
         from pytest_facechallenge.collect import RuleBroken
         from pytest_facechallenge.report.finding import render
 
         if isinstance(call.excinfo.value, RuleBroken):
-            report.longrepr = render(call.excinfo.value)
+            broken = call.excinfo.value
+            report.longrepr = render(broken, session.names()[broken.judged.source, broken.judged.number])
     return report

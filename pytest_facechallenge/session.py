@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from pytest_facechallenge.judge import judge, load_checks, validate
 from pytest_facechallenge.latency import plan as latency_plan
 from pytest_facechallenge.outcome import Outcome
 from pytest_facechallenge.rulebook import Rule, Rulebook, load_all
+from pytest_facechallenge.runtime.scratch import Scratch
 from pytest_facechallenge.settings import GIVEN
 from pytest_facechallenge.targets import TrackRef, find_submissions, find_tracks, short_names
 
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 #: The name under which an outcome lies in ``report.user_properties``: JSON text, since only scalars go everywhere.
 PROPERTY = "facechallenge"
+#: The name under which a failed test's key lies there, so that a crash is told of the right rule.
+FAILED_KEY = "facechallenge-failed"
+
+#: Source, number, full track, rule with its case: see `JudgedRule.key`.
+Key = tuple[str, int, str, str]
 
 
 class ChallengeSession:
@@ -68,8 +73,8 @@ class ChallengeSession:
             self.reports[path] = read_report(path)
         self.plan_of_accuracy = self._plan_of_accuracy()
         self.latency = latency_plan.from_settings(settings, [self.books[ref.book] for ref in self.tracks])
-        self._owned_root = shared_root is None
-        self.root = shared_root or Path(tempfile.mkdtemp(prefix="facechallenge-"))
+        self._scratch = Scratch() if shared_root is None else None
+        self.root = shared_root if shared_root is not None else self._scratch.path  # type: ignore[union-attr]
         self._store: FactStore | None = None
         self._expected: dict[Path, list[JudgedRule]] = {}
 
@@ -111,6 +116,18 @@ class ChallengeSession:
         """Everything that is collected: submissions, a feature file judged alone, reports."""
         alone = [self.features_alone] if self.features_alone is not None else []
         return [*self.submissions, *alone, *self.reports]
+
+    @cached_property
+    def given_as(self) -> dict[Path, Path]:
+        """What pytest is given to collect -> the source it stands for: itself, unless pytest cannot take its path."""
+        given = {}
+        for number, source in enumerate(self.sources):
+            path = source
+            if "[" in str(source) or "::" in str(source):
+                path = self.root / "collected" / str(number)
+                path.mkdir(parents=True, exist_ok=True)
+            given[path] = source
+        return given
 
     def expected(self, source: Path) -> list[JudgedRule]:
         """Return every rule (and case) that a verdict on ``source`` needs, in the rulebook's order."""
@@ -213,8 +230,8 @@ class ChallengeSession:
 
     def close(self) -> None:
         """Remove the run's folder, when this process made it."""
-        if self._owned_root:
-            shutil.rmtree(self.root, ignore_errors=True)
+        if self._scratch is not None:
+            self._scratch.remove()
 
 
 def _feature_file(settings: Settings) -> Path:
@@ -255,7 +272,21 @@ def encode_outcome(judged: JudgedRule, outcome: Outcome) -> str:
     return json.dumps(payload, sort_keys=True)
 
 
-def decode_outcome(properties: Iterable[tuple[str, object]]) -> tuple[tuple[str, int, str, str], Outcome] | None:
+def note_failure(report: pytest.TestReport, judged: JudgedRule) -> None:
+    """Write into a failed test's report what it was judging."""
+    report.user_properties = [*report.user_properties, (FAILED_KEY, json.dumps(judged.key))]
+
+
+def failed_key(properties: Iterable[tuple[str, object]]) -> Key | None:
+    """Return what a failed test was judging, or None."""
+    for name, value in properties:
+        if name == FAILED_KEY:
+            source, number, track, rule = json.loads(str(value))
+            return source, number, track, rule
+    return None
+
+
+def decode_outcome(properties: Iterable[tuple[str, object]]) -> tuple[Key, Outcome] | None:
     """Return ((source, number, track, rule), outcome) from a test report's properties, or None."""
     for name, value in properties:
         if name == PROPERTY:

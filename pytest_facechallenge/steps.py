@@ -41,6 +41,11 @@ class Step(msgspec.Struct, frozen=True):
     gather: str
     needs: tuple[str, ...] = ()
 
+    @property
+    def runs_model(self) -> bool:
+        """Whether it runs the model in this project's own runtime, and so hangs where that hangs."""
+        return "load" in self.needs or self.name == "helper"
+
     def facts_type(self) -> type[StepFacts]:
         """Import and return the struct class."""
         return cast("type[StepFacts]", _load(self.facts))

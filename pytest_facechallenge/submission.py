@@ -6,6 +6,7 @@ link is followed, and reading stops at fixed caps.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import stat
 import zipfile
@@ -22,6 +23,8 @@ MAX_ENTRIES = 1_000
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 64 << 20
 BLOCK = 1 << 20
+#: Longer names are cut in messages.
+MOST_SHOWN = 80
 
 _JUNK_NAMES = {".ds_store", "thumbs.db", "desktop.ini"}
 _LFS_HEAD = b"version https://git-lfs"
@@ -175,16 +178,19 @@ def _unpack(archive: zipfile.ZipFile, source: Path, target: Path, opened: _Opene
         size, trouble = _extract(archive, info, path, source.stat().st_size, budget)
         budget -= size
         if trouble:
-            opened.problems.append(f"{name}: {trouble}")
+            opened.problems.append(f"{_shown(name)}: {trouble}")
             opened.entries.append(Entry(name=name, bytes=size, kind="refused"))
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a name that is too long, or that is a folder's, was never written
+                path.unlink()
             continue
         is_model = name.lower().endswith(".onnx")
         opened.entries.append(Entry(name=name, bytes=size, kind="model" if is_model else "other"))
         if is_model:
             models.append((name, path))
         if name != "model.onnx":
-            opened.problems.append(f"the archive holds {name!r}; exactly one entry named 'model.onnx' is expected")
+            opened.problems.append(
+                f"the archive holds {_shown(name)!r}; exactly one entry named 'model.onnx' is expected"
+            )
     if len(models) > 1:
         opened.problems.append(f"the archive holds {len(models)} models: {', '.join(name for name, _ in models)}")
     if not models:
@@ -195,21 +201,26 @@ def _unpack(archive: zipfile.ZipFile, source: Path, target: Path, opened: _Opene
 
 def _distrust(info: zipfile.ZipInfo, name: str, seen: set[str]) -> str:
     """Return why an entry is not unpacked, or ""."""
-    pure = PurePosixPath(name)
+    pure, shown = PurePosixPath(name), _shown(name)
     mode = info.external_attr >> 16
     if stat.S_ISLNK(mode):
-        return f"{name!r} is a link; links are never unpacked"
+        return f"{shown!r} is a link; links are never unpacked"
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return f"{name!r} is not a plain file"
+        return f"{shown!r} is not a plain file"
     if pure.is_absolute() or (len(name) > 1 and name[1] == ":") or "\\" in name:
-        return f"{name!r} is an absolute or foreign path; it was not unpacked"
+        return f"{shown!r} is an absolute or foreign path; it was not unpacked"
     if ".." in pure.parts:
-        return f"{name!r} leads out of the archive with '..'; it was not unpacked"
+        return f"{shown!r} leads out of the archive with '..'; it was not unpacked"
     if info.flag_bits & 0x1:
-        return f"{name!r} is encrypted; the server cannot open it"
+        return f"{shown!r} is encrypted; the server cannot open it"
     if name in seen:
-        return f"{name!r} is there twice; which one counts would depend on the program that unpacks it"
+        return f"{shown!r} is there twice; which one counts would depend on the program that unpacks it"
     return ""
+
+
+def _shown(name: str) -> str:
+    """Return a name that fits into a message."""
+    return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}… ({len(name)} characters)"
 
 
 def _extract(
@@ -227,7 +238,9 @@ def _extract(
                 if written > RATIO_FREE_BYTES and written > MAX_RATIO * archive_bytes:
                     return written, f"unpacks to more than {MAX_RATIO} times the archive's size; unpacking was stopped"
                 out.write(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except OSError as error:  # its text would name the private folder
+        return written, f"cannot be unpacked: {error.strerror or type(error).__name__}"
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         return written, f"cannot be unpacked: {error}"
     if written != info.file_size:
         return written, f"is said to have {info.file_size} bytes but has {written}"

@@ -112,7 +112,7 @@ def find_tracks(named: tuple[str, ...], books: Mapping[str, Rulebook]) -> list[T
         if not hits:
             names = [track for _, track in every] + [f"{book}/{track}" for book, track in every]
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise TargetError(f"there is no track {name!r}{hint} Known tracks: {known}")
         book, track = hits[0]
         unique = sum(other == track for _, other in every) == 1

@@ -17,11 +17,16 @@ WHITE = 255
 #: has 1, [-1, 1] has 2, ImageNet's mean and std give 4.4. Normalised twice: 0.016. Not at all: 255.
 LEAST_SPREAD, MOST_SPREAD = 0.5, 16.0
 
+#: How far from zero the middle of black and white may lie at the first layer, as a multiple of how far they lie
+#: apart, unless the rulebook says otherwise. [0, 1] has 0.5, ImageNet's mean and std 0.1; a mean of 127.5 taken away
+#: twice gives 64.
+MOST_OFFSET = 4.0
+
 #: First layers that scale each picture by its own statistics: they do not notice how it was normalised.
 SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
-@check(PreprocessingFacts, parameters=("feed", "least_spread", "most_spread"))
+@check(PreprocessingFacts, parameters=("feed", "least_spread", "most_spread", "most_offset"))
 def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the server's normalisation and the graph's own fit together.
 
@@ -37,7 +42,8 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         The data is followed from the input: everything that maps each channel by itself before the first layer (Sub,
         Mul, Div, Add, BatchNormalization, Cast, Transpose, 1x1 convolutions of single channels) is multiplied out,
         together with what the server feeds. At the first layer black and white must lie at least 0.5 and at most 16
-        apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255). A network whose
+        apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255), and their middle
+        at most 4 times as far from zero as they lie apart (taking 127.5 away twice gives 64 times). A network whose
         graph does nothing to the pixels is taken to expect what the server feeds.
     How to fix:
         Either take the normalisation out of the exported graph (do it in the data loader) so that the server's
@@ -58,10 +64,29 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     most = float(rule.parameters.get("most_spread") or MOST_SPREAD)
     wrong = [(layer, *_spread(layer, std)) for layer in found.layers if layer.op not in SELF_SCALING]
     wrong = [(layer, low, high) for layer, low, high in wrong if low < least or high > most]
-    limit = f"{least:g} to {most:g}"
+    limit = f"black and white {least:g} to {most:g} apart"
     low, high = _spread(found.layers[0], std)
-    measured = f"{high:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+    measured = f"{high:.4g} apart" if low == high else f"{low:.4g} to {high:.4g} apart"
     evidence = tuple(_layer_evidence(layer, mean, std) for layer in found.layers) + _names(found)
+    far_off = [
+        (layer, offset)
+        for layer in found.layers
+        if layer.op not in SELF_SCALING
+        for offset in [_offset(layer, mean, std)]
+    ]
+    most_offset = float(rule.parameters.get("most_offset") or MOST_OFFSET)
+    far_off = [(layer, offset) for layer, offset in far_off if offset > most_offset]
+    if far_off and not wrong:
+        layer, offset = far_off[0]
+        return failed(
+            f"The mean is taken away more than once, or added: at node {layer.node!r} the middle of black and white "
+            f"lies {offset:.4g} times as far from zero as they lie apart. {feed}",
+            measured=f"{measured}, middle {offset:.4g} times that from 0",
+            limit=f"{limit}, middle at most {most_offset:g} times",
+            evidence=evidence,
+            remedy="Take the subtraction out of the graph before the export (the server does it already), or put the "
+            "whole normalisation in, (x - 127.5) * 0.0078125, with names that the server recognises.",
+        )
     if not wrong:
         own = "The graph normalises by itself."
         if not found.normalises:
@@ -144,6 +169,13 @@ def _spread(layer: FirstLayer, std: float) -> tuple[float, float]:
     """Return how far black and white lie apart at the layer: least and most over its channels."""
     spreads = [abs(channel.gain) * WHITE / std for channel in layer.channels]
     return min(spreads), max(spreads)
+
+
+def _offset(layer: FirstLayer, mean: float, std: float) -> float:
+    """Return how far the middle of black and white lies from zero, over how far they lie apart; most over channels."""
+    middles = [abs(channel.gain * (WHITE / 2 - mean) / std + channel.offset) for channel in layer.channels]
+    spreads = [abs(channel.gain) * WHITE / std for channel in layer.channels]
+    return max(middle / max(spread, 1e-30) for middle, spread in zip(middles, spreads, strict=True))
 
 
 def _feed_text(found: PreprocessingFacts, raw: bool, mean: float, std: float) -> str:

@@ -15,7 +15,7 @@ FULL_WIDTH = 4
 SMALL_CONSTANTS = 1024
 
 _ORIGIN = {
-    "integers": "integers or booleans of fewer than 32 bits",
+    "integers": "integers or booleans that take fewer than 32 bits each",
     "codebook": "a table that stored indices choose from",
     "packed": "stored numbers that are taken apart when the model runs",
     "text": "strings",
@@ -39,7 +39,9 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         information included. Every stored number is then followed through the graph to the place where it meets
         something computed from the picture: there it is a weight. Weights made of numbers narrower than 32 bits,
         looked up in a table, or taken apart from wider numbers need one stored number of at least 32 bits each.
-        Moving, scaling, summing, broadcasting and using weights twice make no new weights. Integers that follow a
+        Moving, scaling, summing, broadcasting and using weights twice make no new weights; a number less its own
+        rounding does, however it is written, also behind a zero that is computed from the picture. An integer counts
+        with the bytes that it takes in the file, where small ones of a list are written short. Integers that follow a
         pattern (index grids, masks, ramps) and small parameters of single operators are no weights. Float32 weights
         whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).
     How to fix:

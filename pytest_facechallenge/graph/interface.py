@@ -53,7 +53,8 @@ def gather(context: Context) -> InterfaceFacts:
     graph = context.graph
     nodes = list(graph.walk())
     operators = Counter(f"{node.domain}.{node.op}" if node.domain else node.op for node in nodes)
-    external = list(_external(model, context.model_path.parent))
+    # Those with a problem first: the list is cut, and whether the model may be loaded depends on them.
+    external = sorted(_external(model, context.model_path.parent), key=lambda entry: not entry.problem)
     return InterfaceFacts(
         ir_version=model.ir_version,
         opsets={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
@@ -108,6 +109,8 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]
     """Yield every stored tensor with a text that says where it is: initializers and attributes, at every depth."""
     pending: list[tuple[str, onnx.GraphProto | onnx.FunctionProto]] = [("", model.graph)]
     pending += [(f"function {function.name!r}", function) for function in model.functions]
+    for training in model.training_info:
+        pending += [("training_info", training.initialization), ("training_info", training.algorithm)]
     while pending:
         place, holder = pending.pop()
         where = f" in {place}" if place else ""
@@ -121,6 +124,9 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]
             label = f"node {node.name or node.op_type!r}{where}"
             for attribute in node.attribute:
                 tensors = [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
+                held = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+                for sparse in [*attribute.sparse_tensors, *held]:
+                    tensors += [sparse.values, sparse.indices]
                 for tensor in tensors:
                     yield f"attribute {attribute.name!r} of {label}", tensor
                 graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
@@ -154,6 +160,7 @@ def _shortage(tensor: onnx.TensorProto) -> str:
 
 
 def _external(model: onnx.ModelProto, folder: Path) -> Iterator[ExternalData]:
+    taken: dict[str, list[tuple[int, int, str]]] = {}
     for where, tensor in all_tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
@@ -170,7 +177,26 @@ def _external(model: onnx.ModelProto, folder: Path) -> Iterator[ExternalData]:
             length = max(0, size - offset)
         if not problem and (offset < 0 or offset + length > size):
             problem = f"bytes {offset} to {offset + length} are referred to, but the file has {size}"
+        if not problem and length:
+            taken.setdefault(str(PurePosixPath(location)), []).append((offset, offset + length, where))
         yield ExternalData(tensor=where, location=location, bytes=length if not problem else 0, problem=problem)
+    for location, ranges in taken.items():
+        yield from _overlaps(location, sorted(set(ranges)))
+
+
+def _overlaps(location: str, ranges: list[tuple[int, int, str]]) -> Iterator[ExternalData]:
+    """Yield the ranges that begin inside another one, without being the same (two names of one tied weight).
+
+    A float32 that begins two bytes into another has its upper half, the only half that matters much, to itself: so two
+    16-bit weights fit into four bytes.
+    """
+    end, last = 0, (0, 0, "")
+    for start, stop, where in ranges:
+        if start < end and (start, stop) != last[:2]:
+            problem = f"its bytes {start} to {stop} are partly those of {last[2]} ({last[0]} to {last[1]})"
+            yield ExternalData(tensor=where, location=location, bytes=0, problem=problem)
+        if stop > end:
+            end, last = stop, (start, stop, where)
 
 
 def _location_problem(location: str, folder: Path) -> str:
@@ -190,7 +216,7 @@ def _location_problem(location: str, folder: Path) -> str:
 
 
 def _side_file_bytes(external: list[ExternalData], folder: Path) -> int:
-    files = {entry.location for entry in external if not entry.problem}
+    files = {str(PurePosixPath(entry.location)) for entry in external if not entry.problem}
     return sum((folder / location).stat().st_size for location in files)
 
 

@@ -400,8 +400,11 @@ class _Reader:
             tensor = numpy_helper.from_array(np.asarray(values), name)
         elif attribute.name in ("value_int", "value_ints"):
             one = attribute.name == "value_int"
-            numbers = np.int64(attribute.i) if one else np.array(attribute.ints, np.int64)
-            tensor = numpy_helper.from_array(np.asarray(numbers), name)
+            numbers = [attribute.i] if one else list(attribute.ints)
+            # Kept as the list that the file holds: how many bytes it takes depends on its values.
+            tensor = onnx.TensorProto(
+                name=name, data_type=onnx.TensorProto.INT64, dims=[] if one else [len(numbers)], int64_data=numbers
+            )
         elif attribute.name in ("value_string", "value_strings"):
             one = attribute.name == "value_string"
             texts = [attribute.s] if one else list(attribute.strings)

@@ -70,7 +70,7 @@ def explain(rule_id: str, books: dict[str, Rulebook]) -> str:
     if not homes:
         known = sorted({name for book in books.values() for name in book.rules})
         near = difflib.get_close_matches(rule_id, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise TargetError(f"there is no rule {rule_id!r}{hint} Known rules: {', '.join(known)}")
     lines = [rule_id, "=" * len(rule_id), ""]
     for book in homes:

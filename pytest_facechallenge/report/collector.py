@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 
 from pytest_facechallenge.judge import Verdict, verdict
 from pytest_facechallenge.outcome import Outcome, VerdictWord
-from pytest_facechallenge.session import decode_outcome
+from pytest_facechallenge.session import Key, decode_outcome, failed_key
 
 if TYPE_CHECKING:
     from pytest_facechallenge.collect import JudgedRule
@@ -46,8 +47,10 @@ class RunReport:
     def __init__(self, config: pytest.Config, session: ChallengeSession) -> None:
         self.config = config
         self.session = session
-        self.outcomes: dict[tuple[str, int, str, str], Outcome] = {}
-        self.trouble: dict[str, str] = {}
+        self.outcomes: dict[Key, Outcome] = {}
+        self.trouble: dict[Key, str] = {}
+        #: Of tests that died with their process, nothing but the node id is known.
+        self.died: dict[str, str] = {}
         self.complaint = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -57,18 +60,24 @@ class RunReport:
             self.outcomes[decoded[0]] = decoded[1]
         elif report.failed:
             text = str(report.longrepr).strip().splitlines()
-            self.trouble[report.nodeid] = f"crashed: {text[-1] if text else 'no message'}"
+            key, why = failed_key(report.user_properties), f"crashed: {text[-1] if text else 'no message'}"
+            if key is None:
+                self.died[report.nodeid] = why
+            else:
+                self.trouble[key] = why
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests that the user chose not to run."""
         for item in items:
-            self.trouble[item.nodeid] = "deselected"
+            callspec = getattr(item, "callspec", None)
+            if callspec is not None and "judged" in callspec.params:
+                self.trouble[callspec.params["judged"].key] = "deselected"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Hear of the deselected tests of a pytest-xdist worker."""
-        for nodeid in getattr(node, "workeroutput", {}).get("facechallenge_deselected", []):
-            self.trouble[nodeid] = "deselected"
+        for source, number, track, rule in getattr(node, "workeroutput", {}).get("facechallenge_deselected", []):
+            self.trouble[source, number, track, rule] = "deselected"
 
     def results(self) -> list[TrackResult]:
         """Return what the run says, per submission and track."""
@@ -86,15 +95,10 @@ class RunReport:
         missing: dict[str, str] = {}
         rows = []
         for judged in rules:
-            outcome = self.outcomes.get((str(source), number, full_track, judged.rule_id))
+            outcome = self.outcomes.get(judged.key)
             why = ""
             if outcome is None:
-                suffix = f"::test_rule[{judged.test_id}]"
-                # Node ids hold the path relative to the root folder; the file's name and the test's id suffice here.
-                why = next(
-                    (text for nodeid, text in self.trouble.items() if nodeid.endswith(source.name + suffix)),
-                    "did not run",
-                )
+                why = self.trouble.get(judged.key) or self._died(judged) or "did not run"
                 missing[judged.rule_id] = why
             else:
                 outcomes[judged.rule_id] = outcome
@@ -107,6 +111,14 @@ class RunReport:
             rows=tuple(rows),
             verdict=verdict([judged.rule_id for judged in rules if _counts(judged)], outcomes, missing),
         )
+
+    def _died(self, judged: JudgedRule) -> str:
+        for nodeid, why in self.died.items():
+            path, _, test = nodeid.partition("::")
+            place = Path(os.path.normpath(self.config.rootpath / path))
+            if test == f"test_rule[{judged.test_id}]" and place == judged.source:
+                return why
+        return ""
 
     def pytest_report_header(self) -> Iterable[str]:
         """Say what is judged, and what could make the judging untrustworthy."""

@@ -13,10 +13,13 @@ WIDTH = 79
 MOST_EVIDENCE = 12
 
 
-def render(broken: RuleBroken) -> str:
-    """Return the finding: rule and clause, what was measured, the limit, the evidence, and how to fix it."""
+def render(broken: RuleBroken, name: str) -> str:
+    """Return the finding: rule and clause, what was measured, the limit, the evidence, and how to fix it.
+
+    ``name`` is how the run calls the submission; two of them can have files of the same name.
+    """
     rule, outcome = broken.judged.rule, broken.outcome
-    lines = [f"{broken.judged.source.name}: {broken.judged.rule_id} is broken ({rule.full_track}, {rule.clause})", ""]
+    lines = [f"{name}: {broken.judged.rule_id} is broken ({rule.full_track}, {rule.clause})", ""]
     lines += paragraph("", outcome.message)
     if rule.text:
         lines += ["", *paragraph("rule      ", f"\u201c{rule.text}\u201d")]

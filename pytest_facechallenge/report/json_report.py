@@ -94,6 +94,10 @@ def write_report(
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+        # A temporary file is for its owner only; a report is as readable as any other file that the user writes.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(partial).chmod(0o666 & ~mask)
         Path(partial).replace(path)
     except OSError as error:
         raise ReportError(f"the JSON report cannot be written to {path}: {error.strerror or error}") from error
@@ -117,11 +121,14 @@ def read_report(path: Path) -> list[tuple[str, Facts]]:
         found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
         raise ReportError(f"{path} is no report of this tool: the schema {SCHEMA!r} is expected, found {found!r}")
     try:
-        return [(str(entry["path"]), _facts(entry["facts"])) for entry in raw["submissions"]]
+        found = [(str(entry["path"]), _facts(entry["facts"])) for entry in raw["submissions"]]
     except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ReportError(
             f"the report {path} does not have the shape of {SCHEMA!r}: {type(error).__name__}: {error}"
         ) from error
+    if not found:
+        raise ReportError(f"the report {path} holds no submission, so there is nothing to judge again")
+    return found
 
 
 def _facts(plain: dict[str, Any]) -> Facts:

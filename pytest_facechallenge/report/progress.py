@@ -93,7 +93,8 @@ def _with_bar(text: str, width: int) -> str:
 @contextmanager
 def display(config: pytest.Config, name: str) -> Iterator[Display | None]:
     """Open a display on pytest's terminal, or give None where there is none (a worker of a distributed run)."""
-    if hasattr(config, "workerinput") or config.get_verbosity() < -1:
+    no_terminal = not config.pluginmanager.hasplugin("terminalreporter")
+    if no_terminal or hasattr(config, "workerinput") or config.get_verbosity() < -1:
         yield None
         return
     capture = config.pluginmanager.getplugin("capturemanager")

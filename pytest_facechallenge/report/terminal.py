@@ -140,7 +140,8 @@ def _verdict(console: Console, result: TrackResult, verbose: bool) -> None:
     for rule, why, remedy in verdict.open:
         reasons.setdefault((why, remedy), []).append(rule)
     for (why, remedy), rules in reasons.items():
-        _say(console, f"  - {', '.join(rules)} not decided: {why} {remedy}")
+        stop = "" if why.endswith((".", "!", "?")) else "."
+        _say(console, f"  - {', '.join(rules)} not decided: {why}{stop} {remedy}")
     notes = [(judged.rule_id, note) for judged, outcome, _ in result.rows if outcome for note in outcome.notes]
     notes += [
         (judged.rule_id, outcome.message)

@@ -62,7 +62,12 @@ def default_memory_bytes() -> int:
     return min(8 << 30, int(psutil.virtual_memory().total) * 3 // 4)
 
 
-def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _line: None, worker: str = WORKER) -> None:
+def run_steps(
+    request: Request,
+    on_progress: Callable[[str], None] = lambda _line: None,
+    worker: str = WORKER,
+    still_worth: Callable[[list[str]], list[str]] = lambda names: names,
+) -> None:
     """Run the steps of ``request`` until each has its file ``<step>.json`` in the facts folder.
 
     Parameters
@@ -73,6 +78,8 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
         Called with lines for the user; a worker may send many.
     worker
         Module that is run as the worker; another one only in tests.
+    still_worth
+        Asked, when a worker ended early, which of the remaining steps to go on with.
 
     Raises
     ------
@@ -83,6 +90,7 @@ def run_steps(request: Request, on_progress: Callable[[str], None] = lambda _lin
     while remaining:
         _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
         remaining = [name for name in remaining if not result_path(Path(request.facts_dir), name).exists()]
+        remaining = still_worth(remaining) if remaining else remaining
 
 
 def result_path(facts_dir: Path, step: str) -> Path:

@@ -98,14 +98,20 @@ class FactStore:
                     knobs=self.knobs,
                     limits=self.limits,
                 )
-                run_steps(request, on_progress)
+                run_steps(request, on_progress, still_worth=lambda left: self._unblocked(facts_dir, left))
 
     def _unblocked(self, facts_dir: Path, names: list[str]) -> list[str]:
-        """Give every step that builds on a failed one its failure here, so that no process is started for it."""
+        """Give every step that builds on a failed one its failure here, so that no process is started for it.
+
+        A model that did not come back once is not run again: each further step would wait as long.
+        """
         failures = dict(read_facts(facts_dir).failures)
+        stuck = next((name for name, why in failures.items() if why.kind == "timeout" and STEPS[name].runs_model), None)
         runnable = []
         for name in names:
             blocked = next((need for need in STEPS[name].needs if need in failures), None)
+            if blocked is None and STEPS[name].runs_model:
+                blocked = stuck
             if blocked is None:
                 runnable.append(name)
                 continue

@@ -58,13 +58,19 @@ def _run_step(name: str, context: Context, facts: Facts, facts_dir: Path) -> Non
         except Exception as error:  # whatever a hostile model provokes becomes a finding that carries its text
             traceback.print_exc()
             text = " ".join(str(error).split())[:600]
-            result = StepFailure(step=name, kind="error", message=f"{type(error).__name__}: {text}")
+            result = StepFailure(step=name, kind="error", message=f"{_kind(error)}{text}")
     if isinstance(result, StepFailure):
         facts.failures[name] = result
         write_failure(facts_dir, result)
     else:
         facts.gathered[name] = result
         write_atomically(result_path(facts_dir, name), msgspec.json.encode({"facts": result}))
+
+
+def _kind(error: Exception) -> str:
+    """Return the kind of an error as the head of its message; "" for our own about models, which are sentences."""
+    kind = type(error)
+    return "" if kind.__module__.startswith("pytest_facechallenge.graph.") else f"{kind.__name__}: "
 
 
 def _die_with_parent() -> None:

@@ -9,6 +9,7 @@ What moves, scales or sums weights makes no new ones, so tied weights and broadc
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,16 @@ from onnx import numpy_helper
 
 from pytest_facechallenge.graph.ir import Graph, Node, Tensor
 from pytest_facechallenge.weights import dtypes, operators
+from pytest_facechallenge.weights.encoding import stored_bits
+from pytest_facechallenge.weights.sizes import Sizes
 
 #: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
 #: they lie deeper than `DEEP` in one another, where going through them would double at each level.
 TURNS = 2
 DEEP = 4
+
+#: A stored tensor of at most this many elements is a parameter of one operator, not a store of weights.
+MANY = 16
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,15 @@ class Root:
     dtype: str
     elements: int
     source: Tensor | onnx.SparseTensorProto
+    stored_bits: int | None = None
 
     @property
     def bits(self) -> int:
-        """Bits of one element; 0 for strings."""
-        return dtypes.bits(self.dtype)
+        """Bits of one element in the file, fewer than its type says where small integers are written short.
+
+        0 for strings.
+        """
+        return self.stored_bits if self.stored_bits is not None else dtypes.bits(self.dtype)
 
     @property
     def wide(self) -> bool:
@@ -89,12 +99,16 @@ class Event:
 
 @dataclass(frozen=True)
 class Flow:
-    """What is known of a value: whether only stored numbers made it, from which, and with which events."""
+    """What is known of a value: whether only stored numbers made it, from which, and with which events.
+
+    ``plain`` are those of ``roots`` of which a part is in it that no event made.
+    """
 
     constant: bool = True
     roots: frozenset[int] = frozenset()
     events: frozenset[int] = frozenset()
     kind: str = ""
+    plain: frozenset[int] = frozenset()
 
     def __or__(self, other: Flow) -> Flow:
         return Flow(
@@ -102,6 +116,7 @@ class Flow:
             self.roots | other.roots,
             self.events | other.events,
             self.kind if self.kind == other.kind else self.kind or other.kind,
+            self.plain | other.plain,
         )
 
 
@@ -134,7 +149,7 @@ def trace(graph: Graph) -> Trace:
     A value that no node before makes (a cyclic or unsorted graph, which no runtime loads) counts as computed from the
     picture.
     """
-    tracer = _Tracer()
+    tracer = _Tracer(graph)
     env = dict.fromkeys(graph.inputs, PICTURE)
     tracer.run(graph, env)
     for name in graph.outputs:
@@ -145,7 +160,8 @@ def trace(graph: Graph) -> Trace:
 
 
 class _Tracer:
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self.sizes = Sizes(graph)
         self.found = Trace()
         self.known_roots: dict[tuple[str, str], Flow] = {}
         self.known_events: dict[tuple[str, str], int] = {}
@@ -166,7 +182,8 @@ class _Tracer:
         """Return the flow of a stored tensor; a narrow one starts with the event that it is read as numbers."""
         key = (graph.path, where)
         if key not in self.known_roots:
-            root = Root(len(self.found.roots), where, dtype, elements, source)
+            written = stored_bits(source.proto, elements) if isinstance(source, Tensor) else None
+            root = Root(len(self.found.roots), where, dtype, elements, source, written)
             self.found.roots.append(root)
             own = frozenset({root.index})
             kind = "float" if dtypes.is_float(dtype) else "text" if dtype == "string" else "integer"
@@ -174,7 +191,7 @@ class _Tracer:
             if kind != "float" and not root.wide:
                 reading = "text" if kind == "text" else "integers"
                 events = frozenset({self.event(reading, "", where, own, own, elements)})
-            self.known_roots[key] = Flow(True, own, events, kind)
+            self.known_roots[key] = Flow(True, own, events, kind, frozenset() if events else own)
         return self.known_roots[key]
 
     def sparse(self, graph: Graph, where: str, sparse: onnx.SparseTensorProto) -> Flow:
@@ -228,7 +245,30 @@ class _Tracer:
                 self.sink(node, i, self.met(node, i, flow))
         if node.op == "Where" and choices[0].constant:
             self.sink(node, 0, self.chosen(node, choices[0], Flow()), chooses=True)
-        return [PICTURE] * len(node.outputs)
+        return self.veiled(node, values)
+
+    def veiled(self, node: Node, values: dict[int, Flow]) -> list[Flow]:
+        """Return the outputs of a node that mixes stored numbers with the picture.
+
+        Adding a zero computed from the picture does not make stored numbers computed ones. So each element that still
+        holds one remembers it, and an operator that takes such elements apart makes weights of them.
+        """
+        roots = frozenset(
+            root for flow in values.values() for root in flow.roots if self.found.roots[root].elements > MANY
+        )
+        if not roots or node.domain:
+            return [PICTURE] * len(node.outputs)
+        to = node.attributes.get("to") if node.op == "Cast" else None
+        parts = node.op in operators.PARTING or (isinstance(to, int) and to in _KNOWN_TYPES and not self.to_float(to))
+        runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
+        # A value without the batch axis has a known size: it is no activation, only dressed up as one.
+        dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
+        if runtime and (parts or dressed):
+            index = self.event("packed", node.outputs[0], node.label, roots, roots)
+            self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
+        if node.op not in operators.ELEMENTWISE and not parts:
+            return [PICTURE] * len(node.outputs)
+        return [Flow(constant=False, roots=roots)] * len(node.outputs)
 
     def held(self, node: Node) -> list[Flow]:
         """Return the flows of tensors that the node itself holds as attributes."""
@@ -253,12 +293,13 @@ class _Tracer:
         index = self.event("codebook", node.inputs[position], node.label, flow.roots, flow.roots)
         return Flow(True, flow.roots, flow.events | {index}, flow.kind)
 
-    def chosen(self, node: Node, choice: Flow, data: Flow) -> Flow:
-        """Return ``data`` with the event that stored numbers chose among it."""
+    def chosen(self, node: Node, choice: Flow, data: Flow, keep: list[Flow] | None = None) -> Flow:
+        """Return ``data`` with the event that stored numbers chose among it (among ``keep``, where that is less)."""
         if not choice.roots:
             return data
         value = next((name for name in node.outputs if name), "") if data.roots else node.inputs[0]
-        index = self.event("codebook", value, node.label, data.roots, choice.roots)
+        among = data.roots if keep is None else frozenset().union(*(flow.roots for flow in keep))
+        index = self.event("codebook", value, node.label, among, choice.roots)
         return Flow(True, data.roots | (frozenset() if data.roots else choice.roots), data.events | {index}, data.kind)
 
     def combined(self, node: Node, output: str, values: dict[int, Flow], choices: dict[int, Flow]) -> Flow:
@@ -266,7 +307,14 @@ class _Tracer:
         merged = Flow()
         for flow in values.values():
             merged |= flow
-        merged = Flow(True, merged.roots, merged.events, self.result_kind(node, values))
+        merged = Flow(True, merged.roots, merged.events, self.result_kind(node, values), merged.plain)
+        if node.op == "OneHot" and not node.domain and values[0].roots:
+            return replace(merged, kind="choice")
+        if node.op in operators.PICKING and not node.domain:
+            choosing = [flow for flow in values.values() if flow.kind == "choice"]
+            data = [flow for flow in values.values() if flow.kind != "choice" and flow.roots]
+            if choosing and data:
+                return self.chosen(node, choosing[0], replace(merged, kind="float"), keep=data)
         for choice in choices.values():
             merged = self.chosen(node, choice, merged)
         if choices or not merged.roots or not self.takes_apart(node, values, merged):
@@ -281,6 +329,8 @@ class _Tracer:
     def result_kind(self, node: Node, values: dict[int, Flow]) -> str:
         if node.op == "Cast":
             target = node.attributes.get("to", 0)
+            if any(flow.kind == "choice" for flow in values.values()):
+                return "choice"
             name = onnx.TensorProto.DataType.Name(target).lower() if target in _KNOWN_TYPES else ""
             return "float" if dtypes.is_float(name) else "integer" if dtypes.is_integer(name) else "text"
         return operators.RESULT_KIND.get(node.op) or next((flow.kind for flow in values.values() if flow.kind), "")
@@ -303,7 +353,28 @@ class _Tracer:
             for other in flows[i + 1 :]:
                 if one != other and one.roots & other.roots and (self.apart(one) or self.apart(other)):
                     return True
+        return self.remainder(node, values)
+
+    def remainder(self, node: Node, values: dict[int, Flow]) -> bool:
+        """Return whether the node sums two different values, equally large, that are made of the same stored numbers.
+
+        Rounding makes that new information (a number less its own multiple is its low bits), however it is written.
+        A value less its own mean is not meant: the mean is smaller.
+        """
+        if node.op not in ("Add", "Sub", "Sum") or node.domain:
+            return False
+        for one, other in combinations(values, 2):
+            names = node.inputs[one], node.inputs[other]
+            shared = values[one].roots & values[other].roots
+            if names[0] != names[1] and any(self.found.roots[root].elements > MANY for root in shared):
+                sizes = [self.sizes[name] for name in names]
+                if sizes[0] == sizes[1]:
+                    return True
         return False
+
+    @staticmethod
+    def to_float(target: int) -> bool:
+        return dtypes.is_float(onnx.TensorProto.DataType.Name(target).lower())
 
     def all_bounded(self, flow: Flow) -> bool:
         return all(self.found.events[i].bounded for i in flow.events if self.found.events[i].kind == "packed")

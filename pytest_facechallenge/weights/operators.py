@@ -40,7 +40,7 @@ KEEPING = frozenset({
     "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat", "Expand", "Tile",
     "Pad", "Gather", "GatherElements", "GatherND", "ScatterElements", "Scatter", "ScatterND", "ArrayFeatureExtractor",
     "Compress", "Where", "Neg", "Mul", "Add", "Sub", "Div", "Sum", "Mean", "MatMul", "Gemm", "Conv", "ConvTranspose",
-    "Einsum", "Sqrt", "Reciprocal", "Pow", "Exp", "Log", "Sin", "Cos", "Resize", "Upsample", "Trilu",
+    "Einsum", "Sqrt", "Reciprocal", "Pow", "Exp", "Log", "Resize", "Upsample", "Trilu",
     "SpaceToDepth", "DepthToSpace", "LayerNormalization", "BatchNormalization", "LpNormalization",
     "InstanceNormalization", "DequantizeLinear", "OneHot", "Cast", "CastLike", "SequenceConstruct", "SequenceAt",
     "SequenceInsert", "ConcatFromSequence", "SplitToSequence", "Optional", "OptionalGetElement", "Dropout", "If",
@@ -56,6 +56,22 @@ ACTIVATING = frozenset({
     "Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Max",
     "Min", "ThresholdedRelu", "Abs", "Tanh", "Sigmoid", "Softplus", "Softmax", "Erf",
 })  # fmt: skip
+
+#: Operators that keep every element apart from the others, so that stored numbers still can be taken out of the result
+#: when a value computed from the picture (a zero, say) was mixed in.
+ELEMENTWISE = frozenset({
+    "Add", "Sub", "Mul", "Div", "Sum", "Neg", "Max", "Min", "Where", "Cast", "Identity", "Reshape", "Transpose",
+    "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat", "Expand", "Tile", "Pad", "Gather",
+})  # fmt: skip
+
+#: Operators that take a number apart and that networks hardly ever use on what they compute from the picture.
+PARTING = frozenset({
+    "Floor", "Ceil", "Round", "Mod", "Sign", "Sin", "Cos", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
+    "BitwiseNot",
+})  # fmt: skip
+
+#: Products that pick rows of one operand when the other holds a single one in each row.
+PICKING = frozenset({"MatMul", "Gemm", "Einsum", "Mul", "Conv"})
 
 #: Element-wise arithmetic of two values: the remainder of a value and a part taken from it is new information.
 ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})

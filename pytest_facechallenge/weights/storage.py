@@ -7,14 +7,14 @@ from functools import cache
 
 from pytest_facechallenge.facts.weights import SharedStorage, StorageKind, StoredTensor
 from pytest_facechallenge.graph.ir import Graph, GraphError
-from pytest_facechallenge.weights.flow import Event, Root, Sink, Trace
+from pytest_facechallenge.weights.flow import MANY, Event, Root, Sink, Trace
 from pytest_facechallenge.weights.operators import CONTRACTING
 from pytest_facechallenge.weights.sizes import Sizes
 from pytest_facechallenge.weights.structure import is_pattern
 
 #: Constants of at most this many elements are parameters of single operators (the pixel mean of three channels, an
 #: exponent, the sizes of a window), unless a convolution or a matrix product uses them as its weights.
-SMALL = 16
+SMALL = MANY
 
 
 @dataclass
@@ -103,7 +103,12 @@ class _Measure:
         return live, sinks_of
 
     def _plainly_used(self, live: set[int]) -> set[int]:
-        return {root for sink in self.found.sinks if not sink.flow.events & live for root in sink.flow.roots}
+        """Return the roots that are also used as they are, beside what events make of them."""
+        taken = {root for index in live for root in self.found.events[index].roots}
+        used: set[int] = set()
+        for sink in self.found.sinks:
+            used |= sink.flow.plain & taken if sink.flow.events & live else sink.flow.roots
+        return used
 
     def _made(self, event: Event) -> int | None:
         """Return how many weights an event makes; None when that is not known before the model runs."""

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
@@ -51,6 +52,9 @@ def test_system_junk_is_noted_only(tmp_path: Path) -> None:
         ({"../model.onnx": MODEL}, ".."),
         ({"/model.onnx": MODEL}, "absolute"),
         ({"C:\\model.onnx": MODEL}, "absolute or foreign"),
+        ({"a" * 300 + ".onnx": MODEL}, "too long"),
+        ({"model.onnx/x": b"1", "model.onnx": MODEL}, "cannot be unpacked: Is a directory"),
+        ({"model.onnx": MODEL, "model.onnx/x": b"1"}, "cannot be unpacked: File exists"),
     ],
 )
 def test_anything_but_one_model_onnx_is_found(tmp_path: Path, entries: dict[str, bytes], said: str) -> None:
@@ -158,6 +162,46 @@ def test_external_data_outside_or_missing(tmp_path: Path, location: str) -> None
     valid = judge(path, "onnx-valid", tmp_path)
     assert valid.status is Status.FAILED
     assert location in valid.message
+
+
+def side_file_model(path: Path, shift: int, location: str = "weights.bin") -> onnx.ModelProto:
+    """Return a model whose second tensor begins ``shift`` bytes into the first one's side file."""
+    model = network()
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    model = onnx.load(str(path), load_external_data=False)
+    first, second = ({e.key: e for e in t.external_data} for t in model.graph.initializer[:2])
+    second["offset"].value = str(int(first["offset"].value) + shift)
+    second["length"].value = first["length"].value
+    second["location"].value = location
+    model.graph.initializer[1].dims[:] = model.graph.initializer[0].dims
+    path.write_bytes(model.SerializeToString())
+    return model
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "./weights.bin"])
+def test_two_weights_in_the_halves_of_one_float(tmp_path: Path, location: str) -> None:
+    path = tmp_path / "model.onnx"
+    side_file_model(path, 2, location)
+    outcome = judge(path, "model-size", tmp_path, track="lfr19/deepglint-light")
+    assert outcome.status is Status.FAILED
+    assert "partly those of" in outcome.message
+
+
+def test_tied_weights_in_a_side_file_are_no_overlap(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    side_file_model(path, 0)
+    facts = gather(path, tmp_path, {"interface"})
+    assert not any(entry.problem for entry in facts.need(InterfaceFacts).external)
+
+
+def test_a_bad_reference_behind_many_good_ones_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    constants = {f"k{i}": np.ones(4, np.float32) for i in range(250)}
+    onnx.save(network(constants=constants), str(path), save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = onnx.load(str(path), load_external_data=False)
+    model.graph.initializer[-1].external_data[0].value = "/etc/passwd"
+    path.write_bytes(model.SerializeToString())
+    assert "absolute" in judge(path, "onnx-valid", tmp_path).message
 
 
 @pytest.mark.parametrize(

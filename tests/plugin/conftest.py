@@ -6,7 +6,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np  # noqa: F401  # see below
 import pytest
+import scipy.ndimage
+import scipy.optimize
+import scipy.spatial
+import scipy.stats  # noqa: F401  # pytester forgets what an inner run imported, and these can be loaded only once
 
 from tests.support.models import network, save
 

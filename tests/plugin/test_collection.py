@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,29 @@ def test_submission_outside_the_root_folder(
     assert_ran(result, passed=2)
 
 
+def test_submissions_outside_the_root_folder_have_ids_of_their_own(
+    pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away = tmp_path_factory.mktemp("away")
+    pytester.makeini("[pytest]")
+    models = [f"--facechallenge-model={save(network(), away / name / 'model.onnx')}" for name in ("ann", "bob")]
+    result = pytester.runpytest("-q", "--co", *models, "--track", "A", "-k", "input")
+    ids = [line for line in result.outlines if line.endswith("::test_rule[A-input]")]
+    assert [Path(os.path.normpath(pytester.path / line.partition("::")[0])) for line in ids] == [
+        away / "ann" / "model.onnx",
+        away / "bob" / "model.onnx",
+    ]
+
+
+@pytest.mark.parametrize("name", ["a[1].onnx", "vers::2.onnx", "ünï ço de.onnx"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_names_that_pytest_reads_otherwise(pytester: pytest.Pytester, name: str, workers: tuple[str, ...]) -> None:
+    save(network(), pytester.path / name)
+    result = pytester.runpytest("-q", *workers, "--facechallenge-model", name, "--track", "A", "-k", "input or package")
+    assert_ran(result, passed=2)
+    result.stdout.fnmatch_lines([f"*{name.replace('[', '[[]')} on mfr21/A: INCOMPLETE*"])
+
+
 def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
     folder = pytester.path / "entries" / "evil"
     save(network(), folder / "model.onnx")
@@ -101,6 +125,21 @@ def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
         result = pytester.runpytest("-q", "--facechallenge-model", model, "--track", "A", "-k", QUICK)
         assert result.parseoutcomes().get("passed", 0) >= 2, result.outlines
         assert not (pytester.path / "evidence").exists(), model
+
+
+def test_settings_beside_a_submission_do_not_steer_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("entries") / "evil"
+    save(network(), folder / "model.onnx")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
+    monkeypatch.chdir(pytester.mkdir("start"))
+    quick = ("--track", "A", "-k", QUICK)
+    taken = pytester.runpytest_subprocess("-q", "--facechallenge-model", "../entries/evil", *quick)
+    assert taken.ret == pytest.ExitCode.USAGE_ERROR
+    taken.stderr.fnmatch_lines(["*pytest.ini would steer this run*with '='*"])
+    result = pytester.runpytest_subprocess("-q", "--facechallenge-model=../entries/evil", *quick)
+    assert_ran(result, passed=3)
 
 
 def test_conftest_of_the_starting_folder_still_works(pytester: pytest.Pytester, model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,16 @@ def test_facts_of_a_report_are_judged_again_under_another_rulebook(pytester: pyt
     assert tracks[0]["outcomes"] == original["tracks"][0]["outcomes"]
 
 
-@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"schema": "other"}', b'{"schema": "pytest-facechallenge/1"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b'{"schema": "pytest-facechallenge/1", "submissions": []}',
+        b"{",
+        b"[]",
+        b'{"schema": "other"}',
+        b'{"schema": "pytest-facechallenge/1"}',
+    ],
+)
 def test_report_that_is_none(pytester: pytest.Pytester, damage: bytes) -> None:
     (pytester.path / "r.json").write_bytes(damage)
     result = pytester.runpytest("--facechallenge-facts", "r.json", "--track", "A")
@@ -134,7 +144,33 @@ def test_dropped_test_keeps_the_verdict_open(pytester: pytest.Pytester, facts: P
 
 def test_deselected_rule_keeps_the_verdict_open(pytester: pytest.Pytester, facts: Path) -> None:
     result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim")
-    result.stdout.fnmatch_lines(["*: INCOMPLETE", "*deselected*"])
+    result.stdout.fnmatch_lines(["*: INCOMPLETE", "*deselected. Run it*"])
+
+
+def test_skipped_rules_are_named_in_pytests_own_summary(pytester: pytest.Pytester, facts: Path) -> None:
+    result = pytester.runpytest("-rs", "--facechallenge-facts", "report.json", "--track", "A", "-k", "training-set")
+    result.stdout.fnmatch_lines(["SKIPPED [[]1] report.json: A-training-set: undecided: There is no declaration."])
+
+
+def test_a_finding_names_the_submission_of_a_report(pytester: pytest.Pytester, facts: Path) -> None:
+    book = (Path(__file__).parents[2] / "rules" / "mfr21.toml").read_text(encoding="utf-8")
+    book = book.replace("limit = { A = 512, B = 1024 }", "limit = { A = 63, B = 63 }")
+    (pytester.path / "my.toml").write_text(book.replace('id = "mfr21"', 'id = "narrow"'), encoding="utf-8")
+    arguments = ("--facechallenge-rules=my.toml", "--track=narrow/A", "-k=embedding-dim")
+    result = pytester.runpytest("-q", "--facechallenge-facts=report.json", *arguments)
+    result.stdout.fnmatch_lines(["model.onnx: embedding-dim is broken (narrow/A, Rules 1)"])
+
+
+def test_deselection_is_told_of_the_right_submission(pytester: pytest.Pytester) -> None:
+    names = ("ann", "bob")
+    models = [f"--facechallenge-model={save(network(), pytester.path / name / 'model.onnx')}" for name in names]
+    pytester.makeini("[pytest]")
+    only = "ann/model.onnx::test_rule[A-input]"
+    pytester.runpytest("-q", *models, "--track=A", "-k=input", f"--deselect={only}", "--facechallenge-json=r.json")
+    both = read(pytester.path / "r.json")["submissions"]
+    found = {Path(each["path"]).parent.name: outcomes({"submissions": [each]})["input"] for each in both}
+    assert (found["ann"]["status"], found["ann"]["message"]) == ("undecided", "deselected")
+    assert found["bob"]["status"] == "passed"
 
 
 def test_crashing_check_is_named(pytester: pytest.Pytester, facts: Path) -> None:
@@ -161,6 +197,38 @@ def test_interrupted_run_still_writes_its_report(pytester: pytest.Pytester, fact
     rows = outcomes(read(pytester.path / "r.json"))
     assert rows["input"]["status"] == "passed"
     assert rows["output"]["message"] == "did not run"
+
+
+def test_without_a_terminal_the_report_is_written_all_the_same(pytester: pytest.Pytester, model: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        result = pytester.runpytest_subprocess(
+            "-p",
+            "no:terminal",
+            "--facechallenge-model=model.onnx",
+            "--track=A",
+            "-k=input",
+            "--facechallenge-json=r.json",
+        )
+    finally:
+        os.umask(old)
+    assert result.ret == pytest.ExitCode.OK
+    assert outcomes(read(pytester.path / "r.json"))["input"]["status"] == "passed"
+    if os.name == "posix":
+        assert (pytester.path / "r.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_terminated_run_still_writes_its_report(pytester: pytest.Pytester, facts: Path) -> None:
+    """What a CI server sends when a job is cancelled."""
+    pytester.makeconftest(
+        "import os, signal\n"
+        "def pytest_runtest_setup(item):\n    if 'output' in item.name: os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    result = pytester.runpytest_subprocess(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "--facechallenge-json", "r.json"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert outcomes(read(pytester.path / "r.json"))["input"]["status"] == "passed"
 
 
 def test_several_submissions_in_one_report(pytester: pytest.Pytester) -> None:

@@ -124,6 +124,7 @@ MISFITS: dict[str, tuple[tuple[Step, ...], str]] = {
         (("Sub_0", "Sub", [f(0.0)]), ("Mul_1", "Mul", [f(1.0)])),
         "Nothing normalises",
     ),
+    "only the mean, a second time": ((("/Sub", "Sub", [f(127.5)]),), "mean is taken away more than once"),
     "one channel forgotten": ((SUB, ("Mul_1", "Mul", [f(0.0078125, 0.0078125, 1)])), "Nothing normalises"),
 }
 
@@ -153,6 +154,14 @@ def test_limits_of_the_spread(spread: float, tmp_path: Path) -> None:
 
     expected = Status.PASSED if spread in (0.5, 16.0) else Status.FAILED
     assert preprocessing(Facts.of(facts), rule()).status is expected
+
+
+@pytest.mark.parametrize(("offset", "status"), [(8.0, Status.PASSED), (8.01, Status.FAILED), (-8.01, Status.FAILED)])
+def test_limits_of_the_offset(offset: float, status: Status, tmp_path: Path) -> None:
+    """The server feeds -1 to 1, which lie 2 apart: a middle at 8 is 4 times that away from zero."""
+    facts = facts_of(model_of(("Add_0", "Add", [np.float64(offset).astype(np.float64)])), tmp_path)
+
+    assert preprocessing(Facts.of(facts), rule()).status is status
 
 
 @pytest.mark.parametrize(("steps", "status"), [((), Status.FAILED), ((SUB, MUL), Status.PASSED)])

@@ -21,7 +21,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The steps of every process that was started."""
     calls: list[tuple[str, ...]] = []
 
-    def counting(request: Request, *rest: object) -> None:
+    def counting(request: Request, *rest: object, **named: object) -> None:
         calls.append(request.steps)
         run_steps(request)
 

@@ -204,3 +204,22 @@ def position_bias_of_a_small_network_as_in_swin_v2(net: Net) -> None:
             "Slice", [bias, net.store(f"i{block}", np.array([0])), net.store(f"j{block}", np.array([8]))], f"s{block}"
         )
         net.node("Add", ["x", first], f"unused{block}")
+
+
+@honest
+def symmetric_kernel(net: Net) -> None:
+    raw = net.store("v", net.floats())
+    net.node("Add", [raw, net.node("Transpose", [raw], "turned", perm=[0, 1, 3, 2])], "W")
+
+
+@honest
+def bias_added_before_rounding_activations_elsewhere(net: Net) -> None:
+    """A big bias on activations is no weight that is taken apart when another value is rounded."""
+    net.node("Add", ["x", net.store("bias", net.floats(3, 8, 8))], "shifted")
+    net.node("Floor", ["x"], "whole")
+
+
+@honest
+def short_list_of_pattern_integers(net: Net) -> None:
+    net.node("Constant", [], "order", value_ints=[0, 1, 2] * 8)
+    net.node("Gather", ["x", "order"], "unused", axis=1)
