@@ -206,8 +206,8 @@ class EchoFact(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     kind
         "parts": rows, or halves of an axis, of one tensor that both see the whole picture; "channels": channels that
-        no kernel connects; "layers": layers of parts that do not feed each other; "in turn": one set of weights fed with
-        both; "directions": a recurrence whose two directions have the same weights.
+        no kernel connects; "layers": layers of parts that do not feed each other; "in turn": one set of weights fed
+        with both; "directions": a recurrence whose two directions have the same weights.
     layers
         Labels; for "layers" the first two that repeat each other.
     change
