@@ -102,6 +102,11 @@ def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:
     )
 
 
+#: What would decide a rule that has no outcome.
+LEFT_OUT = "Run it: without -k, -m, --deselect, -x or a conftest.py that drops tests."
+AFTER_A_CRASH = "Mend what the error names (pytest shows the whole of it above) and run it again."
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a run says about a submission on a track.
 
@@ -136,7 +141,7 @@ def verdict(expected: Sequence[str], outcomes: Mapping[str, Outcome], missing: M
         outcome = outcomes.get(rule)
         if outcome is None:
             why = missing.get(rule, "did not run")
-            still_open.append((rule, why, "Run it: without -k, -m, --deselect, -x or a conftest.py that drops tests."))
+            still_open.append((rule, why, AFTER_A_CRASH if why.startswith("crashed") else LEFT_OUT))
         elif outcome.status is Status.UNDECIDED:
             still_open.append((rule, outcome.message, outcome.remedy))
     if failed:

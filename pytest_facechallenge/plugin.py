@@ -255,8 +255,11 @@ def _marks(config: pytest.Config, judged: JudgedRule) -> list[pytest.MarkDecorat
 
 
 def _benchmark_runs(config: pytest.Config) -> bool:
-    """Whether pytest-benchmark is there to show times; under pytest-xdist it switches itself off."""
-    distributed = hasattr(config, "workerinput") or config.getoption("dist", "no") != "no"
+    """Whether pytest-benchmark is there to show times; under pytest-xdist it switches itself off.
+
+    It also does so in a run that a test of a distributed run started, and tells xdist there by its variable.
+    """
+    distributed = config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     return config.pluginmanager.hasplugin("benchmark") and not distributed
 
 

@@ -149,7 +149,8 @@ def _decide(facts: Facts, signs: list[Sign], what: str, remedy: str, rule: Rule)
         message = f"Found {what}{clause}: {proofs[0].where}: {proofs[0].what}."
         if len(proofs) > 1:
             message += f" {len(proofs) - 1} more finding(s) agree."
-        return failed(message, remedy=remedy, measured=f"{len(proofs)} finding(s)", evidence=evidence, notes=remarks)
+        # What is remarked beside a proof (a small layer that runs twice as well) would only hide it.
+        return failed(message, remedy=remedy, measured=f"{len(proofs)} finding(s)", evidence=evidence)
     if doubts or gaps:
         reasons = [f"{sign.where}: {sign.what}" for sign in doubts] + gaps
         return undecided(

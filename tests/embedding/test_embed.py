@@ -260,7 +260,7 @@ def test_a_model_that_does_not_load_is_told_so(tmp_path: Path) -> None:
 
 
 def test_an_unknown_device_is_told_so(model: Path) -> None:
-    with pytest.raises(DeviceError, match="the device 'abacus'"):
+    with pytest.raises(DeviceError, match="there is no device 'abacus'"):
         Engine(model, device="abacus")
 
 

@@ -17,8 +17,7 @@ def test_custom_rulebook_with_a_check_of_its_own(pytester: pytest.Pytester) -> N
         "-q",
         "--facechallenge-rules",
         "rulebook.toml",
-        "--facechallenge-model",
-        str(EXAMPLES / "demo" / "model.onnx"),
+        f"--facechallenge-model={EXAMPLES / 'demo' / 'model.onnx'}",
     )
     result = pytester.runpytest(*base, "--track", "door", "--track", "phone")
     result.assert_outcomes(passed=12)

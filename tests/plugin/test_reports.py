@@ -183,9 +183,11 @@ def test_crashing_check_is_named(pytester: pytest.Pytester, facts: Path) -> None
             CHECKS["embedding_dim"] = msgspec.structs.replace(CHECKS["embedding_dim"], function=broken)
         """
     )
-    result = pytester.runpytest("-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim")
+    result = pytester.runpytest_subprocess(
+        "-q", "--facechallenge-facts", "report.json", "--track", "A", "-k", "embedding-dim"
+    )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*embedding-dim not decided: crashed: *"])
+    result.stdout.fnmatch_lines(["*embedding-dim not decided: crashed: *Mend what*"])
 
 
 def test_interrupted_run_still_writes_its_report(pytester: pytest.Pytester, facts: Path) -> None:
