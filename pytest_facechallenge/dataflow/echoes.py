@@ -13,25 +13,32 @@ layers that do not depend on each other, or in channels between which every kern
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from pytest_facechallenge.dataflow.changes import CHANGES, SHIFTS, changes_of
+from pytest_facechallenge.dataflow.channels import (
+    WHOLE,
+    Cut,
+    Marks,
+    agreement,
+    agreement_in_place,
+    channel_axis,
+    margin_of,
+    measure,
+    pictures_for_echoes,
+    sum_up,
+)
 from pytest_facechallenge.dataflow.kernels import mixing
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.runner import Runner, as_floats
-from pytest_facechallenge.dataflow.structure import CONVOLUTIONS, RECURRENT, Layer
+from pytest_facechallenge.dataflow.structure import RECURRENT, Layer
 from pytest_facechallenge.facts.dataflow import EchoFact
 
 Array = npt.NDArray[Any]
-
-#: Pictures behind a comparison.
-PICTURES = 8
 
 #: Correlation over the pictures, of both numbers of a channel, from which one is an echo of the other.
 ALIKE = 0.985
@@ -49,55 +56,18 @@ SHARE = 0.6
 #: Channels compared at first; the others only when these are promising.
 GLANCE = 16
 
-#: Channels that a layer needs at least, layers looked at, rows of one tensor told apart.
-CHANNELS, LAYERS, ROWS = 4, 160, 16
+#: Channels that a layer needs at least; layers looked at.
+CHANNELS, LAYERS = 4, 160
 
 #: The same for networks whose passes are expensive (multiply-adds from `LARGE` on): fewer layers and transforms.
 LARGE, LARGE_LAYERS = 2_000_000_000, 24
-LARGE_TRANSFORMS = ("mirrored", "mirrored, to the pixel", "upside down")
+LARGE_TRANSFORMS = ("mirrored", "mirrored, to the pixel")
 
 #: A part sees the whole picture when the edge that reaches it least does so with this part of the best one's force.
 EVERYWHERE = 0.1
 
 #: Kernels between two channels below this part of the output's largest one do not mix them.
 SILENT = 0.02
-
-#: Around the pictures, so many pixels are even: what moves or grows stays inside.
-MARGIN = 16
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A way to part a tensor: ``blocks`` parts of ``axis``, contiguous or every n-th index; axis -1 is no part."""
-
-    axis: int
-    blocks: int
-    interleaved: bool = False
-
-
-WHOLE = Cut(-1, 1)
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What two numbers per picture, part and channel (mean, and skew in -1..1) say about the channels of each part.
-
-    Attributes
-    ----------
-    marks
-        Per number: float64 [blocks, pictures, channels], over the pictures centred and scaled to length 1.
-    live
-        Per number: bool [blocks, channels], whether it varies over the pictures.
-    """
-
-    marks: tuple[Array, Array]
-    live: tuple[Array, Array]
-
-    @classmethod
-    def of(cls, mean: Array, skew: Array) -> Marks:
-        """Make marks of numbers [pictures, blocks, channels]."""
-        (one, first), (two, second) = _marks(mean, 1e-4), _marks(skew, 1e-3)
-        return cls((one, two), (first, second))
 
 
 def echoes(probe: Probe) -> list[EchoFact]:
@@ -106,9 +76,9 @@ def echoes(probe: Probe) -> list[EchoFact]:
     if not chosen:
         return []
     heavy = probe.structure.total_macs >= LARGE
-    base = _pictures(probe)
+    base = pictures_for_echoes(probe)
     runner = Runner(probe.model, [layer.node.outputs[0] for layer in chosen], probe.workdir, probe.threads)
-    plain = _measure(probe, runner, chosen, base)
+    plain = measure(probe, runner, chosen, base)
     found: list[EchoFact] = []
     for name, change in changes_of(probe.structure, probe.front).items():
         if heavy and name in CHANGES and name not in LARGE_TRANSFORMS:
@@ -116,7 +86,7 @@ def echoes(probe: Probe) -> list[EchoFact]:
         changed = change(base)
         if changed.shape != base.shape:
             continue
-        turned = _measure(probe, runner, chosen, changed)
+        turned = measure(probe, runner, chosen, changed)
         found += _in_parts(probe, runner, chosen, base, changed, plain, turned, name)
         found += _in_channels(probe, chosen, plain, turned, name)
         found += _in_layers(probe, chosen, plain, turned, name)
@@ -128,125 +98,12 @@ def _layers(probe: Probe) -> list[Layer]:
     usable = []
     for layer in structure.layers:
         shape = structure.shapes.get(layer.node.outputs[0], ())
-        if layer.node.op not in RECURRENT and len(shape) >= 2 and shape[_channels(layer, shape)] >= CHANNELS:
+        if layer.node.op not in RECURRENT and len(shape) >= 2 and shape[channel_axis(layer, shape)] >= CHANNELS:
             usable.append(layer)
     limit = LARGE_LAYERS if structure.total_macs >= LARGE else LAYERS
     if len(usable) <= limit:
         return usable
     return [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, limit).astype(int))]
-
-
-def _channels(layer: Layer, shape: tuple[int, ...]) -> int:
-    return 1 if layer.node.op in CONVOLUTIONS and len(shape) > 2 else len(shape) - 1
-
-
-def _pictures(probe: Probe) -> Array:
-    """Make pictures with structure of several sizes, equal in mean and contrast, even at the border."""
-    pictures = probe.feed.pictures
-    random = np.random.default_rng(pictures.seed + 2)
-    shape = (PICTURES, pictures.channels, pictures.height, pictures.width)
-    fields = np.zeros(shape)
-    for size in (0.8, 2.5, 8.0):
-        field = ndimage.gaussian_filter(random.standard_normal(shape), (0, 0, size, size))
-        fields += field / field.std((2, 3), keepdims=True)
-    margin = _margin(pictures.height, pictures.width)
-    window = np.zeros(shape[2:])
-    window[margin : shape[2] - margin, margin : shape[3] - margin] = 1
-    fields = (fields - (fields * window).sum((2, 3), keepdims=True) / window.sum()) * window
-    fields *= 0.17 / np.sqrt((fields**2).sum((2, 3), keepdims=True) / window.sum())
-    unit = np.clip(0.5 + fields, 0, 1)
-    made: Array = (pictures.low + (pictures.high - pictures.low) * unit).astype(np.float32)
-    return made
-
-
-def _margin(height: int, width: int) -> int:
-    return min(MARGIN, height // 6, width // 6)
-
-
-def _cuts(shape: tuple[int, ...], channels: int) -> list[Cut]:
-    cuts = [WHOLE]
-    for axis, extent in enumerate(shape):
-        if axis == channels or extent < 2:
-            continue
-        if axis == 0 and extent <= ROWS:
-            cuts.append(Cut(0, extent))
-        elif extent % 2 == 0:
-            cuts += [Cut(axis, 2), Cut(axis, 2, interleaved=True)]
-    return cuts
-
-
-def _measure(probe: Probe, runner: Runner, chosen: list[Layer], pictures: Array) -> list[dict[Cut, Marks]]:
-    """Return for every layer and cut the numbers over the pictures; empty for a tensor whose size changes."""
-    kept: list[dict[Cut, list[tuple[Array, Array]]]] = [{} for _ in chosen]
-    for picture in pictures:
-        values = runner(probe.feed(picture[None]))
-        for entry, layer in zip(kept, chosen, strict=True):
-            name = layer.node.outputs[0]
-            value = as_floats(values[name])
-            if value is None or value.shape != probe.structure.shapes[name]:
-                continue
-            axis = _channels(layer, value.shape)
-            for cut in _cuts(value.shape, axis):
-                entry.setdefault(cut, []).append(_sum_up(value, axis, cut))
-    return [
-        {
-            cut: Marks.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]))
-            for cut, pairs in entry.items()
-            if len(pairs) == len(pictures)
-        }
-        for entry in kept
-    ]
-
-
-def _sum_up(value: Array, channels: int, cut: Cut) -> tuple[Array, Array]:
-    """Return mean and skew of every part and channel, [blocks, channels]."""
-    rows = np.moveaxis(value, channels, -1)
-    if cut.axis >= 0:
-        axis = cut.axis if cut.axis < channels else cut.axis - 1
-        rows = np.moveaxis(rows, axis, 0)
-        length = rows.shape[0] // cut.blocks
-        parted = (length, cut.blocks) if cut.interleaved else (cut.blocks, length)
-        rows = rows.reshape(*parted, *rows.shape[1:])
-        rows = np.moveaxis(rows, 1, 0) if cut.interleaved else rows
-    flat = rows.reshape(cut.blocks, -1, rows.shape[-1])
-    mean = flat.mean(1, dtype=np.float64)
-    apart = flat - mean[:, None].astype(np.float32)
-    size = np.abs(apart)
-    skew = (apart * size).mean(1, dtype=np.float64) / ((size * size).mean(1, dtype=np.float64) + 1e-30)
-    return mean, skew
-
-
-def _marks(numbers: Array, floor: float) -> tuple[Array, Array]:
-    """Centre and scale numbers over the pictures; say which vary enough to be compared."""
-    centred = numbers - numbers.mean(0)
-    length = np.linalg.norm(centred, axis=0)
-    live = length > floor * (np.abs(numbers).max(0) + 1e-30)
-    scaled = np.where(live, centred / np.maximum(length, 1e-30), 0)
-    return np.moveaxis(scaled, 0, 1), live
-
-
-def _agreement(one: Marks, other: Marks, first: int = 0, second: int = 0) -> tuple[Array, Array]:
-    """Return how alike each channel of a part is to each of another, [channels, channels], and which are live."""
-    worst: Array | None = None
-    for number in (0, 1):
-        live, theirs = one.live[number][first], other.live[number][second]
-        alike = np.abs(one.marks[number][first].T @ other.marks[number][second])
-        alike[~live[:, None] & ~theirs[None, :]] = 1.0
-        worst = alike if worst is None else np.minimum(worst, alike)
-    assert worst is not None  # noqa: S101  # the loop ran twice
-    return worst, one.live[0][first] | one.live[1][first]
-
-
-def _agreement_in_place(one: Marks, other: Marks, first: int, second: int) -> tuple[Array, Array]:
-    """Return how alike each channel of a part is to the same channel of another, [channels], and which are live."""
-    worst: Array | None = None
-    for number in (0, 1):
-        live, theirs = one.live[number][first], other.live[number][second]
-        alike = np.abs((one.marks[number][first] * other.marks[number][second]).sum(0))
-        alike[~live & ~theirs] = 1.0
-        worst = alike if worst is None else np.minimum(worst, alike)
-    assert worst is not None  # noqa: S101  # the loop ran twice
-    return worst, one.live[0][first] | one.live[1][first]
 
 
 def _in_parts(
@@ -290,10 +147,10 @@ def _echoing_blocks(one: Marks, other: Marks, blocks: int) -> tuple[int, int] | 
         for second in range(blocks):
             if first == second:
                 continue
-            alike, live = _agreement_in_place(one, other, first, second)
+            alike, live = agreement_in_place(one, other, first, second)
             if live.sum() < CHANNELS or (alike[live] >= ALIKE).mean() < SHARE:
                 continue
-            same, _ = _agreement_in_place(one, one, first, second)
+            same, _ = agreement_in_place(one, one, first, second)
             if (1 - same[live] >= FURTHER * (1 - alike[live]) + APART).mean() >= SHARE:
                 return first, second
     return None
@@ -305,7 +162,7 @@ def _follows(probe: Probe, runner: Runner, layer: Layer, base: Array, changed: A
     one, other = (as_floats(runner(probe.feed(pictures[:1]))[value]) for pictures in (base, changed))
     if one is None or other is None or one.ndim < 3:
         return False
-    channels = _channels(layer, one.shape)
+    channels = channel_axis(layer, one.shape)
     one, other = np.moveaxis(one, channels, 0), np.moveaxis(other, channels, 0)
     turns = [turn(one) for name, turn in TRANSFORMS.items() if name != "as it is"]
     moves = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -330,17 +187,17 @@ def _sees_everything(probe: Probe, runner: Runner, layer: Layer, cut: Cut, pair:
 
     A half of a map sees a little of the other half; it does not see the far edge as well as its own.
     """
-    axis = _channels(layer, probe.structure.shapes[layer.node.outputs[0]])
+    axis = channel_axis(layer, probe.structure.shapes[layer.node.outputs[0]])
 
     def look(picture: Array) -> Array:
         value = as_floats(runner(probe.feed(picture[None]))[layer.node.outputs[0]])
         assert value is not None  # noqa: S101  # it was measured before
-        mean, skew = _sum_up(value, axis, cut)
+        mean, skew = sum_up(value, axis, cut)
         return np.stack([mean, skew])[:, list(pair)]
 
     before = look(base[0])
     reached = []
-    margin, strip = _margin(*base.shape[-2:]), base.shape[-1] // 6
+    margin, strip = margin_of(*base.shape[-2:]), base.shape[-1] // 6
     for side in (-2, -1):
         for start in (margin, base.shape[side] - margin - strip):
             edge = [slice(None)] * 3
@@ -388,11 +245,11 @@ def _in_channels(
 
 def _echoing_channels(one: Marks, other: Marks) -> list[tuple[int, int]]:
     """Return (channel, the one it repeats) when most live channels repeat another one, else nothing."""
-    alike, live = _agreement(one, other)
+    alike, live = agreement(one, other)
     if live.sum() < CHANNELS:
         return []
     np.fill_diagonal(alike, 0)
-    same, _ = _agreement(one, one)
+    same, _ = agreement(one, one)
     alike[same >= ALIKE] = 0
     best = alike.argmax(1)
     echoing = live & (alike.max(1) >= ALIKE)
@@ -475,13 +332,13 @@ def _repeats(one: Marks, other: Marks, other_plain: Marks) -> bool:
     some = Marks(
         (one.marks[0][..., :GLANCE], one.marks[1][..., :GLANCE]), (one.live[0][:, :GLANCE], one.live[1][:, :GLANCE])
     )
-    alike, live = _agreement(some, other)
+    alike, live = agreement(some, other)
     if live.sum() < CHANNELS or (alike.max(1)[live] >= ALIKE).mean() < SHARE / 2:
         return False
-    alike, live = _agreement(one, other)
+    alike, live = agreement(one, other)
     if (alike.max(1)[live] >= ALIKE).mean() < SHARE:
         return False
-    same, _ = _agreement(one, other_plain)
+    same, _ = agreement(one, other_plain)
     return bool((same.max(1)[live] >= ALIKE).mean() < 0.5)
 
 

@@ -181,7 +181,7 @@ def _company(
 ) -> tuple[CompanyFact, ...]:
     pictures = feed.pictures
     try:
-        runner = Runner(model, [feed.output], workdir, threads)
+        runner = Runner(model, [feed.output], workdir, threads, optimised=True)
         extremes = np.concatenate([pictures.flat(0.0), pictures.flat(1.0)])
         diverse = np.concatenate([pictures.natural(3), pictures.noise(1)])
         results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes, largest)

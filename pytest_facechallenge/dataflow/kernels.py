@@ -14,8 +14,11 @@ from pytest_facechallenge.facts.dataflow import RepeatFact
 Array = npt.NDArray[Any]
 
 
-#: Layers named in a finding at most.
-NAMED = 6
+#: Layers named in a finding at most; kernels of a layer that are looked at before all are.
+NAMED, ASKED = 6, 16
+
+#: Numbers of parts that kernels may fall into.
+BLOCKS = (2, 3, 4, 5, 6, 8)
 
 
 def mixing(structure: Structure, layer: Layer) -> Array | None:
@@ -48,11 +51,13 @@ def repeats(structure: Structure, branch: str) -> list[RepeatFact]:
     facts: list[RepeatFact] = []
     found: dict[tuple[int, str], list[Layer]] = {}
     for layer in structure.layers:
-        matrix = mixing(structure, layer)
         weights = structure.constant(layer.weight)
-        if matrix is None or weights is None or layer.node.op == "ConvTranspose":
+        if weights is None or layer.node.op == "ConvTranspose" or not _may_fall_apart(layer, weights):
             continue
-        for blocks in (2, 3, 4, 5, 6, 8):
+        matrix = mixing(structure, layer)
+        if matrix is None:
+            continue
+        for blocks in BLOCKS:
             parts = independent_parts(layer, weights, matrix, blocks)
             relation = towers.repeated_blocks(parts, blocks) if parts is not None else ""
             if relation:
@@ -72,6 +77,32 @@ def repeats(structure: Structure, branch: str) -> list[RepeatFact]:
             )
         )  # fmt: skip
     return facts
+
+
+def _may_fall_apart(layer: Layer, weights: Array) -> bool:
+    """Whether some of the kernels leave it open that all of them fall into parts; most layers are settled by a few."""
+    if layer.node.op in CONVOLUTIONS:
+        if layer.groups > 1 or weights.ndim < 3:
+            return True
+        rows = weights[:: max(1, len(weights) // ASKED)]
+    elif weights.ndim == 2:
+        first = layer.node.inputs[0] == layer.data
+        whole = weights.T if first != bool(layer.node.attributes.get("transB", 0)) else weights
+        rows = whole[:: max(1, len(whole) // ASKED)]
+    else:
+        return True
+    outputs = weights.shape[0] if layer.node.op in CONVOLUTIONS else len(whole)
+    step = max(1, outputs // ASKED)
+    sizes = np.abs(rows.astype(np.float32)).reshape(len(rows), rows.shape[1], -1).sum(2)
+    for blocks in BLOCKS:
+        if outputs % blocks or sizes.shape[1] % blocks:
+            continue
+        width = sizes.shape[1] // blocks
+        own = np.arange(len(rows)) * step // (outputs // blocks)
+        within = float(sizes.reshape(len(rows), blocks, width).sum(2)[np.arange(len(rows)), own].sum())
+        if within >= 0.8 * float(sizes.sum()):
+            return True
+    return False
 
 
 def overlap(structure: Structure, layer: Layer, stack: copies.Stack) -> float:

@@ -42,6 +42,8 @@ class Pictures:
         self.channels, self.height, self.width = channels, height, width
         self.low, self.high = low, high
         self.seed = seed
+        self._random = np.random.default_rng(seed + 1)
+        self._natural: list[npt.NDArray[Any]] = []
 
     def _scaled(self, unit: npt.NDArray[Any]) -> Array:
         return (self.low + (self.high - self.low) * unit).astype(np.float32)
@@ -53,18 +55,23 @@ class Pictures:
 
     def natural(self, count: int) -> Array:
         """Return pictures with the spectrum and the contrast range of photographs, bright and dark ones among them."""
-        random = np.random.default_rng(self.seed + 1)
-        pictures = np.zeros((count, self.channels, self.height, self.width))
-        for picture in pictures:
-            for blur, share in ((self.height / 6, 1.0), (self.height / 16, 0.5), (self.height / 45, 0.25)):
-                common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
-                picture += share * common / common.std()
-                for plane in picture:
-                    own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
-                    plane += 0.4 * share * own / own.std()
-            picture *= random.uniform(0.08, 0.16)
-            picture += random.uniform(0.3, 0.7) + 0.02 * random.standard_normal(picture.shape)
-        return self._scaled(np.clip(pictures, 0, 1))
+        while len(self._natural) < count:
+            self._natural.append(self._draw())
+        return self._scaled(np.clip(np.stack(self._natural[:count]), 0, 1))
+
+    def _draw(self) -> npt.NDArray[Any]:
+        """Draw the next natural picture, [C, H, W] in about 0..1."""
+        random = self._random
+        picture = np.zeros((self.channels, self.height, self.width))
+        for blur, share in ((self.height / 6, 1.0), (self.height / 16, 0.5), (self.height / 45, 0.25)):
+            common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
+            picture += share * common / common.std()
+            for plane in picture:
+                own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
+                plane += 0.4 * share * own / own.std()
+        picture *= random.uniform(0.08, 0.16)
+        picture += random.uniform(0.3, 0.7) + 0.02 * random.standard_normal(picture.shape)
+        return picture
 
     def flat(self, value: float) -> Array:
         """Return one even picture [1, C, H, W]; ``value`` in 0..1 of the range."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.dataflow import copies, towers
-from pytest_facechallenge.dataflow.runner import Runner, as_floats
+from pytest_facechallenge.dataflow.runner import Runner, as_floats, part_for
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import PRODUCTS, Layer, Structure
 from pytest_facechallenge.graph.ir import Node, from_model
@@ -128,7 +128,7 @@ class Probe:
         self.values[self.feed.name] = pictures[:, None]
         if not wanted:
             return
-        runner = Runner(self.model, wanted, self.workdir, self.threads)
+        runner = Runner(part_for(self.model, wanted), wanted, self.workdir, self.threads)
         kept: dict[str, list[Array]] = {name: [] for name in wanted}
         for picture in pictures:
             for name, value in runner(self.feed(picture[None])).items():

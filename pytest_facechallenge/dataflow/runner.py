@@ -15,7 +15,7 @@ from onnx import helper
 Array = npt.NDArray[Any]
 
 #: Above this many bytes a model is written to a file for the runtime instead of being handed over in memory.
-IN_MEMORY = 64 << 20
+IN_MEMORY = 512 << 20
 
 
 class RunError(RuntimeError):
@@ -33,6 +33,8 @@ class Runner:
         The values to return; they need not be outputs of the model.
     workdir
         Where a big model is written for the runtime; the file is removed again.
+    optimised
+        Whether the runtime may change the graph: faster, for results of the model itself.
 
     Raises
     ------
@@ -41,7 +43,13 @@ class Runner:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, outputs: Iterable[str], workdir: Path | None = None, threads: int = 0
+        self,
+        model: onnx.ModelProto,
+        outputs: Iterable[str],
+        workdir: Path | None = None,
+        threads: int = 0,
+        *,
+        optimised: bool = False,
     ) -> None:
         names = list(dict.fromkeys(outputs))
         kept = list(model.graph.output)
@@ -49,7 +57,8 @@ class Runner:
         del model.graph.output[:]
         model.graph.output.extend(declared.get(name) or helper.make_empty_tensor_value_info(name) for name in names)
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         options.intra_op_num_threads = threads
         options.enable_cpu_mem_arena = False
@@ -80,11 +89,13 @@ class Runner:
 
 def _load(model: onnx.ModelProto, options: Any, workdir: Path | None) -> Any:
     providers = ["CPUExecutionProvider"]
-    if workdir is None or model.ByteSize() < IN_MEMORY:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+    data = model.SerializeToString()
+    if workdir is None or len(data) < IN_MEMORY:
+        return onnxruntime.InferenceSession(data, options, providers=providers)
     path = workdir / "dataflow-probe.onnx"
     try:
-        onnx.save(model, str(path))
+        path.write_bytes(data)
+        del data
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     finally:
         path.unlink(missing_ok=True)
@@ -98,6 +109,13 @@ def evaluate(model: onnx.ModelProto, names: Sequence[str], feeds: Mapping[str, A
     RunError
         See `Runner`.
     """
+    part = part_for(model, names)
+    wanted = {value.name for value in part.graph.input}
+    return Runner(part, names)({name: array for name, array in feeds.items() if name in wanted})
+
+
+def part_for(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """Return the part of a model that the values of ``names`` need: quick to load where they stand early in it."""
     part = onnx.ModelProto()
     part.ir_version = model.ir_version
     part.opset_import.extend(model.opset_import)
@@ -112,8 +130,7 @@ def evaluate(model: onnx.ModelProto, names: Sequence[str], feeds: Mapping[str, A
     part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in wanted)
     part.graph.sparse_initializer.extend(t for t in model.graph.sparse_initializer if t.values.name in wanted)
     part.graph.input.extend(value for value in model.graph.input if value.name in wanted)
-    used = {name: array for name, array in feeds.items() if name in wanted}
-    return Runner(part, names)(used)
+    return part
 
 
 def reads_of_subgraphs(node: onnx.NodeProto) -> set[str]:

@@ -36,6 +36,10 @@ POOLING = frozenset(
 ABOUT_SHAPE = frozenset({"Shape", "Size", "SequenceLength"})
 
 
+#: Rows of a matrix that are looked at before all of them are.
+SOME = 16
+
+
 class Layer:
     """One execution of an operator with weights.
 
@@ -279,27 +283,38 @@ def _averages(rows: Array) -> bool:
     return bool(np.abs(shapes - shapes[0]).max() < 1e-3 and np.abs(sums - sums[0]).max() < 1e-2 * sums[0, 0])
 
 
+def _some(rows: Array) -> Array:
+    """Return a few of many rows: one that breaks a condition on all of them settles it without reading the others."""
+    return rows[:: max(1, len(rows) // SOME)]
+
+
 def _one_hot(rows: Array) -> bool:
-    sizes = np.abs(rows.astype(np.float64))
-    totals = sizes.sum(1)
-    if not (totals > 0).all():
-        return False
-    return bool((sizes.max(1) >= 0.98 * totals).all())
+    """Whether every row has one entry that counts."""
+    for part in (_some(rows), rows):
+        sizes = np.abs(part.astype(np.float64))
+        totals = sizes.sum(1)
+        if not (totals > 0).all() or not (sizes.max(1) >= 0.98 * totals).all():
+            return False
+    return True
 
 
 def _interpolates(rows: Array) -> bool:
     """Whether every row is zero or takes at most 4 (2-D: 16) entries with like sums: a permutation or interpolation."""
-    matrix = rows.astype(np.float64)
-    sizes = np.abs(matrix)
-    totals = sizes.sum(1)
-    live = totals > 1e-9
+    limit = 1 if rows.shape[1] < 12 else 4 if rows.shape[1] < 1024 else 16
+    for part in (_some(rows), rows):
+        matrix = part.astype(np.float64)
+        sizes = np.abs(matrix)
+        totals = sizes.sum(1)
+        live = totals > 1e-9
+        used = (sizes[live] > 1e-6 * totals[live, None]).sum(1)
+        picks = bool((sizes[live].max(1, initial=0) >= 0.98 * totals[live]).all())
+        if not picks and used.max(initial=0) > limit:
+            return False
     if live.sum() < 0.25 * len(totals) or live.sum() < 4:
         return False
-    used = (sizes[live] > 1e-6 * totals[live, None]).sum(1)
-    limit = 1 if rows.shape[1] < 12 else 4 if rows.shape[1] < 1024 else 16
     sums = matrix[live].sum(1)
     alike = np.quantile(np.abs(sums - np.median(sums)), 0.75) <= 0.1 * np.abs(np.median(sums)) + 1e-9
-    return bool(used.max() <= limit and alike) or bool((sizes[live].max(1) >= 0.98 * totals[live]).all())
+    return picks or bool(used.max() <= limit and alike)
 
 
 def numbers(value: Any) -> Array | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import copies, warps
 from pytest_facechallenge.dataflow.probe import Probe
-from pytest_facechallenge.dataflow.runner import Runner
+from pytest_facechallenge.dataflow.runner import Runner, part_for
 from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer
 from pytest_facechallenge.facts.dataflow import ViewFact
 
@@ -141,7 +141,8 @@ def _turn(probe: Probe, seen: Array) -> str:
 
 def _ramps(probe: Probe, names: list[str]) -> dict[str, warps.Ramps]:
     pictures = probe.feed.pictures
-    runner = Runner(probe.model, [n for n in names if n != probe.feed.name], probe.workdir, probe.threads)
+    wanted = [name for name in names if name != probe.feed.name]
+    runner = Runner(part_for(probe.model, wanted), wanted, probe.workdir, probe.threads)
     plan = {
         "dark": pictures.flat(0.3), "light": pictures.flat(0.7), "rows": pictures.ramp(0),
         "columns": pictures.ramp(1), "coded": pictures.coded(),
