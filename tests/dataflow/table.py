@@ -5,8 +5,10 @@ python -m tests.dataflow.table > docs/second-looks-table.md
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,20 +98,32 @@ class Row:
     evidence: str
 
 
-def rows() -> Iterator[Row]:
-    """Judge every case of the corpus and of both blind sets."""
-    for name, case in {**HONEST, **EVASIONS}.items():
-        answer = judge(case.build())
-        yield Row(name, case.does, case.expected or "", wrong(case, answer), said(answer, case.expected or ""))
-    for label, blind in (("blind", {**first.HONEST, **first.EVASIONS}), ("2nd", {**second.HONEST, **second.EVASIONS})):
-        for name, entry in blind.items():
-            answer = judge(entry.build())
-            problem = ""
-            if entry.rule and entry.rule not in answer.failed:
-                problem = "undecided" if entry.rule in answer.undecided else "missed"
-            elif not entry.rule and answer.failed | answer.undecided:
-                problem = "false alarm"
-            yield Row(f"{name} ({label})", entry.does, entry.rule, problem, said(answer, entry.rule))
+def names() -> list[tuple[str, str]]:
+    """Name every case of the corpus and of both blind sets, with the set it is of."""
+    sets: dict[str, Iterable[str]] = {
+        "corpus": {**HONEST, **EVASIONS},
+        "blind": first.HONEST | first.EVASIONS,
+        "2nd": second.HONEST | second.EVASIONS,
+    }
+    return [(label, name) for label, cases in sets.items() for name in cases]
+
+
+def row(case: tuple[str, str]) -> Row:
+    """Judge one case."""
+    label, name = case
+    if label == "corpus":
+        entry = (HONEST | EVASIONS)[name]
+        answer = judge(entry.build())
+        rule = entry.expected or ""
+        return Row(name, entry.does, rule, wrong(entry, answer), said(answer, rule))
+    blind = first.HONEST | first.EVASIONS if label == "blind" else second.HONEST | second.EVASIONS
+    answer = judge(blind[name].build())
+    rule, problem = blind[name].rule, ""
+    if rule and rule not in answer.failed:
+        problem = "undecided" if rule in answer.undecided else "missed"
+    elif not rule and answer.failed | answer.undecided:
+        problem = "false alarm"
+    return Row(f"{name} ({label})", blind[name].does, rule, problem, said(answer, rule))
 
 
 def said(answer: Answer, rule: str) -> str:
@@ -125,16 +139,13 @@ def main() -> None:
     print("| case | what it is | expected | answer | evidence |")
     print("|---|---|---|---|---|")
     counts = {"right": 0, "false alarm": 0, "undecided": 0, "missed": 0}
-    for row in rows():
-        word = next((word for word in counts if row.problem.startswith(word)), "right")
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        judged = pool.map(row, names(), chunksize=1)
+    for line in judged:
+        word = next((word for word in counts if line.problem.startswith(word)), "right")
         counts[word] += 1
-        cells = (
-            row.name,
-            row.does,
-            row.expected or "honest",
-            "right" if word == "right" else f"**{word}**",
-            row.evidence,
-        )
+        answer = "right" if word == "right" else f"**{word}**"
+        cells = (line.name, line.does, line.expected or "honest", answer, line.evidence)
         print("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |", flush=True)
     print("\n" + ", ".join(f"{count} {word}" for word, count in counts.items()) + ".")
 
