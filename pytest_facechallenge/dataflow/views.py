@@ -15,6 +15,10 @@ from pytest_facechallenge.facts.dataflow import ViewFact
 
 Array = npt.NDArray[Any]
 
+#: Share of a tensor's variation that the colours at the same place explain. Of noise pictures, whose neighbours have
+#: nothing in common: from the first on every pixel is in its place. Of smooth ones: from the second on it is a picture.
+IN_PLACE, A_PICTURE = 0.98, 0.5
+
 #: Operators that only change how a tensor is laid out.
 LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
 
@@ -106,7 +110,29 @@ def _view(probe: Probe, noise: Array, seen: Array, ramps: warps.Ramps | None) ->
     view = warps.sampled_view(probe.feed.pictures, probe.natural, ramps)
     if view.kind == "in place" and one is not None and in_size and not warps.any_channel_kept(one, ramps.mosaics[:, 0]):
         return warps.View("smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled")
+    if view.kind == "features" and one is not None and in_size:
+        return _fitted(noise, one, probe.natural, ramps.natural[:, 0]) or view
     return view
+
+
+def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array) -> warps.View | None:
+    """Return the view of a picture whose brightness and contrast each picture sets for itself.
+
+    Ramps and even pictures say nothing of such a tensor: it has no level of its own. But each of its channels is a mix
+    of the colours at the same place, or it is not; smooth pictures tell whether it is the picture at all.
+
+    Parameters
+    ----------
+    noise, natural
+        Pictures, float [n, C, H, W].
+    seen, natural_seen
+        What the layer sees of them, float [n, channels, H, W].
+    """
+    if warps.explained(noise, seen) >= IN_PLACE:
+        return warps.View("in place", 1.0, words="every pixel in its place, its colours changed for each picture")
+    if warps.explained(natural, natural_seen) >= A_PICTURE:
+        return warps.View("smoothed", 1.0, words="the picture at its own brightness, moved or re-sampled")
+    return None
 
 
 def _only_pools(probe: Probe, layer: Layer) -> bool:

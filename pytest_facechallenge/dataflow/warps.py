@@ -158,6 +158,32 @@ def chosen_share(pictures: Array, seen: Array) -> float:
     return held / max(1, len(pictures))
 
 
+def explained(pictures: Array, seen: Array) -> float:
+    """Return which share of a tensor's variation over the places the picture's colours at the same place explain.
+
+    Parameters
+    ----------
+    pictures
+        float [n, C, H, W].
+    seen
+        float [n, channels, H, W].
+
+    Returns
+    -------
+    float
+        R squared of a least-squares fit for each picture and channel; the median over both, 0..1.
+    """
+    shares = []
+    for picture, values in zip(pictures, seen, strict=True):
+        colours = np.vstack([picture.reshape(len(picture), -1), np.ones(picture[0].size)]).T.astype(np.float64)
+        wanted = values.reshape(len(values), -1).T.astype(np.float64)
+        fit, *_ = np.linalg.lstsq(colours, wanted, rcond=None)
+        variation = ((wanted - wanted.mean(0)) ** 2).sum(0)
+        left = ((wanted - colours @ fit) ** 2).sum(0)
+        shares.append(np.where(variation > 0, 1 - left / np.maximum(variation, 1e-30), 0))
+    return float(np.median(shares))
+
+
 def mosaics(noise: Array) -> Array:
     """Mix each two noise pictures pixel by pixel: [2k, C, H, W] -> [k, C, H, W], odd ones where `mask` is false."""
     chosen = mask(*noise.shape[-2:])

@@ -201,12 +201,30 @@ def second_tower_that_waits(net: Net) -> str:
     return str(net.op("Concat", first, second, axis=1))
 
 
+def at_its_own_brightness(net: Net) -> str:
+    centre = net.op("Sub", net.x, net.op("ReduceMean", net.x, axes=[1, 2, 3], keepdims=1))
+    spread = net.op("Sqrt", net.op("ReduceMean", net.op("Mul", centre, centre), axes=[1, 2, 3], keepdims=1))
+    return str(net.op("Div", centre, net.op("Add", spread, net.const(1e-5))))
+
+
+def normalised_and_scaled(net: Net) -> str:
+    """Scale the picture about its centre, behind a normalisation that takes the level out of every probe."""
+    larger = net.op("Resize", at_its_own_brightness(net), "", net.const([1, 1, 1.25, 1.25]), mode="linear")
+    middle = net.op("Slice", larger, net.ints(4, 4), net.ints(4 + SIZE, 4 + SIZE), net.ints(2, 3))
+    return embedding(net, net.body(middle, net.body_weights()))
+
+
+def normalised(net: Net) -> str:
+    return embedding(net, net.body(at_its_own_brightness(net), net.body_weights()))
+
+
 LOOKS = (
     second_tower_that_waits,
     centred_in_batches_of_a_thousand, centred_in_batches_of_a_hundred,
     hidden_channels, mirror_by_dense_products, tinted_rows, tied_both_ways, selected_rows_again, recurrence_fed_in_turn,
 )  # fmt: skip
 HONEST = (
+    normalised,
     two_networks_in_hidden_channels, mirrored_channels_that_mix, depthwise_first, rows_of_own_kernels,
     own_weights_both_ways, recurrence_fed_the_same, pooled_vector_spread_out, orders_with_own_weights,
 )  # fmt: skip
@@ -218,8 +236,9 @@ def test_hidden_look_is_found(build: Callable[[Net], str], tmp_path: Path) -> No
     assert outcome.status is Status.FAILED, outcome.message
 
 
-def test_warp_by_dense_products_is_found(tmp_path: Path) -> None:
-    outcome = answer(moved_by_dense_products, tmp_path)[ALIGN_RULE]
+@pytest.mark.parametrize("build", [moved_by_dense_products, normalised_and_scaled], ids=lambda build: build.__name__)
+def test_hidden_warp_is_found(build: Callable[[Net], str], tmp_path: Path) -> None:
+    outcome = answer(build, tmp_path)[ALIGN_RULE]
     assert outcome.status is Status.FAILED, outcome.message
 
 
