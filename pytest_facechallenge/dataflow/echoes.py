@@ -43,6 +43,10 @@ Array = npt.NDArray[Any]
 #: Correlation over the pictures, of both numbers of a channel, from which one is an echo of the other.
 ALIKE = 0.985
 
+#: The same for parts of one tensor: one set of weights made both, so nothing but the borders differs. A trained network
+#: that is nearly blind to mirroring stays below.
+ALIKE_BY_SHARED_WEIGHTS = 0.997
+
 #: How much further apart two parts of a tensor must be without the change than with it (neighbouring pixels are nearly
 #: alike without any): so many times as far, and by this much correlation.
 FURTHER, APART = 20, 0.01
@@ -148,7 +152,7 @@ def _echoing_blocks(one: Marks, other: Marks, blocks: int) -> tuple[int, int] | 
             if first == second:
                 continue
             alike, live = agreement_in_place(one, other, first, second)
-            if live.sum() < CHANNELS or (alike[live] >= ALIKE).mean() < SHARE:
+            if live.sum() < CHANNELS or (alike[live] >= ALIKE_BY_SHARED_WEIGHTS).mean() < SHARE:
                 continue
             same, _ = agreement_in_place(one, one, first, second)
             if (1 - same[live] >= FURTHER * (1 - alike[live]) + APART).mean() >= SHARE:

@@ -248,6 +248,24 @@ def test_honest_likeness_passes(build: Callable[[Net], str], tmp_path: Path) -> 
         assert outcome.status is Status.PASSED, outcome.message
 
 
+@pytest.mark.parametrize("apart", [0.003, 0.03, 0.3])
+def test_network_that_is_nearly_blind_to_mirroring_passes(apart: float, tmp_path: Path) -> None:
+    """Training on mirrored pictures makes such kernels: what they miss to be symmetric is a part of what they are."""
+
+    def build(net: Net) -> str:
+        features = net.x
+        for index, w in enumerate(net.body_weights((3, 16, 24, 32, 32))):
+            even = (w + mirrored(w)) / 2
+            kernel = (even + apart * (w - even)).astype(np.float32)
+            features = net.op("Relu", net.conv(features, kernel, stride=1 + (index % 2 == 0)))
+            gate = net.conv(net.op("GlobalAveragePool", features), net.weights(len(w), len(w), 1, 1))
+            features = net.op("Mul", features, net.op("Sigmoid", gate))
+        return net.pool(features)
+
+    for outcome in answer(build, tmp_path).values():
+        assert outcome.status is Status.PASSED, outcome.message
+
+
 def test_nothing_told_apart_is_undecided(tmp_path: Path) -> None:
     """The same features twice, told apart only by a mask: a crop, or a waste of time."""
 

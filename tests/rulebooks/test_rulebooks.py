@@ -168,7 +168,9 @@ def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str
 def test_minimal_rulebook_is_right(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL)
-    validate(load_all((path,)))
+    books = load_all((path,))
+    validate(books)
+    assert load(path).id in books
 
 
 def test_example_rulebook_is_right() -> None:
