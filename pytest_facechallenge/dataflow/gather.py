@@ -70,11 +70,12 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
         branches.append(branch)
         if branch:
             # What a branch does to the rows is not seen by running the model when no probe picture takes it.
-            ran = _company(flat, feed, workdir, threads, 8)
+            tried = _company(flat, feed, workdir, threads, 8)
+            ran = [fact for fact in tried if fact.change >= 0]
+            if not ran:
+                facts["gaps"].append(f"with {branch} no batch could be run: {tried[0].error}")
             facts["company"] += [
-                msgspec.structs.replace(fact, company=f"{fact.company}, with {branch}")
-                for fact in ran
-                if fact.change >= 0
+                msgspec.structs.replace(fact, company=f"{fact.company}, with {branch}") for fact in ran
             ]
     size = 8 if macs >= LARGE else 32 if macs >= SMALL else 130
     rows = (*_company(model, feed, workdir, threads, size), *facts.pop("company"))
@@ -118,19 +119,22 @@ def _ways(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple
     for branch, flat in _variants(model, feed, gaps):
         if forced is None:
             forced = select_everything(flat, feed.name)
-            if forced is not None and not _runs(forced, feed):
+            problem = _problem(forced, feed) if forced is not None else ""
+            if problem:
+                gaps.append(f"what the picture selects was seen as the probe pictures have it only: {problem}")
                 forced = None
         yield branch, flat
     if forced is not None:
         yield "every selection takes everything", forced
 
 
-def _runs(model: onnx.ModelProto, feed: Feed) -> bool:
+def _problem(model: onnx.ModelProto, feed: Feed) -> str:
+    """Return why a model does not run, or ""."""
     try:
         Runner(model, [feed.output])(feed(feed.pictures.natural(1)))
-    except RunError:
-        return False
-    return True
+    except RunError as error:
+        return f"with everything selected {str(error)[:200]}"
+    return ""
 
 
 def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:

@@ -45,6 +45,14 @@ def about_pictures(graph: LaunchFacts | None, row_difference: float) -> list[Dou
                 "Take the choice that the picture makes out of the graph.",
             )
         )
+    if row_difference < 0:
+        found.append(
+            Doubt(
+                "the timed pictures could not be embedded as one batch, so nothing shows that the timed runs did the "
+                "whole work.",
+                "Make the model run on batches; the rule on batches says what is in the way.",
+            )
+        )
     if row_difference > ROW_TOLERANCE:
         found.append(
             Doubt(

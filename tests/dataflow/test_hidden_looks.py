@@ -283,6 +283,22 @@ def test_nothing_told_apart_is_undecided(tmp_path: Path) -> None:
     assert outcome.remedy
 
 
+def test_selection_that_cannot_be_forced_is_told(tmp_path: Path) -> None:
+    """One chosen place fills one slot: with all places chosen the model does not run."""
+
+    def build(net: Net) -> str:
+        rows = embedding(net, net.body(net.x, net.body_weights()))
+        flat = net.op("Reshape", rows, net.ints(-1))
+        largest = net.op("TopK", flat, net.ints(3), outputs=2, axis=0)[0]
+        chosen = net.op("NonZero", net.op("Equal", flat, net.op("ReduceMax", largest, keepdims=0)))
+        value = net.op("Reshape", net.op("Gather", flat, chosen), net.ints(1, 1))
+        return str(net.op("Mul", rows, value))
+
+    outcome = answer(build, tmp_path)[ALIGN_RULE]
+    assert outcome.status is Status.UNDECIDED
+    assert "with everything selected the runtime does not run the model" in outcome.message
+
+
 def test_components_follow_chains_of_shared_inputs() -> None:
     matrix = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0.001, 1], [0, 0, 0, 1]], np.float32)
     label = components(matrix)

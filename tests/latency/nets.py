@@ -65,9 +65,15 @@ def latency_facts(ms: float, mode: Mode = "auto", references: int = 5, **changes
     names = list(LOCAL)[:references]
     points = tuple(ReferencePoint(name=name, ms=LOCAL[name], spread=0.005, rounds=50) for name in names)
     use = CalibrationUse(source="this run", points=points, made="2026-01-01T00:00:00+00:00") if points else None
-    values = {"mode": mode, "machine": CPU, "submission": series(ms), "calibration": use} | changes
+    values = {
+        "mode": mode,
+        "machine": CPU,
+        "submission": series(ms),
+        "calibration": use,
+        "row_difference": 0.0,
+    } | changes
     return LatencyFacts(**values)  # type: ignore[arg-type]
 
 
 def server_facts(ms: float, machine: Machine = SERVER) -> ServerLatencyFacts:
-    return ServerLatencyFacts(asked=True, python="3.8.18", machine=machine, submission=series(ms))
+    return ServerLatencyFacts(asked=True, python="3.8.18", machine=machine, submission=series(ms), row_difference=0.0)

@@ -203,6 +203,7 @@ VARYING = LaunchFacts(groups=launch_facts("iresnet100").groups, varying=("gate (
     [
         (VARYING, 0.0, "depend on what is in the picture (gate (If))"),
         (launch_facts("iresnet100"), 0.5, "other embeddings than a batch"),
+        (launch_facts("iresnet100"), -1.0, "could not be embedded as one batch"),
         (None, 0.0, "could not be analysed"),
     ],
 )
