@@ -78,7 +78,7 @@ def _warped_by_what_it_shows(probe: Probe, name: str) -> bool:
     shape = probe.structure.shapes[name]
     if len(shape) != 4 or shape[1] != pictures.channels:
         return False
-    runner = Runner(part_for(probe.model, [name]), [name], probe.workdir, probe.threads)
+    runner = Runner(part_for(probe.model, [name]), [name], probe.threads)
 
     def look(picture: Array) -> Array:
         return np.asarray(runner(probe.feed(picture))[name], np.float64)
@@ -99,7 +99,7 @@ def _warped_by_what_it_shows(probe: Probe, name: str) -> bool:
 
 def _single_coloured(probe: Probe, names: list[str]) -> list[str]:
     """Return the values whose elements each change with one colour of the picture only."""
-    runner = Runner(part_for(probe.model, names), names, probe.workdir, probe.threads)
+    runner = Runner(part_for(probe.model, names), names, probe.threads)
     one, other = probe.natural[:1], probe.natural[1:2]
     before = {name: as_floats(value) for name, value in runner(probe.feed(one)).items()}
     moved: dict[str, list[Array]] = {name: [] for name in names}
@@ -136,7 +136,7 @@ def _is_picture(probe: Probe, name: str) -> bool:
     A picture in place or pooled on a whole grid is no disguise: a depthwise first layer gives what looks like it.
     """
     noise = probe.feed.pictures.noise(PROBES)
-    runner = Runner(part_for(probe.model, [name]), [name], probe.workdir, probe.threads)
+    runner = Runner(part_for(probe.model, [name]), [name], probe.threads)
     values = [as_floats(runner(probe.feed(picture[None]))[name]) for picture in noise]
     if any(value is None or value.shape != probe.structure.shapes[name] for value in values):
         return False

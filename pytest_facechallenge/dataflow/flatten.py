@@ -67,7 +67,7 @@ def flatten(
     """
     if model.functions:
         model = inline_functions(model)
-    if not any(_is_control(node) for node in model.graph.node):
+    if not has_control_flow(model):
         _name_nodes(model.graph)
         return Flattened(model, ())
     flat = onnx.ModelProto()
@@ -76,6 +76,11 @@ def flatten(
     worker = _Unroller(flat, feeds, dict(choices or {}), others)
     worker.run()
     return Flattened(flat, tuple(worker.conditions))
+
+
+def has_control_flow(model: onnx.ModelProto) -> bool:
+    """Whether the main graph has an If, a Loop, a Scan or a SequenceMap."""
+    return any(_is_control(node) for node in model.graph.node)
 
 
 def _is_control(node: onnx.NodeProto) -> bool:
@@ -397,4 +402,4 @@ def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
                 value.name = outer.get(value.name, value.name)
 
 
-__all__ = ["FlattenError", "Flattened", "GraphError", "flatten"]
+__all__ = ["FlattenError", "Flattened", "GraphError", "flatten", "has_control_flow"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from pytest_facechallenge.dataflow.flatten import FlattenError, flatten
+from pytest_facechallenge.dataflow.flatten import FlattenError, flatten, has_control_flow
 from pytest_facechallenge.dataflow.observe import observe
 from pytest_facechallenge.dataflow.pictures import Pictures, value_range
 from pytest_facechallenge.dataflow.probe import Probe
@@ -43,10 +43,10 @@ DTYPES = {
 
 def gather(context: Context) -> DataflowFacts:
     """Follow the picture through the submission; see `DataflowFacts`."""
-    return follow(context.model_path, context.workdir, context.knobs.seed, context.knobs.threads)
+    return follow(context.model_path, context.knobs.seed, context.knobs.threads)
 
 
-def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, threads: int = 0) -> DataflowFacts:
+def follow(path: Path, seed: int = 20211001, threads: int = 0) -> DataflowFacts:
     """Follow the picture through the model at ``path``.
 
     Raises
@@ -63,14 +63,14 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
     }
     layers, macs, branches = 0, 0, []
     for branch, flat in _ways(model, feed, facts["gaps"]):
-        probe = Probe(flat, feed, branch, workdir, threads)
+        probe = Probe(flat, feed, branch, threads)
         for name, values in observe(probe).items():
             facts[name] += values
         layers, macs = max(layers, len(probe.structure.layers)), max(macs, probe.structure.total_macs)
         branches.append(branch)
         if branch:
             # What a branch does to the rows is not seen by running the model when no probe picture takes it.
-            tried = _company(flat, feed, workdir, threads, 8)
+            tried = _company(flat, feed, threads, 8)
             ran = [fact for fact in tried if fact.change >= 0]
             if not ran:
                 facts["gaps"].append(f"with {branch} no batch could be run: {tried[0].error}")
@@ -78,7 +78,7 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
                 msgspec.structs.replace(fact, company=f"{fact.company}, with {branch}") for fact in ran
             ]
     size = 8 if macs >= LARGE else 32 if macs >= SMALL else 130
-    rows = (*_company(model, feed, workdir, threads, size), *facts.pop("company"))
+    rows = (*_company(model, feed, threads, size), *facts.pop("company"))
     return DataflowFacts(
         layers=layers,
         macs=macs,
@@ -89,7 +89,17 @@ def follow(path: Path, workdir: Path | None = None, seed: int = 20211001, thread
 
 
 class Feed:
-    """The model's picture input and the pictures for it."""
+    """The model's picture input and the pictures for it.
+
+    Attributes
+    ----------
+    name, dtype
+        Of the input.
+    output
+        Name of the model's first output.
+    model, graph
+        The model as it was given, and the same as a `Graph`.
+    """
 
     def __init__(self, model: onnx.ModelProto, folder: Path, seed: int) -> None:
         known = {tensor.name for tensor in model.graph.initializer}
@@ -103,8 +113,8 @@ class Feed:
         self.name = value.name
         self.dtype = DTYPES.get(value.type.tensor_type.elem_type, np.float32)
         channels, height, width = dims[1] or 3, dims[2] or 112, dims[3] or 112
-        graph = from_model(model, folder)
-        low, high = (0.0, 255.0) if self.dtype is np.uint8 else value_range(graph)
+        self.model, self.graph = model, from_model(model, folder)
+        low, high = (0.0, 255.0) if self.dtype is np.uint8 else value_range(self.graph)
         self.pictures = Pictures(channels, height, width, low, high, seed)
         self.output = model.graph.output[0].name
 
@@ -139,6 +149,9 @@ def _problem(model: onnx.ModelProto, feed: Feed) -> str:
 
 def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Yield the model without control flow, once per way through the Ifs that depend on the picture."""
+    if not has_control_flow(model):
+        yield "", flatten(model, {}).model
+        return
     feeds = feed(feed.pictures.natural(1))
     extremes = [
         *feed.pictures.natural(3)[1:, None],
@@ -180,12 +193,10 @@ def _way(choices: dict[str, bool]) -> str:
     return ", ".join(f"'{name}' {'true' if taken else 'false'}" for name, taken in choices.items())
 
 
-def _company(
-    model: onnx.ModelProto, feed: Feed, workdir: Path | None, threads: int, largest: int
-) -> tuple[CompanyFact, ...]:
+def _company(model: onnx.ModelProto, feed: Feed, threads: int, largest: int) -> tuple[CompanyFact, ...]:
     pictures = feed.pictures
     try:
-        runner = Runner(model, [feed.output], workdir, threads, optimised=True)
+        runner = Runner(model, [feed.output], threads, optimised=True)
         extremes = np.concatenate([pictures.flat(0.0), pictures.flat(1.0)])
         diverse = np.concatenate([pictures.natural(3), pictures.noise(1)])
         results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes, largest)

@@ -44,9 +44,9 @@ def observe(probe: Probe) -> dict[str, list[Any]]:
 
 def late_parts(probe: Probe) -> list[TowerFact]:
     """Compare parts of the network that meet late, and independent halves of layers."""
-    found = parts.compare_parts(probe.model, probe.structure, probe.feed, probe.branch)
+    found = parts.compare_parts(probe)
     if not any(tower.turn or tower.inputs not in ("", "identical", "rescaled") for tower in found):
-        found += parts.compare_parallel(probe.model, probe.structure, probe.feed, probe.branch)
+        found += parts.compare_parallel(probe)
     halved = []
     for layer in probe.structure.layers:
         weights, matrix = probe.structure.constant(layer.weight), mixing(probe.structure, layer)
@@ -55,5 +55,5 @@ def late_parts(probe: Probe) -> list[TowerFact]:
         if min(matrix.shape) >= 8 and independent_parts(layer, weights, matrix, 2) is not None:
             halved.append((layer, 2))
     if sum(layer.macs for layer, _ in halved) >= 0.3 * probe.structure.total_macs:
-        found += parts.compare_halves(probe.model, probe.structure, probe.feed, halved, probe.branch)
+        found += parts.compare_halves(probe, halved)
     return found

@@ -13,13 +13,13 @@ from onnx import helper, numpy_helper
 
 from pytest_facechallenge.dataflow import copies, twins
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
-from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.dataflow.runner import RunError, Runner, part_for
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import TowerFact
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.dataflow.gather import Feed
+    from pytest_facechallenge.dataflow.probe import Probe
 
 Array = npt.NDArray[Any]
 Run = Callable[[Array, list[str]], dict[str, Array]]
@@ -34,15 +34,16 @@ PAIRS = 6
 FAN_IN = 20
 
 
-def compare_parts(model: onnx.ModelProto, structure: Structure, feed: Feed, branch: str) -> list[TowerFact]:
+def compare_parts(probe: Probe) -> list[TowerFact]:
     """Find parts of the network that meet only late, and say how their inputs and their features relate."""
+    structure, branch = probe.structure, probe.branch
     found = []
     for parts in twins.separate_parts(structure, LEAST):
         if all(layer.node.op in RECURRENT for layer in parts.one) or all(
             layer.node.op in RECURRENT for layer in parts.two
         ):
             continue
-        run, source = _cut(model, structure, feed, parts.source)
+        run, source = _cut(probe, parts.source)
         shares = tuple(
             round(sum(layer.macs for layer in part) / max(1, structure.total_macs), 4)
             for part in (parts.one, parts.two)
@@ -68,44 +69,50 @@ def compare_parts(model: onnx.ModelProto, structure: Structure, feed: Feed, bran
     return found
 
 
-def _cut(model: onnx.ModelProto, structure: Structure, feed: Feed, source: str) -> tuple[Run, Array]:
+def _cut(probe: Probe, source: str) -> tuple[Run, Array]:
     """Return a function that runs what depends on ``source``, and the source's values for the noise pictures."""
+    structure, feed = probe.structure, probe.feed
     noise = feed.pictures.noise(PROBES)
     if source == structure.picture:
-
-        def run_whole(values: Array, names: list[str]) -> dict[str, Array]:
-            return _stack(Runner(model, names), [feed(value[None]) for value in values], names)
-
-        return run_whole, noise
-    base = _stack(Runner(model, [source]), [feed(value[None]) for value in noise], [source])[source]
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    del part.graph.input[:]
+        return _ready(probe.model, probe.threads, lambda value: feed(value[None])), noise
+    runner = Runner(part_for(probe.model, [source]), [source], probe.threads)
+    base = _stack(runner, [feed(value[None]) for value in noise], [source])[source]
+    part = onnx.ModelProto(ir_version=probe.model.ir_version)
+    part.opset_import.extend(probe.model.opset_import)
+    part.graph.name = "part"
     kind = helper.np_dtype_to_tensor_dtype(base.dtype)
     part.graph.input.append(helper.make_tensor_value_info(source, kind, None))
-    kept = {source}
-    nodes = []
-    known = {tensor.name for tensor in part.graph.initializer}
+    kept, fixed = {source}, set()
     for node in structure.nodes:
         outputs = {name for name in node.outputs if name}
         reads = [name for name in node.inputs if name in structure.varying]
         if source in outputs or not reads or not all(name in kept for name in reads):
             continue
-        nodes.append(node.proto)
+        part.graph.node.append(node.proto)
         kept |= outputs
+        fixed |= set(node.inputs) - structure.varying - {""}
+    stored = {tensor.name for tensor in probe.model.graph.initializer}
+    part.graph.initializer.extend(tensor for tensor in probe.model.graph.initializer if tensor.name in fixed)
+    part.graph.sparse_initializer.extend(probe.model.graph.sparse_initializer)
+    for name in fixed - stored:
         # What was computed from constants, or from the picture's shape alone, is known for one picture: freeze it.
-        for name in set(node.inputs) - structure.varying - known - {""}:
-            value = structure.constant(name)
-            if value is not None:
-                known.add(name)
-                part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-    del part.graph.node[:]
-    part.graph.node.extend(nodes)
+        value = structure.constant(name)
+        if value is not None:
+            part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    return _ready(part, probe.threads, lambda value: {source: value}), base
 
-    def run_part(values: Array, names: list[str]) -> dict[str, Array]:
-        return _stack(Runner(part, names), [{source: value} for value in values], names)
 
-    return run_part, base
+def _ready(model: onnx.ModelProto, threads: int, feeds: Callable[[Array], dict[str, Array]]) -> Run:
+    """Return a function that runs a model on values one by one; a session serves all calls for the same results."""
+    runners: dict[tuple[str, ...], Runner] = {}
+
+    def run(values: Array, names: list[str]) -> dict[str, Array]:
+        key = tuple(names)
+        if key not in runners:
+            runners[key] = Runner(part_for(model, names), names, threads)
+        return _stack(runners[key], [feeds(value) for value in values], names)
+
+    return run
 
 
 def _stack(runner: Runner, feeds: list[dict[str, Array]], names: list[str]) -> dict[str, Array]:
@@ -209,16 +216,15 @@ def _meet(structure: Structure, parts: twins.Parts) -> str:
     return ""
 
 
-def compare_halves(
-    model: onnx.ModelProto, structure: Structure, feed: Feed, layers: list[tuple[Layer, int]], branch: str
-) -> list[TowerFact]:
+def compare_halves(probe: Probe, layers: list[tuple[Layer, int]]) -> list[TowerFact]:
     """Compare the independent parts of grouped (or block-diagonal) layers as if they were parts of the network."""
+    structure, feed = probe.structure, probe.feed
     maps = [(layer, blocks) for layer, blocks in layers if len(structure.shapes[layer.node.outputs[0]]) == 4][:PAIRS]
     if not maps:
         return []
     names = [layer.node.outputs[0] for layer, _ in maps]
     noise = feed.pictures.noise(PROBES)
-    runner = Runner(model, names)
+    runner = Runner(part_for(probe.model, names), names, probe.threads)
     straight = _stack(runner, [feed(value[None]) for value in noise], names)
     best = (0.0, "", 0.0, maps[0][0])
     turned_values = {
@@ -242,17 +248,18 @@ def compare_halves(
         TowerFact(
             source=structure.picture, first=f"{label} (first part of the channels)",
             second=f"{label} (second part of the channels)", meet="", shares=(part, part),
-            alike=round(best[0], 3), turn=best[1], alike_unturned=round(best[2], 3), branch=branch,
+            alike=round(best[0], 3), turn=best[1], alike_unturned=round(best[2], 3), branch=probe.branch,
         )
     ]  # fmt: skip
 
 
-def compare_parallel(model: onnx.ModelProto, structure: Structure, feed: Feed, branch: str) -> list[TowerFact]:
+def compare_parallel(probe: Probe) -> list[TowerFact]:
     """Compare layers that work side by side on whole pictures, whatever trickles between their parts of the network.
 
     A thread of data from one part to the other is enough to make them one part for `separate_parts`; what their
     features do is not changed by it.
     """
+    structure, branch = probe.structure, probe.branch
     by_size: dict[tuple[Any, ...], list[Layer]] = {}
     for layer in structure.layers:
         shape = structure.shapes[layer.node.outputs[0]]
@@ -284,7 +291,7 @@ def compare_parallel(model: onnx.ModelProto, structure: Structure, feed: Feed, b
     pairs.sort(key=lambda pair: structure.position[id(pair[0].node)])
     picked = pairs[: PAIRS // 2] + pairs[PAIRS // 2 :: max(1, len(pairs) // PAIRS)][: PAIRS // 2]
     names = [(one.node.outputs[0], two.node.outputs[0]) for one, two in picked]
-    run, source = _cut(model, structure, feed, structure.picture)
+    run, source = _cut(probe, structure.picture)
     turn, best, unturned = _compare(run, source, names)
     if not turn or best < 0.5 or best <= unturned:
         return []

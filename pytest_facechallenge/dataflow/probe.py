@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.dataflow import copies, towers
-from pytest_facechallenge.dataflow.runner import Runner, as_floats, part_for
+from pytest_facechallenge.dataflow.runner import Held, Runner, as_floats, part_for
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import PRODUCTS, Layer, Structure
 from pytest_facechallenge.graph.ir import Node, from_model
@@ -41,20 +42,22 @@ class Probe:
         In words, which way the Ifs went; "" when there is none.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, feed: Feed, branch: str, workdir: Path | None = None, threads: int = 0
-    ) -> None:
-        self.model, self.feed, self.branch = model, feed, branch
-        self.workdir, self.threads = workdir, threads
-        graph = from_model(model, Path())
+    def __init__(self, model: onnx.ModelProto, feed: Feed, branch: str, threads: int = 0) -> None:
+        self.model, self.feed, self.branch, self.threads = model, feed, branch, threads
+        graph = feed.graph if model is feed.model else from_model(model, Path())
         names = [name for node in graph.nodes for name in node.outputs if name]
-        survey = Runner(model, names, workdir, threads)(feed(feed.pictures.natural(1)))
-        survey[feed.name] = feed.pictures.natural(1)
+        picture = feed.pictures.natural(1)
+        survey = Runner(model, names, threads).survey(feed(picture))
+        survey[feed.name] = Held.of(picture)
         self.structure = Structure(graph, survey, feed.name)
-        self.natural = feed.pictures.natural(6)
         self.gaps: list[str] = []
         self.regions: dict[str, tuple[list[Node], set[str]]] = {}
         self.values: dict[str, Array] = {}
+
+    @cached_property
+    def natural(self) -> Array:
+        """Natural-looking pictures, float32 [6, C, H, W]."""
+        return self.feed.pictures.natural(6)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -128,7 +131,7 @@ class Probe:
         self.values[self.feed.name] = pictures[:, None]
         if not wanted:
             return
-        runner = Runner(part_for(self.model, wanted), wanted, self.workdir, self.threads)
+        runner = Runner(part_for(self.model, wanted), wanted, self.threads)
         kept: dict[str, list[Array]] = {name: [] for name in wanted}
         for picture in pictures:
             for name, value in runner(self.feed(picture[None])).items():

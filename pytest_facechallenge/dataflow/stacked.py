@@ -124,7 +124,7 @@ def folds(probe: Probe) -> list[FoldFact]:
     if not candidates:
         return found
     try:
-        runner = Runner(probe.model, [layer.data for layer in candidates], probe.workdir, probe.threads)
+        runner = Runner(probe.model, [layer.data for layer in candidates], probe.threads)
         two = runner(probe.feed(probe.feed.pictures.natural(2)))
     except RunError:
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.dataflow.runner import as_floats
+from pytest_facechallenge.dataflow.runner import Held, as_floats
 from pytest_facechallenge.graph.ir import Graph, Node
 
 Array = npt.NDArray[Any]
@@ -77,27 +78,23 @@ class Structure:
     ----------
     graph
         Without control flow.
-    values
-        Every value of it for one picture (N = 1).
+    survey
+        Every tensor of it for one picture (N = 1), the picture among them.
     picture
         Name of the input.
     """
 
-    def __init__(self, graph: Graph, values: dict[str, Any], picture: str) -> None:
+    def __init__(self, graph: Graph, survey: Mapping[str, Held], picture: str) -> None:
         self.graph = graph
         self.picture = picture
-        self.shapes: dict[str, tuple[int, ...]] = {
-            name: value.shape for name, value in values.items() if isinstance(value, np.ndarray)
-        }
+        self.shapes: dict[str, tuple[int, ...]] = {name: held.shape for name, held in survey.items()}
         self.nodes: list[Node] = graph.nodes
         self.position = {id(node): index for index, node in enumerate(self.nodes)}
         self.producer: dict[str, Node] = graph.producers
         self.varying = self._varying()
-        self._constants = {
-            name: value for name, value in values.items() if name not in self.varying and isinstance(value, np.ndarray)
-        }
-        self._survey = values
-        self._computed: dict[str, Array] = {}  # weights that depend on the picture, as they were in the survey
+        self._constants = {name: held for name, held in survey.items() if name not in self.varying}
+        self._survey = survey
+        self._read: dict[str, Array] = {}  # of the survey: constants, and weights that depend on the picture
         self.layers: list[Layer] = [layer for node in self.nodes if (layer := self._layer(node)) is not None]
         self._survey = {}
         self.layer_of: dict[int, Layer] = {id(layer.node): layer for layer in self.layers}
@@ -108,7 +105,9 @@ class Structure:
         tensor = self.graph.constant(name)
         if tensor is not None:
             return tensor.array()
-        return self._constants.get(name, self._computed.get(name))
+        if name in self._constants and name not in self._read:
+            self._read[name] = self._constants[name].array()
+        return self._read.get(name)
 
     def _varying(self) -> set[str]:
         """Values that depend on the picture's content (not only on its shape)."""
@@ -163,7 +162,7 @@ class Structure:
         name = node.inputs[1]
         if not (kind in CONVOLUTIONS or (kind in ("MatMul", "Gemm") and len(self._shape(name)) == 2)):
             return False
-        self._computed[name] = self._survey[name]
+        self._read[name] = self._survey[name].array()
         return True
 
     def _weight_position(self, kind: str, data: int, fixed: list[int]) -> int:

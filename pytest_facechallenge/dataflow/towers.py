@@ -61,23 +61,45 @@ def weight_classes(structure: Structure) -> list[Class]:
 def _classes(structure: Structure, layers: list[Layer]) -> list[Class]:
     taken: set[int] = set()
     cache: dict[str, tuple[Array, Array]] = {}
+    beside = _beside(structure, layers)
     found = []
     for index, first in enumerate(layers):
         if index in taken:
             continue
         group, relations = [first], []
-        for other_index in range(index + 1, len(layers)):
-            other = layers[other_index]
-            if other_index in taken or not all(structure.parallel(member.node, other.node) for member in group):
+        free = beside[index] >> (index + 1)
+        other_index = index
+        while free:
+            step = (free & -free).bit_length()
+            other_index, free = other_index + step, free >> step
+            if other_index in taken:
                 continue
-            relation = weight_relation(structure, first, other, cache)
+            relation = weight_relation(structure, first, layers[other_index], cache)
             if relation:
-                group.append(other)
+                group.append(layers[other_index])
                 relations.append(relation)
                 taken.add(other_index)
+                free &= beside[other_index] >> (other_index + 1)
         if relations:
             found.append(Class(group, max(set(relations), key=relations.count), relations))
     return found
+
+
+def _beside(structure: Structure, layers: list[Layer]) -> list[int]:
+    """For each layer: a bit set of the layers (by their place in the list) that neither feed it nor are fed by it."""
+    places = {structure.position[id(layer.node)]: index for index, layer in enumerate(layers)}
+    mask = sum(1 << position for position in places)
+    everything = (1 << len(layers)) - 1
+    beside = [everything & ~(1 << index) for index in range(len(layers))]
+    for position, index in places.items():
+        above = structure.ancestors[position] & mask
+        while above:
+            low = above & -above
+            other = places[low.bit_length() - 1]
+            above ^= low
+            beside[index] &= ~(1 << other)
+            beside[other] &= ~(1 << index)
+    return beside
 
 
 def weight_relation(

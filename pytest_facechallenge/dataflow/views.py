@@ -168,7 +168,7 @@ def _turn(probe: Probe, seen: Array) -> str:
 def _ramps(probe: Probe, names: list[str]) -> dict[str, warps.Ramps]:
     pictures = probe.feed.pictures
     wanted = [name for name in names if name != probe.feed.name]
-    runner = Runner(part_for(probe.model, wanted), wanted, probe.workdir, probe.threads)
+    runner = Runner(part_for(probe.model, wanted), wanted, probe.threads)
     plan = {
         "dark": pictures.flat(0.3), "light": pictures.flat(0.7), "rows": pictures.ramp(0),
         "columns": pictures.ramp(1), "coded": pictures.coded(),

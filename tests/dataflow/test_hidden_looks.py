@@ -13,6 +13,7 @@ from onnx import helper
 from pytest_facechallenge.dataflow.changes import colour_changes, moved_kernels
 from pytest_facechallenge.dataflow.directions import tied
 from pytest_facechallenge.dataflow.echoes import components
+from pytest_facechallenge.dataflow.runner import Held
 from pytest_facechallenge.dataflow.selection import select_everything
 from pytest_facechallenge.dataflow.structure import Structure
 from pytest_facechallenge.graph.ir import from_model
@@ -309,8 +310,8 @@ def test_components_follow_chains_of_shared_inputs() -> None:
 
 def structure(net: Net, output: str) -> Structure:
     graph = from_model(net.model(output), Path())
-    shapes = {name: np.zeros((1, 1, 1, 1), np.float32) for node in graph.nodes for name in node.outputs}
-    return Structure(graph, {net.x: np.zeros((1, 3, SIZE, SIZE), np.float32), **shapes}, net.x)
+    survey = {name: Held.of(np.zeros((1, 1, 1, 1), np.float32)) for node in graph.nodes for name in node.outputs}
+    return Structure(graph, survey | {net.x: Held.of(np.zeros((1, 3, SIZE, SIZE), np.float32))}, net.x)
 
 
 def first_layer(kernels: Array) -> Structure:
