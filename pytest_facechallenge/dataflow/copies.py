@@ -25,6 +25,9 @@ COVERAGE = 0.4
 #: Places of one datum that are looked at.
 SHOWN = 96
 
+#: Share of a channel's places from which a datum that stands there more often than once a version is none.
+SPREAD = 0.25
+
 #: A stack is looked for as this many blocks along an axis, at most.
 BLOCKS = 16
 
@@ -121,6 +124,7 @@ def stacks(
     asked = np.sort(random.choice(places, min(QUERIES, len(places)), replace=False))
     found = matches(marks[asked], marks)
     coordinates = np.array(np.unravel_index(asked, shape)).T
+    spread = _spread(coordinates, found, shape, contracted) if same_index else np.zeros(len(asked))
     others: list[Array] = []
     for place, indices in zip(coordinates, found, strict=True):
         if len(indices) > SHOWN:  # padding by the edge, or a broadcast: a sample of the places is enough
@@ -133,7 +137,7 @@ def stacks(
         return []
     result = []
     for axis in axes:
-        best = _best_split(axis, shape, others, values)
+        best = _best_split(axis, shape, others, values, spread)
         if best is not None:
             result.append(best)
     return sorted(result, key=lambda stack: (stack.relation.kind == "identical", -stack.coverage))
@@ -145,12 +149,29 @@ def _even(values: Array, axis: int) -> bool:
     return bool(spread.max() <= 1e-5 * (np.abs(values).max() + 1e-30))
 
 
-def _best_split(axis: int, shape: tuple[int, ...], others: list[Array], values: Array) -> Stack | None:
+def _spread(coordinates: Array, found: list[Array], shape: tuple[int, ...], contracted: int) -> Array:
+    """Return for each datum at how many places of its channel it stands, 0 where that is no large part of them.
+
+    A datum that stands at every other place is no version of anything: a nearly uniform attention puts it there.
+    """
+    places = int(np.prod(shape)) // shape[contracted]
+    step = int(np.prod(shape[contracted + 1 :]))
+    counts = np.array(
+        [
+            ((indices // step) % shape[contracted] == place[contracted]).sum()
+            for place, indices in zip(coordinates, found, strict=True)
+        ]
+    )
+    return np.where(counts > SPREAD * places, counts, 0)
+
+
+def _best_split(axis: int, shape: tuple[int, ...], others: list[Array], values: Array, spread: Array) -> Stack | None:
     best: Stack | None = None
     extent = shape[axis]
     for blocks in (n for n in range(2, BLOCKS + 1) if extent % n == 0):
         for interleaved in (False, True) if extent != blocks else (False,):
-            found = _split(axis, blocks, interleaved, shape, others, values)
+            alone = [at if count <= blocks else at[:0] for at, count in zip(others, spread, strict=True)]
+            found = _split(axis, blocks, interleaved, shape, alone, values)
             if found is None:
                 continue
             better = best is None or (

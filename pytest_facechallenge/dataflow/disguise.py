@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import warps
-from pytest_facechallenge.dataflow.runner import Runner, as_floats, part_for
+from pytest_facechallenge.dataflow.runner import as_floats
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.views import view_behind
 
@@ -78,7 +78,7 @@ def _warped_by_what_it_shows(probe: Probe, name: str) -> bool:
     shape = probe.structure.shapes[name]
     if len(shape) != 4 or shape[1] != pictures.channels:
         return False
-    runner = Runner(part_for(probe.model, [name]), [name], probe.threads)
+    runner = probe.open([name])
 
     def look(picture: Array) -> Array:
         return np.asarray(runner(probe.feed(picture))[name], np.float64)
@@ -99,7 +99,7 @@ def _warped_by_what_it_shows(probe: Probe, name: str) -> bool:
 
 def _single_coloured(probe: Probe, names: list[str]) -> list[str]:
     """Return the values whose elements each change with one colour of the picture only."""
-    runner = Runner(part_for(probe.model, names), names, probe.threads)
+    runner = probe.open(names)
     one, other = probe.natural[:1], probe.natural[1:2]
     before = {name: as_floats(value) for name, value in runner(probe.feed(one)).items()}
     moved: dict[str, list[Array]] = {name: [] for name in names}
@@ -136,7 +136,7 @@ def _is_picture(probe: Probe, name: str) -> bool:
     A picture in place or pooled on a whole grid is no disguise: a depthwise first layer gives what looks like it.
     """
     noise = probe.feed.pictures.noise(PROBES)
-    runner = Runner(part_for(probe.model, [name]), [name], probe.threads)
+    runner = probe.open([name])
     values = [as_floats(runner(probe.feed(picture[None]))[name]) for picture in noise]
     if any(value is None or value.shape != probe.structure.shapes[name] for value in values):
         return False

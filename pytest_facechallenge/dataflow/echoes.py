@@ -81,7 +81,7 @@ def echoes(probe: Probe) -> list[EchoFact]:
         return []
     heavy = probe.structure.total_macs >= LARGE
     base = pictures_for_echoes(probe)
-    runner = Runner(probe.model, [layer.node.outputs[0] for layer in chosen], probe.threads)
+    runner = probe.open([layer.node.outputs[0] for layer in chosen])
     plain = measure(probe, runner, chosen, base)
     found: list[EchoFact] = []
     for name, change in changes_of(probe.structure, probe.front).items():

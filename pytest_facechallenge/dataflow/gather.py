@@ -199,7 +199,7 @@ def _company(model: onnx.ModelProto, feed: Feed, threads: int, largest: int) -> 
         runner = Runner(model, [feed.output], threads, optimised=True)
         extremes = np.concatenate([pictures.flat(0.0), pictures.flat(1.0)])
         diverse = np.concatenate([pictures.natural(3), pictures.noise(1)])
-        results = company(lambda batch: np.asarray(runner(feed(batch))[feed.output]), diverse, extremes, largest)
+        results = company(lambda batch: np.asarray(runner.raw(feed(batch))[feed.output]), diverse, extremes, largest)
     except RunError as error:
         return (CompanyFact(company="one picture alone", change=-1.0, error=str(error)[:300]),)
     return tuple(CompanyFact(company=r.words, change=r.change, error=r.error) for r in results)

@@ -11,8 +11,8 @@ from pytest_facechallenge.dataflow.directions import tied_directions
 from pytest_facechallenge.dataflow.disguise import unmask
 from pytest_facechallenge.dataflow.echoes import echoes
 from pytest_facechallenge.dataflow.kernels import independent_parts, mixing, repeats
-from pytest_facechallenge.dataflow.probe import Probe
-from pytest_facechallenge.dataflow.runner import RunError
+from pytest_facechallenge.dataflow.probe import NAMED, Probe
+from pytest_facechallenge.dataflow.runner import LARGEST, RunError
 from pytest_facechallenge.dataflow.side_by_side import second_visits, twins
 from pytest_facechallenge.dataflow.stacked import folds, stacks
 from pytest_facechallenge.dataflow.structure import CONVOLUTIONS
@@ -38,6 +38,12 @@ def observe(probe: Probe) -> dict[str, list[Any]]:
         found["towers"] = []
         probe.gaps.append(f"parts of the network could not be run alone and compared: {error}")
     found["echoes"] = [*echoes(probe), *tied_directions(probe)]
+    if probe.wild:
+        some = ", ".join(repr(name) for name in probe.wild[:NAMED])
+        probe.gaps.append(
+            f"{len(probe.wild)} values are not finite or beyond {LARGEST:.0e} for probe pictures ({some}): "
+            "what they hold was not seen"
+        )
     found["gaps"] = probe.gaps
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from onnx import helper, numpy_helper
 
 from pytest_facechallenge.dataflow import copies, twins
 from pytest_facechallenge.dataflow.pictures import TRANSFORMS
-from pytest_facechallenge.dataflow.runner import RunError, Runner, part_for
+from pytest_facechallenge.dataflow.runner import RunError, Runner
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import TowerFact
@@ -74,8 +75,8 @@ def _cut(probe: Probe, source: str) -> tuple[Run, Array]:
     structure, feed = probe.structure, probe.feed
     noise = feed.pictures.noise(PROBES)
     if source == structure.picture:
-        return _ready(probe.model, probe.threads, lambda value: feed(value[None])), noise
-    runner = Runner(part_for(probe.model, [source]), [source], probe.threads)
+        return _ready(probe.open, lambda value: feed(value[None])), noise
+    runner = probe.open([source])
     base = _stack(runner, [feed(value[None]) for value in noise], [source])[source]
     part = onnx.ModelProto(ir_version=probe.model.ir_version)
     part.opset_import.extend(probe.model.opset_import)
@@ -99,17 +100,17 @@ def _cut(probe: Probe, source: str) -> tuple[Run, Array]:
         value = structure.constant(name)
         if value is not None:
             part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-    return _ready(part, probe.threads, lambda value: {source: value}), base
+    return _ready(partial(probe.open, model=part), lambda value: {source: value}), base
 
 
-def _ready(model: onnx.ModelProto, threads: int, feeds: Callable[[Array], dict[str, Array]]) -> Run:
+def _ready(opened: Callable[[list[str]], Runner], feeds: Callable[[Array], dict[str, Array]]) -> Run:
     """Return a function that runs a model on values one by one; a session serves all calls for the same results."""
     runners: dict[tuple[str, ...], Runner] = {}
 
     def run(values: Array, names: list[str]) -> dict[str, Array]:
         key = tuple(names)
         if key not in runners:
-            runners[key] = Runner(part_for(model, names), names, threads)
+            runners[key] = opened(names)
         return _stack(runners[key], [feeds(value) for value in values], names)
 
     return run
@@ -224,7 +225,7 @@ def compare_halves(probe: Probe, layers: list[tuple[Layer, int]]) -> list[TowerF
         return []
     names = [layer.node.outputs[0] for layer, _ in maps]
     noise = feed.pictures.noise(PROBES)
-    runner = Runner(part_for(probe.model, names), names, probe.threads)
+    runner = probe.open(names)
     straight = _stack(runner, [feed(value[None]) for value in noise], names)
     best = (0.0, "", 0.0, maps[0][0])
     turned_values = {

@@ -73,6 +73,21 @@ class Pictures:
         picture += random.uniform(0.3, 0.7) + 0.02 * random.standard_normal(picture.shape)
         return picture
 
+    def fields(self, count: int) -> Array:
+        """Return smooth grey pictures that all hold the same values at different places, float32 [count, C, H, W].
+
+        A network that sets brightness, contrast or the whole histogram of each picture by itself does the same to all.
+        """
+        random = np.random.default_rng(self.seed + 2)
+        levels = np.linspace(0.2, 0.8, self.height * self.width)
+        drawn = []
+        for _ in range(count):
+            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), self.height / 16)
+            plane = np.empty(smooth.size)
+            plane[np.argsort(smooth, axis=None)] = levels
+            drawn.append(np.broadcast_to(plane.reshape(smooth.shape), (self.channels, *smooth.shape)))
+        return self._scaled(np.stack(drawn))
+
     def flat(self, value: float) -> Array:
         """Return one even picture [1, C, H, W]; ``value`` in 0..1 of the range."""
         return self._scaled(np.full((1, self.channels, self.height, self.width), value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -51,6 +52,7 @@ class Probe:
         survey[feed.name] = Held.of(picture)
         self.structure = Structure(graph, survey, feed.name)
         self.gaps: list[str] = []
+        self._opened: list[set[str]] = []
         self.regions: dict[str, tuple[list[Node], set[str]]] = {}
         self.values: dict[str, Array] = {}
 
@@ -58,6 +60,17 @@ class Probe:
     def natural(self) -> Array:
         """Natural-looking pictures, float32 [6, C, H, W]."""
         return self.feed.pictures.natural(6)
+
+    def open(self, names: Sequence[str], model: onnx.ModelProto | None = None) -> Runner:
+        """Load what the values of ``names`` need, of the variant or of another model made from it."""
+        runner = Runner(part_for(model or self.model, names), names, self.threads)
+        self._opened.append(runner.wild)
+        return runner
+
+    @property
+    def wild(self) -> list[str]:
+        """Values that were not finite, or too large to be compared, in some run so far."""
+        return sorted(set().union(*self._opened))
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -131,7 +144,7 @@ class Probe:
         self.values[self.feed.name] = pictures[:, None]
         if not wanted:
             return
-        runner = Runner(part_for(self.model, wanted), wanted, self.threads)
+        runner = self.open(wanted)
         kept: dict[str, list[Array]] = {name: [] for name in wanted}
         for picture in pictures:
             for name, value in runner(self.feed(picture[None])).items():

@@ -49,9 +49,11 @@ def company(run: Run, pictures: Array, extremes: Array, largest: int = 32) -> li
     Returns
     -------
     list of Company
-        One per batch size and one per kind of company.
+        One per batch size and one per kind of company; one that says so where a picture alone has no finite embedding.
     """
     alone = [np.asarray(run(pictures[i : i + 1])) for i in range(len(pictures))]
+    if not all(np.isfinite(embedding).all() for embedding in alone):
+        return [Company("one picture alone", -1.0, "its embedding is not finite")]
     two = np.concatenate([pictures[1:2], extremes[:1]])
     three = np.concatenate([extremes[1:2], pictures[1:2], extremes[:1]])
     mixed = np.concatenate([pictures[3:4], pictures[1:2], pictures[0:1], pictures[2:3]])
@@ -86,8 +88,8 @@ def company(run: Run, pictures: Array, extremes: Array, largest: int = 32) -> li
 
 
 def _change(alone: Array, together: Array) -> float:
+    if not np.isfinite(together).all():
+        return float("inf")
     length = float(np.linalg.norm(alone.astype(np.float64)))
     difference = float(np.linalg.norm(alone.astype(np.float64) - together.astype(np.float64)))
-    if not np.isfinite(difference):
-        return float("inf")
     return difference / (length + 1e-12)

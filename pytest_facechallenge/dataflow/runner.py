@@ -18,6 +18,9 @@ Array = npt.NDArray[Any]
 #: runtime's shape inference reads them.
 HANDED_OVER = 4096
 
+#: Values beyond this are not computed with: their squares pass what float32 holds.
+LARGEST = 1e15
+
 #: Element types that numpy and the runtime write alike.
 SAME_IN_MEMORY = frozenset(
     {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.INT32, TensorProto.INT8,
@@ -43,6 +46,13 @@ class Runner:
     optimised
         Whether the runtime may change the graph: faster, for results of the model itself.
 
+    Attributes
+    ----------
+    outputs
+        The names, each once.
+    wild
+        Names of values that were not finite, or beyond `LARGEST`, in some run.
+
     Raises
     ------
     RunError
@@ -53,6 +63,7 @@ class Runner:
         self, model: onnx.ModelProto, outputs: Iterable[str], threads: int = 0, *, optimised: bool = False
     ) -> None:
         self.outputs = list(dict.fromkeys(outputs))
+        self.wild: set[str] = set()
         self._weights = _large_weights(model)
         try:
             self._session = self._load(model, threads, optimised)
@@ -81,6 +92,19 @@ class Runner:
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Return the values asked for, by name (arrays; lists of arrays for sequences).
 
+        Numbers that are not finite, or beyond `LARGEST`, are clipped (to 0 where there is none) and their names put
+        into ``wild``. Below the negative limit they are only clipped: attention masks hold such on purpose.
+
+        Raises
+        ------
+        RunError
+            The run fails.
+        """
+        return {name: self._tame(name, value) for name, value in self.raw(feeds).items()}
+
+    def raw(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the values asked for as the runtime gives them.
+
         Raises
         ------
         RunError
@@ -91,6 +115,17 @@ class Runner:
         except Exception as error:
             raise RunError(f"the runtime does not run the model: {error}") from error
         return dict(zip(self.outputs, values, strict=True))
+
+    def _tame(self, name: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size == 0:
+            return value
+        low, high = float(value.min()), float(value.max())  # NaN when there is one
+        if low >= -LARGEST and high <= LARGEST:
+            return value
+        if not high <= LARGEST:
+            self.wild.add(name)
+        limit = min(LARGEST, float(np.finfo(value.dtype).max))
+        return np.clip(np.nan_to_num(value, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
 
     def survey(self, feeds: Mapping[str, Array]) -> dict[str, Held]:
         """Return the tensors asked for without copying them: for a look at all values, of which few are read.

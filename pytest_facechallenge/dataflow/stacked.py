@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pytest_facechallenge.dataflow import copies
 from pytest_facechallenge.dataflow.kernels import overlap
 from pytest_facechallenge.dataflow.probe import Probe
-from pytest_facechallenge.dataflow.runner import RunError, Runner
+from pytest_facechallenge.dataflow.runner import RunError
 from pytest_facechallenge.dataflow.structure import RECURRENT, Layer, Structure
 from pytest_facechallenge.facts.dataflow import FoldFact, StackFact
 
@@ -124,7 +124,7 @@ def folds(probe: Probe) -> list[FoldFact]:
     if not candidates:
         return found
     try:
-        runner = Runner(probe.model, [layer.data for layer in candidates], probe.threads)
+        runner = probe.open([layer.data for layer in candidates])
         two = runner(probe.feed(probe.feed.pictures.natural(2)))
     except RunError:
         return found
@@ -157,9 +157,11 @@ def _side_by_side(probe: Probe) -> list[FoldFact]:
             shape = shapes.pop()
             if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
                 continue
-            channels = structure.shapes[layer.data][layer.contracted]
-            on_batch = node.attributes.get("axis") == 0 and shape[0] == 1
-            if not (on_batch or channels in shape) or prod(shape) < 0.7 * prod(
+            joined = structure.shapes[node.outputs[0]]
+            axis = int(node.attributes.get("axis", 0)) % max(1, len(joined))
+            on_batch = axis == 0 and shape[0] == 1
+            channels = probe.channel_axis(node.outputs[0], layer)
+            if not (on_batch or channels not in (-1, axis)) or prod(shape) < 0.7 * prod(
                 structure.shapes[next(iter(made_from[0]))]
             ):
                 continue

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import copies, warps
+from pytest_facechallenge.dataflow.placed import placed_view
 from pytest_facechallenge.dataflow.probe import Probe
-from pytest_facechallenge.dataflow.runner import Runner, part_for
+from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer
 from pytest_facechallenge.facts.dataflow import ViewFact
 
@@ -18,6 +19,9 @@ Array = npt.NDArray[Any]
 #: Share of a tensor's variation that the colours at the same place explain. Of noise pictures, whose neighbours have
 #: nothing in common: from the first on every pixel is in its place. Of smooth ones: from the second on it is a picture.
 IN_PLACE, A_PICTURE = 0.98, 0.5
+
+#: Share of the elements that must show one pixel each before a tensor is the picture in another layout, as it is.
+SOME_KEPT = 0.2
 
 #: Operators that only change how a tensor is laid out.
 LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
@@ -43,6 +47,8 @@ def views(probe: Probe) -> list[ViewFact]:
         if sampled is None:
             sampled = _ramps(probe, names)
         view = _view(probe, noise, seen, sampled.get(name))
+        if view.kind == "features":
+            view = _placed(probe, name) or view
         turn = _turn(probe, seen) if view.kind == "exact" else ""
         done[name] = (view, turn)
     parts = [view.present for view, _ in done.values() if view.present]
@@ -108,7 +114,13 @@ def _view(probe: Probe, noise: Array, seen: Array, ramps: warps.Ramps | None) ->
             words = f"the picture as it is for {held:.0%} of the probe pictures and a changed one for the others"
             return warps.View("chosen", 1.0, words=words)
     view = warps.sampled_view(probe.feed.pictures, probe.natural, ramps)
-    if view.kind == "in place" and one is not None and in_size and not warps.any_channel_kept(one, ramps.mosaics[:, 0]):
+    if view.kind != "in place":
+        kept = True
+    elif one is not None and in_size:
+        kept = warps.any_channel_kept(one, ramps.mosaics[:, 0])
+    else:
+        kept = warps.own_pixels(probe.feed.pictures, seen, ramps) >= SOME_KEPT
+    if not kept:
         return warps.View("smoothed", view.coverage, view.scale, view.offset, "the picture in place, but re-sampled")
     if view.kind == "features" and one is not None and in_size:
         return _fitted(noise, one, probe.natural, ramps.natural[:, 0]) or view
@@ -133,6 +145,18 @@ def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array) -> w
     if warps.explained(natural, natural_seen) >= A_PICTURE:
         return warps.View("smoothed", 1.0, words="the picture at its own brightness, moved or re-sampled")
     return None
+
+
+def _placed(probe: Probe, name: str) -> warps.View | None:
+    """Return the view of a picture that is elsewhere and at its own brightness, None where it is no such thing."""
+    if len(probe.structure.shapes[name]) != 4:
+        return None
+    fields = probe.feed.pictures.fields(PROBES)
+    runner = probe.open([name])
+    seen = [np.asarray(runner(probe.feed(picture[None]))[name], np.float64) for picture in fields]
+    if len({values.shape for values in seen}) > 1 or len(seen[0]) != 1:
+        return None
+    return placed_view(probe.feed.pictures, fields, np.concatenate(seen))
 
 
 def _only_pools(probe: Probe, layer: Layer) -> bool:
@@ -168,7 +192,7 @@ def _turn(probe: Probe, seen: Array) -> str:
 def _ramps(probe: Probe, names: list[str]) -> dict[str, warps.Ramps]:
     pictures = probe.feed.pictures
     wanted = [name for name in names if name != probe.feed.name]
-    runner = Runner(part_for(probe.model, wanted), wanted, probe.threads)
+    runner = probe.open(wanted)
     plan = {
         "dark": pictures.flat(0.3), "light": pictures.flat(0.7), "rows": pictures.ramp(0),
         "columns": pictures.ramp(1), "coded": pictures.coded(),

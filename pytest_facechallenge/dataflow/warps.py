@@ -275,19 +275,12 @@ def sampled_view(pictures: Pictures, natural: Array, seen: Ramps, demand: Demand
     natural
         float [n, C, H, W], the pictures behind ``seen.natural``.
     """
-    low, span = pictures.low, pictures.high - pictures.low
-    gain = (seen.light - seen.dark) / (0.4 * span)
-    live = np.abs(gain) > 0.05 * np.abs(gain).max() + 1e-12
+    gain, down, right, live = _places(pictures, seen)
     if live.sum() < 16:
         return View("features", 0.0, words="nothing that follows the brightness of the picture")
-    safe = np.where(live, gain, 1)
-    down = (seen.rows - seen.dark) / safe / (0.4 * span) * (pictures.height - 1)
-    right = (seen.columns - seen.dark) / safe / (0.4 * span) * (pictures.width - 1)
-    inside = (down > -2) & (down < pictures.height + 1) & (right > -2) & (right < pictures.width + 1)
-    live &= inside
     if live.mean() < 0.05:
         return View("features", 0.0, words="no picture")
-    offset = seen.dark - gain * (low + 0.3 * span)
+    offset = seen.dark - gain * (pictures.low + 0.3 * (pictures.high - pictures.low))
     errors = _prediction_errors(natural, seen.natural, gain, offset, down, right, live)
     likely = np.zeros(live.shape, bool)
     likely.reshape(-1)[np.flatnonzero(live.reshape(-1))] = errors <= demand.like
@@ -295,6 +288,41 @@ def sampled_view(pictures: Pictures, natural: Array, seen: Ramps, demand: Demand
         predicted = predicted_view(pictures, seen.dark, seen.light, seen.coded)
         return predicted or View("features", 0.0, words="features, not the picture")
     return _describe(down, right, likely, pictures, "resampled")
+
+
+def _places(pictures: Pictures, seen: Ramps) -> tuple[Array, Array, Array, npt.NDArray[np.bool_]]:
+    """Return for each element its gain, its row and column in the picture, and whether it follows the brightness."""
+    span = pictures.high - pictures.low
+    gain = (seen.light - seen.dark) / (0.4 * span)
+    live = np.abs(gain) > 0.05 * np.abs(gain).max() + 1e-12
+    safe = np.where(live, gain, 1)
+    down = (seen.rows - seen.dark) / safe / (0.4 * span) * (pictures.height - 1)
+    right = (seen.columns - seen.dark) / safe / (0.4 * span) * (pictures.width - 1)
+    inside = (down > -2) & (down < pictures.height + 1) & (right > -2) & (right < pictures.width + 1)
+    return gain, down, right, live & inside
+
+
+def own_pixels(pictures: Pictures, seen: Array, ramps: Ramps) -> float:
+    """Return which share of the elements show the pixel at their place and none of its neighbours, in any layout.
+
+    Parameters
+    ----------
+    seen
+        What the layer sees of the noise pictures, float [n, *shape].
+    ramps
+        ``mosaics`` of them among it: an element that shows one pixel shows there what it showed in one of the two.
+    """
+    _, down, right, live = _places(pictures, ramps)
+    rows = np.clip(np.rint(down), 0, pictures.height - 1).astype(int)
+    columns = np.clip(np.rint(right), 0, pictures.width - 1).astype(int)
+    first = mask(pictures.height, pictures.width)[np.where(live, rows, 0), np.where(live, columns, 0)]
+    shares = []
+    for index, values in enumerate(ramps.mosaics):
+        one, two = seen[2 * index], seen[2 * index + 1]
+        told = live & (np.abs(one - two) > 1e-2 * np.abs(one).max())
+        close = np.abs(np.where(first, one, two) - values) <= 1e-3 * (np.abs(one).max() + 1e-20)
+        shares.append(float(close[told].mean()) if told.any() else 0.0)
+    return min(shares, default=0.0)
 
 
 def _prediction_errors(
@@ -327,7 +355,7 @@ def _filled(live: Array) -> float:
 def _describe(down: Array, right: Array, live: Array, pictures: Pictures, kind: str) -> View:
     """Say on which grid of rows and columns the places lie, however the tensor is laid out."""
     rows, columns = _grid(down[live], pictures.height), _grid(right[live], pictures.width)
-    coverage = _hull(down[live], right[live], pictures)
+    coverage = hull(down[live], right[live], pictures)
     straight = rows is not None and columns is not None and _filled(live) > 0.8
     scale = (rows[0], columns[0]) if straight and rows and columns else (float("nan"), float("nan"))
     offset = (rows[1], columns[1]) if straight and rows and columns else (float("nan"), float("nan"))
@@ -367,7 +395,8 @@ def _grid(places: Array, extent: int) -> tuple[float, float] | None:
     return step, float(centres[middle] - middle * step)
 
 
-def _hull(down: Array, right: Array, pictures: Pictures) -> float:
+def hull(down: Array, right: Array, pictures: Pictures) -> float:
+    """Return the share of the picture that the box around some places takes."""
     rows = float(np.ptp(np.clip(down, 0, pictures.height - 1))) + 1
     columns = float(np.ptp(np.clip(right, 0, pictures.width - 1))) + 1
     return min(1.0, rows * columns / (pictures.height * pictures.width))
