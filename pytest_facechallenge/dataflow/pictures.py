@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from pytest_facechallenge.graph.ir import Graph, GraphError
+from pytest_facechallenge.graph.ir import Graph, GraphError, Node
 
 Array = npt.NDArray[np.float32]
 
@@ -23,6 +23,16 @@ TRANSFORMS: dict[str, Callable[[Array], Array]] = {
     "rotated by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
     "rotated by 270 degrees": lambda x: np.rot90(x, 3, (-2, -1)),
 }
+
+
+#: Operators by which pixels are normalised; of a convolution, one that only mixes colours.
+SCALING = frozenset({"Sub", "Add", "Div", "Mul", "Conv"})
+
+#: Operators behind which there are features, when their weights are more than a few.
+WEIGHING = frozenset({"Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN"})
+
+#: Values of a constant that normalises pixels; nodes from the picture on that are looked at.
+FEW, NORMALISING = 16, 64
 
 
 class Pictures:
@@ -109,23 +119,39 @@ class Pictures:
 
 
 def value_range(graph: Graph) -> tuple[float, float]:
-    """Return the pixel range to feed: 0..255 when the model's first operators normalise by themselves, else -1..1.
+    """Return the pixel range to feed: 0..255 when the model normalises by itself, else -1..1.
 
-    The same idea as the evaluation server's, but by what the operators do and not by how the nodes are called: among
-    the first eight nodes something takes a constant of 30 or more off the pixels, or divides or scales them by 1/30 or
-    less.
+    The same idea as the evaluation server's, but by what the operators do and not by how the nodes are called, nor by
+    where they stand in the file: something on the way from the picture to the first large weights takes a constant of
+    30 or more off the pixels, or divides or scales them by 1/30 or less.
     """
-    for node in graph.nodes[:8]:
-        if node.op not in ("Sub", "Add", "Div", "Mul", "BatchNormalization"):
+    reached, looked = set(graph.inputs), 0
+    for node in graph.nodes:
+        if not reached & set(node.inputs):
             continue
-        for position in range(len(node.inputs)):
-            try:
-                values = node.constant(position)
-            except GraphError:
-                continue
-            if values is None or values.dtype.kind != "f" or values.size > 16:
-                continue
-            size = float(np.abs(values).mean())
-            if (node.op in ("Sub", "Add", "Div") and size >= 30) or (node.op == "Mul" and 0 < size <= 1 / 30):
-                return 0.0, 255.0
+        looked += 1
+        if looked > NORMALISING:
+            break
+        sizes = _constant_sizes(node)
+        if node.op in SCALING and any(_normalises(node.op, size) for size, count in sizes[:1] if count <= FEW):
+            return 0.0, 255.0
+        if node.op not in WEIGHING or all(count <= FEW for _, count in sizes):
+            reached |= {name for name in node.outputs if name}
     return -1.0, 1.0
+
+
+def _constant_sizes(node: Node) -> list[tuple[float, int]]:
+    """Return mean size and number of the values of each constant input."""
+    found = []
+    for position in range(len(node.inputs)):
+        try:
+            values = node.constant(position)
+        except GraphError:
+            continue
+        if values is not None and values.dtype.kind == "f" and values.size:
+            found.append((float(np.abs(values).mean()), int(values.size)))
+    return found
+
+
+def _normalises(kind: str, size: float) -> bool:
+    return size >= 30 if kind in ("Sub", "Add", "Div") else 0 < size <= 1 / 30

@@ -15,7 +15,7 @@ import onnx
 from pytest_facechallenge.dataflow import copies, towers
 from pytest_facechallenge.dataflow.runner import Held, Runner, as_floats, part_for
 from pytest_facechallenge.dataflow.signatures import PROBES
-from pytest_facechallenge.dataflow.structure import PRODUCTS, Layer, Structure
+from pytest_facechallenge.dataflow.structure import POOLING, PRODUCTS, Layer, Structure, is_map
 from pytest_facechallenge.graph.ir import Node, from_model
 
 if TYPE_CHECKING:
@@ -82,7 +82,25 @@ class Probe:
             if layer.data not in self.regions:
                 self.regions[layer.data] = structure.region(layer.data)
         self.front = [layer for layer in structure.layers if self.feed.name in self.regions[layer.data][1]]
+        self.pools = self._pools()
         self.heads = self._heads()
+
+    def _pools(self) -> list[Layer]:
+        """Return the poolings between the picture and the first layers, as layers: what they see is looked at as well.
+
+        A picture re-sampled and then pooled shows the grid of the pooling alone.
+        """
+        structure = self.structure
+        found: dict[str, Layer] = {}
+        for layer in self.front:
+            for node in self.regions[layer.data][0]:
+                data = next((name for name in node.inputs if name in structure.varying), "")
+                pools = node.op in POOLING | {"Conv"} and is_map(structure.shapes.get(node.outputs[0], ()))
+                if pools and data != self.feed.name and len(structure.shapes.get(data, ())) == 4:
+                    found.setdefault(data, Layer(node, data, "", 1, 0, 1))
+        for data in found:
+            self.regions.setdefault(data, structure.region(data))
+        return list(found.values())
 
     def _heads(self) -> list[tuple[towers.Class, list[towers.Class]]]:
         """Pair every class of parallel executions that no other class feeds with the classes that it feeds."""
@@ -131,7 +149,7 @@ class Probe:
             axes.setdefault(layer.data, layer.contracted)
             for node in self.joins(layer):
                 axes.setdefault(node.outputs[0], self.channel_axis(node.outputs[0], layer))
-        for layer in self.front:
+        for layer in [*self.front, *self.pools]:
             axes.setdefault(layer.data, layer.contracted)
         for group, _ in self.heads:
             for layer in group.layers:

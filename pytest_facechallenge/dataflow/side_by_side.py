@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pytest_facechallenge.dataflow import copies, towers
 from pytest_facechallenge.dataflow.probe import NAMED, Probe
+from pytest_facechallenge.dataflow.runner import as_floats
 from pytest_facechallenge.dataflow.signatures import SAME, signatures
 from pytest_facechallenge.dataflow.structure import POOLING, Layer
 from pytest_facechallenge.facts.dataflow import TwinFact
@@ -123,9 +124,33 @@ def _inputs(probe: Probe, first: Layer, others: list[Layer]) -> tuple[str, copie
     if worst[0] in ("resampled", "different"):
         roots = set.union(*(probe.regions[layer.data][1] for layer in [first, *others]))
         total = sum(prod(structure.shapes[layer.data]) for layer in [first, *others])
-        if total <= 1.3 * max(prod(structure.shapes.get(root, (0,))) for root in roots):
+        small = total <= 1.3 * max(prod(structure.shapes.get(root, (0,))) for root in roots)
+        if small and not _see_the_same(probe, [first, *others]):
             return "parts", None
     return worst
+
+
+def _see_the_same(probe: Probe, layers: list[Layer]) -> bool:
+    """Whether each half of the picture moves about half of each layer's input: none of them sees a part of it only."""
+    names = list(dict.fromkeys(layer.data for layer in layers))
+    base, other = probe.feed.pictures.noise(2)
+    height, width = base.shape[-2:]
+    rows, columns = np.arange(height)[:, None] < height // 2, np.arange(width) < width // 2
+    runner = probe.open(names)
+    plain = runner(probe.feed(base[None]))
+    moved: dict[str, list[Array]] = {name: [] for name in names}
+    for half in (rows, ~rows, columns, ~columns):
+        values = runner(probe.feed(np.where(half, other, base)[None]))
+        for name in names:
+            now, then = as_floats(values[name]), as_floats(plain[name])
+            if now is None or then is None or now.shape != then.shape:
+                return False
+            moved[name].append(np.abs(now - then) > 1e-4 * (np.abs(then).max() + 1e-30))
+    for changes in moved.values():
+        live = np.logical_or.reduce(changes)
+        if not live.any() or not all(0.35 <= change[live].mean() <= 0.65 for change in changes):
+            return False
+    return True
 
 
 def _pair(probe: Probe, one: Layer, other: Layer) -> tuple[str, copies.Relation | None]:

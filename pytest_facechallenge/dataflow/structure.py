@@ -262,6 +262,11 @@ class Structure:
         return all(prod(self._shape(name)) < size for name in node.inputs if name in self.varying)
 
 
+def is_map(shape: tuple[int, ...]) -> bool:
+    """Whether a value of this shape has more than one row and column at its end."""
+    return min(shape[-2:], default=1) > 1
+
+
 def _einsum_axis(equation: str, operand: int, rank: int) -> int:
     """Return the first axis of the operand that the equation sums over."""
     terms, _, result = equation.replace(" ", "").partition("->")

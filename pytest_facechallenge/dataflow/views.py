@@ -11,7 +11,7 @@ from pytest_facechallenge.dataflow import copies, warps
 from pytest_facechallenge.dataflow.placed import placed_view
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.signatures import PROBES
-from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer
+from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer, is_map
 from pytest_facechallenge.facts.dataflow import ViewFact
 
 Array = npt.NDArray[Any]
@@ -23,6 +23,9 @@ IN_PLACE, A_PICTURE = 0.98, 0.5
 #: Share of the elements that must show one pixel each before a tensor is the picture in another layout, as it is.
 SOME_KEPT = 0.2
 
+#: What before a pooling is worth a word: the layer behind it is looked at anyway.
+MOVED = frozenset({"resampled", "smoothed", "predicted", "chosen"})
+
 #: Operators that only change how a tensor is laid out.
 LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
 
@@ -30,7 +33,7 @@ LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "
 def views(probe: Probe) -> list[ViewFact]:
     """Say for every layer that works on the picture what it sees of it."""
     found: list[ViewFact] = []
-    names = list(dict.fromkeys(layer.data for layer in probe.front))
+    names = list(dict.fromkeys(layer.data for layer in [*probe.front, *probe.pools]))
     if not names:
         return found
     sampled: dict[str, warps.Ramps] | None = None
@@ -51,10 +54,11 @@ def views(probe: Probe) -> list[ViewFact]:
             view = _placed(probe, name) or view
         turn = _turn(probe, seen) if view.kind == "exact" else ""
         done[name] = (view, turn)
-    parts = [view.present for view, _ in done.values() if view.present]
+    data = {layer.data for layer in probe.front}
+    parts = [view.present for name, (view, _) in done.items() if view.present and name in data]
     union = len(frozenset().union(*parts)) / len(everything)
-    for layer in probe.front:
-        if layer.data not in done:
+    for layer in [*probe.front, *probe.pools]:
+        if layer.data not in done or (layer in probe.pools and done[layer.data][0].kind not in MOVED):
             continue
         view, turn = done[layer.data]
         common = max(
@@ -168,7 +172,7 @@ def _only_pools(probe: Probe, layer: Layer) -> bool:
 def _shrinks(probe: Probe, layer: Layer) -> bool:
     """Whether a pooling operator or an averaging convolution made what the layer sees."""
     return any(
-        (node.op in POOLING or node.op == "Conv") and min(probe.structure.shapes[node.outputs[0]][-2:], default=1) > 1
+        (node.op in POOLING or node.op == "Conv") and is_map(probe.structure.shapes[node.outputs[0]])
         for node in probe.regions[layer.data][0]
     )
 

@@ -176,6 +176,8 @@ def early_features(host: Host, view: str, join: str) -> ModelProto:
     host.body = [*table_nodes, *host.net.nodes]
     host.net.nodes = []
     own = {node.output[0] for node in host.downstream(cut)}
+    if sum(node.op_type in ("Conv", "MatMul", "Gemm") for node in host.downstream(cut)) < 2:
+        raise CannotCarry("only the last layer stands behind its first convolution")
     nodes, z = host.nodes(changed, "_1", cut=cut)
     for node in nodes:
         node.input[:] = [_first_copy(host, name, own) for name in node.input]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from scipy import ndimage
 
-from pytest_facechallenge.dataflow.pictures import Pictures
+from pytest_facechallenge.dataflow.pictures import Pictures, value_range
 from pytest_facechallenge.dataflow.placed import placed_view
+from pytest_facechallenge.graph.ir import Graph, from_model
 
 Array = npt.NDArray[Any]
 
@@ -63,3 +67,32 @@ def test_a_moved_picture_is_found_with_its_grid(step: float, first: float, sign:
 def test_a_picture_in_place_and_features_are_nothing(change: Any) -> None:
     changed = change(FIELDS.astype(np.float64))
     assert placed_view(PICTURES, FIELDS, changed + 1e-9) is None
+
+
+def graph_of(*nodes: onnx.NodeProto, **constants: Any) -> Graph:
+    stored = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
+    picture = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 112, 112])
+    made = helper.make_graph(list(nodes), "net", [picture], [helper.make_empty_tensor_value_info("y")], stored)
+    return from_model(helper.make_model(made), Path())
+
+
+@pytest.mark.parametrize(
+    ("raw", "nodes", "constants"),
+    [
+        (True, [("Sub", "x", "m", "y")], {"m": [127.5] * 3}),
+        (True, [("Mul", "x", "s", "y")], {"s": 1 / 128}),
+        (True, [("Conv", "x", "w", "b", "y")], {"w": np.eye(3)[..., None, None] / 128, "b": [-1, -1, -1]}),
+        (True, [*[("Identity", f"{'x' if i == 0 else i}", str(i + 1)) for i in range(20)], ("Div", "20", "s", "y")],
+         {"s": 255}),
+        (False, [("Conv", "x", "w", "b", "y")], {"w": np.ones((8, 3, 3, 3)), "b": [0.01] * 8}),
+        (False, [("Conv", "x", "w", "a"), ("Mul", "a", "s", "y")], {"w": np.ones((8, 3, 3, 3)), "s": 0.01}),
+        (False, [("Mul", "x", "s", "y")], {"s": 2.0}),
+        (False, [("Mul", "c", "s", "y"), ("Relu", "x", "z")], {"s": 0.01, "c": 3.0}),
+    ],
+    ids=["mean", "scale", "colour mix", "far behind", "bias", "behind a layer", "contrast", "not the picture"],
+)  # fmt: skip
+def test_the_range_of_the_pixels_follows_from_what_normalises_them(
+    raw: bool, nodes: list[tuple[str, ...]], constants: dict[str, Any]
+) -> None:
+    graph = graph_of(*(helper.make_node(n[0], list(n[1:-1]), [n[-1]]) for n in nodes), **constants)
+    assert value_range(graph) == ((0.0, 255.0) if raw else (-1.0, 1.0))
