@@ -155,16 +155,30 @@ def _marks(numbers: Array, floor: float) -> tuple[Array, Array]:
     return np.moveaxis(scaled, 0, 1), live
 
 
-def agreement(one: Marks, other: Marks, first: int = 0, second: int = 0) -> tuple[Array, Array]:
-    """Return how alike each channel of a part is to each of another, [channels, channels], and which are live."""
+def agreement(
+    one: Marks, other: Marks, first: int = 0, second: int = 0, asked: Array | None = None
+) -> tuple[Array, Array]:
+    """Return how alike channels of a part are to each of another, and which are live.
+
+    Parameters
+    ----------
+    asked
+        Which channels of the first part, int [n]; all when None.
+
+    Returns
+    -------
+    (alike, live)
+        float [n, channels], bool [n].
+    """
+    chosen = np.arange(one.live[0].shape[1]) if asked is None else asked
     worst: Array | None = None
     for number in (0, 1):
-        live, theirs = one.live[number][first], other.live[number][second]
-        alike = np.abs(one.marks[number][first].T @ other.marks[number][second])
+        live, theirs = one.live[number][first][chosen], other.live[number][second]
+        alike = np.abs(one.marks[number][first][:, chosen].T @ other.marks[number][second])
         alike[~live[:, None] & ~theirs[None, :]] = 1.0
         worst = alike if worst is None else np.minimum(worst, alike)
     assert worst is not None  # noqa: S101  # the loop ran twice
-    return worst, one.live[0][first] | one.live[1][first]
+    return worst, (one.live[0][first] | one.live[1][first])[chosen]
 
 
 def agreement_in_place(one: Marks, other: Marks, first: int, second: int) -> tuple[Array, Array]:

@@ -60,6 +60,9 @@ SHARE = 0.6
 #: Channels compared at first; the others only when these are promising.
 GLANCE = 16
 
+#: Above so many channels a sample of this size is compared with all of them.
+MANY, ASKED = 2048, 512
+
 #: Channels that a layer needs at least; layers looked at.
 CHANNELS, LAYERS = 4, 160
 
@@ -248,18 +251,30 @@ def _in_channels(
 
 
 def _echoing_channels(one: Marks, other: Marks) -> list[tuple[int, int]]:
-    """Return (channel, the one it repeats) when most live channels repeat another one, else nothing."""
-    alike, live = agreement(one, other)
+    """Return (channel, the one it repeats) when most live channels repeat another one, else nothing.
+
+    Of very many channels a sample is asked for: all pairs of them would take gigabytes.
+    """
+    live = one.live[0][0] | one.live[1][0]
+    asked = _asked(len(live))
+    alike, live = agreement(one, other, asked=asked)
     if live.sum() < CHANNELS:
         return []
-    np.fill_diagonal(alike, 0)
-    same, _ = agreement(one, one)
+    alike[np.arange(len(asked)), asked] = 0
+    same, _ = agreement(one, one, asked=asked)
     alike[same >= ALIKE] = 0
     best = alike.argmax(1)
     echoing = live & (alike.max(1) >= ALIKE)
     if echoing.sum() < SHARE * live.sum():
         return []
-    return [(int(c), int(best[c])) for c in np.flatnonzero(echoing)]
+    return [(int(asked[c]), int(best[c])) for c in np.flatnonzero(echoing)]
+
+
+def _asked(channels: int) -> Array:
+    """Return the channels to ask for: all, or a sample of very many."""
+    if channels <= MANY:
+        return np.arange(channels)
+    return np.sort(np.random.default_rng(8).choice(channels, ASKED, replace=False))
 
 
 def components(matrix: Array) -> Array:
@@ -339,10 +354,11 @@ def _repeats(one: Marks, other: Marks, other_plain: Marks) -> bool:
     alike, live = agreement(some, other)
     if live.sum() < CHANNELS or (alike.max(1)[live] >= ALIKE).mean() < SHARE / 2:
         return False
-    alike, live = agreement(one, other)
-    if (alike.max(1)[live] >= ALIKE).mean() < SHARE:
+    asked = _asked(one.live[0].shape[1])
+    alike, live = agreement(one, other, asked=asked)
+    if live.sum() < CHANNELS or (alike.max(1)[live] >= ALIKE).mean() < SHARE:
         return False
-    same, _ = agreement(one, other_plain)
+    same, _ = agreement(one, other_plain, asked=asked)
     return bool((same.max(1)[live] >= ALIKE).mean() < 0.5)
 
 

@@ -37,11 +37,16 @@ class Flattened:
         One graph, no subgraphs; every node has a name.
     conditions
         Labels of the If nodes whose condition depends on the picture.
+    by_size
+        Those of them that look at its size alone: how many pictures a batch holds, say.
     """
 
-    def __init__(self, model: onnx.ModelProto, conditions: tuple[str, ...]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, conditions: tuple[str, ...], by_size: frozenset[str] = frozenset()
+    ) -> None:
         self.model = model
         self.conditions = conditions
+        self.by_size = by_size
 
 
 def flatten(
@@ -75,7 +80,7 @@ def flatten(
     _name_nodes(flat.graph)
     worker = _Unroller(flat, feeds, dict(choices or {}), others)
     worker.run()
-    return Flattened(flat, tuple(worker.conditions))
+    return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
 
 
 def has_control_flow(model: onnx.ModelProto) -> bool:
@@ -110,10 +115,12 @@ class _Unroller:
         self.feeds = feeds
         self.choices = choices
         self.conditions: list[str] = []
+        self.by_size: set[str] = set()
         self.done: list[onnx.NodeProto] = []
         self.pending: list[onnx.NodeProto] = list(reversed(model.graph.node))
         self.opset = next((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), 0)
         self.varying = {value.name for value in model.graph.input} - {t.name for t in model.graph.initializer}
+        self.shown = set(self.varying)  # what depends on what the picture shows, and not on its size alone
 
     def run(self) -> None:
         while self.pending:
@@ -137,6 +144,8 @@ class _Unroller:
         self.done.append(node)
         if self.varying & set(node.input):
             self.varying |= set(node.output)
+        if self.shown & set(node.input) and node.op_type not in ("Shape", "Size"):
+            self.shown |= set(node.output)
 
     def _largest(self, name: str, node: onnx.NodeProto) -> Any:
         """Return the largest value over the pictures (True, for a condition, when it holds for one of them)."""
@@ -187,6 +196,8 @@ class _Unroller:
     def _if(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         if node.input[0] in self.varying:
             self.conditions.append(node.name)
+            if node.input[0] not in self.shown:
+                self.by_size.add(node.name)
             taken = self.choices.get(node.name, True)
         else:
             taken = bool(self._value(node.input[0], node).reshape(-1)[0])

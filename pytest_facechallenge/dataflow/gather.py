@@ -62,8 +62,14 @@ def follow(path: Path, seed: int = 20211001, threads: int = 0) -> DataflowFacts:
         name: [] for name in ("views", "stacks", "twins", "repeats", "folds", "towers", "echoes", "company", "gaps")
     }
     layers, macs, branches = 0, 0, []
-    for branch, flat in _ways(model, feed, facts["gaps"]):
-        probe = Probe(flat, feed, branch, threads)
+    for branch, flat, by_size in _ways(model, feed, facts["gaps"]):
+        try:
+            probe = Probe(flat, feed, branch, threads)
+        except RunError as error:
+            if not branch:
+                raise
+            facts["gaps"].append(f"with {branch} {str(error)[:300]}")
+            continue
         for name, values in observe(probe).items():
             facts[name] += values
         layers, macs = max(layers, len(probe.structure.layers)), max(macs, probe.structure.total_macs)
@@ -72,7 +78,7 @@ def follow(path: Path, seed: int = 20211001, threads: int = 0) -> DataflowFacts:
             # What a branch does to the rows is not seen by running the model when no probe picture takes it.
             tried = _company(flat, feed, threads, 8)
             ran = [fact for fact in tried if fact.change >= 0]
-            if not ran:
+            if not ran and not by_size:  # a branch for one size of the batch: the whole model takes it when it must
                 facts["gaps"].append(f"with {branch} no batch could be run: {tried[0].error}")
             facts["company"] += [
                 msgspec.structs.replace(fact, company=f"{fact.company}, with {branch}") for fact in ran
@@ -123,19 +129,19 @@ class Feed:
         return {self.name: np.ascontiguousarray(pictures).astype(self.dtype)}
 
 
-def _ways(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
+def _ways(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto, bool]]:
     """Yield every variant of `_variants`, and where the picture selects rows, the first one with all rows selected."""
     forced = None
-    for branch, flat in _variants(model, feed, gaps):
+    for branch, flat, by_size in _variants(model, feed, gaps):
         if forced is None:
             forced = select_everything(flat, feed.name)
             problem = _problem(forced, feed) if forced is not None else ""
             if problem:
                 gaps.append(f"what the picture selects was seen as the probe pictures have it only: {problem}")
                 forced = None
-        yield branch, flat
+        yield branch, flat, by_size
     if forced is not None:
-        yield "every selection takes everything", forced
+        yield "every selection takes everything", forced, False
 
 
 def _problem(model: onnx.ModelProto, feed: Feed) -> str:
@@ -147,10 +153,13 @@ def _problem(model: onnx.ModelProto, feed: Feed) -> str:
     return ""
 
 
-def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """Yield the model without control flow, once per way through the Ifs that depend on the picture."""
+def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[tuple[str, onnx.ModelProto, bool]]:
+    """Yield the model without control flow, once per way through the Ifs that depend on the picture.
+
+    With it, whether one of these looks at the size of the batch alone.
+    """
     if not has_control_flow(model):
-        yield "", flatten(model, {}).model
+        yield "", flatten(model, {}).model, False
         return
     feeds = feed(feed.pictures.natural(1))
     extremes = [
@@ -165,7 +174,11 @@ def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[t
     except FlattenError as error:
         gaps.append(str(error))
         return
-    yield ("" if not first.conditions else _way(dict.fromkeys(first.conditions, True))), first.model
+    yield (
+        ("" if not first.conditions else _way(dict.fromkeys(first.conditions, True))),
+        first.model,
+        bool(first.by_size),
+    )
     if not first.conditions:
         return
     ways: list[dict[str, bool]] = [dict.fromkeys(first.conditions, False)]
@@ -184,7 +197,7 @@ def _variants(model: onnx.ModelProto, feed: Feed, gaps: list[str]) -> Iterator[t
         if extra and tuple(flat.conditions) not in seen:
             seen.add(tuple(flat.conditions))
             ways.append(way | dict.fromkeys(extra, False))
-        yield _way(way), flat.model
+        yield _way(way), flat.model, bool(flat.by_size)
     if len(ways) > VARIANTS - 1:
         gaps.append(f"{len(ways) + 1} ways through the If nodes exist; {VARIANTS} were looked at")
 

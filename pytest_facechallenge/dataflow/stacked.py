@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 #: Correlation of two layers' weights below which they have nothing in common.
 UNRELATED = 0.5
 
+#: Coverage below which blocks of a map may be windows that overlap, and no versions of the whole.
+MOSTLY = 0.75
+
 #: Coverage from which everything in a tensor is there twice.
 WHOLE = 0.99
 
@@ -56,6 +59,9 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
         whole = stack.coverage >= WHOLE and not stack.interleaved and stack.axis != contracted
         if stack.relation.kind == "identical" and not whole:
             continue
+        if _neighbouring_windows(stack, values.shape[1:]) and probe.regions[layer.data][1] != {probe.feed.name}:
+            probe.windowed.add(id(layer.node))
+            continue
         on_channels = stack.axis == contracted
         facts.append(
             StackFact(
@@ -68,6 +74,16 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
             )
         )  # fmt: skip
     return facts
+
+
+def _neighbouring_windows(stack: copies.Stack, shape: tuple[int, ...]) -> bool:
+    """Whether the blocks are windows of one map that overlap by less than half: each sees a place of its own."""
+    if stack.coverage >= MOSTLY or stack.relation.kind not in ("shifted", "rearranged"):
+        return False
+    if stack.relation.kind == "rearranged":
+        return stack.axis == 0
+    own = [extent // stack.blocks if axis == stack.axis else extent for axis, extent in enumerate(shape)]
+    return any(2 * abs(by) > extent for by, extent in zip(stack.relation.shift, own, strict=True))
 
 
 def own_axes(structure: Structure, layer: Layer) -> frozenset[int]:
@@ -134,6 +150,8 @@ def folds(probe: Probe) -> list[FoldFact]:
             continue
         rows = next((one for one, other in zip(shape, doubled, strict=True) if other == 2 * one), 1)
         if rows == 1:
+            continue
+        if id(layer.node) in probe.windowed:
             continue
         joins = probe.joins(layer)
         size = max([prod(shape), *(prod(structure.shapes[node.outputs[0]]) for node in joins)])

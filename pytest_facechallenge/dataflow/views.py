@@ -12,6 +12,7 @@ from pytest_facechallenge.dataflow.placed import placed_view
 from pytest_facechallenge.dataflow.probe import Probe
 from pytest_facechallenge.dataflow.signatures import PROBES
 from pytest_facechallenge.dataflow.structure import ELEMENTWISE, POOLING, Layer, is_map
+from pytest_facechallenge.dataflow.surroundings import follows_its_surroundings
 from pytest_facechallenge.facts.dataflow import ViewFact
 
 Array = npt.NDArray[Any]
@@ -52,6 +53,8 @@ def views(probe: Probe) -> list[ViewFact]:
         view = _view(probe, noise, seen, sampled.get(name))
         if view.kind == "features":
             view = _placed(probe, name) or view
+        if view.kind == "chosen" and _by_surroundings(probe, name, noise):
+            view = warps.View("in place", 1.0, words="every pixel in its place, changed by its surroundings")
         turn = _turn(probe, seen) if view.kind == "exact" else ""
         done[name] = (view, turn)
     data = {layer.data for layer in probe.front}
@@ -149,6 +152,19 @@ def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array) -> w
     if warps.explained(natural, natural_seen) >= A_PICTURE:
         return warps.View("smoothed", 1.0, words="the picture at its own brightness, moved or re-sampled")
     return None
+
+
+def _by_surroundings(probe: Probe, name: str, noise: Array) -> bool:
+    """Whether a tensor of the picture's size that changes with the picture does so by each pixel's surroundings."""
+    shape = probe.structure.shapes[name]
+    if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
+        return False
+    runner = probe.open([name])
+
+    def look(picture: Array) -> Array:
+        return np.asarray(runner(probe.feed(picture[None]))[name], np.float64)
+
+    return follows_its_surroundings(look, probe.natural[:3], noise[0])
 
 
 def _placed(probe: Probe, name: str) -> warps.View | None:

@@ -24,6 +24,9 @@ from pytest_facechallenge.outcome import Outcome, Status
 from pytest_facechallenge.rulebook import Rulebook, RuleTable, TrackTable
 from tests import blind as first
 from tests import blind_second as second
+from tests.blind.case import Case as BlindCase
+from tests.blind_third.evasions import EVASIONS as THIRD_EVASIONS
+from tests.blind_third.honest import HONEST as THIRD_HONEST
 from tests.corpus import ALIGN_RULE, BATCH_RULE, EVASIONS, HONEST, Case
 
 BOOK = Rulebook(
@@ -98,13 +101,16 @@ class Row:
     evidence: str
 
 
+BLIND: dict[str, dict[str, BlindCase]] = {
+    "blind": first.HONEST | first.EVASIONS,
+    "2nd": second.HONEST | second.EVASIONS,
+    "3rd": THIRD_HONEST | THIRD_EVASIONS,
+}
+
+
 def names() -> list[tuple[str, str]]:
-    """Name every case of the corpus and of both blind sets, with the set it is of."""
-    sets: dict[str, Iterable[str]] = {
-        "corpus": {**HONEST, **EVASIONS},
-        "blind": first.HONEST | first.EVASIONS,
-        "2nd": second.HONEST | second.EVASIONS,
-    }
+    """Name every case of the corpus and of the blind sets, with the set it is of."""
+    sets: dict[str, Iterable[str]] = {"corpus": {**HONEST, **EVASIONS}, **BLIND}
     return [(label, name) for label, cases in sets.items() for name in cases]
 
 
@@ -116,7 +122,7 @@ def row(case: tuple[str, str]) -> Row:
         answer = judge(entry.build())
         rule = entry.expected or ""
         return Row(name, entry.does, rule, wrong(entry, answer), said(answer, rule))
-    blind = first.HONEST | first.EVASIONS if label == "blind" else second.HONEST | second.EVASIONS
+    blind = BLIND[label]
     answer = judge(blind[name].build())
     rule, problem = blind[name].rule, ""
     if rule and rule not in answer.failed:
