@@ -137,7 +137,7 @@ def stacks(
         return []
     result = []
     for axis in axes:
-        best = _best_split(axis, shape, others, values, spread)
+        best = _best_split(axis, shape, others, values, np.maximum(spread, _along(axis, coordinates, others, shape)))
         if best is not None:
             result.append(best)
     return sorted(result, key=lambda stack: (stack.relation.kind == "identical", -stack.coverage))
@@ -163,6 +163,15 @@ def _spread(coordinates: Array, found: list[Array], shape: tuple[int, ...], cont
         ]
     )
     return np.where(counts > SPREAD * places, counts, 0)
+
+
+def _along(axis: int, coordinates: Array, others: list[Array], shape: tuple[int, ...]) -> Array:
+    """Return for each datum how often it stands on its own line along an axis, 0 where that is no large part of it."""
+    rest = [other for other in range(len(shape)) if other != axis]
+    counts = np.array(
+        [int((at[:, rest] == place[rest]).all(1).sum()) for place, at in zip(coordinates, others, strict=True)]
+    )
+    return np.where(counts > SPREAD * shape[axis], counts, 0)
 
 
 def _best_split(axis: int, shape: tuple[int, ...], others: list[Array], values: Array, spread: Array) -> Stack | None:

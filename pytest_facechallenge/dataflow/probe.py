@@ -53,7 +53,7 @@ class Probe:
         self.structure = Structure(graph, survey, feed.name)
         self.gaps: list[str] = []
         self._opened: list[set[str]] = []
-        self.windowed: set[int] = set()  # nodes that work on overlapping windows of one map, see `stacked`
+        self.windowed: set[str] = set()  # values that hold overlapping windows of one map, see `stacked`
         self.regions: dict[str, tuple[list[Node], set[str]]] = {}
         self.values: dict[str, Array] = {}
 

@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 #: Correlation of two layers' weights below which they have nothing in common.
 UNRELATED = 0.5
 
+#: Least coverage of a version that differs in brightness or contrast alone: such a change leaves everything there.
+RESCALED = 0.6
+
 #: Coverage below which blocks of a map may be windows that overlap, and no versions of the whole.
 MOSTLY = 0.75
 
@@ -59,8 +62,10 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
         whole = stack.coverage >= WHOLE and not stack.interleaved and stack.axis != contracted
         if stack.relation.kind == "identical" and not whole:
             continue
+        if stack.relation.kind == "rescaled" and stack.coverage < RESCALED:
+            continue
         if _neighbouring_windows(stack, values.shape[1:]) and probe.regions[layer.data][1] != {probe.feed.name}:
-            probe.windowed.add(id(layer.node))
+            probe.windowed.add(name)
             continue
         on_channels = stack.axis == contracted
         facts.append(
@@ -77,11 +82,9 @@ def _stack(probe: Probe, layer: Layer, name: str) -> list[StackFact]:
 
 
 def _neighbouring_windows(stack: copies.Stack, shape: tuple[int, ...]) -> bool:
-    """Whether the blocks are windows of one map that overlap by less than half: each sees a place of its own."""
-    if stack.coverage >= MOSTLY or stack.relation.kind not in ("shifted", "rearranged"):
+    """Whether the blocks are windows of one map, each more than half its own width from the next one."""
+    if stack.coverage >= MOSTLY or stack.relation.kind != "shifted":
         return False
-    if stack.relation.kind == "rearranged":
-        return stack.axis == 0
     own = [extent // stack.blocks if axis == stack.axis else extent for axis, extent in enumerate(shape)]
     return any(2 * abs(by) > extent for by, extent in zip(stack.relation.shift, own, strict=True))
 
@@ -151,10 +154,10 @@ def folds(probe: Probe) -> list[FoldFact]:
         rows = next((one for one, other in zip(shape, doubled, strict=True) if other == 2 * one), 1)
         if rows == 1:
             continue
-        if id(layer.node) in probe.windowed:
-            continue
         joins = probe.joins(layer)
-        size = max([prod(shape), *(prod(structure.shapes[node.outputs[0]]) for node in joins)])
+        if probe.windowed & {layer.data, *(node.outputs[0] for node in joins)}:
+            continue
+        size = max(_varying(probe, name) for name in [layer.data, *(node.outputs[0] for node in joins)])
         found.append(_fold(probe, layer, rows, size, joins[0].label if joins else ""))
     return found
 
@@ -187,9 +190,16 @@ def _side_by_side(probe: Probe) -> list[FoldFact]:
     return found
 
 
-def _fold(probe: Probe, layer: Layer, rows: int, size: int, join: str) -> FoldFact:
+def _varying(probe: Probe, name: str) -> float:
+    """Return how many elements of a value follow the picture: what a padding adds does not."""
+    values = probe.values.get(name)
+    share = 1.0 if values is None else float((values != values[:1]).any(0).mean())
+    return share * prod(probe.structure.shapes.get(name, (0,)))
+
+
+def _fold(probe: Probe, layer: Layer, rows: int, size: float, join: str) -> FoldFact:
     shapes = probe.structure.shapes
-    largest = max(prod(shapes.get(root, (0,))) for root in probe.regions[layer.data][1])
+    largest = max(_varying(probe, root) for root in probe.regions[layer.data][1])
     apart = prod(shapes[layer.data][axis] for axis in own_axes(probe.structure, layer))
     return FoldFact(
         layer=layer.node.label,

@@ -1,7 +1,7 @@
 """The detector's answers on a third set of cases that were written by authors who had not read it.
 
 They were run once, on a frozen detector: all 24 evasions were found, and 21 of the 24 honest networks passed. Local
-contrast (taken for a choice), overlapping windows of features (taken for versions) and a branch for one size of the batch
+contrast (taken for a choice), overlapping windows of features (taken for versions) and a branch for one batch size
 (undecided) have been dealt with since.
 """
 

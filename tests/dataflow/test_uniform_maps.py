@@ -8,6 +8,7 @@ import pytest
 
 from pytest_facechallenge.outcome import Status
 from tests.corpus.builder import Net
+from tests.corpus.honest_attention import attention
 from tests.dataflow.table import judge
 
 
@@ -63,6 +64,16 @@ def linear_attention(net: Net, side: int) -> str:
     return net.op("Add", y, net.conv(net.reshape(mixed, -1, 24, side, side), 24, 24, 1))
 
 
+def padded_windows(net: Net, side: int) -> str:
+    """Attention in windows of 3 x 3 cells, for which the map is padded: the cells added see one another alone."""
+    y, wide = stem(net, 24, side), 3 * ((side + 2) // 3)
+    y = net.op("Pad", y, net.const([0, 0, 0, 0, 0, 0, wide - side, wide - side]))
+    y = net.op("Transpose", net.reshape(y, -1, 24, wide // 3, 3, wide // 3, 3), perm=[0, 2, 4, 3, 5, 1])
+    y = attention(net, net.layernorm(net.reshape(y, -1, 9, 24), 24), 24, 3, 9)
+    y = net.op("Transpose", net.reshape(y, -1, wide // 3, wide // 3, 3, 3, 24), perm=[0, 5, 1, 3, 2, 4])
+    return net.conv(net.slice(net.reshape(y, -1, 24, wide, wide), [0, 0], [side, side], [2, 3]), 24, 24, 1)
+
+
 def enlarged_attention(net: Net, side: int) -> str:
     """Attention on a coarser map, repeated to the finer one by its nearest neighbours."""
     y = stem(net, 24, side)
@@ -81,6 +92,8 @@ def enlarged_attention(net: Net, side: int) -> str:
         (heads_in_a_cascade, 14),
         (linear_attention, 4),
         (linear_attention, 7),
+        (padded_windows, 4),
+        (padded_windows, 7),
         (enlarged_attention, 4),
         (enlarged_attention, 14),
     ],
