@@ -206,10 +206,10 @@ def _without(model: onnx.ModelProto, weights: Mapping[str, Any], outputs: Sequen
         if tensor.name not in weights:
             graph.initializer.append(tensor)
             continue
-        stub = graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        stub.data_location = TensorProto.EXTERNAL
+        named = graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+        named.data_location = TensorProto.EXTERNAL
         for key, value in (("location", "in memory"), ("offset", "0"), ("length", str(_bytes(tensor)))):
-            stub.external_data.add(key=key, value=value)
+            named.external_data.add(key=key, value=value)
     return bare
 
 

@@ -12,13 +12,14 @@ from onnx import helper, numpy_helper
 from tests.blind import EVASIONS as FIRST_EVASIONS
 from tests.blind import HONEST as FIRST_HONEST
 from tests.blind.net import SIDE, Array
-from tests.blind.proofs import Look, session
+from tests.blind.proofs import session
 from tests.blind.test_blind_builds import apart, pictures
 from tests.blind_second import EVASIONS as SECOND_EVASIONS
 from tests.blind_second import HONEST as SECOND_HONEST
 from tests.blind_second.single_pass import copied_filters, second_runs
 
 from .honest import HONEST
+from .measure import look, model
 
 TILE = 16
 BLIND_TO_MIRRORING = "even_and_odd_kernels"
@@ -27,16 +28,6 @@ COLOURS = "colours_in_the_batch"
 QUATERNION = "quaternion_kernels"
 # Weights that one run reads twice: kernels put together by nodes.
 READ_TWICE = {QUATERNION: ("h0.", "h2.")}
-
-
-@cache
-def model(name: str) -> onnx.ModelProto:
-    return HONEST[name].build()
-
-
-@cache
-def look(name: str) -> Look:
-    return Look(lambda: model(name))
 
 
 @cache

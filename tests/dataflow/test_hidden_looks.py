@@ -11,8 +11,9 @@ import pytest
 from onnx import helper
 
 from pytest_facechallenge.dataflow.changes import colour_changes, moved_kernels
+from pytest_facechallenge.dataflow.channels import Marks
 from pytest_facechallenge.dataflow.directions import tied
-from pytest_facechallenge.dataflow.echoes import components
+from pytest_facechallenge.dataflow.echoes import ASKED, _echoing_channels, components
 from pytest_facechallenge.dataflow.runner import Held
 from pytest_facechallenge.dataflow.selection import select_everything
 from pytest_facechallenge.dataflow.structure import Structure
@@ -359,3 +360,16 @@ def test_selection_is_forced_only_where_the_picture_selects() -> None:
     constant = Net()
     constant.op("NonZero", constant.const([1.0, 0.0]))
     assert select_everything(constant.model(constant.pool(constant.x)), constant.x) is None
+
+
+@pytest.mark.parametrize("channels", [64, 4096])
+def test_repeated_channels_are_found_among_very_many(channels: int) -> None:
+    random = np.random.default_rng(4)
+    half = random.standard_normal((2, 24, 1, channels // 2))
+    turned = random.standard_normal((2, 24, 1, channels // 2))
+    plain = Marks.of(*np.concatenate([half, turned], axis=-1))
+    changed = Marks.of(*np.concatenate([turned, half], axis=-1))
+    pairs = _echoing_channels(plain, changed)
+    assert len(pairs) == min(channels, ASKED)
+    assert all(abs(one - other) == channels // 2 for one, other in pairs)
+    assert not _echoing_channels(plain, Marks.of(*random.standard_normal((2, 24, 1, channels))))

@@ -18,3 +18,22 @@ def test_injected_evasion_is_found(injection: str) -> None:
             assert result == "found", reason
             return
     pytest.fail(f"no host carries {injection}")
+
+
+#: Pairs that the whole product once showed to be missed: one or two for each cause.
+ONCE_MISSED = [
+    ("picture_windows_in_batch", "warp_resize_down_up"),
+    ("focus_stem", "warp_resize_down_up"),
+    ("bidirectional_gru", "warp_resize_down_up"),
+    ("normalise_conv_swap", "warp_resize_down_up"),
+    ("normalise_per_picture", "warp_transposed_conv"),
+    ("swap_split", "warp_grid_fixed"),
+    ("blurpool", "features_flip"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("host", "injection"), ONCE_MISSED)
+def test_what_the_product_once_missed_is_found(host: str, injection: str) -> None:
+    _, _, result, reason = try_pair((host, injection))
+    assert result == "found", reason
