@@ -53,7 +53,7 @@ def company(run: Run, pictures: Array, extremes: Array, largest: int = 32) -> li
     """
     alone = [np.asarray(run(pictures[i : i + 1])) for i in range(len(pictures))]
     if not all(np.isfinite(embedding).all() for embedding in alone):
-        return [Company("one picture alone", -1.0, "the embedding of one picture alone is not finite; every number must be")]
+        return [Company("one picture alone", -1.0, "the embedding of one picture has numbers that are not finite")]
     two = np.concatenate([pictures[1:2], extremes[:1]])
     three = np.concatenate([extremes[1:2], pictures[1:2], extremes[:1]])
     mixed = np.concatenate([pictures[3:4], pictures[1:2], pictures[0:1], pictures[2:3]])
