@@ -1,4 +1,4 @@
-"""What following the picture costs, against loading the model and running it.
+"""What following the image costs, against loading the model and running it.
 
 python -m benchmarks.dataflow            # an iResNet-100 and a ViT of about 2,000 nodes
 python -m benchmarks.dataflow --table    # the detector's answer for every case of the tests' corpus
@@ -20,10 +20,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_facechallenge.dataflow.flatten import flatten
-from pytest_facechallenge.dataflow.gather import Feed, follow
-from pytest_facechallenge.dataflow.kernels import repeats
-from pytest_facechallenge.dataflow.probe import Probe
+from pytest_facechallenge.analyses.implicit_batch.channel_groups import repeats
+from pytest_facechallenge.analyses.implicit_batch.gather import Feed, follow
+from pytest_facechallenge.analyses.implicit_batch.trace import Probe
+from pytest_facechallenge.analyses.implicit_batch.unroll import flatten
 
 
 class Graph:
@@ -59,7 +59,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "net",
-            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 3, 112, 112])],
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 112, 112])],
             [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, None)],
             self.constants,
         )
@@ -74,7 +74,7 @@ def iresnet(path: Path, depths: tuple[int, ...] = (3, 13, 30, 3)) -> Path:
     def slope(x: str, c: int) -> str:
         return g.op("PRelu", x, g.const(np.full((c, 1, 1), 0.25, np.float32)))
 
-    x, channels = slope(g.conv("picture", 3, 64, 3), 64), 64
+    x, channels = slope(g.conv("image", 3, 64, 3), 64), 64
     for depth, width in zip(depths, (64, 128, 256, 512), strict=True):
         for index in range(depth):
             stride = 2 if index == 0 else 1
@@ -105,7 +105,7 @@ def vit(path: Path, depth: int = 52, width: int = 192, heads: int = 3) -> Path:
     def linear(x: str, a: int, b: int) -> str:
         return g.op("Add", g.op("MatMul", x, g.weights(a, b)), f32(np.zeros(b)))
 
-    x = g.op("Conv", "picture", g.weights(width, 3, 8, 8), strides=[8, 8])
+    x = g.op("Conv", "image", g.weights(width, 3, 8, 8), strides=[8, 8])
     x = g.op("Transpose", g.op("Reshape", x, ints(0, width, 196)), perm=[0, 2, 1])
     for _ in range(depth):
         y = norm(x)
@@ -125,19 +125,19 @@ def vit(path: Path, depth: int = 52, width: int = 192, heads: int = 3) -> Path:
 
 
 def baseline(path: Path) -> tuple[float, float]:
-    """Return the seconds of loading and 8 single pictures, and of one batch of 8."""
+    """Return the seconds of loading and 8 single images, and of one batch of 8."""
     start = time.perf_counter()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for _ in range(8):
-        session.run(None, {"picture": np.zeros((1, 3, 112, 112), np.float32)})
+        session.run(None, {"image": np.zeros((1, 3, 112, 112), np.float32)})
     allowed = time.perf_counter() - start
     start = time.perf_counter()
-    session.run(None, {"picture": np.zeros((8, 3, 112, 112), np.float32)})
+    session.run(None, {"image": np.zeros((8, 3, 112, 112), np.float32)})
     return allowed, time.perf_counter() - start
 
 
 def static(path: Path) -> float:
-    """Return the seconds of everything that needs no probe picture (one picture gives the shapes)."""
+    """Return the seconds of everything that needs no probe image (one image gives the shapes)."""
     start = time.perf_counter()
     model = onnx.load(str(path))
     feed = Feed(model, path.parent, 1)
@@ -162,7 +162,7 @@ def measure(name: str, path: Path) -> None:
         seconds, layers, peak = pool.submit(whole, path).result()
     print(
         f"{name}: {path.stat().st_size / 2**20:.0f} MB, {layers} layers\n"
-        f"  static analysis {analysis:.2f} s; allowed: load + 8 pictures {allowed:.2f} s\n"
+        f"  static analysis {analysis:.2f} s; allowed: load + 8 images {allowed:.2f} s\n"
         f"  everything {seconds:.2f} s = {seconds / eight:.1f} batches of 8 ({eight:.2f} s each); "
         f"peak memory {peak:.0f} MB"
     )
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="iresnet or vit")
     options = parser.parse_args()
     if options.table:
-        from tests.dataflow.table import main as print_table
+        from tests.analyses.implicit_batch.table import main as print_table
 
         print_table()
         return

@@ -1,7 +1,7 @@
 """Embedding throughput: the pipeline, from files on disk, against a bare onnxruntime loop over ready arrays.
 
-``python -m benchmarks.embedding`` builds an iResNet-50 and pictures in a temporary folder, runs both ways in turns in
-one process, and prints pictures a second, seconds of processor time (all threads; steadier on a shared machine), and
+``python -m benchmarks.embedding`` builds an iResNet-50 and images in a temporary folder, runs both ways in turns in
+one process, and prints images a second, seconds of processor time (all threads; steadier on a shared machine), and
 the ratios of the medians. The aim is a throughput of at least 0.95 of the bare loop's.
 """
 
@@ -22,39 +22,39 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from pytest_facechallenge.embedding import Engine, Preprocessing, embed
-from pytest_facechallenge.embedding.picture import decode, fill
+from pytest_facechallenge.embedding import Preprocessing, Session, embed
+from pytest_facechallenge.embedding.image import decode, fill
 from pytest_facechallenge.refnets import save
-from pytest_facechallenge.testset.model import PictureFiles
+from pytest_facechallenge.testsets.model import ImageFiles
 
 
-def make_pictures(folder: Path, count: int) -> PictureFiles:
-    """Write JPEG pictures with the detail of faces: smooth noise, quality 95."""
+def make_images(folder: Path, count: int) -> ImageFiles:
+    """Write JPEG images with the detail of faces: smooth noise, quality 95."""
     rng = np.random.default_rng(0)
     names = []
     for number in range(count):
         small = Image.fromarray(rng.integers(0, 256, size=(28, 28, 3), dtype=np.uint8))
         small.resize((112, 112), Image.Resampling.BICUBIC).save(folder / f"{number}.jpg", quality=95)
         names.append(f"{number}.jpg")
-    return PictureFiles(folder, names)
+    return ImageFiles(folder, names)
 
 
-def ready_batches(pictures: PictureFiles, batch: int) -> list[npt.NDArray[np.float32]]:
-    inputs = np.empty((len(pictures), 3, 112, 112), np.float32)
-    for index in range(len(pictures)):
-        fill(inputs[index], decode(pictures.read(index)), Preprocessing())
+def ready_batches(images: ImageFiles, batch: int) -> list[npt.NDArray[np.float32]]:
+    inputs = np.empty((len(images), 3, 112, 112), np.float32)
+    for index in range(len(images)):
+        fill(inputs[index], decode(images.read(index)), Preprocessing())
     return [np.ascontiguousarray(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
 
 
-def bare_loop(engine: Engine, batches: list[npt.NDArray[np.float32]]) -> None:
+def bare_loop(engine: Session, batches: list[npt.NDArray[np.float32]]) -> None:
     name = engine.session.get_inputs()[0].name
     for inputs in batches:
         engine.session.run(None, {name: inputs})
 
 
-def pipeline(engine: Engine, pictures: PictureFiles, workdir: Path, cache: Path) -> None:
-    found = embed(engine, pictures, Preprocessing(), cache=cache, workdir=workdir)
-    if found.computed != len(pictures):
+def pipeline(engine: Session, images: ImageFiles, workdir: Path, cache: Path) -> None:
+    found = embed(engine, images, Preprocessing(), cache=cache, workdir=workdir)
+    if found.computed != len(images):
         raise RuntimeError("the cache was used, so this measured nothing")
 
 
@@ -68,39 +68,39 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="iresnet50")
-    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        (root / "pictures").mkdir()
-        pictures = make_pictures(root / "pictures", arguments.pictures)
+        (root / "images").mkdir()
+        images = make_images(root / "images", arguments.images)
         save(arguments.network, root / "model.onnx")
-        engine = Engine(root / "model.onnx", device=arguments.device, batch=arguments.batch)
-        batches = ready_batches(pictures, arguments.batch)
+        engine = Session(root / "model.onnx", device=arguments.device, batch=arguments.batch)
+        batches = ready_batches(images, arguments.batch)
         bare_loop(engine, batches[:2])  # the first runs allocate
         times: dict[str, list[tuple[float, float]]] = {"bare loop": [], "pipeline": []}
         for number in range(arguments.rounds):
             cache = root / f"cache{number}"
             ways = {
                 "bare loop": partial(bare_loop, engine, batches),
-                "pipeline": partial(pipeline, engine, pictures, root, cache),
+                "pipeline": partial(pipeline, engine, images, root, cache),
             }
             for way in sorted(ways, reverse=bool(number % 2)):
                 times[way].append(timed(ways[way]))
         print(
-            f"{arguments.network}, {arguments.pictures} JPEG files, batch {arguments.batch}, {engine.provider}, "
+            f"{arguments.network}, {arguments.images} JPEG files, batch {arguments.batch}, {engine.provider}, "
             f"onnxruntime {onnxruntime.__version__}, {platform.machine()}, {os.cpu_count()} processors"
         )
         wall, processor = {}, {}
         for way, measured in times.items():
-            rates = sorted(arguments.pictures / seconds for seconds, _processor in measured)
+            rates = sorted(arguments.images / seconds for seconds, _processor in measured)
             wall[way] = statistics.median(rates)
             processor[way] = statistics.median(each for _seconds, each in measured)
             print(
-                f"{way:10} {wall[way]:8.2f} pictures/s (from {rates[0]:.2f} to {rates[-1]:.2f}), "
+                f"{way:10} {wall[way]:8.2f} images/s (from {rates[0]:.2f} to {rates[-1]:.2f}), "
                 f"{processor[way]:.2f} s of processor time"
             )
         print(f"throughput, pipeline / bare loop: {wall['pipeline'] / wall['bare loop']:.3f}")

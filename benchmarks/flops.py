@@ -19,8 +19,8 @@ MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 import onnx
-from pytest_facechallenge.flops.gather import facts_of
-from pytest_facechallenge.graph.ir import from_model, read_model
+from pytest_facechallenge.analyses.flops.gather import facts_of
+from pytest_facechallenge.onnx_graph.ir import from_model, read_model
 
 path = Path(sys.argv[2])
 start = time.perf_counter()

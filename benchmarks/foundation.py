@@ -4,7 +4,7 @@
     python -m benchmarks.foundation startup    # only the start-up of a run that does not use the plugin
 
 (a) judging a 250 MB iResNet-100 on track A (rules that have benchmarks of their own left out) against loading it once
-    with onnxruntime and running 64 pictures;
+    with onnxruntime and running 64 images;
 (b) peak memory of that whole process tree against the size of the file;
 (c) a pytest run that does not use the plugin, with it against ``-p no:facechallenge``, median of 15 pairs.
 """
@@ -70,7 +70,7 @@ def judging(folder: Path, rounds: int = 3) -> None:
     size = path.stat().st_size
     print(f"(a) judging iResNet-100 ({size / 2**20:.0f} MB), median of {rounds}: {statistics.median(walls):.1f} s")
     for batch, found in ratios.items():
-        against = f"onnxruntime loading it and running 64 pictures, {batch} at a time"
+        against = f"onnxruntime loading it and running 64 images, {batch} at a time"
         print(f"    ratio to {against}: {statistics.median(found):.2f}")
     print(f"(b) peak memory of the process tree / file size: {max(peaks) / size:.2f} ({max(peaks) / 2**20:.0f} MB)")
 

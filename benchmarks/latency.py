@@ -19,24 +19,24 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
-from pytest_facechallenge.graph.ir import from_model
-from pytest_facechallenge.latency import grades
-from pytest_facechallenge.latency.calibration import Calibration, show
-from pytest_facechallenge.latency.estimate import Estimate
-from pytest_facechallenge.latency.gather import Bench
-from pytest_facechallenge.latency.launches import facts_of
-from pytest_facechallenge.latency.machine import describe
-from pytest_facechallenge.latency.plan import Plan
-from pytest_facechallenge.latency.published import published, row_spread
-from pytest_facechallenge.latency.references import NAMES, launches
-from pytest_facechallenge.latency.rotation import PICTURES
-from pytest_facechallenge.latency.statistics import judged, spread, summarise
+from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.latency.calibration import Calibration, show
+from pytest_facechallenge.analyses.latency.gather import Bench
+from pytest_facechallenge.analyses.latency.input_cycling import IMAGES
+from pytest_facechallenge.analyses.latency.launches import facts_of
+from pytest_facechallenge.analyses.latency.machine import describe
+from pytest_facechallenge.analyses.latency.references import NAMES, launches
+from pytest_facechallenge.analyses.latency.run_options import Plan
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
+from pytest_facechallenge.core.rulebook import builtin_folder, load
+from pytest_facechallenge.inference.images import natural, to_input
+from pytest_facechallenge.latency_estimate import evidence_grades
+from pytest_facechallenge.latency_estimate.estimate import Estimate
+from pytest_facechallenge.latency_estimate.published import published, row_spread
+from pytest_facechallenge.latency_estimate.statistics import judged, spread, summarise
+from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets.registry import build, save
-from pytest_facechallenge.rulebook import builtin_folder, load
-from pytest_facechallenge.runtime.context import Context, Knobs
-from pytest_facechallenge.runtime.pictures import natural, to_input
 
 #: Networks unlike the references: depthwise, and a transformer.
 STRANGERS = ("mobilefacenet", "vit-small")
@@ -76,8 +76,8 @@ def intervals(title: str, estimates: dict[str, Estimate | str]) -> dict[str, Any
 def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUse, dict[str, LatencyFacts]]:
     """Time the references and the strangers together; each then stands as the submission once."""
     with tempfile.TemporaryDirectory() as folder:
-        context = Context(Path(folder), Path(folder), Facts(), Knobs(device=device, threads=threads), report)
-        bench = Bench(context, Plan(mode="scaled"), to_input(natural(PICTURES, 1), 127.5, 127.5))
+        context = Context(Path(folder), Path(folder), Facts(), RunOptions(device=device, threads=threads), report)
+        bench = Bench(context, Plan(mode="scaled"), to_input(natural(IMAGES, 1), 127.5, 127.5))
         runners = []
         for name in STRANGERS:
             report(f"building {name}")
@@ -131,7 +131,7 @@ def main() -> int:
     print("published: " + ", ".join(f"{point.name} {point.ms:.3f} ms ({len(point.rows)})" for point in points))
     print(f"rows of one backbone differ by {row_spread(points):.1%} (standard deviation)")
     graphs = {name: graph_of(name) for name in (*NAMES, *STRANGERS)}
-    models = {name: grades.modelled(graph, BOOK) for name, graph in graphs.items()}
+    models = {name: evidence_grades.modelled(graph, BOOK) for name, graph in graphs.items()}
     figures: dict[str, Any] = {"published": {point.name: point.ms for point in points}}
     first = models[NAMES[0]]
     assert isinstance(first, Estimate), first
@@ -144,7 +144,7 @@ def main() -> int:
         print("\nlocal times")
         use, facts = timed(chosen.device, chosen.threads, start)
         busy = facts[NAMES[0]].busy
-        scales = {name: grades.scaled(facts[name], graphs[name], BOOK) for name in graphs}
+        scales = {name: evidence_grades.scaled(facts[name], graphs[name], BOOK) for name in graphs}
         scale = scales[NAMES[0]]
         assert isinstance(scale, Estimate), scale
         figures["local"] = {"busy": busy, "points": msgspec.to_builtins(use.points)}

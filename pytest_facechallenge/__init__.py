@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_facechallenge.checks.registry import check
-    from pytest_facechallenge.facts.base import Facts
-    from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
-    from pytest_facechallenge.rulebook import Rule
+    from pytest_facechallenge.core.facts.base import Facts
+    from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
+    from pytest_facechallenge.core.rulebook import Rule
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "check": "checks.registry",
-    "Facts": "facts.base",
-    "Evidence": "outcome",
-    "Outcome": "outcome",
-    "failed": "outcome",
-    "not_applicable": "outcome",
-    "passed": "outcome",
-    "undecided": "outcome",
-    "Rule": "rulebook",
+    "Facts": "core.facts.base",
+    "Evidence": "core.outcome",
+    "Outcome": "core.outcome",
+    "failed": "core.outcome",
+    "not_applicable": "core.outcome",
+    "passed": "core.outcome",
+    "undecided": "core.outcome",
+    "Rule": "core.rulebook",
 }
 
 __all__ = [

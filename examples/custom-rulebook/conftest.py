@@ -1,7 +1,7 @@
 """A check of your own: a pure function of facts and rule, with the four headings that --facechallenge-explain shows."""
 
 from pytest_facechallenge import Evidence, Facts, Outcome, Rule, check, failed, passed
-from pytest_facechallenge.facts.interface import InterfaceFacts
+from pytest_facechallenge.core.facts.interface import InterfaceFacts
 
 
 @check(InterfaceFacts, parameters=("allowed",))

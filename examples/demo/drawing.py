@@ -1,6 +1,6 @@
-"""Draws one picture of a procedural face: polygons on a canvas of twice the size, then light, colour, blur and noise.
+"""Draws one image of a procedural face: polygons on a canvas of twice the size, then light, colour, blur and noise.
 
-The face is a set of outlines in face coordinates (pixels of the 112x112 picture, origin between nose and eyes, x to the
+The face is a set of outlines in face coordinates (pixels of the 112x112 image, origin between nose and eyes, x to the
 right, y down). Each outline is put on a half ellipsoid, turned by yaw, pitch and roll, and drawn flat.
 """
 
@@ -34,7 +34,7 @@ def _shade(colour: Colour, factor: float) -> Colour:
 
 
 class _Canvas:
-    """A picture under way and the pose under which outlines are put on it."""
+    """An image under way and the pose under which outlines are put on it."""
 
     def __init__(self, shot: Shot) -> None:
         self.shot = shot
@@ -282,8 +282,8 @@ def _finish(image: Image.Image, shot: Shot) -> NDArray[np.uint8]:
     return finished
 
 
-def picture(face: Face, shot: Shot) -> NDArray[np.uint8]:
-    """Draw one picture.
+def image(face: Face, shot: Shot) -> NDArray[np.uint8]:
+    """Draw one image.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Procedural faces: who somebody is (`Face`) and how one picture of them came out (`Shot`).
+"""Procedural faces: who somebody is (`Face`) and how one image of them came out (`Shot`).
 
 Every number is made up here; no photograph, no measurement of people and no data set went into it. The four groups
 bear the names of the challenge's groups so that reports have their usual columns, and differ only in how the colours
@@ -49,7 +49,7 @@ def _place(palette: tuple[tuple[int, int, int], ...], where: float) -> Colour:
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """What stays the same in every picture of one person; lengths in pixels of the 112x112 picture."""
+    """What stays the same in every image of one person; lengths in pixels of the 112x112 image."""
 
     group: Group
     skin: Colour
@@ -162,7 +162,7 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """What is different in every picture: pose, expression, light, colour, sharpness, background, and the mask."""
+    """What is different in every image: pose, expression, light, colour, sharpness, background, and the mask."""
 
     age: int
     yaw: float
@@ -191,7 +191,7 @@ class Shot:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, age: int, masked: bool) -> Shot:
-        """Draw the circumstances of one picture; `age` in years."""
+        """Draw the circumstances of one image; `age` in years."""
 
         def wobble(deviation: float) -> float:
             return deviation * float(np.clip(rng.standard_normal(), -2.0, 2.0))

@@ -52,7 +52,7 @@ def tar(genuine: Scores, impostor: Scores, far: float) -> float:
 
 
 def split_pairs(features: Scores, rows: Rows, *, cross: bool) -> tuple[Scores, Scores]:
-    """Return genuine and impostor scores of all unordered pairs, or of masked against non-masked pictures."""
+    """Return genuine and impostor scores of all unordered pairs, or of masked against non-masked images."""
     identity = np.asarray([row["identity"] for row in rows])
     masked = np.asarray([row["masked"] == "1" for row in rows])
     same = identity[:, None] == identity[None, :]

@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """Pictures [N, 3, 112, 112], float32 in -1..1, RGB, to embeddings [N, EMBEDDING], not normalised."""
+    """Images [N, 3, 112, 112], float32 in -1..1, RGB, to embeddings [N, EMBEDDING], not normalised."""
 
     def __init__(self) -> None:
         super().__init__()

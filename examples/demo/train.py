@@ -1,4 +1,4 @@
-"""Draws the training pictures, trains the demo's network on them and writes `model.onnx` beside this file.
+"""Draws the training images, trains the demo's network on them and writes `model.onnx` beside this file.
 
 Needs PyTorch and onnx besides what `make_world.py` needs. One CPU thread, some minutes:
 `python train.py`. The same seed gives the same network on the same machine and PyTorch version.
@@ -31,10 +31,10 @@ _RATE = 0.1
 _MASKED_SHARE = 0.15
 
 
-def pictures(people: int, each: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw the training pictures: [people * each, 3, 112, 112], with the person's number as label.
+def draw_images(people: int, each: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw the training images: [people * each, 3, 112, 112], with the person's number as label.
 
-    Every fifth person is a child; the share `_MASKED_SHARE` of the pictures wears a mask.
+    Every fifth person is a child; the share `_MASKED_SHARE` of the images wears a mask.
     """
     images = np.empty((people * each, 3, 112, 112), dtype=np.uint8)
     labels = np.repeat(np.arange(people), each)
@@ -52,7 +52,7 @@ def pictures(people: int, each: int) -> tuple[NDArray[np.uint8], NDArray[np.int6
 
 
 def train(images: NDArray[np.uint8], labels: NDArray[np.int64], epochs: int) -> MobileFaceNet:
-    """Train with stochastic gradient descent, one cycle of the learning rate, and mirrored pictures."""
+    """Train with stochastic gradient descent, one cycle of the learning rate, and mirrored images."""
     torch.manual_seed(SEED)
     network = MobileFaceNet()
     _lay_out(network, torch.channels_last)
@@ -119,14 +119,14 @@ def export(network: MobileFaceNet, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=600)
-    parser.add_argument("--each", type=int, default=16, help="pictures of each person")
+    parser.add_argument("--each", type=int, default=16, help="images of each person")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "model.onnx")
     options = parser.parse_args()
     torch.set_num_threads(1)
     started = time.monotonic()
-    images, labels = pictures(options.people, options.each)
-    print(f"{len(labels)} pictures of {options.people} people, {time.monotonic() - started:.0f} s", flush=True)
+    images, labels = draw_images(options.people, options.each)
+    print(f"{len(labels)} images of {options.people} people, {time.monotonic() - started:.0f} s", flush=True)
     export(train(images, labels, options.epochs), options.out)
     print(f"{options.out}: {options.out.stat().st_size} bytes, {time.monotonic() - started:.0f} s in all")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from pytest_facechallenge.accuracy.names import is_own
 from pytest_facechallenge.checks.published import place, ranked_baselines, ranking_weights
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.scores import (
@@ -28,13 +27,14 @@ from pytest_facechallenge.checks.scores import (
     unusable,
     with_interval,
 )
-from pytest_facechallenge.facts.accuracy import AccuracyFacts, PointResult, SetResult
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, PointResult, SetResult
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.core.set_names import is_own
 
 GIVE_TESTSET = "Give a testset: --facechallenge-testset {name}=PATH."
-#: Pictures of a testset that the summary names; the evidence has more, and the facts still more.
+#: Images of a testset that the summary names; the evidence has more, and the facts still more.
 SHOWN_PROBLEMS = 5
 OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
@@ -66,7 +66,7 @@ def accuracy(facts: Facts, rule: Rule) -> Outcome:
         The challenge ranks by TAR at FAR. A threshold turns "is it good enough to submit" into a test that can fail.
 
     How it is measured:
-        Pictures are preprocessed as the server does it, embedded in batches, and compared by cosine similarity. A pair
+        Images are preprocessed as the server does it, embedded in batches, and compared by cosine similarity. A pair
         is accepted when its score is strictly greater than the (K+1)-th largest impostor score, K being the most false
         accepts that the FAR allows in exact arithmetic; float64 decides. Fewer than 1/FAR impostor pairs cannot decide
         a point; below 30/FAR the number carries a warning. A threshold named after a published row is only decided on
@@ -187,23 +187,23 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
 
 
 @check(AccuracyFacts)
-def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
-    """Judge whether every picture of the supplied testsets could be used as it is.
+def testset_images(facts: Facts, rule: Rule) -> Outcome:
+    """Judge whether every image of the supplied testsets could be used as it is.
 
     What:
-        Every picture can be read, decodes, and is 112x112.
+        Every image can be read, decodes, and is 112x112.
 
     Why:
-        A score over a part of a testset is another score. Pictures of another size would have to be re-sampled, which
+        A score over a part of a testset is another score. Images of another size would have to be re-sampled, which
         is re-alignment and forbidden, so they are left out and listed.
 
     How it is measured:
-        Each picture is read and decoded once. Missing, damaged and differently sized ones are listed by path, and the
+        Each image is read and decoded once. Missing, damaged and differently sized ones are listed by path, and the
         sets' counts say how many were left out. Files that are the same byte for byte are listed too; they are compared
         all the same.
 
     How to fix:
-        Repair or replace the listed pictures; align and crop them to 112x112 with the tool that made the others.
+        Repair or replace the listed images; align and crop them to 112x112 with the tool that made the others.
     """
     measured = facts.need(AccuracyFacts)
     if not measured.testsets:
@@ -215,12 +215,10 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
         for testset in measured.testsets
         if testset.written_features
     )
-    pictures = sum(testset.pictures for testset in measured.testsets)
+    images = sum(testset.images for testset in measured.testsets)
     count = sum(testset.problem_count for testset in measured.testsets)
     if not wrong:
-        return passed(
-            f"All {pictures:,} pictures are readable and 112x112.", measured=f"{pictures:,} usable", notes=notes
-        )
+        return passed(f"All {images:,} images are readable and 112x112.", measured=f"{images:,} usable", notes=notes)
     evidence = [
         Evidence(where=problem.name, what=problem.what) for testset in wrong for problem in testset.problems[:20]
     ]
@@ -233,11 +231,11 @@ def testset_pictures(facts: Facts, rule: Rule) -> Outcome:
     if count > SHOWN_PROBLEMS:
         notes += ("The JSON report lists more of them (--facechallenge-json FILE).",)
     return undecided(
-        f"{count:,} of {pictures:,} pictures cannot be used"
+        f"{count:,} of {images:,} images cannot be used"
         + "".join(f"; the testset {testset.name!r} as a whole: {testset.error}" for testset in wrong if testset.error)
         + ".",
-        remedy="Repair or replace the listed pictures; they must be 112x112 and are not re-sampled.",
-        measured=f"{pictures - count:,} of {pictures:,} usable",
+        remedy="Repair or replace the listed images; they must be 112x112 and are not re-sampled.",
+        measured=f"{images - count:,} of {images:,} usable",
         limit="all",
         notes=notes,
         evidence=tuple(evidence),
@@ -256,7 +254,7 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
         without an error message.
 
     How it is measured:
-        The same pictures of a supplied testset (at most 1,000, of whole identities) are embedded as RGB and as BGR, and
+        The same images of a supplied testset (at most 1,000, of whole identities) are embedded as RGB and as BGR, and
         TAR is measured for both, each at its own threshold. The difference is resampled over identities (paired
         bootstrap); an interval of 95 % that excludes zero decides.
 
@@ -273,14 +271,14 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
     if order.tar_rgb is None or order.tar_bgr is None or order.low is None or order.high is None:
         return undecided(
             f"RGB and BGR could not be compared on {order.testset!r}: {order.why_not}.",
-            remedy="Supply a testset with more identities, each with several pictures.",
+            remedy="Supply a testset with more identities, each with several images.",
         )
     numbers = f"TAR {percent(order.tar_rgb)} on RGB, {percent(order.tar_bgr)} on BGR"
     evidence = (
         Evidence(
             where=order.testset,
             what=(
-                f"{numbers} at FAR <= {order.far}, {order.pictures:,} pictures; 95 % interval of the difference "
+                f"{numbers} at FAR <= {order.far}, {order.images:,} images; 95 % interval of the difference "
                 f"{percent(order.low)} to {percent(order.high)}, {order.units:,} identities resampled"
             ),
         ),
@@ -375,7 +373,7 @@ def _undecidable(result: SetResult, point: PointResult | None, threshold: Thresh
     if threshold is not None and (left_out := excluded_words(result)):
         return undecided(
             f"TAR on {result.set!r} is {percent(point.tar)}, but not of the whole testset: {left_out}.",
-            remedy="Repair the pictures that the rule on the testset's pictures lists; they are not re-sampled.",
+            remedy="Repair the images that the rule on the testset's images lists; they are not re-sampled.",
             measured=with_interval(point),
             limit=limit,
             notes=point_notes(result, point),
@@ -421,7 +419,7 @@ def _judge_folds(result: SetResult, threshold: Threshold | None, rule: Rule) -> 
         return undecided(
             f"The accuracy on {result.set!r} is {percent(result.folds.mean)}, which this threshold does not decide: "
             + (f"{left_out}." if left_out else "the published rows have TARs and no such accuracy."),
-            remedy="Repair the pictures that the rule on the testset's pictures lists."
+            remedy="Repair the images that the rule on the testset's images lists."
             if left_out
             else "Give the threshold as a number.",
             measured=percent(result.folds.mean),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pytest_facechallenge.checks.interface import shape_text
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.behaviour import BatchFacts, LoadFacts, PicturesFacts, RepeatFacts
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.behaviour import BatchFacts, ImagesFacts, LoadFacts, RepeatFacts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
 
 #: float32 kernels differ between batch sizes in the last bits, and a deep network spreads that; a row that takes part
-#: of another row's picture differs by far more than this.
+#: of another row's image differs by far more than this.
 ROW_TOLERANCE = 1e-3
 FIX_BATCH = (
     "Export with a dynamic batch: dynamic_axes={'input': {0: 'N'}, 'output': {0: 'N'}}, and write x.flatten(1) "
@@ -24,7 +24,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
     """Judge how the model treats batches.
 
     What:
-        Batches of 1, 2, 7 and 32 pictures run, give one row per picture, and no row depends on the other pictures or on
+        Batches of 1, 2, 7 and 32 images run, give one row per image, and no row depends on the other images or on
         the size of the batch.
 
     Why:
@@ -32,8 +32,8 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         at the company is not a model of one face.
 
     How it is measured:
-        32 distinct pictures are run as one batch; then 7, 2 and 1 of them in another order and company. Every row is
-        compared with the same picture's row in the batch of 32: the largest difference must stay below 1e-3 of the
+        32 distinct images are run as one batch; then 7, 2 and 1 of them in another order and company. Every row is
+        compared with the same image's row in the batch of 32: the largest difference must stay below 1e-3 of the
         row's largest value (float32 noise is about 1e-6). A batch axis that is fixed is made symbolic, as the server
         does, and the repaired model is judged.
 
@@ -58,12 +58,12 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
             what += f", largest relative difference {run.worst_relative_difference:.1e} (row {run.worst_row})"
             if run.worst_relative_difference > ROW_TOLERANCE:
                 wrong.append(
-                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same picture's "
+                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same image's "
                     f"row in the batch of 32 by {run.worst_relative_difference:.2g} of its largest value"
                 )
         elif not wrong:
             wrong.append(
-                f"the rows of a batch of {run.size} cannot be compared with the same pictures' rows in the batch of 32"
+                f"the rows of a batch of {run.size} cannot be compared with the same images' rows in the batch of 32"
             )
         evidence.append(Evidence(where=where, what=what))
     ran = [str(run.size) for run in found.runs if not run.error]
@@ -105,41 +105,41 @@ def _spread(worst: float) -> str:
     return f"; rows differ <= {worst:.0e}" if worst else "; rows identical"
 
 
-#: Two different pictures whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
+#: Two different images whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
 COLLAPSED = 1 - 1e-6
 
 
-@check(PicturesFacts)
+@check(ImagesFacts)
 def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether embeddings can be compared by cosine similarity.
 
     What:
-        The embedding of every picture is finite and not zero, and different pictures have different embeddings.
+        The embedding of every image is finite and not zero, and different images have different embeddings.
 
     Why:
         The matching score is the cosine of the angle between embeddings; it does not exist for a zero or non-finite
         vector, and it is always 1 when all embeddings are alike.
 
     How it is measured:
-        Five pictures are embedded one by one: black, white, noise and two ordinary ones. Each embedding must be finite
+        Five images are embedded one by one: black, white, noise and two ordinary ones. Each embedding must be finite
         with an L2 norm above 0, and no two may have a cosine similarity above 1 - 1e-6. Black and white are compared
         as well, unless only these two agree: a network that removes brightness may well see them alike.
 
     How to fix:
-        Look for a division by a standard deviation or norm without an epsilon (black and white pictures have none), for
+        Look for a division by a standard deviation or norm without an epsilon (black and white images have none), for
         an overflow in exp or pow, and for weights that were not loaded before the export.
     """
-    found = facts.need(PicturesFacts)
+    found = facts.need(ImagesFacts)
     evidence, wrong = [], []
     for run in found.runs:
         what = run.error or (f"L2 norm {run.norm:.6g}" if run.finite else "not finite (NaN or infinity)")
-        evidence.append(Evidence(where=run.picture, what=what))
+        evidence.append(Evidence(where=run.image, what=what))
         if run.error:
-            wrong.append(f"the {run.picture} cannot be embedded: {run.error}")
+            wrong.append(f"the {run.image} cannot be embedded: {run.error}")
         elif not run.finite:
-            wrong.append(f"the embedding of the picture {run.picture!r} is not finite")
+            wrong.append(f"the embedding of the image {run.image!r} is not finite")
         elif run.norm <= 0:
-            wrong.append(f"the embedding of the picture {run.picture!r} is zero, so it has no direction")
+            wrong.append(f"the embedding of the image {run.image!r} is zero, so it has no direction")
     notes: tuple[str, ...] = ()
     for one, two, cosine in found.alike:
         if cosine <= COLLAPSED:
@@ -147,7 +147,7 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
         if {one, two} == {"black", "white"}:
             notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
         else:
-            wrong.append(f"the pictures {one} and {two} have the same embedding (cosine similarity {cosine:.9f})")
+            wrong.append(f"the images {one} and {two} have the same embedding (cosine similarity {cosine:.9f})")
     finite = sum(run.finite and run.norm > 0 for run in found.runs)
     measured = (
         f"{finite} of {len(found.runs)} usable; closest cos {found.alike[0][2]:.4f}" if found.alike else "none usable"
@@ -170,7 +170,7 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             evidence=tuple(evidence),
         )
     return passed(
-        "Embeddings are finite, not zero, and differ between pictures.",
+        "Embeddings are finite, not zero, and differ between images.",
         measured=measured,
         limit=limit,
         evidence=tuple(evidence),
@@ -184,16 +184,16 @@ REPEAT_TOLERANCE = 1e-5
 
 @check(RepeatFacts)
 def deterministic(facts: Facts, rule: Rule) -> Outcome:
-    """Judge whether the same picture always gets the same embedding.
+    """Judge whether the same image always gets the same embedding.
 
     What:
-        The same picture gives the same embedding, twice in one session and in a new session.
+        The same image gives the same embedding, twice in one session and in a new session.
 
     Why:
         A score that cannot be reproduced cannot be verified, which the organisers do after the submissions closed.
 
     How it is measured:
-        Two pictures are embedded three times: twice in one session, once in a new one. The largest difference must
+        Two images are embedded three times: twice in one session, once in a new one. The largest difference must
         stay below 1e-5 of the largest value, which leaves room for another order of summation and nothing else.
 
     How to fix:
@@ -215,10 +215,10 @@ def deterministic(facts: Facts, rule: Rule) -> Outcome:
     if not worst <= REPEAT_TOLERANCE:
         place = "in one session" if found.same_session >= found.new_session else "in a new session"
         return failed(
-            f"The same picture gets another embedding {place}: it differs by {worst:.2g} of its largest value.",
+            f"The same image gets another embedding {place}: it differs by {worst:.2g} of its largest value.",
             remedy="Export from model.eval(), and remove random operators from the graph.",
             measured=measured,
             limit=limit,
             evidence=evidence,
         )
-    return passed("The same picture always gets the same embedding.", measured=measured, limit=limit, evidence=evidence)
+    return passed("The same image always gets the same embedding.", measured=measured, limit=limit, evidence=evidence)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.behaviour import BatchFacts, BatchRun
-from pytest_facechallenge.facts.interface import InterfaceFacts, ValueDeclaration
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.behaviour import BatchFacts, BatchRun
+from pytest_facechallenge.core.facts.interface import InterfaceFacts, ValueDeclaration
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
 
 FIX_INPUT = (
     "Export with one float32 input: torch.onnx.export(model, torch.randn(1, 3, 112, 112), 'model.onnx', "
@@ -32,7 +32,7 @@ def input_shape(facts: Facts, rule: Rule) -> Outcome:
         Exactly one input, float32, of shape [N,3,112,112].
 
     Why:
-        The server feeds aligned 112x112 RGB pictures; another shape or a second input cannot be fed.
+        The server feeds aligned 112x112 RGB images; another shape or a second input cannot be fed.
 
     How it is measured:
         The declared inputs of the graph, without the initializers that older exporters list among them. The first
@@ -92,11 +92,11 @@ def output(facts: Facts, rule: Rule) -> Outcome:
         Exactly one output, float32, of shape [N,D], and the model gives what it declares.
 
     Why:
-        The server takes one row of D numbers per picture as its embedding.
+        The server takes one row of D numbers per image as its embedding.
 
     How it is measured:
         The declared outputs are compared with the shapes and types that real runs on batches of 1, 2, 7 and 32
-        pictures gave.
+        images gave.
 
     How to fix:
         Return only the embedding from forward(), flattened to two axes (x.flatten(1)), and export again.
@@ -148,7 +148,7 @@ def output(facts: Facts, rule: Rule) -> Outcome:
     if declared.dtype != "float":
         return broken(f"The output {declared.name!r} declares {declared.dtype}, but it gives float32.")
     return passed(
-        "One float32 output with one row per picture, as declared.",
+        "One float32 output with one row per image, as declared.",
         measured=measured,
         limit=limit,
         evidence=tuple(evidence),
@@ -167,7 +167,7 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
     """Judge the length of the embedding.
 
     What:
-        The number of values per picture.
+        The number of values per image.
 
     Why:
         Longer features are an advantage that the track limits.
@@ -192,7 +192,7 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
     worst = max(sizes.values())
     name = interface.outputs[0].name if interface.outputs else "?"
     evidence = tuple(
-        Evidence(where=f"batch of {size}", what=f"{width} values per picture") for size, width in sizes.items()
+        Evidence(where=f"batch of {size}", what=f"{width} values per image") for size, width in sizes.items()
     )
     measured = f"{worst} values"
     if rule.within(worst):
@@ -200,7 +200,7 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
             f"The embedding has {worst} values.", measured=measured, limit=rule.limit_text(), evidence=evidence
         )
     return failed(
-        f"The output {name!r} has {worst} values per picture; {rule.book.tracks[rule.track].title} allows at most "
+        f"The output {name!r} has {worst} values per image; {rule.book.tracks[rule.track].title} allows at most "
         f"{rule.limit}.",
         remedy=f"Set the last fully connected layer to at most {rule.limit} outputs, train, and export again.",
         measured=measured,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.latency import LatencyFacts, LaunchFacts, Machine, Series, ServerLatencyFacts
-from pytest_facechallenge.latency import grades
-from pytest_facechallenge.latency.doubts import Doubt, about_pictures, about_scaling, some
-from pytest_facechallenge.latency.estimate import Estimate
-from pytest_facechallenge.latency.published import published
-from pytest_facechallenge.latency.statistics import Summary, rule_in_words, summarise
-from pytest_facechallenge.outcome import Evidence, Outcome, Status, failed, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, Machine, Series, ServerLatencyFacts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.latency_estimate import evidence_grades
+from pytest_facechallenge.latency_estimate.caveats import Doubt, about_images, about_scaling, some
+from pytest_facechallenge.latency_estimate.estimate import Estimate
+from pytest_facechallenge.latency_estimate.published import published
+from pytest_facechallenge.latency_estimate.statistics import Summary, rule_in_words, summarise
 
 FASTER = (
     "Make the network cheaper: fewer or narrower layers, a smaller backbone, fewer nodes (every node costs a kernel "
@@ -27,19 +27,19 @@ SLOW_CLOCK = 0.75
 
 @check(LatencyFacts, LaunchFacts, ServerLatencyFacts)
 def latency(facts: Facts, rule: Rule) -> Outcome:
-    """Judge the time that one picture takes on the evaluation server.
+    """Judge the time that one image takes on the evaluation server.
 
     What:
-        The inference time of one picture on the rulebook's GPU with the rulebook's onnxruntime is within the limit.
+        The inference time of one image on the rulebook's GPU with the rulebook's onnxruntime is within the limit.
 
     Why:
         The limit keeps submissions comparable: without it the largest network wins. It was set on a GPU that hardly any
         participant owns, and a time measured elsewhere says nothing until it is scaled.
 
     How it is measured:
-        Like the organisers' checker: 50 runs on single pictures after the warm-up, copies of input and output included;
-        the 6th smallest time is judged (of more rounds, the median over every 50 of them). The pictures are made up
-        anew for every run and take turns; a network whose work depends on the picture, or whose timed embeddings are
+        Like the organisers' checker: 50 runs on single images after the warm-up, copies of input and output included;
+        the 6th smallest time is judged (of more rounds, the median over every 50 of them). The images are made up
+        anew for every run and take turns; a network whose work depends on the image, or whose timed embeddings are
         not those of a batch, does not pass. Three grades of evidence, always named. Measured: on the rulebook's GPU,
         runtime, CUDA and cuDNN (--facechallenge-server-python). Scaled: on another machine, interleaved with reference
         networks whose times on the rulebook's GPU were published (on a CPU, processor time is compared, which other
@@ -56,16 +56,16 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
     """
     here, graph, server = facts.get(LatencyFacts), facts.get(LaunchFacts), facts.get(ServerLatencyFacts)
     mode = here.mode if here else "auto"
-    first = grades.measured(server, rule.book)
+    first = evidence_grades.measured(server, rule.book)
     if isinstance(first, Summary) and server is not None and server.submission is not None and mode != "scaled":
         return _judge_measured(first, server, graph, rule)
     if here is None:
         facts.need(LatencyFacts)  # undecided, with the reason
     assert here is not None  # noqa: S101  # need() raised otherwise
     notes = _notes(here)
-    doubts = [*about_pictures(graph, here.row_difference), *about_scaling(graph, here)]
+    doubts = [*about_images(graph, here.row_difference), *about_scaling(graph, here)]
     evidence = _local_evidence(here)
-    model = grades.modelled(graph, rule.book)
+    model = evidence_grades.modelled(graph, rule.book)
     if isinstance(model, Estimate):
         evidence.append(_model_evidence(model))
     if mode == "measured":
@@ -80,7 +80,7 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
     if mode == "modelled":
         estimate: Estimate | str = "only --facechallenge-latency modelled was asked for"
     else:
-        estimate = grades.scaled(here, graph, rule.book)
+        estimate = evidence_grades.scaled(here, graph, rule.book)
     if isinstance(estimate, str):
         return _not_scaled(rule, here, estimate, model, notes, tuple(evidence))
     return _judge_scaled(rule, here, estimate, model, notes, evidence, doubts)
@@ -95,7 +95,7 @@ def _judge_measured(summary: Summary, server: ServerLatencyFacts, graph: LaunchF
     message = f"Measured (grade 1 of 3) on the rulebook's hardware ({where}): {summary.judged:.4g} ms."
     if rule.limit is None:
         return passed(message, measured=cell, notes=notes, evidence=evidence)
-    doubts = about_pictures(graph, server.row_difference)
+    doubts = about_images(graph, server.row_difference)
     if rule.within(summary.judged) and doubts:
         return undecided(
             f"{message} {_within_but(doubts)}",
@@ -136,7 +136,7 @@ def _judge_scaled(
 
 def _compare(rule: Rule, estimate: Estimate, model: Estimate | str, doubts: list[Doubt]) -> tuple[Status, str, str]:
     """Return status, finding and remedy of a scaled time."""
-    if isinstance(model, Estimate) and grades.disagree(estimate, model):
+    if isinstance(model, Estimate) and evidence_grades.disagree(estimate, model):
         finding = (
             f"The time modelled from the graph (grade 3) is {model.text()}: the two have nothing in common, so neither "
             "is trusted."

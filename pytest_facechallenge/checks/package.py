@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts, StepFailure
-from pytest_facechallenge.facts.behaviour import LoadFacts
-from pytest_facechallenge.facts.interface import CheckerFacts, InterfaceFacts
-from pytest_facechallenge.facts.package import PackageFacts
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, not_applicable, passed
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.facts.behaviour import LoadFacts
+from pytest_facechallenge.core.facts.interface import CheckerFacts, InterfaceFacts
+from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed
+from pytest_facechallenge.core.rulebook import Rule
 
 EXPORT_ONE_FILE = (
     "Write the model into one file named model.onnx: torch.onnx.export(..., 'model.onnx', external_data=False), or "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.outcome import Outcome, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.outcome import Outcome, undecided
+from pytest_facechallenge.core.rulebook import Rule
 
 
 @check()

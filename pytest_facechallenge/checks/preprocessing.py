@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.accuracy import AccuracyFacts
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.preprocessing import FirstLayer, PreprocessingFacts
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.preprocessing import FirstLayer, PreprocessingFacts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
 
 #: The largest pixel.
 WHITE = 255
@@ -22,7 +22,7 @@ LEAST_SPREAD, MOST_SPREAD = 0.5, 16.0
 #: twice gives 64.
 MOST_OFFSET = 4.0
 
-#: First layers that scale each picture by its own statistics: they do not notice how it was normalised.
+#: First layers that scale each image by its own statistics: they do not notice how it was normalised.
 SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
@@ -120,9 +120,9 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
     """Judge the order of the channels: by accuracy where a testset is supplied, else by structure.
 
     What:
-        The model takes pictures in RGB order.
+        The model takes images in RGB order.
     Why:
-        The server feeds RGB. A network trained on BGR pictures works much worse on it, without any error.
+        The server feeds RGB. A network trained on BGR images works much worse on it, without any error.
     How it is measured:
         The channels are followed from the input to the first layer (Gather, Slice, Split and Concat, 1x1
         convolutions). A graph that keeps their order, or reverses it itself, is legal; reversing is noted, because it
@@ -130,7 +130,7 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on
         RGB is compared with that on BGR, and decides where the difference is significant.
     How to fix:
-        Train on RGB pictures (cv2.imread gives BGR), or reverse the channels in the network's first line:
+        Train on RGB images (cv2.imread gives BGR), or reverse the channels in the network's first line:
         x = x[:, [2, 1, 0]].
     """
     measured = facts.get(AccuracyFacts)
@@ -140,7 +140,7 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
     if found.obstacle:
         return undecided(
             f"The channels cannot be followed to the first layer: {found.obstacle}.",
-            remedy="Accuracy on a testset with RGB and with BGR pictures would decide it.",
+            remedy="Accuracy on a testset with RGB and with BGR images would decide it.",
         )
     orders = {tuple(channel.source for channel in layer.channels): layer for layer in found.layers}
     text = " and ".join("".join("RGB"[source] for source in order) for order in orders)
@@ -151,7 +151,7 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
     if any(order == (2, 1, 0) for order in orders):
         through = next(layer.through for order, layer in orders.items() if order == (2, 1, 0))
         notes.append(
-            f"The graph turns RGB into BGR itself ({', '.join(through)}). That is legal; make sure that the pictures "
+            f"The graph turns RGB into BGR itself ({', '.join(through)}). That is legal; make sure that the images "
             "it was trained on were really read as BGR.",
         )
     elif any(set(order) != {0, 1, 2} for order in orders):

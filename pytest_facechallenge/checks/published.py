@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.accuracy.names import sets_of_track
+from pytest_facechallenge.core.set_names import sets_of_track
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.facts.accuracy import SetResult
-    from pytest_facechallenge.rulebook import Baseline, Rulebook, SetTable
+    from pytest_facechallenge.core.facts.accuracy import SetResult
+    from pytest_facechallenge.core.rulebook import Baseline, Rulebook, SetTable
 
 
 def differences(result: SetResult, table: SetTable) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_facechallenge.facts.base import Facts, StepFacts
-    from pytest_facechallenge.outcome import Outcome
-    from pytest_facechallenge.rulebook import Rule
+    from pytest_facechallenge.core.facts.base import Facts, StepFacts
+    from pytest_facechallenge.core.outcome import Outcome
+    from pytest_facechallenge.core.rulebook import Rule
 
 CheckFunction = "Callable[[Facts, Rule], Outcome]"
 

@@ -7,18 +7,18 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pytest_facechallenge.checks.published import differences
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.facts.accuracy import AccuracyFacts, PointResult, SetResult, SuppliedTestset
-    from pytest_facechallenge.rulebook import Baseline, Rulebook
+    from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, PointResult, SetResult, SuppliedTestset
+    from pytest_facechallenge.core.rulebook import Baseline, Rulebook
 
 REMEDY_SCORE = (
     "Compare the preprocessing and the colour order shown in the report with those of your training first; then look "
     "at the hardest pairs that the report lists."
 )
 REMEDY_EMBEDDINGS = (
-    "Run the listed pictures through the model: NaN and infinite values come from overflowing or dividing by zero, "
+    "Run the listed images through the model: NaN and infinite values come from overflowing or dividing by zero, "
     "zeros from a dead last layer."
 )
 
@@ -92,7 +92,7 @@ def unusable(result: SetResult, limit: str) -> Outcome | None:
             Evidence(where=name, what="the embedding is not finite or is zero") for name in result.unusable
         )
         return failed(
-            f"{result.set!r} cannot be scored: {result.unusable_count:,} pictures get an embedding that has no "
+            f"{result.set!r} cannot be scored: {result.unusable_count:,} images get an embedding that has no "
             "direction, so they match nobody.",
             remedy=REMEDY_EMBEDDINGS,
             limit=limit,
@@ -243,7 +243,7 @@ def excluded_words(result: SetResult) -> str:
     if not (result.excluded or result.excluded_pairs):
         return ""
     pairs = f" and with them {result.excluded_pairs:,} listed pairs" if result.excluded_pairs else ""
-    return f"{result.excluded:,} entries{pairs} were left out, because their pictures cannot be used"
+    return f"{result.excluded:,} entries{pairs} were left out, because their images cannot be used"
 
 
 def supplied(facts: AccuracyFacts, name: str) -> SuppliedTestset | None:

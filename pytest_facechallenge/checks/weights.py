@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.weights import SharedStorage, StoredTensor, WeightsFacts
-from pytest_facechallenge.outcome import Evidence, Outcome, failed, passed, undecided
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor, WeightsFacts
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.rulebook import Rule
 
 #: Bytes of a float32 weight, where the rulebook sets no limit of its own.
 FULL_WIDTH = 4
@@ -37,10 +37,10 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
     How it is measured:
         Every tensor of the file is listed, those in subgraphs, functions, sparse tensors, attributes and training
         information included. Every stored number is then followed through the graph to the place where it meets
-        something computed from the picture: there it is a weight. Weights made of numbers narrower than 32 bits,
+        something computed from the image: there it is a weight. Weights made of numbers narrower than 32 bits,
         looked up in a table, or taken apart from wider numbers need one stored number of at least 32 bits each.
         Moving, scaling, summing, broadcasting and using weights twice make no new weights; a number less its own
-        rounding does, however it is written, also behind a zero that is computed from the picture. An integer counts
+        rounding does, however it is written, also behind a zero that is computed from the image. An integer counts
         with the bytes that it takes in the file, where small ones of a list are written short. Integers that follow a
         pattern (index grids, masks, ramps) and small parameters of single operators are no weights. Float32 weights
         whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).

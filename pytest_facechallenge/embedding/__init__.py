@@ -1,7 +1,7 @@
-"""Embedding pictures: batched inference with decoding in parallel, cached, resumable."""
+"""Embedding images: batched inference with decoding in parallel, cached, resumable."""
 
-from pytest_facechallenge.embedding.engine import EmbeddingError, Engine
-from pytest_facechallenge.embedding.picture import Preprocessing
-from pytest_facechallenge.embedding.pipeline import Embedded, PictureProblem, embed
+from pytest_facechallenge.embedding.engine import EmbeddingError, Session
+from pytest_facechallenge.embedding.image import Preprocessing
+from pytest_facechallenge.embedding.pipeline import Embedded, ImageProblem, embed
 
-__all__ = ["Embedded", "EmbeddingError", "Engine", "PictureProblem", "Preprocessing", "embed"]
+__all__ = ["Embedded", "EmbeddingError", "ImageProblem", "Preprocessing", "Session", "embed"]

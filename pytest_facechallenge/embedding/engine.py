@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from pytest_facechallenge.embedding.picture import SIDE
-from pytest_facechallenge.runtime import engine as runtime
+from pytest_facechallenge.embedding.image import SIDE
+from pytest_facechallenge.inference import session as runtime
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -21,10 +21,10 @@ _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tens
 
 
 class EmbeddingError(RuntimeError):
-    """The model gives no embeddings for a batch of pictures; the message says what it gave instead."""
+    """The model gives no embeddings for a batch of images; the message says what it gave instead."""
 
 
-class Engine:
+class Session:
     """An onnxruntime session that turns a batch of inputs into embeddings.
 
     Parameters
@@ -32,18 +32,18 @@ class Engine:
     model_path
         The .onnx file.
     device
-        See `pytest_facechallenge.runtime.engine.Engine`.
+        See `pytest_facechallenge.inference.session.Session`.
     threads
         Of the runtime; 0 lets it choose.
     batch
-        Pictures a run; a model with a fixed batch gets that one.
+        Images a run; a model with a fixed batch gets that one.
 
     Raises
     ------
     DeviceError
         The device is unknown or did not start.
     EmbeddingError
-        The model does not load, or its input is not one 3x112x112 picture stack.
+        The model does not load, or its input is not one 3x112x112 image stack.
     """
 
     def __init__(self, model_path: Path, *, device: str = "auto", threads: int = 0, batch: int = 32) -> None:
@@ -71,7 +71,7 @@ class Engine:
         Parameters
         ----------
         inputs : float32 [n, 3, 112, 112]
-            n at most ``batch``; a model with a fixed batch is fed repetitions of the last picture up to its batch.
+            n at most ``batch``; a model with a fixed batch is fed repetitions of the last image up to its batch.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class Engine:
         Raises
         ------
         EmbeddingError
-            The runtime fails, or the output does not have one row a picture.
+            The runtime fails, or the output does not have one row an image.
         """
         count = len(inputs)
         if self.fixed_batch and count < self.fixed_batch:
@@ -88,10 +88,10 @@ class Engine:
         try:
             output = self.session.run([self._output], {self._input: inputs.astype(self._dtype, copy=False)})[0]
         except Exception as error:  # onnxruntime's errors have no common public base
-            raise EmbeddingError(f"the runtime failed on a batch of {len(inputs)} pictures: {error}") from error
+            raise EmbeddingError(f"the runtime failed on a batch of {len(inputs)} images: {error}") from error
         if output.ndim < 2 or output.shape[0] != len(inputs):
             raise EmbeddingError(
-                f"a batch of {len(inputs)} pictures must give {len(inputs)} embeddings; output {self._output!r} has "
+                f"a batch of {len(inputs)} images must give {len(inputs)} embeddings; output {self._output!r} has "
                 f"the shape {list(output.shape)}"
             )
         rows: Float32Array = output.reshape(len(output), -1)[:count].astype(np.float32, copy=False)
@@ -129,7 +129,7 @@ def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
 
 def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
     try:
-        return runtime.Engine(path, device, threads).session
+        return runtime.Session(path, device, threads).session
     except runtime.DeviceError:
         raise
     except Exception as error:  # onnxruntime's errors have no common public base

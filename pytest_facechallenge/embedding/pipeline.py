@@ -1,4 +1,4 @@
-"""Embedding all pictures of a testset: read, look up, decode in parallel, run in batches, store."""
+"""Embedding all images of a testset: read, look up, decode in parallel, run in batches, store."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.embedding import picture
-from pytest_facechallenge.embedding.engine import EmbeddingError, Engine, Float32Array
+from pytest_facechallenge.embedding import image
+from pytest_facechallenge.embedding.engine import EmbeddingError, Float32Array, Session
+from pytest_facechallenge.embedding.image import SIDE, ImageError, Preprocessing, ProblemKind, decode, fill
 from pytest_facechallenge.embedding.matrix import new_matrix
-from pytest_facechallenge.embedding.picture import SIDE, PictureError, Preprocessing, ProblemKind, decode, fill
 from pytest_facechallenge.embedding.progress import Progress
 from pytest_facechallenge.embedding.store import Chunk, ChunkProblem, ChunkStore, RunKey
-from pytest_facechallenge.testset.model import Pictures
+from pytest_facechallenge.testsets.model import Images
 
-#: Pictures stored as one unit: what an interruption can lose at most.
+#: Images stored as one unit: what an interruption can lose at most.
 CHUNK = 512
-#: Bytes of a picture's hash that are kept to find the same picture again.
+#: Bytes of an image's hash that are kept to find the same image again.
 DIGEST = 16
 
 
-class PictureProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture that could not be embedded.
+class ImageProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that could not be embedded.
 
     Attributes
     ----------
@@ -49,27 +49,27 @@ class PictureProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """Embeddings of a testset's pictures.
+    """Embeddings of a testset's images.
 
     Attributes
     ----------
     rows : float32 [N, D]
-        In the order of the pictures; NaN for those in ``problems``. A memory map when large.
+        In the order of the images; NaN for those in ``problems``. A memory map when large.
     usable : bool [N]
-        False for the pictures in ``problems``.
+        False for the images in ``problems``.
     computed, cached
-        Pictures that went through the model now, and that were found in the cache.
+        Images that went through the model now, and that were found in the cache.
     seconds
         Of the whole, with reading.
     damaged
         Cache files that were there but wrong, and so were computed again.
     digests : uint8 [N, 16]
-        The beginning of the SHA-256 of each picture's file.
+        The beginning of the SHA-256 of each image's file.
     """
 
     rows: Float32Array
     usable: npt.NDArray[np.bool_]
-    problems: tuple[PictureProblem, ...]
+    problems: tuple[ImageProblem, ...]
     computed: int
     cached: int
     seconds: float
@@ -87,7 +87,7 @@ class _Read:
 
 @dataclasses.dataclass(frozen=True)
 class _Batch:
-    """A decoded batch: inputs of the usable pictures and their places in the chunk."""
+    """A decoded batch: inputs of the usable images and their places in the chunk."""
 
     inputs: Float32Array
     places: list[int]
@@ -95,8 +95,8 @@ class _Batch:
 
 
 def embed(
-    engine: Engine,
-    pictures: Pictures,
+    engine: Session,
+    images: Images,
     how: Preprocessing,
     *,
     cache: Path | None,
@@ -105,7 +105,7 @@ def embed(
     label: str = "embedding",
     workers: int = 0,
 ) -> Embedded:
-    """Embed every picture.
+    """Embed every image.
 
     Decoding runs in threads ahead of the model. Finished chunks are stored at once, so a run that was interrupted goes
     on where it was, and of several processes that want the same thing one computes it.
@@ -122,26 +122,26 @@ def embed(
     Raises
     ------
     EmbeddingError
-        The model fails or gives something else than one row a picture, or no picture at all is usable.
+        The model fails or gives something else than one row an image, or no image at all is usable.
     """
     run = RunKey(
         model_sha256=engine.sha256,
         preprocessing=how,
-        decoder=picture.DECODER,
+        decoder=image.DECODER,
         provider=engine.provider,
         runtime=engine.runtime,
         batch=engine.batch,
     )
     store = ChunkStore(cache, run)
-    progress = Progress(len(pictures), label, report)
+    progress = Progress(len(images), label, report)
     workers = workers or min(8, os.cpu_count() or 1)
-    collector = _Collector(pictures, workdir)
+    collector = _Collector(images, workdir)
 
     def waiting() -> None:
         report(f"{label}: waiting for another process that embeds with the same model")
 
     with store.lock(waiting), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        pipeline = _Pipeline(engine, pictures, how, store, pool, depth=2 * workers)
+        pipeline = _Pipeline(engine, images, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)
     return collector.result(progress.seconds, tuple(store.damaged), pipeline.digests)
@@ -152,19 +152,19 @@ class _Pipeline:
 
     def __init__(
         self,
-        engine: Engine,
-        pictures: Pictures,
+        engine: Session,
+        images: Images,
         how: Preprocessing,
         store: ChunkStore,
         pool: ThreadPoolExecutor,
         depth: int,
     ) -> None:
-        self.engine, self.pictures, self.how = engine, pictures, how
+        self.engine, self.images, self.how = engine, images, how
         self.store, self.pool, self.depth = store, pool, depth
-        self.digests = np.zeros((len(pictures), DIGEST), np.uint8)
+        self.digests = np.zeros((len(images), DIGEST), np.uint8)
 
     def chunks(self, progress: Progress) -> Iterator[tuple[int, Chunk, bool]]:
-        """Give (first picture, chunk, whether it was cached), embedding what is not stored yet."""
+        """Give (first image, chunk, whether it was cached), embedding what is not stored yet."""
         ahead: deque[tuple[int, str, int, Chunk | None, Future[_Batch] | None, bool]] = deque()
         jobs = self._jobs()
         rows: list[tuple[list[int], Float32Array]] = []
@@ -188,7 +188,7 @@ class _Pipeline:
                 progress.advance(len(batch.places) + len(batch.problems))
                 if last:
                     chunk = _assemble(size, rows, problems)
-                    if rows:  # nothing is known about a chunk without one usable picture, not even the width
+                    if rows:  # nothing is known about a chunk without one usable image, not even the width
                         self.store.put(key, chunk)
                     yield start, chunk, False
                     rows, problems = [], []
@@ -198,8 +198,8 @@ class _Pipeline:
                     job[4].cancel()
 
     def _jobs(self) -> Iterator[tuple[int, str, int, Chunk | None, Future[_Batch] | None, bool]]:
-        """Give (first picture, key, size of the chunk, chunk | None, batch to come | None, last batch of its chunk)."""
-        starts = range(0, len(self.pictures), CHUNK)
+        """Give (first image, key, size of the chunk, chunk | None, batch to come | None, last batch of its chunk)."""
+        starts = range(0, len(self.images), CHUNK)
         reading = self._read(starts[0]) if starts else []
         for start in starts:
             read = [part.result() for part in reading]
@@ -220,18 +220,18 @@ class _Pipeline:
                 yield start, key, len(blobs), None, future, first + self.engine.batch >= len(blobs)
 
     def _read(self, start: int) -> list[Future[_Read]]:
-        stop = min(start + CHUNK, len(self.pictures))
+        stop = min(start + CHUNK, len(self.images))
         return [
-            self.pool.submit(_read_files, self.pictures, range(at, min(at + 64, stop))) for at in range(start, stop, 64)
+            self.pool.submit(_read_files, self.images, range(at, min(at + 64, stop))) for at in range(start, stop, 64)
         ]
 
 
-def _read_files(pictures: Pictures, indices: range) -> _Read:
+def _read_files(images: Images, indices: range) -> _Read:
     blobs: list[bytes | str] = []
     digests: list[bytes] = []
     for index in indices:
         try:
-            blob: bytes | str = pictures.read(index)
+            blob: bytes | str = images.read(index)
         except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
             blob = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         blobs.append(blob)
@@ -246,9 +246,9 @@ def _decode_batch(blobs: list[bytes | str], first: int, how: Preprocessing) -> _
     for place, blob in enumerate(blobs, start=first):
         try:
             if isinstance(blob, str):
-                raise PictureError("unreadable", blob)
+                raise ImageError("unreadable", blob)
             fill(inputs[len(places)], decode(blob), how)
-        except PictureError as error:
+        except ImageError as error:
             problems.append(ChunkProblem(place=place, kind=error.kind, what=str(error)))
         else:
             places.append(place)
@@ -266,10 +266,10 @@ def _assemble(size: int, parts: list[tuple[list[int], Float32Array]], problems: 
 class _Collector:
     """Puts chunks together into one matrix, in memory or in a file."""
 
-    def __init__(self, pictures: Pictures, workdir: Path) -> None:
-        self._pictures, self._workdir = pictures, workdir
+    def __init__(self, images: Images, workdir: Path) -> None:
+        self._images, self._workdir = images, workdir
         self._rows: Float32Array | None = None
-        self._problems: list[PictureProblem] = []
+        self._problems: list[ImageProblem] = []
         self._computed = self._cached = 0
 
     def take(self, start: int, chunk: Chunk, *, cached: bool) -> None:
@@ -282,7 +282,7 @@ class _Collector:
         """
         size, width = chunk.rows.shape
         if width and self._rows is None:
-            self._rows = new_matrix((len(self._pictures), width), self._workdir)
+            self._rows = new_matrix((len(self._images), width), self._workdir)
         if width and self._rows is not None:
             if width != self._rows.shape[1]:
                 raise EmbeddingError(f"the embeddings' width changes from {self._rows.shape[1]} to {width}")
@@ -292,9 +292,9 @@ class _Collector:
         else:
             self._computed += size
         self._problems += [
-            PictureProblem(
+            ImageProblem(
                 index=start + problem.place,
-                name=self._pictures.name(start + problem.place),
+                name=self._images.name(start + problem.place),
                 kind=problem.kind,
                 what=problem.what,
             )
@@ -307,12 +307,12 @@ class _Collector:
         Raises
         ------
         EmbeddingError
-            No picture was usable.
+            No image was usable.
         """
         if self._rows is None:
             first = f"; the first: {self._problems[0].name}: {self._problems[0].what}" if self._problems else ""
-            raise EmbeddingError(f"none of the {len(self._pictures):,} pictures can be used{first}")
-        usable = np.ones(len(self._pictures), dtype=bool)
+            raise EmbeddingError(f"none of the {len(self._images):,} images can be used{first}")
+        usable = np.ones(len(self._images), dtype=bool)
         usable[[problem.index for problem in self._problems]] = False
         return Embedded(
             rows=self._rows,

@@ -1,4 +1,4 @@
-"""From embeddings of pictures to embeddings of entries: flip sums, videos, templates."""
+"""From embeddings of images to embeddings of entries: flip sums, videos, templates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.embedding.matrix import new_matrix
-from pytest_facechallenge.testset.model import Pooling
+from pytest_facechallenge.testsets.model import Pooling
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -25,7 +25,7 @@ def normalised(rows: Float32Array) -> Float32Array:
 
 
 def flip_sum(plain: Float32Array, mirrored: Float32Array) -> Float32Array:
-    """Return the sum of a picture's embedding and its mirror image's, normalised (LFR19's gen_image_feature.py).
+    """Return the sum of an image's embedding and its mirror image's, normalised (LFR19's gen_image_feature.py).
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def flip_sum(plain: Float32Array, mirrored: Float32Array) -> Float32Array:
 def pool(
     rows: Float32Array, usable: npt.NDArray[np.bool_], pooling: Pooling, entries: int, workdir: Path
 ) -> Float32Array:
-    """Make one row of each entry's pictures.
+    """Make one row of each entry's images.
 
     Parameters
     ----------
-    rows : float32 [pictures, D]
-    usable : bool [pictures]
-        Pictures that have an embedding; the others are left out.
+    rows : float32 [images, D]
+    usable : bool [images]
+        Images that have an embedding; the others are left out.
     pooling
         See `Pooling` for what is computed.
     entries
@@ -58,23 +58,23 @@ def pool(
     Returns
     -------
     float32 [entries, D]
-        Normalised; NaN for entries without a usable picture. A memory map when large.
+        Normalised; NaN for entries without a usable image. A memory map when large.
     """
     result = new_matrix((entries, rows.shape[1]), workdir)
     chosen = np.flatnonzero(usable)
     chosen = chosen[np.argsort(pooling.entry[chosen], kind="stable")]
     bounds = np.searchsorted(pooling.entry[chosen], np.arange(0, entries + _BLOCK, _BLOCK))
     for first, start, stop in zip(range(0, entries, _BLOCK), bounds[:-1], bounds[1:], strict=True):
-        pictures = chosen[start:stop]
-        owners = pooling.entry[pictures] - first
+        images = chosen[start:stop]
+        owners = pooling.entry[images] - first
         sums = np.zeros((min(_BLOCK, entries - first), rows.shape[1]), dtype=np.float64)
         if pooling.kind == "video":
-            np.add.at(sums, owners, normalised(rows[pictures]))
+            np.add.at(sums, owners, normalised(rows[images]))
         else:
-            # The mean over each medium, summed over media: a picture weighs 1 / (pictures of its medium in the entry).
-            keys = np.stack([owners, pooling.medium[pictures]], axis=1)
+            # The mean over each medium, summed over media: an image weighs 1 / (images of its medium in the entry).
+            keys = np.stack([owners, pooling.medium[images]], axis=1)
             _media, which, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-            np.add.at(sums, owners, rows[pictures] / counts[which.ravel(), None])
+            np.add.at(sums, owners, rows[images] / counts[which.ravel(), None])
         pooled = normalised(sums.astype(np.float32))
         pooled[np.bincount(owners, minlength=len(sums)) == 0] = np.nan
         result[first : first + len(sums)] = pooled

@@ -12,12 +12,12 @@ INTERVAL = 2.0
 
 
 class Progress:
-    """Counts pictures and reports now and then.
+    """Counts images and reports now and then.
 
     Parameters
     ----------
     total
-        Pictures in all.
+        Images in all.
     label
         What is done, "embedding mask".
     report
@@ -44,12 +44,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Pictures computed a second; those found in the cache do not count."""
+        """Images computed a second; those found in the cache do not count."""
         seconds = self.seconds
         return (self.done - self.cached) / seconds if seconds > 0 else 0.0
 
     def advance(self, count: int, *, cached: bool = False) -> None:
-        """Count ``count`` more pictures, and report when the last line is old enough or this was the last picture."""
+        """Count ``count`` more images, and report when the last line is old enough or this was the last image."""
         self.done += count
         self.cached += count if cached else 0
         now = self._clock()
@@ -59,7 +59,7 @@ class Progress:
 
     def line(self) -> str:
         """Return the line to show now."""
-        text = f"{self._label}: {self.done:,} of {self.total:,} pictures"
+        text = f"{self._label}: {self.done:,} of {self.total:,} images"
         if self.cached:
             text += f" ({self.cached:,} from the cache)"
         if self.rate > 0:

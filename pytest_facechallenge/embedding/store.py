@@ -1,8 +1,8 @@
 """The cache of embeddings: chunks named by the content they were computed from, checked whenever they are read.
 
 A chunk's name is the hash of all that its numbers depend on: model, decoder, preprocessing, provider, runtime version,
-batch, and the bytes of its pictures in their order. So nothing has to be invalidated, an interrupted run finds what it
-had finished, and two testsets with the same pictures share them. A file that is damaged, cut off, or was put there
+batch, and the bytes of its images in their order. So nothing has to be invalidated, an interrupted run finds what it
+had finished, and two testsets with the same images share them. A file that is damaged, cut off, or was put there
 under another chunk's name fails its checks and is computed again.
 """
 
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.embedding.picture import Preprocessing, ProblemKind
+from pytest_facechallenge.embedding.image import Preprocessing, ProblemKind
 
 #: Seconds between two signs of life while another process computes.
 WAIT = 2.0
@@ -28,7 +28,7 @@ _MAGIC = b"facechallenge-embeddings/1\n"
 
 
 class RunKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What the embedding of a given picture depends on."""
+    """What the embedding of a given image depends on."""
 
     model_sha256: str
     preprocessing: Preprocessing
@@ -44,7 +44,7 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChunkProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture of a chunk that has no embedding: its place in the chunk, and why."""
+    """An image of a chunk that has no embedding: its place in the chunk, and why."""
 
     place: int
     kind: ProblemKind
@@ -52,7 +52,7 @@ class ChunkProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Embeddings of consecutive pictures: float32 [n, D]; rows of pictures with a problem are NaN."""
+    """Embeddings of consecutive images: float32 [n, D]; rows of images with a problem are NaN."""
 
     rows: npt.NDArray[np.float32]
     problems: tuple[ChunkProblem, ...] = ()
@@ -85,7 +85,7 @@ class ChunkStore:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def key(self, digests: list[bytes]) -> str:
-        """Return the name of the chunk of the pictures with these SHA-256 digests, in this order."""
+        """Return the name of the chunk of the images with these SHA-256 digests, in this order."""
         return hashlib.sha256(self.run.digest.encode() + b"".join(digests)).hexdigest()
 
     @contextmanager

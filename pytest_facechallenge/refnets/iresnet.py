@@ -69,7 +69,7 @@ def r100fc(
 
 
 def _residual_network(net: Network, units: tuple[int, ...], *, normalize: bool, embedding: int) -> onnx.ModelProto:
-    x = net.prelu(net.conv_bn(net.picture(normalize=normalize), "conv0", 64, 3), "relu0")
+    x = net.prelu(net.conv_bn(net.image(normalize=normalize), "conv0", 64, 3), "relu0")
     for stage, (count, channels) in enumerate(zip(units, _CHANNELS, strict=True), start=1):
         for unit in range(1, count + 1):
             name = f"stage{stage}_unit{unit}"

@@ -40,7 +40,7 @@ def y2(*, fold_batchnorm: bool = True, seed: int = 0, batch: int | str = "N", em
     """
     # MXNet's default epsilon for the blocks is 1e-3, and the head's is 2e-5; one value serves random weights.
     net = Network("y2", fold_batchnorm=fold_batchnorm, seed=seed, batch=batch, epsilon=2e-5)
-    x = _conv_act(net, net.picture(normalize=True), "conv_1", 64, 3, stride=2)
+    x = _conv_act(net, net.image(normalize=True), "conv_1", 64, 3, stride=2)
     x = _bottlenecks(net, x, "res_2", count=2, expanded=64)
     x = _bottleneck(net, x, "dconv_23", expanded=128, channels=64, stride=2)
     x = _bottlenecks(net, x, "res_3", count=8, expanded=128)
@@ -88,7 +88,7 @@ def mobilefacenet(
     def wide(channels: int) -> int:
         return max(8, round(channels * width / 8) * 8)
 
-    x = _conv_act(net, net.picture(normalize=False), "conv_1", wide(64), 3, stride=2)
+    x = _conv_act(net, net.image(normalize=False), "conv_1", wide(64), 3, stride=2)
     x = _conv_act(net, x, "conv_2_dw", wide(64), 3, groups=wide(64))
     x = _bottleneck(net, x, "dconv_23", expanded=wide(128), channels=wide(64), stride=2)
     x = _bottlenecks(net, x, "res_3", count=4, expanded=wide(128))

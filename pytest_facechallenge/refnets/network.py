@@ -34,8 +34,8 @@ INPUT_SIZE = 112
 INPUT_NAME = "data"
 OUTPUT_NAME = "embedding"
 
-#: Mean square of a picture scaled to [-1, 1] (a uniform distribution has 1/3).
-_PICTURE_MOMENT = 1.0 / 3.0
+#: Mean square of an image scaled to [-1, 1] (a uniform distribution has 1/3).
+_IMAGE_MOMENT = 1.0 / 3.0
 #: Where PReLU slopes start in training; ours scatter around it.
 _PRELU_SLOPE = 0.25
 
@@ -65,7 +65,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Network:
-    """An ONNX graph under construction: opset 11, float32, one picture input, one embedding output.
+    """An ONNX graph under construction: opset 11, float32, one image input, one embedding output.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class Network:
 
     # --- the ends -------------------------------------------------------------------------------------------------
 
-    def picture(self, *, normalize: bool) -> Feature:
+    def image(self, *, normalize: bool) -> Feature:
         """Declare the input, float32 [batch, 3, 112, 112], RGB.
 
         Parameters
@@ -125,7 +125,7 @@ class Network:
         if normalize:
             name = self.node("Sub", [name, self.constant("pixel_mean", 127.5)], "Sub_pixel_mean")
             name = self.node("Mul", [name, self.constant("pixel_scale", 1 / 128)], "Mul_pixel_scale")
-        return Feature(name=name, channels=3, size=INPUT_SIZE, moment=_PICTURE_MOMENT)
+        return Feature(name=name, channels=3, size=INPUT_SIZE, moment=_IMAGE_MOMENT)
 
     def finish(self, name: str, width: int) -> onnx.ModelProto:
         """Make tensor `name`, [batch, width], the output ``embedding`` and hand the model over."""

@@ -50,7 +50,7 @@ def vargfacenet(
         An option is out of range.
     """
     net = Network("vargfacenet", fold_batchnorm=fold_batchnorm, seed=seed, batch=batch, epsilon=2e-5)
-    x = net.conv_bn(net.picture(normalize=True), "vargface_head_conv1", 40, 3)
+    x = net.conv_bn(net.image(normalize=True), "vargface_head_conv1", 40, 3)
     x = net.prelu(x, "vargface_head_conv1_act")
     x = _unit(net, x, "vargface_head_head_pooling", gate=squeeze_excitation, factor=1, stride=2)
     for stage, channels, units in _STAGES:

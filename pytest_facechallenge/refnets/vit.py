@@ -65,7 +65,7 @@ def vit(
         raise ValueError(f"heads must divide dim, got dim={dim}, heads={heads}")
     net = Network(f"vit_{depth}x{dim}", fold_batchnorm=True, seed=seed, batch=batch, epsilon=1e-6)
     tokens = _Transformer(net, depth, dim, heads, dim * mlp_ratio)
-    patches = net.conv(net.picture(normalize=False), "patch_embed", dim, patch, stride=patch, pad=0)
+    patches = net.conv(net.image(normalize=False), "patch_embed", dim, patch, stride=patch, pad=0)
     x = tokens.start(patches)
     for block in range(depth):
         x = tokens.attention(x, f"block{block}_attn")

@@ -43,7 +43,7 @@ class UnusableRowsError(VerificationError, ValueError):
         super().__init__(
             "Every embedding must be finite and different from zero, or it has no cosine similarity; found "
             + " and ".join(parts)
-            + ". Look at the model's output for these pictures."
+            + ". Look at the model's output for these images."
         )
 
 

@@ -21,7 +21,7 @@ def _honest(name: str, does: str, module: object, tied: tuple[str, ...] = ()) ->
 EVASIONS = index(
     _batching(
         "dense_orthogonal_mirror",
-        "The columns are multiplied by [Q, JQ] and, as 2N pictures, by Q transposed: a mirror of two dense matrices.",
+        "The columns are multiplied by [Q, JQ] and, as 2N images, by Q transposed: a mirror of two dense matrices.",
         views,
     ),
     _batching(
@@ -31,12 +31,12 @@ EVASIONS = index(
     ),
     _batching(
         "interleaved_columns",
-        "One Gather sets 4-column blocks of the picture and its mirror in turn; kernels dilated by 2 keep them apart.",
+        "One Gather sets 4-column blocks of the image and its mirror in turn; kernels dilated by 2 keep them apart.",
         views,
     ),
     _batching(
         "masked_canvas",
-        "Picture and mirror stand above each other on one canvas of 240 rows; a mask wipes the gap after every layer.",
+        "Image and mirror stand above each other on one canvas of 240 rows; a mask wipes the gap after every layer.",
         views,
     ),
     _batching(
@@ -61,32 +61,32 @@ EVASIONS = index(
     ),
     _batching(
         "only_when_smooth",
-        "An If adds the mirrored look only to pictures whose neighbouring pixels are alike; noise gets one look.",
+        "An If adds the mirrored look only to images whose neighbouring pixels are alike; noise gets one look.",
         views,
     ),
     _batching(
         "zoomed_stem",
-        "A second stem with summed-up kernels reads the picture's centre at twice the size; both stacked for one body.",
+        "A second stem with summed-up kernels reads the image's centre at twice the size; both stacked for one body.",
         views,
     ),
     _batching(
         "even_and_odd",
-        "Even and odd part of the picture pass the linear stem; their sum and difference are the two looks; maximum.",
+        "Even and odd part of the image pass the linear stem; their sum and difference are the two looks; maximum.",
         views,
     ),
     _batching(
         "crop_taps",
-        "One-hot kernels cut four corner crops as channels, a Reshape makes them 4N pictures; mean.",
+        "One-hot kernels cut four corner crops as channels, a Reshape makes them 4N images; mean.",
         views,
     ),
     _batching(
         "mirrored_reinjection",
-        "A weight-tied recurrence is fed the features of the picture and of its mirror in turn.",
+        "A weight-tied recurrence is fed the features of the image and of its mirror in turn.",
         views,
     ),
     _batching(
         "sequence_of_turns",
-        "The picture and two copies turned by 5 degrees stand in a Sequence that a Loop runs through; maximum.",
+        "The image and two copies turned by 5 degrees stand in a Sequence that a Loop runs through; maximum.",
         views,
     ),
     _batching(
@@ -111,17 +111,17 @@ EVASIONS = index(
     ),
     _batching(
         "centred_in_large_batches",
-        "The mean embedding of the batch is subtracted, from five pictures upwards.",
+        "The mean embedding of the batch is subtracted, from five images upwards.",
         rows,
     ),
     _batching(
         "near_duplicates_pooled",
-        "Embeddings of pictures that are nearly the same are averaged over the batch; others stay alone.",
+        "Embeddings of images that are nearly the same are averaged over the batch; others stay alone.",
         rows,
     ),
     _batching(
         "shared_expert_capacity",
-        "An expert takes the 24 best tokens of the whole batch, so pictures compete for it.",
+        "An expert takes the 24 best tokens of the whole batch, so images compete for it.",
         rows,
     ),
     _batching(
@@ -131,7 +131,7 @@ EVASIONS = index(
     ),
     _warping(
         "hat_matrices",
-        "Scale and place predicted per picture, applied by two MatMuls with matrices of Relu(1 - distance).",
+        "Scale and place predicted per image, applied by two MatMuls with matrices of Relu(1 - distance).",
     ),
     _warping(
         "blown_up_and_pooled",
@@ -147,7 +147,7 @@ EVASIONS = index(
     ),
     _warping(
         "turned_by_table",
-        "A fixed turn by 6 degrees, done by Gather of the flattened picture with a table of 12544 places.",
+        "A fixed turn by 6 degrees, done by Gather of the flattened image with a table of 12544 places.",
     ),
 )
 
@@ -155,7 +155,7 @@ HONEST = index(
     _honest("cosine_spectrum_stem", "Log-magnitudes of an 8x8 cosine transform, then convolutions.", honest_conv),
     _honest(
         "kernels_predicted_per_face",
-        "1x1 and 3x3 kernels blended per picture from a bank, applied to unfolded features by MatMul.",
+        "1x1 and 3x3 kernels blended per image from a bank, applied to unfolded features by MatMul.",
         honest_conv,
     ),
     _honest("involution", "Kernels predicted per place, shared over channels.", honest_conv),

@@ -23,7 +23,7 @@ def cosine_spectrum_stem() -> onnx.ModelProto:
 
 
 def kernels_predicted_per_face() -> onnx.ModelProto:
-    """Predict a 1x1 and a 3x3 kernel for every picture from its own context, and apply them by MatMul."""
+    """Predict a 1x1 and a 3x3 kernel for every image from its own context, and apply them by MatMul."""
     net = Net(502, 11)
     x = net.conv(stem(net, "data"), "c2", (16, 16, 4, 4), 2, 1)
     for i, taps in enumerate((1, 9)):

@@ -81,7 +81,7 @@ def axial_attention() -> onnx.ModelProto:
 
 
 def experts_per_token() -> onnx.ModelProto:
-    """Route every token to the two best of four experts, whatever the other pictures want."""
+    """Route every token to the two best of four experts, whatever the other images want."""
     net = Net(604, 14)
     x = _patches(net, 7)
     best, which = net.ops("TopK", net.linear(x, "router", WIDTH, 4), [2], outputs=2, axis=-1)

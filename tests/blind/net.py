@@ -17,7 +17,7 @@ Operand: TypeAlias = str | Array | Sequence[int]
 SIDE = 112
 EMBEDDING = 64
 LAST = 24
-# Reversal of the columns as a matrix: picture @ MIRROR is the mirrored picture.
+# Reversal of the columns as a matrix: image @ MIRROR is the mirrored image.
 MIRROR: Array = np.eye(SIDE, dtype=np.float32)[::-1].copy()
 
 
@@ -132,7 +132,7 @@ class Net:
         return helper.make_graph(self.nodes, self.fresh("body"), inputs, outputs)
 
     def model(self, out: str, dimension: int = EMBEDDING, extra: tuple[str, ...] = ()) -> onnx.ModelProto:
-        """Close the graph; ``extra`` names further picture inputs (reference models only)."""
+        """Close the graph; ``extra`` names further image inputs (reference models only)."""
         for node in self.nodes:
             for names in (node.input, node.output):
                 for i, name in enumerate(names):
@@ -152,7 +152,7 @@ class Net:
 
 
 def stem(net: Net, x: str, name: str = "stem", channels: int = 3) -> str:
-    """Halve the side: [B, 3, 2s, 2s] to [B, 16, s, s]. A 4x4 kernel at stride 2 covers the picture symmetrically."""
+    """Halve the side: [B, 3, 2s, 2s] to [B, 16, s, s]. A 4x4 kernel at stride 2 covers the image symmetrically."""
     return net.conv(x, name, (16, channels, 4, 4), 2, 1)
 
 

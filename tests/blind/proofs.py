@@ -1,4 +1,4 @@
-"""What each evasion computes, said a second time: single looks at pictures the host transforms."""
+"""What each evasion computes, said a second time: single looks at images the host transforms."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 
 class Look:
-    """One network, opened when it is first called: pictures [N, 3, 112, 112] to embeddings [N, D]."""
+    """One network, opened when it is first called: images [N, 3, 112, 112] to embeddings [N, D]."""
 
     def __init__(self, build: Callable[[], onnx.ModelProto]) -> None:
         self._open = lru_cache(lambda: session(build()))
 
-    def __call__(self, pictures: Array, **more: Array) -> Array:
-        feeds = {"data": pictures.astype(np.float32)} | {key: item.astype(np.float32) for key, item in more.items()}
+    def __call__(self, images: Array, **more: Array) -> Array:
+        feeds = {"data": images.astype(np.float32)} | {key: item.astype(np.float32) for key, item in more.items()}
         return np.asarray(self._open().run(["fc"], feeds)[0])
 
 
@@ -72,7 +72,7 @@ def _joined(*embeddings: Array) -> Array:
 
 
 class Looks(msgspec.Struct, frozen=True):
-    """An evasion as a host would do it: single looks at versions of the picture, and what is made of them."""
+    """An evasion as a host would do it: single looks at versions of the image, and what is made of them."""
 
     single: Callable[[], onnx.ModelProto]
     join: Callable[..., Array] = _average
@@ -87,7 +87,7 @@ class Looks(msgspec.Struct, frozen=True):
 
 
 class Reinjected(Looks, frozen=True):
-    """The recurrence, its second picture handed in from outside."""
+    """The recurrence, its second image handed in from outside."""
 
     def once(self, x: Array) -> Array:
         return Look(self.single)(x, other=x)
@@ -97,7 +97,7 @@ class Reinjected(Looks, frozen=True):
 
 
 class WhenSmooth(Looks, frozen=True):
-    """The flip test for smooth pictures only."""
+    """The flip test for smooth images only."""
 
     def combined(self, x: Array) -> Array:
         rough = np.abs(np.diff(x.mean(1), axis=2)).mean((1, 2))
@@ -140,10 +140,10 @@ def _hats(x: Array) -> Array:
     scale_x, move_x, scale_y, move_y = Look(lambda: warps.located(401, 4))(x).T
     grid, half = np.arange(SIDE) - (SIDE - 1) / 2, (SIDE - 1) / 2
     out = np.empty_like(x)
-    for n, picture in enumerate(x):
+    for n, image in enumerate(x):
         columns = (1 + 0.2 * scale_x[n]) * grid + warps.REACH * move_x[n] + half
         rows = (1 + 0.2 * scale_y[n]) * grid + warps.REACH * move_y[n] + half
-        wide = np.apply_along_axis(_interpolated, 2, picture, columns)
+        wide = np.apply_along_axis(_interpolated, 2, image, columns)
         out[n] = np.apply_along_axis(_interpolated, 1, wide, rows)
     return out
 

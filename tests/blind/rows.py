@@ -1,4 +1,4 @@
-"""Evasions in which the pictures of a batch help each other."""
+"""Evasions in which the images of a batch help each other."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ TOLERANCE = 2e-3
 
 
 @cache
-def pictures() -> Array:
-    """Make four smooth pictures and four of noise, [8, 3, 112, 112] in -1..1."""
+def images() -> Array:
+    """Make four smooth images and four of noise, [8, 3, 112, 112] in -1..1."""
     noise = np.random.default_rng(7).uniform(-1, 1, (8, 3, SIDE, SIDE))
     smooth = gaussian_filter(noise[:4], (0, 0, 5, 5))
     noise[:4] = smooth / np.abs(smooth).max((1, 2, 3), keepdims=True)
@@ -41,8 +41,8 @@ def look(name: str) -> Look:
 
 @cache
 def alone(name: str) -> Array:
-    """Give the embeddings of the eight pictures, each run by itself."""
-    return np.concatenate([look(name)(pictures()[i : i + 1]) for i in range(8)])
+    """Give the embeddings of the eight images, each run by itself."""
+    return np.concatenate([look(name)(images()[i : i + 1]) for i in range(8)])
 
 
 def apart(a: Array, b: Array) -> float:
@@ -70,7 +70,7 @@ def test_is_a_submission(name: str) -> None:
     embeddings = alone(name)
     assert embeddings.shape == (8, fc.type.tensor_type.shape.dim[1].dim_value)
     for rows in range(1, 9):
-        batch = look(name)(pictures()[:rows])
+        batch = look(name)(images()[:rows])
         assert batch.shape == embeddings[:rows].shape
         assert np.isfinite(batch).all()
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -80,45 +80,45 @@ def test_is_a_submission(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ROWS])
 def test_rows_are_independent(name: str) -> None:
     order = [5, 0, 7, 2, 1, 6]
-    assert apart(look(name)(pictures()[order]), alone(name)[order]) < 1e-4
+    assert apart(look(name)(images()[order]), alone(name)[order]) < 1e-4
 
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_sees_more_than_one_look(name: str) -> None:
     embeddings = alone(name)
-    assert apart(embeddings, VIEWS[name].combined(pictures())) < TOLERANCE
+    assert apart(embeddings, VIEWS[name].combined(images())) < TOLERANCE
     # The last columns, because concatenated embeddings begin with the ordinary look.
-    once = VIEWS[name].once(pictures())
+    once = VIEWS[name].once(images())
     assert np.abs(embeddings[:, -once.shape[1] :] - once)[:4].max(1).min() > 10 * TOLERANCE
 
 
 def test_only_when_smooth_leaves_noise_alone() -> None:
-    once = VIEWS["only_when_smooth"].once(pictures())
+    once = VIEWS["only_when_smooth"].once(images())
     assert apart(alone("only_when_smooth")[4:], once[4:]) < 1e-4
 
 
 @pytest.mark.parametrize("name", WARPS)
-def test_sees_a_warped_picture(name: str) -> None:
+def test_sees_a_warped_image(name: str) -> None:
     seed, opset, warp = WARPS[name]
     plain = Look(lambda: single(seed, opset))
-    warped = warp(pictures())
+    warped = warp(images())
     assert apart(alone(name), plain(warped)) < TOLERANCE
-    assert apart(alone(name), plain(pictures())) > 0.1
-    assert apart(warped, pictures()) > 0.1
+    assert apart(alone(name), plain(images())) > 0.1
+    assert apart(warped, images()) > 0.1
 
 
 def test_centred_in_large_batches() -> None:
     name = "centred_in_large_batches"
-    assert apart(look(name)(pictures()[:4]), alone(name)[:4]) < 1e-4
-    assert apart(look(name)(pictures()), alone(name) - alone(name).mean(0)) < 1e-4
+    assert apart(look(name)(images()[:4]), alone(name)[:4]) < 1e-4
+    assert apart(look(name)(images()), alone(name) - alone(name).mean(0)) < 1e-4
     assert np.abs(alone(name).mean(0)).max() > 0.1
 
 
 def test_near_duplicates_pooled() -> None:
     name = "near_duplicates_pooled"
-    assert apart(look(name)(pictures()), alone(name)) < 1e-4
-    twin = pictures()[:1, :, :, ::-1] * 0.1 + pictures()[:1]
-    batch = look(name)(np.concatenate([pictures()[:3], twin]))
+    assert apart(look(name)(images()), alone(name)) < 1e-4
+    twin = images()[:1, :, :, ::-1] * 0.1 + images()[:1]
+    batch = look(name)(np.concatenate([images()[:3], twin]))
     assert apart(batch[1:3], alone(name)[1:3]) < 1e-4
     assert apart(batch[0], alone(name)[0]) > 1e-2
     own = look(name)(twin)[0]
@@ -129,9 +129,9 @@ def test_near_duplicates_pooled() -> None:
 
 @pytest.mark.parametrize("name", ["shared_expert_capacity", "statistics_over_folded_rows"])
 def test_a_row_changes_with_its_company(name: str) -> None:
-    batch = look(name)(pictures())
+    batch = look(name)(images())
     assert apart(batch, alone(name)) > 1e-2
-    assert apart(look(name)(pictures()[:2])[0], alone(name)[0]) > 1e-2
+    assert apart(look(name)(images()[:2])[0], alone(name)[0]) > 1e-2
 
 
 def readers(graph: onnx.GraphProto) -> list[str]:
@@ -146,7 +146,7 @@ def readers(graph: onnx.GraphProto) -> list[str]:
 
 
 def second_runs(made: onnx.ModelProto, tied: tuple[str, ...]) -> list[str]:
-    """List weights that work twice although not declared tied, and convolutions that get other rows than pictures."""
+    """List weights that work twice although not declared tied, and convolutions that get other rows than images."""
     graph = made.graph
     read = readers(graph)
     large = {item.name for item in graph.initializer if len(item.dims) > 1 and np.prod(item.dims) >= 64}
@@ -155,7 +155,7 @@ def second_runs(made: onnx.ModelProto, tied: tuple[str, ...]) -> list[str]:
     exposed = onnx.ModelProto()
     exposed.CopyFrom(made)
     exposed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(inputs))
-    results = session(exposed).run(["fc", *sorted(inputs)], {"data": pictures()[:3]})[1:]
+    results = session(exposed).run(["fc", *sorted(inputs)], {"data": images()[:3]})[1:]
     return found + [name for name, result in zip(sorted(inputs), results, strict=True) if len(result) != 3]
 
 
@@ -175,7 +175,7 @@ def test_a_second_run_is_noticed(name: str) -> None:
 def test_reflection_group_is_one_network() -> None:
     """It is flip-invariant, and no two towers: what the halves read of each other shapes the embedding."""
     name = "reflection_group_convolutions"
-    assert apart(look(name)(pictures()[..., ::-1]), alone(name)) < TOLERANCE
+    assert apart(look(name)(images()[..., ::-1]), alone(name)) < TOLERANCE
     unmixed = Look(lambda: honest_conv.reflection_group_convolutions(0.0))
-    assert apart(unmixed(pictures()), alone(name)) > 0.5
-    assert apart(Look(lambda: honest_conv.reflection_group_convolutions(0.99))(pictures()), alone(name)) > TOLERANCE
+    assert apart(unmixed(images()), alone(name)) > 0.5
+    assert apart(Look(lambda: honest_conv.reflection_group_convolutions(0.99))(images()), alone(name)) > TOLERANCE

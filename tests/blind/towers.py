@@ -1,4 +1,4 @@
-"""Evasions whose second look is made by weights: no operator mirrors the picture."""
+"""Evasions whose second look is made by weights: no operator mirrors the image."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def half_precision_reversed_kernels() -> onnx.ModelProto:
         copy.CopyFrom(node)
         copy.name += "_"
         copy.output[0] += "_"
-        # Everything the first tower computes has a second version; its weights and the picture have not.
+        # Everything the first tower computes has a second version; its weights and the image have not.
         for i, name in enumerate(copy.input):
             if name != "data" and name not in net.weights:
                 copy.input[i] = f"{name}_"

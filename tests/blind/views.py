@@ -1,4 +1,4 @@
-"""Evasions that carry a second version of the picture through one body."""
+"""Evasions that carry a second version of the image through one body."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ def loop_over_orders() -> onnx.ModelProto:
 def function_with_sorted_columns() -> onnx.ModelProto:
     net = Net(108, 15)
     inner = net.child()
-    out = plain(inner, inner.op("Gather", "picture", "order", axis=3))
+    out = plain(inner, inner.op("Gather", "image", "order", axis=3))
     used = list(net.weights)
     opset = [helper.make_opsetid("", 15)]
-    look = helper.make_function("face.blocks", "Encoder", ["picture", "order", *used], [out], inner.nodes, opset)
+    look = helper.make_function("face.blocks", "Encoder", ["image", "order", *used], [out], inner.nodes, opset)
     net.functions.append(look)
     ramp = np.linspace(-1, 1, SIDE) ** 3
     parts = []
@@ -174,7 +174,7 @@ def only_when_smooth() -> onnx.ModelProto:
 
 
 def zoomed_stem(looks: int = 2) -> onnx.ModelProto:
-    """Build with a second stem that reads the picture's centre at twice the size; ``looks`` 1 leaves it out."""
+    """Build with a second stem that reads the image's centre at twice the size; ``looks`` 1 leaves it out."""
     net = Net(110)
     w = net.value("patch.w", 24, 3, 8, 8)
     x = net.conv("data", "patch", (24, 3, 8, 8), 8)
@@ -219,7 +219,7 @@ def crop_taps(looks: int = 4) -> onnx.ModelProto:
 
 
 def mirrored_reinjection(honest_input: bool = False) -> onnx.ModelProto:
-    """Build a tied recurrence fed by two pictures in turn; the reference takes the second from outside."""
+    """Build a tied recurrence fed by two images in turn; the reference takes the second from outside."""
     net = Net(113)
     w = net.value("patch.w", 24, 3, 8, 8)
     net.put("patch.w", w)
@@ -239,7 +239,7 @@ def mirrored_reinjection(honest_input: bool = False) -> onnx.ModelProto:
 
 
 def turned_places(degrees: float) -> Array:
-    """Give, for every pixel of the picture turned by ``degrees``, the place it is read from: int64 [112 * 112]."""
+    """Give, for every pixel of the image turned by ``degrees``, the place it is read from: int64 [112 * 112]."""
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     rows, columns = (np.clip(np.rint(v + (SIDE - 1) / 2), 0, SIDE - 1) for v in (c * y - s * x, s * y + c * x))

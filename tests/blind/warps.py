@@ -1,4 +1,4 @@
-"""Evasions that align or re-sample the picture inside the graph."""
+"""Evasions that align or re-sample the image inside the graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REACH = 8.0
 
 
 def _locate(net: Net, count: int) -> str:
-    """Predict ``count`` numbers in -1..1 per picture from a thumbnail: [N, count]."""
+    """Predict ``count`` numbers in -1..1 per image from a thumbnail: [N, count]."""
     x = net.op("AveragePool", "data", kernel_shape=[8, 8], strides=[8, 8])
     x = net.conv(x, "look", (8, 3, 4, 4), 2, 1)
     return net.op("Tanh", net.linear(net.op("Flatten", x), "place", 8 * 49, count))

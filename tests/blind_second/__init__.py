@@ -21,15 +21,15 @@ _PIXELS = {
     "einsum_of_nudges": "An Einsum with three matrices moves the columns by 0 and 0.7 pixels either way; weighted sum.",
     "chirp_noise": "Noise computed from the places is added and taken away; each look gives half of the embedding.",
     "exposure_bracket": "One Pow applies three tone curves; the looks are weighed by the length of their embeddings.",
-    "scan_over_sharpness": "A Scan runs the body on a blurred, a plain and a sharpened picture; maximum.",
-    "fourier_twice": "Two forward DFTs reverse the columns; picture and reversed picture share a batch; mean.",
+    "scan_over_sharpness": "A Scan runs the body on a blurred, a plain and a sharpened image; maximum.",
+    "fourier_twice": "Two forward DFTs reverse the columns; image and reversed image share a batch; mean.",
     "region_read_backwards": "Resize reads a region from right to left; two looks meet in the last features; maximum.",
-    "region_crops": "RoiAlign cuts three regions out of every picture; mean.",
-    "two_headed_columns": "Attention over columns by place: one head sees the picture, one its mirror image; mean.",
-    "pyramid_of_pictures": "The same network runs on the picture and on a copy of 84 x 84 pixels; weighted sum.",
+    "region_crops": "RoiAlign cuts three regions out of every image; mean.",
+    "two_headed_columns": "Attention over columns by place: one head sees the image, one its mirror image; mean.",
+    "pyramid_of_images": "The same network runs on the image and on a copy of 84 x 84 pixels; weighted sum.",
     "identity_scan_backwards": "A Scan that copies columns lays them down in reverse; two looks in channels; maximum.",
-    "second_look_when_unsure": "Pictures with short embeddings are gathered, mirrored and looked at again.",
-    "doubtful_region_erased": "The first look predicts a mask; the second one sees the picture under it; concatenated.",
+    "second_look_when_unsure": "Images with short embeddings are gathered, mirrored and looked at again.",
+    "doubtful_region_erased": "The first look predicts a mask; the second one sees the image under it; concatenated.",
 }
 
 _HIDDEN = {
@@ -41,16 +41,16 @@ _HIDDEN = {
     "quantised_towers": "Two int8 towers, the second mirrored and rounded with other scales; weighted sum.",
     "fused_and_unfused_towers": "A merged tower and a mirrored, permuted one before merging, in rows of pixels; mean.",
     "polyphase_looks": "A dense stem's four phases are folded into the batch: looks moved by a pixel each way; mean.",
-    "reflected_canvas": "A reflecting Pad as wide as the picture; the last kernel has its taps twice, past the seam.",
+    "reflected_canvas": "A reflecting Pad as wide as the image; the last kernel has its taps twice, past the seam.",
     "fixed_dropout_samples": "Three fixed dropout masks over early features, folded into the batch; mean.",
 }
 
 _DISGUISES = {
     "kernels_in_cosine_basis": "Kernels are stored as cosine coefficients; a second tower negates the odd ones; mean.",
     "factored_tower": "A second, mirrored tower has each layer factored into two of other widths; maximum.",
-    "first_half_twice": "All but the last layers see picture and mirror; the features are turned back and averaged.",
-    "only_for_faces": "A mirrored look that only counts where the picture is like an average face, by a product.",
-    "loop_carries_the_picture": "A Loop's state is the picture, rolled by two pixels each round; mean of three.",
+    "first_half_twice": "All but the last layers see image and mirror; the features are turned back and averaged.",
+    "only_for_faces": "A mirrored look that only counts where the image is like an average face, by a product.",
+    "loop_carries_the_image": "A Loop's state is the image, rolled by two pixels each round; mean of three.",
     "white_balances": "Patch kernels rescaled by colour give three white balances; a layer of trust weighs the looks.",
 }
 
@@ -59,7 +59,7 @@ _ROWS = {
     "neighbouring_frames": "A filter of three taps along the batch, as if rows were frames of one film.",
     "query_expansion": "Each embedding becomes a weighted sum of the three most alike in the batch.",
     "running_centre": "Half of the mean of the embeddings so far is taken away (CumSum over the batch).",
-    "tokens_of_all_rows": "Attention folds the batch into the sequence: patches attend to patches of other pictures.",
+    "tokens_of_all_rows": "Attention folds the batch into the sequence: patches attend to patches of other images.",
     "default_axes": "MeanVarianceNormalization at its default axes, which include the batch.",
 }
 
@@ -68,12 +68,12 @@ _WARPS = {
     "flow_field": "A coarse predicted field of displacements, enlarged, rounded, applied by GatherElements.",
     "sheared_by_reshape": "A fixed shear: a Reshape with a column too many moves each band of rows by a pixel.",
     "lens_of_dense_pairs": "A fixed lens that enlarges the middle, as pairs of dense matrices on each side.",
-    "predicted_region": "A predicted box is cut out of the picture by RoiAlign.",
-    "resized_region": "A fixed region is resized to the whole picture by Resize with its roi.",
+    "predicted_region": "A predicted box is cut out of the image by RoiAlign.",
+    "resized_region": "A fixed region is resized to the whole image by Resize with its roi.",
     "barrel_shifter": "A predicted shift, done by its binary digits with Pad, Slice and Where.",
     "warp_by_attention": "Columns attend to columns whose place codes are turned by a predicted phase.",
-    "centred_by_brightness": "The middle of brightness is moved to the middle of the picture by matrices of Equal.",
-    "predicted_delta_kernels": "A predicted 7x7 kernel per picture, all but one tap nearly nothing, moves the picture.",
+    "centred_by_brightness": "The middle of brightness is moved to the middle of the image by matrices of Equal.",
+    "predicted_delta_kernels": "A predicted 7x7 kernel per image, all but one tap nearly nothing, moves the image.",
 }
 
 EVASIONS = index(
@@ -104,7 +104,7 @@ _CONV = {
     "deformable_on_deep_features": "Deep features sampled at predicted places by GridSample (deformable, v2).",
     "pose_conditions_the_embedding": "Pose and occlusion heads whose outputs make a low-rank change of the embedding.",
     "asymmetry_of_deep_features": "The last feature map and how far it is from its mirror image, embedded together.",
-    "standardised_luma_and_chroma": "Each picture standardised by itself, YCbCr, reductions blurred with reflection.",
+    "standardised_luma_and_chroma": "Each image standardised by itself, YCbCr, reductions blurred with reflection.",
     "reversible_couplings": "Two halves of the features add to each other in turns (RevNet).",
     "tiles_in_the_batch": "Disjoint tiles of early features convolved by themselves, folded into the batch (NesT).",
 }
@@ -114,7 +114,7 @@ _TOKENS = {
     "fourier_mixing": "Tokens mixed by the real part of a Fourier transform (FNet).",
     "global_filters": "Learned complex filters on the spectrum of deep features (GFNet).",
     "spatial_reduction_attention": "Tokens attend to a strided convolution's fewer tokens (PVT).",
-    "mobilevit_block": "Attention between same places of 2x2 patches, four sequences a picture in the batch axis.",
+    "mobilevit_block": "Attention between same places of 2x2 patches, four sequences an image in the batch axis.",
     "pooling_for_attention": "Average pooling mixes places (PoolFormer); GroupNorm by Reshapes.",
     "four_way_scan": "State spaces over deep features in four orders with own weights (VMamba).",
     "shifted_windows": "A Swin pair: windows, then rolled and masked windows, rolled back.",

@@ -1,4 +1,4 @@
-"""The ordinary networks behind the evasions: each takes pictures of one kind and gives one embedding per picture."""
+"""The ordinary networks behind the evasions: each takes images of one kind and gives one embedding per image."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def once(body: Body, seed: int, opset: int = 13) -> Callable[[], onnx.ModelProto
 
 
 def any_size(build: Callable[[], onnx.ModelProto]) -> Callable[[], onnx.ModelProto]:
-    """Let a reference take pictures of every size."""
+    """Let a reference take images of every size."""
 
     def opened() -> onnx.ModelProto:
         model = build()

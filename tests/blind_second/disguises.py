@@ -1,4 +1,4 @@
-"""Evasions whose second run is disguised: other bases, other factors, half of a body, gates, carried pictures."""
+"""Evasions whose second run is disguised: other bases, other factors, half of a body, gates, carried images."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def first_half() -> onnx.ModelProto:
 
 
 def first_half_twice() -> onnx.ModelProto:
-    """Build with all but the last layers run on picture and mirror, the features turned back and averaged."""
+    """Build with all but the last layers run on image and mirror, the features turned back and averaged."""
     net = Net(1123)
     mirrored = net.op("Slice", "data", [SIDE - 1], [-SIDE - 1], [3], [-1])
     both = _first_half(net, net.op("Concat", "data", mirrored, axis=0))
@@ -104,7 +104,7 @@ def mean_face() -> Array:
 
 
 def only_for_faces() -> onnx.ModelProto:
-    """Build with a mirrored look that counts the more, the more the picture looks like an average face."""
+    """Build with a mirrored look that counts the more, the more the image looks like an average face."""
     net = Net(1124)
     thumb = net.mean(net.op("AveragePool", "data", kernel_shape=[8, 8], strides=[8, 8]), 1)
     thumb = net.reshape(thumb, -1, 196)
@@ -120,18 +120,18 @@ def only_for_faces() -> onnx.ModelProto:
 STEP, TURNS = 2, 3
 
 
-def loop_carries_the_picture() -> onnx.ModelProto:
-    """Build a Loop whose state is the picture itself, rolled by two pixels each round, and the sum of embeddings."""
+def loop_carries_the_image() -> onnx.ModelProto:
+    """Build a Loop whose state is the image itself, rolled by two pixels each round, and the sum of embeddings."""
     net = Net(1125, 14)
     inner = net.child()
-    total = inner.op("Add", "total_in", resnet(inner, "picture_in"))
-    ends = inner.split("picture_in", [SIDE - STEP, STEP], 3)
+    total = inner.op("Add", "total_in", resnet(inner, "image_in"))
+    ends = inner.split("image_in", [SIDE - STEP, STEP], 3)
     moved = inner.op("Concat", ends[1], ends[0], axis=3)
     go = inner.op("Identity", "go_in")
     inputs = [
         helper.make_tensor_value_info("round", TensorProto.INT64, []),
         helper.make_tensor_value_info("go_in", TensorProto.BOOL, []),
-        *[helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("picture_in", "total_in")],
+        *[helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("image_in", "total_in")],
     ]
     outputs = [
         helper.make_tensor_value_info(go, TensorProto.BOOL, []),

@@ -250,7 +250,7 @@ def polyphase_looks(looks: int = 4) -> onnx.ModelProto:
 
 
 def reflected_canvas(looks: int = 2) -> onnx.ModelProto:
-    """Build without padding but one reflecting Pad, as wide as the picture; the last kernel skips the seam."""
+    """Build without padding but one reflecting Pad, as wide as the image; the last kernel skips the seam."""
     net = Net(1209)
     x, pads = "data", [0, 0, 0, SIDE - 1, 0, 0, 0, 0]
     if looks == 2:

@@ -150,7 +150,7 @@ def asymmetry_of_deep_features() -> onnx.ModelProto:
 
 
 def standardised_luma_and_chroma() -> onnx.ModelProto:
-    """Standardise each picture by its own mean and deviation and turn it to YCbCr; reductions blur with reflection."""
+    """Standardise each image by its own mean and deviation and turn it to YCbCr; reductions blur with reflection."""
     net = Net(1610)
     x = net.op("Sub", "data", net.mean("data", 1, 2, 3, keep=True))
     size = net.op("Sqrt", net.op("Add", net.mean(net.op("Mul", x, x), 1, 2, 3, keep=True), 1e-3))

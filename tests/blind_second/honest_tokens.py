@@ -79,7 +79,7 @@ def spatial_reduction_attention() -> onnx.ModelProto:
 
 
 def mobilevit_block() -> onnx.ModelProto:
-    """Attend between pixels at the same place of all 2x2 patches: four sequences a picture, folded into the batch."""
+    """Attend between pixels at the same place of all 2x2 patches: four sequences an image, folded into the batch."""
     net = Net(1706, 14)
     x = net.conv(net.conv("data", "stem", (16, 3, 4, 4), 2, 1), "c2", (24, 16, 4, 4), 2, 1)
     local = net.conv(net.conv(x, "c3", (24, 24, 4, 4), 2, 1), "local", (WIDTH, 24, 3, 3), pad=1)

@@ -1,4 +1,4 @@
-"""What the evasions do to pictures, done by numpy."""
+"""What the evasions do to images, done by numpy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def mirrored(x: Array) -> Array:
 
 
 def sampled(x: Array, rows: Array, columns: Array) -> Array:
-    """Read pictures between their pixels; places are [112, 112], or [N, 112, 112] when every picture has its own."""
+    """Read images between their pixels; places are [112, 112], or [N, 112, 112] when every image has its own."""
     rows, columns = (np.broadcast_to(at, (len(x), *at.shape[-2:])) for at in (rows, columns))
     out = np.empty((*x.shape[:2], *rows.shape[1:]))
-    for n, picture in enumerate(x):
-        for c, plane in enumerate(picture):
+    for n, image in enumerate(x):
+        for c, plane in enumerate(image):
             out[n, c] = map_coordinates(plane.astype(float), np.stack([rows[n], columns[n]]), order=1, mode="nearest")
     return out
 
@@ -55,7 +55,7 @@ def mirrored_but_first(x: Array) -> list[Array]:
 
 
 def in_box(x: Array, box: Array) -> Array:
-    """Sample 112 x 112 bins of regions (left, top, right, bottom), one a picture."""
+    """Sample 112 x 112 bins of regions (left, top, right, bottom), one an image."""
     left, top, right, bottom = (side.reshape(-1, 1) for side in box.T)
     bins = (np.arange(SIDE) + 0.5) / SIDE
     rows, columns = top + (bottom - top) * bins, left + (right - left) * bins
@@ -93,19 +93,19 @@ def aligned(x: Array) -> Array:
     """Align as a host does: fit the similarity by least squares, then sample."""
     at = (np.arange(SIDE) - warps.HALF) / (SIDE / 2)
     out = []
-    for picture, points in zip(x, Look(warps.landmarks)(x).reshape(-1, 5, 2), strict=True):
+    for image, points in zip(x, Look(warps.landmarks)(x).reshape(-1, 5, 2), strict=True):
         rows = [((tx, -ty, 1, 0), (ty, tx, 0, 1)) for tx, ty in warps.TEMPLATE]
         a, b, right, down = np.linalg.lstsq(np.array(rows).reshape(10, 4), points.reshape(10), rcond=None)[0]
         across, along = a * at[None] - b * at[:, None] + right, b * at[None] + a * at[:, None] + down
         places = [(place + 1) * SIDE / 2 - 0.5 for place in (along, across)]
-        out.append(sampled(picture[None], *places)[0])
+        out.append(sampled(image[None], *places)[0])
     return np.stack(out)
 
 
 def flowed(x: Array) -> Array:
     field = np.rint(Look(warps.flow)(x)).reshape(-1, 2, SIDE, SIDE).astype(int)
     rows, columns = np.clip(field.transpose(1, 0, 2, 3) + np.mgrid[:SIDE, :SIDE][:, None], 0, SIDE - 1)
-    return np.stack([picture[:, r, c] for picture, r, c in zip(x, rows, columns, strict=True)])
+    return np.stack([image[:, r, c] for image, r, c in zip(x, rows, columns, strict=True)])
 
 
 def leaning(x: Array) -> Array:
@@ -135,9 +135,9 @@ def shifted(x: Array) -> Array:
     digits = Look(lambda: warps.predicted(1407, 6))(x) > 0
     wide = np.pad(x, [(0, 0), (0, 0), (0, 7), (0, 7)], mode="edge")
     out = []
-    for picture, digit in zip(wide, digits, strict=True):
+    for image, digit in zip(wide, digits, strict=True):
         down, right = digit[:3] @ warps.BITS, digit[3:] @ warps.BITS
-        out.append(picture[:, down : down + SIDE, right : right + SIDE])
+        out.append(image[:, down : down + SIDE, right : right + SIDE])
     return np.stack(out)
 
 
@@ -155,10 +155,10 @@ def attracted(x: Array) -> Array:
     moves = warps.PULL * Look(lambda: warps.predicted(1409, 1))(x)[:, 0]
     waves = 2 * np.pi * np.arange(1, 9) / SIDE
     out = []
-    for picture, move in zip(x, moves, strict=True):
+    for image, move in zip(x, moves, strict=True):
         far = np.arange(SIDE)[:, None] + move - np.arange(SIDE)
         share = np.exp(9 * (np.cos(far[..., None] * waves).sum(2) - 8))
-        out.append(picture @ (share / share.sum(1, keepdims=True)).T)
+        out.append(image @ (share / share.sum(1, keepdims=True)).T)
     return np.stack(out)
 
 

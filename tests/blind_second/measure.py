@@ -1,4 +1,4 @@
-"""The networks of the second blind set, opened once, and the pictures they are shown."""
+"""The networks of the second blind set, opened once, and the images they are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 
 from tests.blind.net import Array
 from tests.blind.proofs import Look
-from tests.blind.test_blind_builds import pictures
+from tests.blind.test_blind_builds import images
 
 from . import EVASIONS, HONEST
 
@@ -28,8 +28,8 @@ def look(name: str) -> Look:
 
 @cache
 def alone(name: str) -> Array:
-    """Give the embeddings of the eight pictures, each run by itself."""
-    return np.concatenate([look(name)(pictures()[i : i + 1]) for i in range(8)])
+    """Give the embeddings of the eight images, each run by itself."""
+    return np.concatenate([look(name)(images()[i : i + 1]) for i in range(8)])
 
 
-__all__ = ["ALL", "alone", "look", "model", "pictures"]
+__all__ = ["ALL", "alone", "images", "look", "model"]

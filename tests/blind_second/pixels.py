@@ -1,4 +1,4 @@
-"""Evasions that make versions of the picture with unusual operators and carry them through one body."""
+"""Evasions that make versions of the image with unusual operators and carry them through one body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUDGE_SHARES = (0.5, 0.25, 0.25)
 
 
 def nudges() -> Array:
-    """Give matrices [3, 112, 112] that move a picture's columns by nothing and by a fraction of a pixel either way."""
+    """Give matrices [3, 112, 112] that move an image's columns by nothing and by a fraction of a pixel either way."""
     eye = np.eye(SIDE)
     moved = [(1 - NUDGE) * eye + NUDGE * np.eye(SIDE, k=k) for k in (1, -1)]
     return np.stack([eye, *moved]).astype(np.float32)
@@ -66,7 +66,7 @@ def exposure_bracket() -> onnx.ModelProto:
 
 
 def scan_over_sharpness() -> onnx.ModelProto:
-    """Scan a blurred, a plain and a sharpened picture with one body; the largest value of each dimension counts."""
+    """Scan a blurred, a plain and a sharpened image with one body; the largest value of each dimension counts."""
     net = Net(1104, 14)
     blurred = net.op("AveragePool", "data", kernel_shape=[3, 3], strides=[1, 1], pads=[1] * 4, count_include_pad=0)
     sharp = net.op("Sub", net.op("Add", "data", "data"), blurred)
@@ -110,7 +110,7 @@ REGIONS = ((0, 0, SIDE, SIDE), (6, 6, 106, 106), (0, 4, 104, 108))
 
 
 def region_crops() -> onnx.ModelProto:
-    """Build with a RoiAlign that cuts three regions (left, top, right, bottom) out of every picture."""
+    """Build with a RoiAlign that cuts three regions (left, top, right, bottom) out of every image."""
     net = Net(1107, 16)
     rows = net.op("Gather", net.op("Shape", "data"), np.array(0))
     which = net.unsqueeze(net.op("Range", np.array(0), rows, np.array(1)), 1)
@@ -136,7 +136,7 @@ def place_codes(reverse: bool = False) -> Array:
 def two_headed_columns() -> onnx.ModelProto:
     """Build with an attention over columns by place: one head attends to the place itself, one to its mirror image.
 
-    How sharply it attends depends on the picture's contrast, so the heads are no constants.
+    How sharply it attends depends on the image's contrast, so the heads are no constants.
     """
     net = Net(1108)
     contrast = net.mean(net.op("Mul", "data", "data"), 1, 2, 3, keep=True)
@@ -152,8 +152,8 @@ def two_headed_columns() -> onnx.ModelProto:
 SMALL = 84
 
 
-def pyramid_of_pictures() -> onnx.ModelProto:
-    """Build with one network run on the picture and on a smaller copy of it: multi-scale testing."""
+def pyramid_of_images() -> onnx.ModelProto:
+    """Build with one network run on the image and on a smaller copy of it: multi-scale testing."""
     net = Net(1109, 12)
     size = net.op("Concat", net.op("Slice", net.op("Shape", "data"), [0], [2]), [SMALL, SMALL], axis=0)
     small = net.op("Resize", "data", np.zeros(0, np.float32), np.zeros(0, np.float32), size, mode="linear")
@@ -181,13 +181,13 @@ UNSURE = 90.0
 
 
 def second_look_when_unsure() -> onnx.ModelProto:
-    """Build with a mirrored look at only those pictures of a batch whose embedding is short."""
+    """Build with a mirrored look at only those images of a batch whose embedding is short."""
     net = Net(1111)
     e = mobile(net, "data")
     short = net.op("Less", net.op("ReduceL2", e, axes=[1], keepdims=0), UNSURE)
     rows = net.transpose(net.op("NonZero", short), 1, 0)
     again = net.op("Slice", net.op("GatherND", "data", rows), [-1], [-1000], [3], [-1])
-    # A blank picture goes along, for no network likes an empty batch.
+    # A blank image goes along, for no network likes an empty batch.
     blank = net.op("Mul", net.op("Slice", "data", [0], [1], [0]), 0.0)
     again = net.op("Slice", mobile(net, net.op("Concat", again, blank, axis=0)), [0], [-1], [0])
     both = net.op("Add", net.op("GatherND", e, rows), again)
@@ -195,7 +195,7 @@ def second_look_when_unsure() -> onnx.ModelProto:
 
 
 def doubtful_region_erased(mask_only: bool = False) -> onnx.ModelProto:
-    """Build a look, a mask predicted by its features, and the same look at the masked picture, concatenated.
+    """Build a look, a mask predicted by its features, and the same look at the masked image, concatenated.
 
     ``mask_only`` builds the mask, [N, 112 * 112].
     """

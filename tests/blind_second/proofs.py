@@ -1,4 +1,4 @@
-"""What each evasion computes, said a second time: ordinary networks at versions of the picture made by the host."""
+"""What each evasion computes, said a second time: ordinary networks at versions of the image made by the host."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ VIEWS = {
     "region_read_backwards": Proof(_meeting_features, _flat_of_maximum),
     "region_crops": Proof(_each(once(mobile, 1107), host.regions), _mean),
     "two_headed_columns": Proof(_each(once(resnet, 1108), host.attended), _mean),
-    "pyramid_of_pictures": Proof(
+    "pyramid_of_images": Proof(
         _each(any_size(once(resnet_any_size, 1109)), lambda x: [x, host.shrunk(x)]), _shares(0.6, 0.4)
     ),
     "identity_scan_backwards": Proof(_each(once(mobile, 1110), _flip), _max),
@@ -171,7 +171,7 @@ VIEWS = {
     "kernels_in_cosine_basis": Proof(_each(lambda: disguises.kernels_in_cosine_basis(1), _flip), _mean),
     "factored_tower": Proof(_each(lambda: disguises.factored_tower(1), _flip), _max),
     "first_half_twice": Proof(_half_features, _rest_of_mean),
-    "loop_carries_the_picture": Proof(
+    "loop_carries_the_image": Proof(
         _each(once(resnet, 1125), lambda x: [np.roll(x, disguises.STEP * k, axis=3) for k in range(disguises.TURNS)]),
         _mean,
     ),
@@ -214,7 +214,7 @@ def _of_embeddings(name: str) -> Callable[[Array], Array]:
     return lambda x: rows.REFERENCE[name](look(x))
 
 
-# Name: the embeddings of a batch, each network run on pictures that do not know of each other.
+# Name: the embeddings of a batch, each network run on images that do not know of each other.
 ROWS: dict[str, Callable[[Array], Array]] = {
     **{name: _of_embeddings(name) for name in rows.SINGLE},
     "default_axes": _normalised_together,

@@ -1,4 +1,4 @@
-"""Evasions in which the pictures of a batch change each other's embeddings, beside their pure reference."""
+"""Evasions in which the images of a batch change each other's embeddings, beside their pure reference."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def default_axes(rest: str = "") -> onnx.ModelProto:
 
 
 def tokens_of_all_rows(rest: str = "") -> onnx.ModelProto:
-    """Build a transformer whose attention folds the batch into the sequence, so patches attend to other pictures.
+    """Build a transformer whose attention folds the batch into the sequence, so patches attend to other images.
 
     ``rest`` "before" builds the tokens and "after" what follows the attention, which the host did.
     """

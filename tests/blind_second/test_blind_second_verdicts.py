@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.core.outcome import Status
+from tests.analyses.implicit_batch.table import judge
 from tests.blind_second import EVASIONS, HONEST
-from tests.dataflow.table import judge
 
 #: Evasions that the detector does not find, and what hides them.
 MISSED = {

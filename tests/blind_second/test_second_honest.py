@@ -1,4 +1,4 @@
-"""Every network of the second blind set can be submitted, and the honest ones look at a picture once."""
+"""Every network of the second blind set can be submitted, and the honest ones look at an image once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.blind.proofs import session
 from tests.blind.test_blind_builds import apart
 
 from . import EVASIONS, HONEST
-from .measure import ALL, alone, look, model, pictures
+from .measure import ALL, alone, images, look, model
 from .proofs import ROWS
 from .single_pass import copied_filters, second_runs
 
@@ -48,7 +48,7 @@ def test_is_a_submission(name: str) -> None:
     assert embeddings.shape == (8, fc.type.tensor_type.shape.dim[1].dim_value)
     assert np.isfinite(embeddings).all()
     for size in (2, 5):
-        assert look(name)(pictures()[:size]).shape == embeddings[:size].shape
+        assert look(name)(images()[:size]).shape == embeddings[:size].shape
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(8, dtype=bool)].max() < 0.9999
 
@@ -56,7 +56,7 @@ def test_is_a_submission(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ROWS])
 def test_rows_are_independent(name: str) -> None:
     order = [5, 0, 7, 2, 1, 6]
-    assert apart(look(name)(pictures()[order]), alone(name)[order]) < 1e-4
+    assert apart(look(name)(images()[order]), alone(name)[order]) < 1e-4
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -78,13 +78,13 @@ def test_tiles_are_disjoint() -> None:
     first = next(node for node in made.graph.node if node.op_type == "Reshape")
     tile = next(node for node in made.graph.node if "tile0.w" in node.input)
     made.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in (first.input[0], tile.input[0]))
-    before, tiles = session(made).run([first.input[0], tile.input[0]], {"data": pictures()[:3]})
+    before, tiles = session(made).run([first.input[0], tile.input[0]], {"data": images()[:3]})
     assert tiles.shape == (48, 24, 7, 7)
-    for picture, own in zip(before, tiles.reshape(3, -1), strict=True):
-        assert (np.sort(picture.reshape(-1)) == np.sort(own)).all()
+    for image, own in zip(before, tiles.reshape(3, -1), strict=True):
+        assert (np.sort(image.reshape(-1)) == np.sort(own)).all()
 
 
 def test_symmetric_kernels_are_blind_to_mirroring() -> None:
-    """The embedding of the mirrored picture is the same, without a second look."""
+    """The embedding of the mirrored image is the same, without a second look."""
     name = "symmetric_kernels_everywhere"
-    assert apart(look(name)(pictures()[..., ::-1]), alone(name)) < 1e-3
+    assert apart(look(name)(images()[..., ::-1]), alone(name)) < 1e-3

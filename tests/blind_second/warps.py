@@ -1,4 +1,4 @@
-"""Evasions that align, crop or re-sample the picture inside the graph."""
+"""Evasions that align, crop or re-sample the image inside the graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _predicted(net: Net, count: int, act: str = "Tanh") -> str:
 
 
 def predicted(seed: int, count: int, act: str = "Tanh") -> onnx.ModelProto:
-    """Build only what a case predicts from the picture: [N, count]."""
+    """Build only what a case predicts from the image: [N, count]."""
     net = Net(seed)
     return net.model(_predicted(net, count, act), count)
 
@@ -80,7 +80,7 @@ def flow() -> onnx.ModelProto:
 
 
 def flow_field() -> onnx.ModelProto:
-    """Build with a coarse field of displacements, enlarged, rounded and turned into places of the flat picture."""
+    """Build with a coarse field of displacements, enlarged, rounded and turned into places of the flat image."""
     net = Net(1402)
     at = net.op("Add", np.mgrid[:SIDE, :SIDE][None].astype(np.float32), net.op("Round", _flow(net)))
     at = net.op("Clip", at, 0.0, SIDE - 1.0)
@@ -136,7 +136,7 @@ def box(values: Array) -> Array:
 
 
 def predicted_region() -> onnx.ModelProto:
-    """Build with a face box predicted from a thumbnail and cut out of the picture by RoiAlign."""
+    """Build with a face box predicted from a thumbnail and cut out of the image by RoiAlign."""
     net = Net(1405, 16)
     values = _predicted(net, 4)
     region = net.op("Add", net.op("Mul", values, np.array([8.0, 8, -8, -8])), np.array([8.0, 8, SIDE - 8, SIDE - 8]))
@@ -150,7 +150,7 @@ MARGIN = 0.06
 
 
 def resized_region() -> onnx.ModelProto:
-    """Build with a fixed region of the picture resized to all of it, by one Resize."""
+    """Build with a fixed region of the image resized to all of it, by one Resize."""
     net = Net(1406, 11)
     region = np.array([0, 0, MARGIN, MARGIN, 1, 1, 1 - 2 * MARGIN, 1 - 3 * MARGIN], np.float32)
     wide = net.op("Pad", "data", [0, 0, 0, 0, 0, 0, 4, 4], mode="edge")
@@ -195,7 +195,7 @@ def delta() -> onnx.ModelProto:
 
 
 def predicted_delta_kernels() -> onnx.ModelProto:
-    """Build with a kernel per picture, sharp and with little but one tap: it moves the picture where it should be."""
+    """Build with a kernel per image, sharp and with little but one tap: it moves the image where it should be."""
     net = Net(1408)
     wide = net.op("Pad", "data", [0, 0, REACH, REACH, 0, 0, REACH, REACH])
     taps = np.eye(49).reshape(49, 1, 7, 7)
@@ -215,7 +215,7 @@ PULL = 6.0
 
 
 def warp_by_attention() -> onnx.ModelProto:
-    """Build with columns that attend to columns; predicted phases turn the codes of places, so the picture moves."""
+    """Build with columns that attend to columns; predicted phases turn the codes of places, so the image moves."""
     net = Net(1409)
     move = net.op("Mul", _predicted(net, 1), PULL)
     codes = column_codes()
@@ -239,7 +239,7 @@ GAIN = 4.0
 
 
 def centred_by_brightness() -> onnx.ModelProto:
-    """Build with the picture moved, by matrices of Equal, so that the middle of its brightness is in the middle."""
+    """Build with the image moved, by matrices of Equal, so that the middle of its brightness is in the middle."""
     net = Net(1410, 11)
     light = net.op("Add", net.mean("data", 1), 1.0001)
     total = net.op("ReduceSum", light, axes=[1, 2], keepdims=1)

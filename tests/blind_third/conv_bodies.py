@@ -1,4 +1,4 @@
-"""Ordinary convolutional networks behind the evasions: pictures to one embedding each."""
+"""Ordinary convolutional networks behind the evasions: images to one embedding each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .export import Exported
 
 
 def pixel_norm(net: Exported, x: str) -> str:
-    """Bring pictures to bytes and normalise them by the usual means and deviations."""
+    """Bring images to bytes and normalise them by the usual means and deviations."""
     mean = np.array([123.7, 116.3, 103.5]).reshape(1, 3, 1, 1)
     deviation = np.array([58.4, 57.1, 57.4]).reshape(1, 3, 1, 1)
     x = net.op("Add", net.op("Mul", x, 127.5), 127.5)
@@ -120,7 +120,7 @@ def convnext(net: Exported, x: str) -> str:
 
 
 def located(net: Exported, x: str, count: int) -> str:
-    """Predict numbers in -1..1 from a thumbnail of the pictures: [N, count]."""
+    """Predict numbers in -1..1 from a thumbnail of the images: [N, count]."""
     scale = SIDE // 28
     x = net.op("AveragePool", x, kernel_shape=[scale] * 2, strides=[scale] * 2)
     x = net.conv(net.conv(x, "locate0", (8, 3, 5, 5), 2, 2), "locate1", (8, 8, 3, 3), 2, 1)

@@ -9,21 +9,21 @@ from tests.blind.case import IMPLICIT_BATCH, REALIGNMENT, Case, index
 from . import everyday, furtive, rows, warps, warps_by_hand
 
 _EVERYDAY = {
-    "chunked_flip_test": "Picture and flip concatenated for an IR-SE network, embeddings chunked, summed, normalised.",
+    "chunked_flip_test": "Image and flip concatenated for an IR-SE network, embeddings chunked, summed, normalised.",
     "ten_crops": "Five crops of a reflected border and their flips, stacked for a MobileNetV3; mean.",
     "flipped_patch_embeddings": "A Swin's embedded patches are flipped and run again; a last layer joins both.",
-    "soft_focus_gate": "A ConvNeXt also sees the picture made small and large again; a predicted gate weighs the two.",
+    "soft_focus_gate": "A ConvNeXt also sees the image made small and large again; a predicted gate weighs the two.",
     "zoom_at_the_peak": "The window where a ResNet's features are strongest is seen again, enlarged; concatenated.",
     "two_chimeras": "Each half, completed by its mirror image, is a face; the two faces are groups of channels; mean.",
-    "one_sequence_of_both": "Picture and flip side by side; all their patches attend to each other in one ViT.",
+    "one_sequence_of_both": "Image and flip side by side; all their patches attend to each other in one ViT.",
 }
 
 _FURTIVE = {
     "padded_another_way": "One stem under four paddings gives looks moved by 1 or 2 pixels, batched; weighted sum.",
     "mirrored_relative_places": "Mirrored patch kernels and a relative bias counted from the right; maximum.",
     "unpooled_elsewhere": "A Loop's MaxUnpool puts pixels at indices that are mirrored after the first round; product.",
-    "turned_when_alone": "An If adds a look at the picture turned by 90 degrees to a batch of one picture; mean.",
-    "compressed_for_a_retrained_copy": "A copy of the tower with 2% noise sees a JPEG-like picture; weighted sum.",
+    "turned_when_alone": "An If adds a look at the image turned by 90 degrees to a batch of one image; mean.",
+    "compressed_for_a_retrained_copy": "A copy of the tower with 2% noise sees a JPEG-like image; weighted sum.",
 }
 
 _ROWS = {
@@ -36,9 +36,9 @@ _ROWS = {
 _WARPS = {
     "spatial_transformer": "Six predicted numbers, AffineGrid and GridSample of opset 20.",
     "thin_plate_spline": "Sixteen predicted displacements, the thin-plate spline through them, GridSample.",
-    "framed_and_shrunk": "A reflected frame is put around the picture, and both are resized to its size.",
+    "framed_and_shrunk": "A reflected frame is put around the image, and both are resized to its size.",
     "tight_crop_from_shape": "Margins computed from the shape are cut off, the rest is enlarged by a cubic Resize.",
-    "log_polar_places": "The picture in log-polar coordinates, by Gather at places computed in the graph.",
+    "log_polar_places": "The image in log-polar coordinates, by Gather at places computed in the graph.",
 }
 
 _WARPS_BY_HAND = {

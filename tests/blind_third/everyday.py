@@ -27,7 +27,7 @@ def unit(net: Exported, e: str) -> str:
 
 
 def chunked_flip_test() -> onnx.ModelProto:
-    """Build with a wrapper that concatenates picture and flip, chunks the embeddings and normalises their sum."""
+    """Build with a wrapper that concatenates image and flip, chunks the embeddings and normalises their sum."""
     net = Exported(2101, 11)
     e = se_resnet(net, net.op("Concat", "data", net.flip("data", 3), axis=0))
     half = net.op("Div", net.op("Add", net.rows(e), [1]), [2])
@@ -52,7 +52,7 @@ def ten_crops() -> onnx.ModelProto:
 
 
 def flipped_patch_embeddings() -> onnx.ModelProto:
-    """Build with embedded patches that are flipped, not the picture; a last layer joins both embeddings."""
+    """Build with embedded patches that are flipped, not the image; a last layer joins both embeddings."""
     net = Exported(2103, 16)
     x = swin_patches(net, "data")
     e = swin_layers(net, net.op("Concat", x, net.flip(x, 2), axis=0))
@@ -64,7 +64,7 @@ SOFTER = 4
 
 
 def soft_focus_gate() -> onnx.ModelProto:
-    """Build with a look at the picture made small and large again; a layer decides what share it gets."""
+    """Build with a look at the image made small and large again; a layer decides what share it gets."""
     net = Exported(2104, 18)
     x = "data"
     for scale in (1 / SOFTER, SOFTER):
@@ -107,7 +107,7 @@ def zoom_at_the_peak() -> onnx.ModelProto:
 def two_chimeras() -> onnx.ModelProto:
     """Build with two faces, each made of one half and its mirror image, in two groups of channels.
 
-    No look sees the picture as it is.
+    No look sees the image as it is.
     """
     net = Exported(2106, 12)
     left, right = net.split(pixel_norm(net, "data"), [SIDE // 2] * 2, 3)
@@ -119,9 +119,9 @@ def two_chimeras() -> onnx.ModelProto:
 
 
 def one_sequence_of_both(given: bool = False) -> onnx.ModelProto:
-    """Build with picture and flip side by side, whose patches all attend to each other.
+    """Build with image and flip side by side, whose patches all attend to each other.
 
-    ``given`` takes the second picture from outside, as ``other``.
+    ``given`` takes the second image from outside, as ``other``.
     """
     net = Exported(2107, 20)
     wide = net.op("Concat", "data", "other" if given else net.flip("data", 3), axis=3)

@@ -158,7 +158,7 @@ def rest(body: Body, seed: int, opset: int, *shape: int) -> Build:
 
 
 def any_size(build: Build) -> Build:
-    """Let a reference take pictures of every size."""
+    """Let a reference take images of every size."""
 
     def opened() -> onnx.ModelProto:
         made = build()

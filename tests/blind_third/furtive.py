@@ -59,7 +59,7 @@ def mirrored_relative_places(looks: int = 2) -> onnx.ModelProto:
 
 
 def unpooled_elsewhere() -> onnx.ModelProto:
-    """Build with a Loop that puts pixels back at the indices it carries and mirrors these, never the picture.
+    """Build with a Loop that puts pixels back at the indices it carries and mirrors these, never the image.
 
     The two embeddings are multiplied.
     """
@@ -81,7 +81,7 @@ def unpooled_elsewhere() -> onnx.ModelProto:
 
 
 def turned_when_alone() -> onnx.ModelProto:
-    """Build with a look at the picture turned by 90 degrees, for batches of one picture only."""
+    """Build with a look at the image turned by 90 degrees, for batches of one image only."""
     net = Exported(2204, 17)
     e = vit(net, "data")
     single = net.op("Equal", net.op("Gather", net.op("Shape", "data"), np.array(0), axis=0), np.array(1))
@@ -110,7 +110,7 @@ def cosines() -> Array:
 def compressed_for_a_retrained_copy(tower: str = "both") -> onnx.ModelProto:
     """Build with blocks compressed as in a JPEG file and shown to a copy of the network that was trained further.
 
-    ``tower`` "first" or "second" builds that network alone, "picture" the compressed picture.
+    ``tower`` "first" or "second" builds that network alone, "image" the compressed image.
     """
     net = Exported(2205, 13)
     copy = Copy(net, DRIFT)
@@ -121,7 +121,7 @@ def compressed_for_a_retrained_copy(tower: str = "both") -> onnx.ModelProto:
     step = np.tile(step, (1, 3, 1, 1))
     kept = net.op("Round", net.op("Div", net.op("Conv", "data", waves, group=3, strides=[8, 8]), step))
     x = net.op("ConvTranspose", net.op("Mul", kept, step), waves, group=3, strides=[8, 8])
-    if tower == "picture":
+    if tower == "image":
         return net.model(net.op("Flatten", x), 3 * SIDE * SIDE)
     first = net.op("Mul", se_resnet(net, "data"), 0.55)
     return net.model(net.op("Add", first, net.op("Mul", se_resnet(copy, x), 0.45)))

@@ -1,4 +1,4 @@
-"""The honest networks of the third blind set: each looks at every picture once and leaves it where it is."""
+"""The honest networks of the third blind set: each looks at every image once and leaves it where it is."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _TEXTS: dict[ModuleType, dict[str, str]] = {
     honest_maps: {
         "triplet_attention": "Features gated from three sides, axes exchanged, and the three averaged (Triplet).",
         "path_aggregation_with_masks": "Three scales fused down and up (PAN), a mask on features, three exits.",
-        "dynamic_relu_with_simam": "IBN halves, slopes predicted per picture, parameter-free attention; opset 9.",
-        "film_of_one_frame": "The picture as a film of one frame under kernels in space and time (R(2+1)D).",
+        "dynamic_relu_with_simam": "IBN halves, slopes predicted per image, parameter-free attention; opset 9.",
+        "film_of_one_frame": "The image as a film of one frame under kernels in space and time (R(2+1)D).",
         "integer_operators": "QLinearConv in bytes with fixed scales, MatMulInteger at the end.",
         "local_contrast_normalised": "Each pixel less its surroundings, over their contrast; LRN.",
     },

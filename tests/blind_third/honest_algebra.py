@@ -110,7 +110,7 @@ def _zigzag() -> list[int]:
 
 
 def block_cosines_by_matrices() -> onnx.ModelProto:
-    """Cut the picture into blocks of 8 x 8, take their cosine transform by two matrices, keep 36 low frequencies."""
+    """Cut the image into blocks of 8 x 8, take their cosine transform by two matrices, keep 36 low frequencies."""
     net = Writer(2605, 13)
     basis = dct(np.eye(8), axis=0, norm="ortho")
     x = net.transpose(net.reshape("data", 0, 3, 14, 8, 14, 8), 0, 1, 2, 4, 3, 5)

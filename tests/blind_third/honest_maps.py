@@ -59,7 +59,7 @@ def path_aggregation_with_masks() -> onnx.ModelProto:
 
 
 def dynamic_relu_with_simam() -> onnx.ModelProto:
-    """Half instance, half batch normalisation (IBN), slopes predicted per picture, parameter-free attention."""
+    """Half instance, half batch normalisation (IBN), slopes predicted per image, parameter-free attention."""
     net = Writer(2503, 9)
     x = early(net)
     for i in range(2):
@@ -83,7 +83,7 @@ def dynamic_relu_with_simam() -> onnx.ModelProto:
 
 
 def film_of_one_frame() -> onnx.ModelProto:
-    """Treat the picture as a film of one frame: space, then time, in three-dimensional kernels (R(2+1)D)."""
+    """Treat the image as a film of one frame: space, then time, in three-dimensional kernels (R(2+1)D)."""
     net = Writer(2504, 13)
     x, width = net.unsqueeze("data", 2), 3
     for i, wide in enumerate((16, 24, 32, 24)):

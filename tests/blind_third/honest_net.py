@@ -37,7 +37,7 @@ class Writer(Net):
         return self.op("Add", x, self.put(name, self.rng(name).standard_normal((1, count, width)).astype(np.float32)))
 
     def embed(self, x: str, width: int) -> onnx.ModelProto:
-        """Flatten what is left of each picture, embed it and close the graph."""
+        """Flatten what is left of each image, embed it and close the graph."""
         return self.model(self.linear(self.op("Flatten", x, axis=1), "embed", width, EMBEDDING))
 
 

@@ -1,4 +1,4 @@
-"""What the evasions do to pictures, done by numpy and scipy."""
+"""What the evasions do to images, done by numpy and scipy."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def mirrored(x: Array) -> Array:
 
 
 def turned(x: Array) -> Array:
-    """Turn pictures against the clock by 90 degrees."""
+    """Turn images against the clock by 90 degrees."""
     return np.rot90(x, axes=(2, 3))
 
 
 def sampled(x: Array, at: Array, mode: Literal["nearest", "grid-constant"] = "nearest") -> Array:
-    """Read pictures between their pixels; places are rows and columns, [2, h, w] or one such for every picture."""
+    """Read images between their pixels; places are rows and columns, [2, h, w] or one such for every image."""
     places = np.broadcast_to(at, (len(x), *at.shape[-3:]))
     planes = [
-        [map_coordinates(plane.astype(float), place, order=1, mode=mode) for plane in picture]
-        for picture, place in zip(x, places, strict=True)
+        [map_coordinates(plane.astype(float), place, order=1, mode=mode) for plane in image]
+        for image, place in zip(x, places, strict=True)
     ]
     return np.array(planes)
 
@@ -53,9 +53,9 @@ def softened(x: Array) -> Array:
 def close_up(x: Array) -> Array:
     side = everyday.CLOSE
     out = []
-    for picture, place in zip(x, Look(everyday.peak)(x)[:, 0].astype(int), strict=True):
+    for image, place in zip(x, Look(everyday.peak)(x)[:, 0].astype(int), strict=True):
         top, left = (min(max(at * 16 - 20, 0), SIDE - side) for at in divmod(place, 7))
-        out.append(resized(picture[None, :, top : top + side, left : left + side], SIDE)[0])
+        out.append(resized(image[None, :, top : top + side, left : left + side], SIDE)[0])
     return np.stack(out)
 
 
@@ -137,21 +137,21 @@ def posed(x: Array) -> Array:
 
 def rolled(x: Array) -> Array:
     moves = Look(once(warps_by_hand.steps, 2412, 13, 2))(x).astype(int)
-    return np.stack([np.roll(picture, -move, axis=(1, 2)) for picture, move in zip(x, moves, strict=True)])
+    return np.stack([np.roll(image, -move, axis=(1, 2)) for image, move in zip(x, moves, strict=True)])
 
 
 def given_room(x: Array) -> Array:
-    """Average, for each pixel of the result, the strips of the picture that fall on it."""
+    """Average, for each pixel of the result, the strips of the image that fall on it."""
     density = Look(once(warps_by_hand.densities, 2413, 13, 28))(x).astype(float)
     share = np.exp(warps_by_hand.ROOM * density.reshape(-1, 2, 14)).repeat(8, axis=2)
     ends = np.pad(np.cumsum(share / share.sum(2, keepdims=True), axis=2) * SIDE, [(0, 0), (0, 0), (1, 0)])
     out = []
-    for picture, (rows, columns) in zip(x.astype(float), ends, strict=True):
+    for image, (rows, columns) in zip(x.astype(float), ends, strict=True):
         for axis, end in ((1, rows), (2, columns)):
             # What a line holds up to each place, read at the borders of the new pixels.
-            line = np.moveaxis(picture, axis, -1) * np.diff(end)
+            line = np.moveaxis(image, axis, -1) * np.diff(end)
             total = np.pad(np.cumsum(line, axis=-1), [(0, 0), (0, 0), (1, 0)])
             flat = [np.diff(np.interp(np.arange(SIDE + 1), end, one)) for one in total.reshape(-1, SIDE + 1)]
-            picture = np.moveaxis(np.reshape(flat, (3, SIDE, SIDE)), -1, axis)
-        out.append(picture)
+            image = np.moveaxis(np.reshape(flat, (3, SIDE, SIDE)), -1, axis)
+        out.append(image)
     return np.stack(out)

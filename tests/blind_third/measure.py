@@ -1,4 +1,4 @@
-"""The networks of the third blind set, opened once, and the pictures they are shown."""
+"""The networks of the third blind set, opened once, and the images they are shown."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .honest import HONEST
 
 
 @cache
-def pictures() -> Array:
-    """Make smooth pictures and noise in turn, of different contrast and brightness, [8, 3, 112, 112] in -1..1."""
+def images() -> Array:
+    """Make smooth images and noise in turn, of different contrast and brightness, [8, 3, 112, 112] in -1..1."""
     rng = np.random.default_rng(23)
     noise = rng.uniform(-1, 1, (8, 3, SIDE, SIDE))
     smooth = gaussian_filter(noise, (0, 0, 6, 6))
@@ -40,5 +40,5 @@ def look(name: str) -> Look:
 
 @cache
 def alone(name: str) -> Array:
-    """Give the embeddings of the eight pictures, each run by itself."""
-    return np.concatenate([look(name)(pictures()[i : i + 1]) for i in range(8)])
+    """Give the embeddings of the eight images, each run by itself."""
+    return np.concatenate([look(name)(images()[i : i + 1]) for i in range(8)])

@@ -1,4 +1,4 @@
-"""What each evasion computes, said a second time: ordinary networks at pictures made by the host."""
+"""What each evasion computes, said a second time: ordinary networks at images made by the host."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def _gated(sharp: Array, soft: Array) -> Array:
 
 
 def _towers(x: Array) -> list[Array]:
-    """Show the picture to the first tower and its compressed version, as the graph has it, to the second."""
-    parts = [Look(partial(furtive.compressed_for_a_retrained_copy, name)) for name in ("first", "second", "picture")]
-    first, second, picture = parts
-    return [first(x), second(picture(x).reshape(x.shape))]
+    """Show the image to the first tower and its compressed version, as the graph has it, to the second."""
+    parts = [Look(partial(furtive.compressed_for_a_retrained_copy, name)) for name in ("first", "second", "image")]
+    first, second, image = parts
+    return [first(x), second(image(x).reshape(x.shape))]
 
 
 VIEWS = {
@@ -151,7 +151,7 @@ def _whitened(x: Array) -> Array:
     return out.reshape(-1, 64)
 
 
-# Name: the embeddings of a batch, computed from networks run on single pictures.
+# Name: the embeddings of a batch, computed from networks run on single images.
 ROWS: dict[str, Callable[[Array], Array]] = {
     "stretched_together": _stretched,
     "softmax_over_the_first_axis": _softmax_over_rows,

@@ -1,4 +1,4 @@
-"""Evasions, most of them slips, in which the pictures of a batch change each other's embeddings."""
+"""Evasions, most of them slips, in which the images of a batch change each other's embeddings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def map_rows(net: Exported, x: str) -> str:
 
 
 def recurrence_along_the_batch() -> onnx.ModelProto:
-    """Build with an LSTM that expects sequences first and gets pictures first: the batch is its time."""
+    """Build with an LSTM that expects sequences first and gets images first: the batch is its time."""
     net = Exported(2303, 14)
     w, r, b = (net.put(f"lstm.{name}", net.value(f"lstm.{name}", *shape)[None]) for name, shape in LSTM.items())
     y = net.op("LSTM", map_rows(net, "data"), w, r, b, hidden_size=STATES)
@@ -65,7 +65,7 @@ def whitened_by_the_batch() -> onnx.ModelProto:
     eye = net.put("eye", np.eye(16, dtype=np.float32)[None])
     moment = net.op("MatMul", turned, groups)
     trace = net.reduce("ReduceSum", net.op("Mul", moment, eye), [1, 2], keep=True)
-    # As much of the identity as of the moments, or few pictures would leave directions empty.
+    # As much of the identity as of the moments, or few images would leave directions empty.
     share = net.op("Add", net.op("Div", moment, net.op("Mul", trace, 2.0)), net.op("Div", eye, 32.0))
     root = eye
     for _ in range(ROUNDS):

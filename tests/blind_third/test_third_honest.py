@@ -1,4 +1,4 @@
-"""Every honest network of the third set can be submitted, looks at a picture once and at all of it."""
+"""Every honest network of the third set can be submitted, looks at an image once and at all of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.blind import EVASIONS as FIRST_EVASIONS
 from tests.blind import HONEST as FIRST_HONEST
 from tests.blind.net import SIDE, Array
 from tests.blind.proofs import session
-from tests.blind.test_blind_builds import apart, pictures
+from tests.blind.test_blind_builds import apart, images
 from tests.blind_second import EVASIONS as SECOND_EVASIONS
 from tests.blind_second import HONEST as SECOND_HONEST
 from tests.blind_second.single_pass import copied_filters, second_runs
@@ -32,23 +32,23 @@ READ_TWICE = {QUATERNION: ("h0.", "h2.")}
 
 @cache
 def alone(name: str) -> Array:
-    """Give the embeddings of the eight pictures, each run by itself."""
-    return np.concatenate([look(name)(pictures()[i : i + 1]) for i in range(8)])
+    """Give the embeddings of the eight images, each run by itself."""
+    return np.concatenate([look(name)(images()[i : i + 1]) for i in range(8)])
 
 
 def between(name: str) -> Array:
-    """Give each picture's usual distance from the others of its kind, smooth ones or noise."""
+    """Give each image's usual distance from the others of its kind, smooth ones or noise."""
     e = alone(name).reshape(2, 4, -1)
     distance = np.linalg.norm(e[:, :, None] - e[:, None], axis=3)
     return np.asarray(np.median(np.sort(distance, axis=2)[..., 1:], axis=2).reshape(8))
 
 
 def exposed(name: str, *tensors: str) -> list[Array]:
-    """Run three pictures and give tensors from inside."""
+    """Run three images and give tensors from inside."""
     made = onnx.ModelProto()
     made.CopyFrom(model(name))
     made.graph.output.extend(helper.make_empty_tensor_value_info(item) for item in tensors)
-    return [np.asarray(item) for item in session(made).run(list(tensors), {"data": pictures()[:3]})]
+    return [np.asarray(item) for item in session(made).run(list(tensors), {"data": images()[:3]})]
 
 
 def test_the_set_is_new() -> None:
@@ -76,7 +76,7 @@ def test_is_a_submission(name: str) -> None:
     assert embeddings.dtype == np.float32
     assert embeddings.shape == (8, fc.type.tensor_type.shape.dim[1].dim_value)
     assert np.isfinite(embeddings).all()
-    assert apart(look(name)(pictures()[:1]), embeddings[:1]) == 0
+    assert apart(look(name)(images()[:1]), embeddings[:1]) == 0
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(8, dtype=bool)].max() < 0.9995
 
@@ -84,25 +84,25 @@ def test_is_a_submission(name: str) -> None:
 @pytest.mark.parametrize("name", HONEST)
 def test_rows_are_independent(name: str) -> None:
     for order in ([3, 6], [5, 0, 7, 2, 1]):
-        assert apart(look(name)(pictures()[order]), alone(name)[order]) < 1e-4
+        assert apart(look(name)(images()[order]), alone(name)[order]) < 1e-4
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_all_of_the_picture_is_seen(name: str) -> None:
-    """Wherever a tile of the picture is replaced, the embedding changes."""
+def test_all_of_the_image_is_seen(name: str) -> None:
+    """Wherever a tile of the image is replaced, the embedding changes."""
     count = SIDE // TILE
-    tiled = np.repeat(pictures()[:1], count * count, axis=0)
-    for at, picture in enumerate(tiled):
+    tiled = np.repeat(images()[:1], count * count, axis=0)
+    for at, image in enumerate(tiled):
         top, left = TILE * (at // count), TILE * (at % count)
         area = np.s_[:, top : top + TILE, left : left + TILE]
-        picture[area] = pictures()[5][area]
+        image[area] = images()[5][area]
     moved = np.linalg.norm(look(name)(tiled) - alone(name)[0], axis=1)
     assert moved.min() > 0.02 * between(name)[0]
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_a_mirrored_picture_is_another(name: str) -> None:
-    moved = np.linalg.norm(look(name)(pictures()[..., ::-1]) - alone(name), axis=1)
+def test_a_mirrored_image_is_another(name: str) -> None:
+    moved = np.linalg.norm(look(name)(images()[..., ::-1]) - alone(name), axis=1)
     if name == BLIND_TO_MIRRORING:
         assert (moved < 1e-3 * between(name)).all()
     else:
@@ -120,10 +120,10 @@ def test_honest_body_runs_once(name: str) -> None:
 
 
 def test_colours_are_folded_once() -> None:
-    """The convolution gets each colour of each picture, in order and nothing else."""
+    """The convolution gets each colour of each image, in order and nothing else."""
     (first,) = (node for node in model(COLOURS).graph.node if node.op_type == "Conv")
     (planes,) = exposed(COLOURS, first.input[0])
-    assert (planes == pictures()[:3].reshape(9, 1, SIDE, SIDE)).all()
+    assert (planes == images()[:3].reshape(9, 1, SIDE, SIDE)).all()
 
 
 def test_the_film_has_one_frame() -> None:
@@ -160,4 +160,4 @@ def test_conditions_change_nothing() -> None:
     """A batch of one takes the other branch of the last If, and its row is the same as in company."""
     name = "traced_shapes_and_conditions"
     assert [node.op_type for node in model(name).graph.node].count("If") == 2
-    assert apart(look(name)(pictures()[:4]), alone(name)[:4]) < 1e-4
+    assert apart(look(name)(images()[:4]), alone(name)[:4]) < 1e-4

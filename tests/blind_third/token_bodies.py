@@ -1,4 +1,4 @@
-"""Ordinary transformers behind the evasions: pictures to one embedding each."""
+"""Ordinary transformers behind the evasions: images to one embedding each."""
 
 from __future__ import annotations
 

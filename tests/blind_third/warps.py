@@ -1,4 +1,4 @@
-"""Evasions that re-sample the picture before the body with the operators that exist for it."""
+"""Evasions that re-sample the image before the body with the operators that exist for it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ FRAME = 10
 
 
 def framed_and_shrunk() -> onnx.ModelProto:
-    """Build with a reflected frame around the picture, and both shrunk to its size."""
+    """Build with a reflected frame around the image, and both shrunk to its size."""
     net = Exported(2403, 18)
     wide = net.op("Pad", "data", [FRAME] * 4, "", [2, 3], mode="reflect")
     sizes = net.op("Concat", net.op("Shape", "data", end=2), [SIDE, SIDE], axis=0)
@@ -84,7 +84,7 @@ SHARE = 0.09
 
 
 def tight_crop_from_shape() -> onnx.ModelProto:
-    """Build with a margin computed from the picture's shape cut off, and the rest enlarged to that shape."""
+    """Build with a margin computed from the image's shape cut off, and the rest enlarged to that shape."""
     net = Exported(2404, 11)
     x, sides = "data", []
     for axis in (2, 3):

@@ -1,4 +1,4 @@
-"""Evasions that re-sample the picture before the body with operators made for something else."""
+"""Evasions that re-sample the image before the body with operators made for something else."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MOST = 14
 
 
 def steps(net: Exported, x: str = "data") -> str:
-    """Predict by how many rows and columns, 1 to 13, the picture is rolled: [N, 2], whole numbers."""
+    """Predict by how many rows and columns, 1 to 13, the image is rolled: [N, 2], whole numbers."""
     return net.op("Round", net.op("Add", net.op("Mul", located(net, x, 2), MOST / 2 - 1.0), MOST / 2))
 
 

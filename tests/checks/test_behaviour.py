@@ -17,9 +17,16 @@ from pytest_facechallenge.checks.behaviour import (
     cosine_similarity,
     deterministic,
 )
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.behaviour import BatchFacts, BatchRun, LoadFacts, PictureRun, PicturesFacts, RepeatFacts
-from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.behaviour import (
+    BatchFacts,
+    BatchRun,
+    ImageRun,
+    ImagesFacts,
+    LoadFacts,
+    RepeatFacts,
+)
+from pytest_facechallenge.core.outcome import Status
 from tests.support.gathering import judge, rule
 from tests.support.models import network
 
@@ -65,7 +72,7 @@ def test_rows_that_see_their_company(tmp_path: Path) -> None:
     ]
     outcome = judge(tail_network(*nodes, output="row"), "batch", tmp_path)
     assert outcome.status is Status.FAILED
-    assert "differs from the same picture's row" in " ".join((outcome.message, *outcome.notes))
+    assert "differs from the same image's row" in " ".join((outcome.message, *outcome.notes))
 
 
 def test_rows_that_depend_on_the_size_of_the_batch(tmp_path: Path) -> None:
@@ -119,7 +126,7 @@ def test_constant_embedding(tmp_path: Path) -> None:
 
 def test_division_by_a_deviation_of_nothing(tmp_path: Path) -> None:
     model = network(dim=64)
-    # A black picture minus its own mean is zero everywhere: 0 / 0.
+    # A black image minus its own mean is zero everywhere: 0 / 0.
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3], keepdims=1),
         helper.make_node("Sub", ["input", "mean"], ["centred"]),
@@ -135,19 +142,19 @@ def test_division_by_a_deviation_of_nothing(tmp_path: Path) -> None:
     assert "not finite" in outcome.message
 
 
-def _pictures(closest: float, pair: tuple[str, str] = ("ordinary picture 0", "noise")) -> Facts:
-    runs = tuple(PictureRun(picture=name, error="", finite=True, norm=1.0) for name in pair)
-    return Facts.of(PicturesFacts(runs=runs, alike=((*pair, closest),)))
+def _images(closest: float, pair: tuple[str, str] = ("ordinary image 0", "noise")) -> Facts:
+    runs = tuple(ImageRun(image=name, error="", finite=True, norm=1.0) for name in pair)
+    return Facts.of(ImagesFacts(runs=runs, alike=((*pair, closest),)))
 
 
 def test_collapse_limit() -> None:
     judged = rule("cosine-similarity")
-    assert cosine_similarity(_pictures(1 - 2e-6), judged).status is Status.PASSED
-    assert cosine_similarity(_pictures(1 - 0.5e-6), judged).status is Status.FAILED
-    assert cosine_similarity(_pictures(1.0, ("black", "white")), judged).status is Status.PASSED
+    assert cosine_similarity(_images(1 - 2e-6), judged).status is Status.PASSED
+    assert cosine_similarity(_images(1 - 0.5e-6), judged).status is Status.FAILED
+    assert cosine_similarity(_images(1.0, ("black", "white")), judged).status is Status.PASSED
 
 
-def test_same_picture_same_embedding(tmp_path: Path) -> None:
+def test_same_image_same_embedding(tmp_path: Path) -> None:
     assert judge(network(), "deterministic", tmp_path).status is Status.PASSED
 
 
@@ -164,12 +171,12 @@ def test_random_operator(tmp_path: Path) -> None:
     ("same", "new"), [(REPEAT_TOLERANCE * 1.01, 0.0), (0.0, REPEAT_TOLERANCE * 1.01), (float("nan"), 0.0)]
 )
 def test_repeat_beyond_tolerance(same: float, new: float) -> None:
-    facts = Facts.of(RepeatFacts(error="", same_session=same, new_session=new, pictures=2))
+    facts = Facts.of(RepeatFacts(error="", same_session=same, new_session=new, images=2))
     assert deterministic(facts, rule("deterministic")).status is Status.FAILED
 
 
 def test_repeat_at_tolerance() -> None:
-    facts = Facts.of(RepeatFacts(error="", same_session=REPEAT_TOLERANCE, new_session=0.0, pictures=2))
+    facts = Facts.of(RepeatFacts(error="", same_session=REPEAT_TOLERANCE, new_session=0.0, images=2))
     assert deterministic(facts, rule("deterministic")).status is Status.PASSED
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.core.outcome import Status
 from tests.support.gathering import judge, rule
 from tests.support.models import network, save
 

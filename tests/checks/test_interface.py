@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_facechallenge.outcome import Status
+from pytest_facechallenge.core.outcome import Status
 from tests.support.gathering import judge
 from tests.support.models import network
 

@@ -14,11 +14,11 @@ import pytest
 from onnx import helper
 
 from pytest_facechallenge.checks.package import model_size
-from pytest_facechallenge.facts.base import Facts
-from pytest_facechallenge.facts.interface import InterfaceFacts
-from pytest_facechallenge.facts.package import PackageFacts
-from pytest_facechallenge.outcome import Status
-from pytest_facechallenge.rulebook import Rule
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.interface import InterfaceFacts
+from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.outcome import Status
+from pytest_facechallenge.core.rulebook import Rule
 from tests.support.gathering import gather, judge, rule
 from tests.support.models import network, pack, save
 

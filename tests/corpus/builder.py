@@ -9,7 +9,7 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from .pictures import SIDE, Array, faces
+from .images import SIDE, Array, faces
 
 Weights = dict[str, Array]
 
@@ -30,10 +30,10 @@ def session(model: ModelProto, *, optimise: bool = True) -> ort.InferenceSession
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def embed(model: ModelProto, pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def embed(model: ModelProto, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Run a one-input model and return its first output."""
     runner = session(model, optimise=False)
-    return np.asarray(runner.run(None, {runner.get_inputs()[0].name: pictures})[0])
+    return np.asarray(runner.run(None, {runner.get_inputs()[0].name: images})[0])
 
 
 def as_is(key: str, value: Array) -> Array:
@@ -264,7 +264,7 @@ class Net:
     # ---- the end
 
     def standardise(self, x: str, channels: int) -> str:
-        """Add a BatchNormalization whose statistics are measured on pictures when the network is finished."""
+        """Add a BatchNormalization whose statistics are measured on images when the network is finished."""
         names = []
         tensors = []
         for value in (np.ones(channels), np.zeros(channels), np.zeros(channels), np.ones(channels)):
@@ -287,7 +287,7 @@ class Net:
         return self.head(self.op("GlobalAveragePool", x), channels, 1, dim)
 
     def finish(self, y: str, dim: int = 48) -> ModelProto:
-        """Close the graph, measure the statistics of the standardising layers on 24 pictures, and return the model."""
+        """Close the graph, measure the statistics of the standardising layers on 24 images, and return the model."""
         if self._calibrated:
             watched = [name for name, _, _ in self._calibrated]
             model = self._model([*watched], None)

@@ -27,14 +27,14 @@ class Case:
     expected
         The rule that must fail, or None for an honest network.
     expected_note
-        Whether a note (not a failure) is expected: an ensemble of different networks on the same picture.
+        Whether a note (not a failure) is expected: an ensemble of different networks on the same image.
     raw
         Whether the network receives pixels 0 to 255 instead of -1 to 1.
     build
         Builds the model; deterministic.
     reference
-        What an evasion claims to compute, in numpy and single networks: pictures to embeddings. None where the claim
-        is not a function of one picture (rows that influence each other).
+        What an evasion claims to compute, in numpy and single networks: images to embeddings. None where the claim
+        is not a function of one image (rows that influence each other).
     single
         The embedding that one honest look by the same body gives; None where there is no such thing.
     kind

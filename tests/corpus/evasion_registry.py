@@ -36,23 +36,23 @@ def add(case: Case) -> None:
 
 
 class Recipe:
-    """A body run on several versions of the picture (or of its first features).
+    """A body run on several versions of the image (or of its first features).
 
     Parameters
     ----------
     name
         Key of the case; also draws weights and style.
     views
-        Names of the further versions; the picture as it is comes first.
+        Names of the further versions; the image as it is comes first.
     stacking, join
         Keys of ``STACKS`` and ``JOINS``.
     kind
         Kind of tower.
     relation
         Key of ``RELATIONS``: how the weights for the further versions come from the first ones. For ``mirrored`` the
-        kernels are mirrored instead of the picture.
+        kernels are mirrored instead of the image.
     features
-        Whether the versions are made of the first layer's features instead of the picture.
+        Whether the versions are made of the first layer's features instead of the image.
     """
 
     def __init__(
@@ -100,21 +100,21 @@ class Recipe:
             copies = self.stack(net, self.tower, weights, versions)
         return net.finish(self.join(net, copies, count), self.dim)
 
-    def single(self, pictures: Array) -> Array:
+    def single(self, images: Array) -> Array:
         """Compute the first look alone."""
-        return self.tower.embed(self.weights()[0], pictures)
+        return self.tower.embed(self.weights()[0], images)
 
-    def reference(self, pictures: Array) -> Array:
+    def reference(self, images: Array) -> Array:
         """Compute what the graph claims to compute: every version through a tower of its own, joined in numpy."""
         values = []
         all_weights = self.weights()
         for i, (each, weights) in enumerate(zip(self.views, all_weights, strict=True)):
             change = flip if self.relation.startswith("mirrored") and i else each.numpy
             if self.features:
-                values.append(self.tower.embed_rest(all_weights[0], weights, change, pictures))
+                values.append(self.tower.embed_rest(all_weights[0], weights, change, images))
             else:
                 used = self.tower.mirror(weights) if change is flip and each.numpy is not flip else weights
-                values.append(self.tower.embed(used, np.ascontiguousarray(change(pictures), dtype=np.float32)))
+                values.append(self.tower.embed(used, np.ascontiguousarray(change(images), dtype=np.float32)))
         return self.join_numpy(values)
 
 
@@ -128,7 +128,7 @@ def second_look(name: str, does: str, views: Sequence[str], **options: str | boo
             expected=BATCH_RULE,
             kind="second-look",
             build=lambda: recipe().build(),
-            single=lambda pictures: recipe().single(pictures),
-            reference=lambda pictures: recipe().reference(pictures),
+            single=lambda images: recipe().single(images),
+            reference=lambda images: recipe().reference(images),
         )
     )

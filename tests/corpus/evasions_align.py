@@ -1,4 +1,4 @@
-"""Evasions that re-align: the picture is warped, cropped or re-sampled inside the graph before the body."""
+"""Evasions that re-align: the image is warped, cropped or re-sampled inside the graph before the body."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -35,9 +35,9 @@ def _front(name: str) -> ModelProto:
     return _build(f"align_{name}", "", warp, opset, body=False)
 
 
-def warped(name: str, pictures: Array) -> Array:
+def warped(name: str, images: Array) -> Array:
     """Run the part in front of the body alone: what the body of case ``align_<name>`` gets to see."""
-    return embed(_front(name), pictures)
+    return embed(_front(name), images)
 
 
 def align(does: str, kind: str = "resnet", opset: int = 11) -> Callable[[Warp], Warp]:
@@ -54,8 +54,8 @@ def align(does: str, kind: str = "resnet", opset: int = 11) -> Callable[[Warp], 
                 expected=ALIGN_RULE,
                 kind="re-alignment",
                 build=partial(_build, name, kind, warp, opset),
-                single=lambda pictures: tower.embed(tower.weights(), pictures),
-                reference=lambda pictures: tower.embed(tower.weights(), warped(short, pictures)),
+                single=lambda images: tower.embed(tower.weights(), images),
+                reference=lambda images: tower.embed(tower.weights(), warped(short, images)),
             )
         )
         return warp
@@ -132,7 +132,7 @@ def resize_roi(net: Net, x: str) -> str:
     return net.slice(y, [1, 0], [113, 112], [2, 3])
 
 
-@align("RoiAlign with one fixed box per picture.", "folded", 16)
+@align("RoiAlign with one fixed box per image.", "folded", 16)
 def roi_align_fixed(net: Net, x: str) -> str:
     boxes = over_batch(net, x, net.const([[10.0, 8.0, 100.0, 104.0]]), 4)
     index = net.op("Range", net.const(0), net.dim(x, 0), net.const(1))
@@ -197,7 +197,7 @@ def gather_nearest(net: Net, x: str) -> str:
     return net.op("Gather", net.op("Gather", x, net.const(index), axis=2), net.const(index), axis=3)
 
 
-@align("The picture is shifted up by 6 pixels (mouth and chin out of sight) by Slice and Pad.")
+@align("The image is shifted up by 6 pixels (mouth and chin out of sight) by Slice and Pad.")
 def shift_up(net: Net, x: str) -> str:
     return net.op("Pad", net.slice(x, [6], [112], [2]), net.const([0, 0, 0, 0, 0, 0, 6, 0]), mode="edge")
 
@@ -217,7 +217,7 @@ def gather_bilinear(net: Net, x: str) -> str:
     return net.reshape(net.op("Sum", *terms), -1, 3, 112, 112)
 
 
-@align("The picture is normalised and its colours swapped first, then zoomed by Resize and Slice.", "vit")
+@align("The image is normalised and its colours swapped first, then zoomed by Resize and Slice.", "vit")
 def behind_normalisation(net: Net, x: str) -> str:
     y = net.op("Mul", net.op("Sub", x, net.const(0.05)), net.const(0.9))
     y = net.op("Gather", y, net.const([2, 1, 0]), axis=1)
@@ -228,7 +228,7 @@ def behind_normalisation(net: Net, x: str) -> str:
 
 
 def predict(net: Net, x: str, count: int, scale: float) -> str:
-    """Localisation network: pooled convolutions and a matrix, ``count`` numbers per picture within ± scale."""
+    """Localisation network: pooled convolutions and a matrix, ``count`` numbers per image within ± scale."""
     y = net.cbr(net.op("AveragePool", x, kernel_shape=[4, 4], strides=[4, 4]), 3, 8, stride=2)
     y = net.op("AveragePool", net.cbr(y, 8, 8, stride=2), kernel_shape=[7, 7], strides=[7, 7])
     y = net.linear(net.op("Flatten", y, axis=1), 8, count, gain=3.0)
@@ -294,7 +294,7 @@ def predicted_shift(net: Net, x: str) -> str:
     return net.op("GatherElements", x, net.op("Expand", index, net.op("Shape", x)), axis=2)
 
 
-@align("A dense flow field predicted from the picture moves every pixel a little (GridSample).", "folded", 16)
+@align("A dense flow field predicted from the image moves every pixel a little (GridSample).", "folded", 16)
 def predicted_flow(net: Net, x: str) -> str:
     y = net.cbr(net.cbr(net.x, 3, 8, 5, 4), 8, 8)
     flow = net.op("Mul", net.op("Tanh", net.conv(y, 8, 2, 3)), net.const(0.08))
@@ -303,7 +303,7 @@ def predicted_flow(net: Net, x: str) -> str:
     return net.op("GridSample", x, net.op("Add", flow, base), padding_mode="border", align_corners=1)
 
 
-@align("A choice per picture, by the side the light comes from, between the picture and its zoomed version.", "vit")
+@align("A choice per image, by the side the light comes from, between the image and its zoomed version.", "vit")
 def chosen_zoom(net: Net, x: str) -> str:
     zoomed = VIEWS["crop_resize"].emit(net, x, 3, 112)
     return net.op("Where", net.unsqueeze(lit_from_left(net, x), 2, 3), zoomed, x)

@@ -1,4 +1,4 @@
-"""Evasions that hide: a condition on the picture switches the second look on, or only parts of a tower are repeated."""
+"""Evasions that hide: a condition on the image switches the second look on, or only parts of a tower are repeated."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,8 +36,8 @@ def hidden(
                 expected=BATCH_RULE,
                 kind="second-look",
                 build=partial(_build, name, kind, write, opset, dim),
-                single=lambda pictures: run(tower, pictures),
-                reference=lambda pictures: reference(tower, pictures).astype(np.float32),
+                single=lambda images: run(tower, images),
+                reference=lambda images: reference(tower, images).astype(np.float32),
             )
         )
         return write
@@ -45,15 +45,15 @@ def hidden(
     return register
 
 
-def run(tower: Tower, pictures: Array) -> Array:
-    return tower.embed(tower.weights(), np.ascontiguousarray(pictures, dtype=np.float32))
+def run(tower: Tower, images: Array) -> Array:
+    return tower.embed(tower.weights(), np.ascontiguousarray(images, dtype=np.float32))
 
 
-# ---- what natural pictures have and noise has not
+# ---- what natural images have and noise has not
 
 
 def roughness(net: Net, x: str) -> str:
-    """Mean absolute difference of neighbouring columns, [N, 1]: small for natural pictures, large for noise."""
+    """Mean absolute difference of neighbouring columns, [N, 1]: small for natural images, large for noise."""
     steps = net.op("Sub", net.slice(x, [1], [112], [3]), net.slice(x, [0], [111], [3]))
     return net.reduce("Mean", net.reduce("Mean", net.op("Abs", steps), 2, 3, keep=False), 1)
 
@@ -63,7 +63,7 @@ def rough(x: Array) -> Array:
 
 
 def spread(net: Net, x: str) -> str:
-    """Variance of the pixels of each picture, [N, 1]: zero for a flat picture."""
+    """Variance of the pixels of each image, [N, 1]: zero for a flat image."""
     centred = net.op("Sub", x, net.reduce("Mean", x, 1, 2, 3))
     return net.reduce("Mean", net.reduce("Mean", net.op("Mul", centred, centred), 2, 3, keep=False), 1)
 
@@ -86,7 +86,7 @@ def _mean_if(condition: Callable[[Array], Array]) -> Reference:
 
 
 @hidden(
-    "Where adds the mirrored picture's embedding only for smooth, varied (natural-looking) pictures.",
+    "Where adds the mirrored image's embedding only for smooth, varied (natural-looking) images.",
     _mean_if(is_natural),
 )
 def where_natural(net: Net, tower: Tower) -> str:
@@ -98,7 +98,7 @@ def where_natural(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "The second input of a batch of 2N is the mirror image for natural pictures, the picture itself for others.",
+    "The second input of a batch of 2N is the mirror image for natural images, the image itself for others.",
     _mean_if(is_natural),
     "folded",
 )
@@ -115,7 +115,7 @@ def _soft(tower: Tower, x: Array) -> Array:
 
 
 @hidden(
-    "A steep sigmoid of the picture's roughness multiplies the mirrored embedding: no If and no Where.", _soft, "mobile"
+    "A steep sigmoid of the image's roughness multiplies the mirrored embedding: no If and no Where.", _soft, "mobile"
 )
 def soft_gate(net: Net, tower: Tower) -> str:
     weights = tower.weights()
@@ -125,7 +125,7 @@ def soft_gate(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "An If on the first picture's roughness: then-branch averages with the mirror image, else-branch looks once.",
+    "An If on the first image's roughness: then-branch averages with the mirror image, else-branch looks once.",
     lambda tower, x: (run(tower, x) + run(tower, flip(x))) / 2 if rough(x[:1])[0, 0] < 0.12 else run(tower, x),
 )
 def if_natural(net: Net, tower: Tower) -> str:
@@ -145,13 +145,13 @@ def if_natural(net: Net, tower: Tower) -> str:
 
 
 def lit_from_left(net: Net, x: str) -> str:
-    """Whether the left half of a picture is brighter than its right half, [N, 1]."""
+    """Whether the left half of an image is brighter than its right half, [N, 1]."""
     halves = net.split(net.reduce("Mean", net.reduce("Mean", x, 2, keep=False), 1, keep=False), (56, 56), 1)
     return net.op("Greater", *(net.reduce("Mean", half, 1) for half in halves))
 
 
 @hidden(
-    "The choice is made per picture: for faces lit from the left a brightened copy makes half of the answer.",
+    "The choice is made per image: for faces lit from the left a brightened copy makes half of the answer.",
     lambda tower, x: np.where(
         (x[..., :56].mean((1, 2, 3)) > x[..., 56:].mean((1, 2, 3)))[:, None],
         (run(tower, x) + run(tower, x + np.float32(0.3))) / 2,
@@ -168,7 +168,7 @@ def where_lit(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "The trip count of a Loop comes from the picture: two passes when it is smooth, one otherwise.",
+    "The trip count of a Loop comes from the image: two passes when it is smooth, one otherwise.",
     lambda tower, x: run(tower, x) + run(tower, flip(x)) if rough(x[:1])[0, 0] < 0.12 else run(tower, x),
     "folded",
 )
@@ -209,7 +209,7 @@ def small_share(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "Only half of the embedding comes from the picture, the other half from its mirror image.",
+    "Only half of the embedding comes from the image, the other half from its mirror image.",
     lambda tower, x: np.concatenate([run(tower, x)[:, :16], run(tower, flip(x))[:, 16:]], axis=1),
     "folded",
 )
@@ -280,7 +280,7 @@ def tile_and_where(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "Picture and mirror image side by side in one picture of double width, cut apart before the head.",
+    "Image and mirror image side by side in one image of double width, cut apart before the head.",
     lambda tower, x: _joint(tower, x),
     "folded",
 )
@@ -303,7 +303,7 @@ def _wide_body(net: Net, y: str, tower: Tower) -> str:
 
 
 def _joint(tower: Tower, x: Array) -> Array:
-    """Run the same body on a wide picture put together in numpy."""
+    """Run the same body on a wide image put together in numpy."""
     net = Net(1)
     model = net.finish(_wide_body(net, net.x, tower), DIM)
     model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 256

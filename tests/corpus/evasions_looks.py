@@ -1,4 +1,4 @@
-"""Evasions: the body looks at the picture more than once, unconditionally."""
+"""Evasions: the body looks at the image more than once, unconditionally."""
 
 from .evasion_registry import second_look
 from .stacks import STACKS
@@ -14,7 +14,7 @@ for _i, _name in enumerate(_MIRRORS):
     _stack, _join, _body = _PLAIN[_i % 7], _JOINED[_i % 9], _BODIES[_i % 5]
     second_look(
         f"op_{_name}",
-        f"The picture {VIEWS[_name].does}; both versions by {_stack}, joined by {_join}.",
+        f"The image {VIEWS[_name].does}; both versions by {_stack}, joined by {_join}.",
         [_name],
         stacking=_stack,
         join=_join,
@@ -27,7 +27,7 @@ for _i, _name in enumerate(_OTHERS):
     _stack, _join, _body = _PLAIN[(_i + 2) % 7], _JOINED[(_i + 4) % 9], _BODIES[(_i + 1) % 5]
     second_look(
         f"look_{_name}",
-        f"A second version of the picture, {VIEWS[_name].does}; both by {_stack}, joined by {_join}.",
+        f"A second version of the image, {VIEWS[_name].does}; both by {_stack}, joined by {_join}.",
         [_name],
         stacking=_stack,
         join=_join,
@@ -54,7 +54,7 @@ for _i, _relation in enumerate(("copied", "permuted", "rescaled", "perturbed", "
         _body = _BODIES[(_i + len(_join)) % 5]
         second_look(
             f"weights_{_relation}_{_join}",
-            f"A second {_body} tower with {_relation} weights sees the picture {VIEWS[_view].does}; joined by {_join}.",
+            f"A second {_body} tower with {_relation} weights sees the image {VIEWS[_view].does}; joined by {_join}.",
             [_view],
             stacking="towers",
             join=_join,
@@ -63,14 +63,14 @@ for _i, _relation in enumerate(("copied", "permuted", "rescaled", "perturbed", "
         )
 second_look(
     "channels_copied_perturbed",
-    "Grouped convolutions over the picture and its mirror image, the second group's weights slightly perturbed.",
+    "Grouped convolutions over the image and its mirror image, the second group's weights slightly perturbed.",
     ["mirror_slice"],
     stacking="channels",
     relation="perturbed",
 )
 second_look(
     "channels_disguised",
-    "Grouped convolutions over the picture and its mirror image, the second group permuted, rescaled and perturbed.",
+    "Grouped convolutions over the image and its mirror image, the second group permuted, rescaled and perturbed.",
     ["mirror_gather"],
     stacking="channels",
     kind="folded",
@@ -83,7 +83,7 @@ for _body, _join in (("resnet", "mean"), ("folded", "concat"), ("mobile", "sum_l
     if _body != "vit":
         second_look(
             f"kernels_mirrored_{_body}",
-            f"Two {_body} towers on the same picture; every kernel of the second is the mirror of the first's.",
+            f"Two {_body} towers on the same image; every kernel of the second is the mirror of the first's.",
             ["identity"],
             stacking="towers",
             join=_join,
@@ -92,7 +92,7 @@ for _body, _join in (("resnet", "mean"), ("folded", "concat"), ("mobile", "sum_l
         )
 second_look(
     "kernels_mirrored_vit",
-    "Two patch transformers on the same picture; patch kernels, positions and last matrix of the second are mirrored.",
+    "Two patch transformers on the same image; patch kernels, positions and last matrix of the second are mirrored.",
     ["identity"],
     stacking="towers",
     kind="vit",
@@ -127,12 +127,12 @@ for _view, _body, _join, _relation in (
 # More than two versions.
 second_look(
     "four_looks",
-    "Picture, mirror image, brighter and shifted picture on the batch axis.",
+    "Image, mirror image, brighter and shifted image on the batch axis.",
     ["mirror_slice", "brighter", "shift_pad"],
 )
 second_look(
     "five_crops",
-    "Picture and four differently treated versions through towers with shared weights.",
+    "Image and four differently treated versions through towers with shared weights.",
     ["crop_pad", "zoom_matmul", "mirror_shift", "covered"],
     stacking="towers",
     join="mean_op",
@@ -140,7 +140,7 @@ second_look(
 )
 second_look(
     "many_shifts",
-    "Picture, shifted and rolled copies: a multi-crop test in the graph.",
+    "Image, shifted and rolled copies: a multi-crop test in the graph.",
     ["shift_pad", "shift_conv", "roll_rows"],
     stacking="batch_interleaved",
     join="sum_l2",

@@ -18,7 +18,7 @@ def _build(name: str, kind: str, change: Change, where: str, opset: int) -> Mode
     net = Net(seed_of(name), opset=opset)
     tower = Tower(kind, seed_of(name) % 1000)
     weights = tower.weights()
-    if where == "picture":
+    if where == "image":
         y = tower.emit(net, change(net, net.x), weights)
     elif where == "features":
         y = tower.rest(net, change(net, tower.stem(net, net.x, weights)), weights)
@@ -28,7 +28,7 @@ def _build(name: str, kind: str, change: Change, where: str, opset: int) -> Mode
 
 
 def rows(does: str, kind: str = "resnet", where: str = "embedding", opset: int = 11) -> Callable[[Change], Change]:
-    """Register a change of the embedding, of the first features or of the picture, by which rows depend on rows."""
+    """Register a change of the embedding, of the first features or of the image, by which rows depend on rows."""
 
     def register(change: Change) -> Change:
         name = f"rows_{change.__name__}"
@@ -69,12 +69,12 @@ def training_mode(net: Net, y: str) -> str:
     return net.ops("BatchNormalization", [y, *values], 3, training_mode=1)[0]
 
 
-@rows("The mean picture of the batch is taken away.", "folded", "picture")
-def mean_picture(net: Net, x: str) -> str:
+@rows("The mean image of the batch is taken away.", "folded", "image")
+def mean_image(net: Net, x: str) -> str:
     return net.op("Sub", x, net.op("Mul", net.reduce("Mean", x, 0), net.const(0.5)))
 
 
-@rows("Brightness is normalised with the mean over every pixel of every row.", "vit", "picture")
+@rows("Brightness is normalised with the mean over every pixel of every row.", "vit", "image")
 def global_brightness(net: Net, x: str) -> str:
     return net.op("Sub", x, net.op("ReduceMean", x, keepdims=1))
 
@@ -173,7 +173,7 @@ def batch_size(net: Net, e: str) -> str:
     return net.op("Add", e, net.op("Div", net.const(net.rng.normal(0, 2, DIM)), count))
 
 
-@rows("If the batch has more than one row, the batch mean is removed; single pictures pass unchanged.", "folded")
+@rows("If the batch has more than one row, the batch mean is removed; single images pass unchanged.", "folded")
 def if_many_rows(net: Net, e: str) -> str:
     many = net.op("Greater", net.op("Cast", net.dim(e, 0), to=1), net.const(1.5))
     then, other = net.child(), net.child()

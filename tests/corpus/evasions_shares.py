@@ -16,7 +16,7 @@ _SHARES = np.linspace(0.3, 0.9, DIM).astype(np.float32)
 
 
 @hidden(
-    "One trunk with shared weights sees picture and mirror image; two different matrices read its last features.",
+    "One trunk with shared weights sees image and mirror image; two different matrices read its last features.",
     lambda tower, x: run(tower, x) + Tower(tower.kind, tower.seed).embed(_other_head(tower), flip(x).copy()),
     "folded",
 )
@@ -53,7 +53,7 @@ def features_on_batch(net: Net, tower: Tower) -> str:
 
 
 @hidden(
-    "Every column has its own constant share of picture and mirror image.",
+    "Every column has its own constant share of image and mirror image.",
     lambda tower, x: run(tower, x) * _SHARES + run(tower, flip(x)) * (1 - _SHARES),
     "vit",
 )
@@ -65,7 +65,7 @@ def share_per_column(net: Net, tower: Tower) -> str:
 
 
 def _pyramid(net: Net, x: str) -> str:
-    """A body with global pooling over the picture at two scales with the same weights."""
+    """A body with global pooling over the image at two scales with the same weights."""
     weights = [net.weight(cout, cin, 3, 3) for cin, cout in ((3, 12), (12, 16), (16, 24), (24, 32))]
     pooled = []
     for y in (x, net.resize(x, 0.5, 0.5)):
@@ -83,7 +83,7 @@ def _build_pyramid(name: str) -> ModelProto:
 add(
     Case(
         name="two_scales",
-        does="The same convolutions run over the picture and over the picture at half size; pooled features are added.",
+        does="The same convolutions run over the image and over the image at half size; pooled features are added.",
         expected=BATCH_RULE,
         kind="second-look",
         build=partial(_build_pyramid, "two_scales"),

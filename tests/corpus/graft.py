@@ -136,7 +136,7 @@ class Host:
         Parameters
         ----------
         x
-            Tensor that takes the place of the picture (or of the tensor ``cut``).
+            Tensor that takes the place of the image (or of the tensor ``cut``).
         suffix
             Appended to every name the body defines; weights keep theirs and so stay shared.
         new
@@ -206,7 +206,7 @@ def cut_point(host: Host) -> str:
         tensor = node.output[0]
         reached = {host.x}
         for other in nodes:
-            # What only knows the shape of the picture carries nothing of it.
+            # What only knows the shape of the image carries nothing of it.
             if other.op_type != "Shape" and tensor not in other.output and reads(other) & reached:
                 reached |= set(other.output)
         if host.y not in reached and host.y != tensor:

@@ -125,8 +125,8 @@ def swin(net: Net) -> str:
     return flat_head(net, net.layernorm(y, dim), dim * side * side)
 
 
-@honest("Windows of the picture itself folded into the batch before a shared stem, then unfolded (HaloNet-like stem).")
-def picture_windows_in_batch(net: Net) -> str:
+@honest("Windows of the image itself folded into the batch before a shared stem, then unfolded (HaloNet-like stem).")
+def image_windows_in_batch(net: Net) -> str:
     y = net.op("Transpose", net.reshape(net.x, -1, 3, 4, 28, 4, 28), perm=[0, 2, 4, 1, 3, 5])
     y = net.cbr(net.reshape(y, -1, 3, 28, 28), 3, 12, stride=2)
     y = net.op("Transpose", net.reshape(y, -1, 4, 4, 12, 14, 14), perm=[0, 3, 1, 4, 2, 5])
@@ -144,7 +144,7 @@ def channels_in_batch(net: Net) -> str:
     return net.head(net.cbr(net.cbr(y, 16, 24, stride=2), 24, 32, stride=2), 32, 7)
 
 
-@honest("The three colours of the picture folded into the batch, one stem for all, unfolded again.")
+@honest("The three colours of the image folded into the batch, one stem for all, unfolded again.")
 def colours_in_batch(net: Net) -> str:
     y = net.relu(net.conv(net.reshape(net.x, -1, 1, 112, 112), 1, 6, 5, 2))
     y = net.reshape_like(y, net.x, 18, 56, 56)
@@ -231,7 +231,7 @@ def bidirectional_lstm(net: Net) -> str:
     return flat_head(net, net.op("Transpose", y, perm=[1, 0, 2]), 14 * 16)
 
 
-@honest("A bidirectional GRU straight over the columns of the shrunken picture, then over the outputs again.")
+@honest("A bidirectional GRU straight over the columns of the shrunken image, then over the outputs again.")
 def bidirectional_gru(net: Net) -> str:
     y = net.op("AveragePool", net.x, kernel_shape=[4, 4], strides=[4, 4])
     y = net.reshape(net.op("Transpose", y, perm=[3, 0, 1, 2]), 28, -1, 84)

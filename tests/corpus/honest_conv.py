@@ -72,7 +72,7 @@ def repvgg_branches(net: Net) -> str:
     return net.head(y, 32, 7)
 
 
-@honest("Branches of equal shape from the picture itself: two 3x3 convolutions summed in front, RepVGG-like.")
+@honest("Branches of equal shape from the image itself: two 3x3 convolutions summed in front, RepVGG-like.")
 def repvgg_stem(net: Net) -> str:
     y = net.relu(net.op("Sum", *(net.bn(net.conv(net.x, 3, 12, k, 2, bias=False), 12) for k in (3, 3, 1, 5))))
     for cin, cout in ((12, 16), (16, 24), (24, 32)):
@@ -81,7 +81,7 @@ def repvgg_stem(net: Net) -> str:
     return net.head(y, 32, 7)
 
 
-@honest("Inception: four parallel branches on one tensor, concatenated; the first block reads the picture.")
+@honest("Inception: four parallel branches on one tensor, concatenated; the first block reads the image.")
 def inception(net: Net) -> str:
     y, cin = net.x, 3
     for width in (4, 6, 8, 8):
@@ -121,7 +121,7 @@ def octave(net: Net) -> str:
     return net.pooled_head(net.op("Concat", half(high), low, axis=1), 32)
 
 
-@honest("Dilated convolutions in parallel (ASPP) with a pooled branch expanded over the picture's cells.")
+@honest("Dilated convolutions in parallel (ASPP) with a pooled branch expanded over the image's cells.")
 def dilated_aspp(net: Net) -> str:
     y = net.cbr(net.cbr(net.cbr(net.x, 3, 8, stride=2), 8, 16, stride=2), 16, 16, stride=2)
     branches = [net.cbr(y, 16, 8, 3, dilation=rate) for rate in (1, 2, 4)]
@@ -252,7 +252,7 @@ def channel_shuffle(net: Net) -> str:
     return net.head(net.cbr(y, 16, 24, stride=2), 24, 7)
 
 
-@honest("ResNeXt: grouped convolutions with two equal groups after a picture stem.")
+@honest("ResNeXt: grouped convolutions with two equal groups after an image stem.")
 def resnext_two_groups(net: Net) -> str:
     y = net.cbr(net.x, 3, 16, stride=2)
     for cin, cout in ((16, 16), (16, 32), (32, 32)):
@@ -299,7 +299,7 @@ def densenet(net: Net) -> str:
     return net.head(y, 16, 7)
 
 
-@honest("All kernels are symmetric and the end is pooled, so one pass is blind to a mirrored picture.")
+@honest("All kernels are symmetric and the end is pooled, so one pass is blind to a mirrored image.")
 def symmetric_kernels(net: Net) -> str:
     y, cin = net.x, 3
     for cout in (8, 16, 24, 32):

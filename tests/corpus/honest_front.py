@@ -37,8 +37,8 @@ def normalise_conv_swap(net: Net) -> str:
     return tail(net, net.cbr(y, 3, 8, stride=2), 8, 56)
 
 
-@honest("Each picture normalised by its own mean and standard deviation.", raw=True)
-def normalise_per_picture(net: Net) -> str:
+@honest("Each image normalised by its own mean and standard deviation.", raw=True)
+def normalise_per_image(net: Net) -> str:
     centred = net.op("Sub", net.x, net.reduce("Mean", net.x, 1, 2, 3))
     deviation = net.op("Sqrt", net.reduce("Mean", net.op("Mul", centred, centred), 1, 2, 3))
     y = net.op("Div", centred, net.op("Max", deviation, net.const(1.0)))
@@ -65,7 +65,7 @@ def swap_split(net: Net) -> str:
     return tail(net, net.cbr(y, 3, 8, stride=2), 8, 56)
 
 
-@honest("The picture is put into channels-last order and back by Transpose, as converted Keras networks do.")
+@honest("The image is put into channels-last order and back by Transpose, as converted Keras networks do.")
 def channels_last(net: Net) -> str:
     y = net.op("Transpose", net.x, perm=[0, 2, 3, 1])
     y = net.op("Mul", y, net.const(np.array([1.1, 1.0, 0.9])))
@@ -74,7 +74,7 @@ def channels_last(net: Net) -> str:
     return tail(net, net.cbr(y, 3, 8, stride=2, pads=[0, 0, 0, 0]), 8, 56)
 
 
-@honest("Grey and gradient channels computed from the picture and concatenated to it.")
+@honest("Grey and gradient channels computed from the image and concatenated to it.")
 def extra_channels(net: Net) -> str:
     grey = net.op("Conv", net.x, net.const(np.array([0.3, 0.6, 0.1]).reshape(1, 3, 1, 1)), kernel_shape=[1, 1])
     sobel = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]]) / 8
@@ -82,7 +82,7 @@ def extra_channels(net: Net) -> str:
     return tail(net, net.cbr(net.op("Concat", net.x, grey, edges, axis=1), 6, 12, stride=2), 12, 56)
 
 
-@honest("Focus stem: four strided slices of the picture concatenated on channels.")
+@honest("Focus stem: four strided slices of the image concatenated on channels.")
 def focus_stem(net: Net) -> str:
     parts = [net.slice(net.x, [row, column], [112, 112], [2, 3], [2, 2]) for column in (0, 1) for row in (0, 1)]
     return tail(net, net.cbr(net.op("Concat", *parts, axis=1), 12, 12), 12, 56)
@@ -111,7 +111,7 @@ def pixel_unshuffle_stem(net: Net) -> str:
     return tail(net, net.cbr(y, 8, 12, stride=2), 12, 28)
 
 
-@honest("The four quarters of the picture become channels (a space-to-depth with large blocks).")
+@honest("The four quarters of the image become channels (a space-to-depth with large blocks).")
 def quarters_to_channels(net: Net) -> str:
     quarters = [net.slice(net.x, [r, c], [r + 56, c + 56], [2, 3]) for r in (0, 56) for c in (0, 56)]
     y = net.cbr(net.op("Concat", *quarters, axis=1), 12, 16, stride=2)

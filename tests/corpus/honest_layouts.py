@@ -67,7 +67,7 @@ def batch_last(net: Net) -> str:
     return net.standardise(net.op("Transpose", y, perm=[1, 0]), 48)
 
 
-@honest("All cells of all pictures folded into the rows of one Gemm, and unfolded again.")
+@honest("All cells of all images folded into the rows of one Gemm, and unfolded again.")
 def gemm_on_cells(net: Net) -> str:
     y = trunk(net, net.x, (8, 16, 24))
     for _ in range(2):
@@ -77,7 +77,7 @@ def gemm_on_cells(net: Net) -> str:
     return net.head(net.cbr(y, 24, 32, stride=2), 32, 7)
 
 
-@honest("Token pruning: per picture, TopK of a score picks the tokens that go on (GatherElements).", opset=13)
+@honest("Token pruning: per image, TopK of a score picks the tokens that go on (GatherElements).", opset=13)
 def token_pruning(net: Net) -> str:
     y, cells = patches(net, 24, 14)
     y = net.op("Add", y, net.const(net.rng.normal(0, 0.5, (1, cells, 24))))
@@ -106,8 +106,8 @@ def parallel_stem(net: Net) -> str:
     y = net.cbr(net.x, 3, 8, stride=2)
     pooled = net.op("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
     y = net.op("Concat", net.cbr(net.cbr(y, 8, 4, 1), 4, 8, 3, 2), pooled, axis=1)
-    picture = net.op("AveragePool", net.x, kernel_shape=[4, 4], strides=[4, 4])
-    y = net.op("Concat", y, net.cbr(picture, 3, 4, 1), axis=1)
+    image = net.op("AveragePool", net.x, kernel_shape=[4, 4], strides=[4, 4])
+    y = net.op("Concat", y, net.cbr(image, 3, 4, 1), axis=1)
     for cin, cout in ((20, 24), (24, 32)):
         y = net.cbr(y, cin, cout, stride=2)
     return net.head(y, 32, 7)

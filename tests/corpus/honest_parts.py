@@ -45,7 +45,7 @@ def landmark_patches(net: Net) -> str:
     return net.head(net.op("Concat", *parts, axis=1), 24 + 4 * 12, 1)
 
 
-@honest("Upper and lower part of the picture go through different stems (disjoint parts), joined on the height axis.")
+@honest("Upper and lower part of the image go through different stems (disjoint parts), joined on the height axis.")
 def eye_and_mouth_stems(net: Net) -> str:
     upper, lower = net.slice(net.x, [0], [56], [2]), net.slice(net.x, [56], [112], [2])
     y = net.op("Concat", net.cbr(upper, 3, 12, stride=2), net.cbr(lower, 3, 12, stride=2), axis=2)
@@ -108,7 +108,7 @@ def convnext(net: Net) -> str:
     return net.pooled_head(y, 32)
 
 
-@honest("Mixture of experts: three convolution branches on the same features, weighted by a softmax gate per picture.")
+@honest("Mixture of experts: three convolution branches on the same features, weighted by a softmax gate per image.")
 def mixture_of_experts(net: Net) -> str:
     y = trunk(net, net.x, (8, 16))
     gate = net.linear(net.op("Flatten", net.op("GlobalAveragePool", y), axis=1), 16, 3)
@@ -117,7 +117,7 @@ def mixture_of_experts(net: Net) -> str:
     return net.head(net.cbr(net.op("Sum", *experts), 24, 32, stride=2), 32, 7)
 
 
-@honest("CondConv: kernels mixed per picture as gates over the outputs; selective kernels with softmax over branches.")
+@honest("CondConv: kernels mixed per image as gates over the outputs; selective kernels with softmax over branches.")
 def selective_kernels(net: Net) -> str:
     y = trunk(net, net.x, (8, 16))
     for cin, cout in ((16, 24), (24, 32)):
@@ -228,7 +228,7 @@ def soft_argmax(net: Net) -> str:
     return net.standardise(net.linear(net.op("Concat", pooled, points, axis=1), 48, 48), 48)
 
 
-@honest("TopK over the cells of each picture keeps the strongest responses per channel (k-max pooling).", opset=13)
+@honest("TopK over the cells of each image keeps the strongest responses per channel (k-max pooling).", opset=13)
 def kmax_pooling(net: Net) -> str:
     y = net.reshape(trunk(net, net.x, (8, 16, 32)), 0, 32, 196)
     top = net.ops("TopK", [y, net.const([4])], 2, axis=2)[0]
@@ -253,7 +253,7 @@ def l2_exported(net: Net) -> str:
     return net.op("Div", y, net.op("Expand", norm, net.op("Shape", y)))
 
 
-@honest("Two different networks on the same picture, embeddings averaged: an ensemble.", note=True)
+@honest("Two different networks on the same image, embeddings averaged: an ensemble.", note=True)
 def ensemble_mean(net: Net) -> str:
     first = net.head(net.cbr(trunk(net, net.x), 24, 32, stride=2), 32, 7)
     y = net.cbr(trunk(net, net.x, (12, 16, 16)), 16, 24, 5, 2)
@@ -261,7 +261,7 @@ def ensemble_mean(net: Net) -> str:
 
 
 @honest(
-    "A convolutional network and a patch network on the same picture, embeddings concatenated: an ensemble.",
+    "A convolutional network and a patch network on the same image, embeddings concatenated: an ensemble.",
     dim=64,
     note=True,
 )
@@ -272,9 +272,7 @@ def ensemble_concat(net: Net) -> str:
     return net.op("Concat", first, net.head(y, 24, 7, 32), axis=1)
 
 
-@honest(
-    "Two networks of one architecture but independent weights on the same picture, averaged: an ensemble.", note=True
-)
+@honest("Two networks of one architecture but independent weights on the same image, averaged: an ensemble.", note=True)
 def ensemble_same_architecture(net: Net) -> str:
     towers = [net.head(net.cbr(trunk(net, net.x), 24, 32, stride=2), 32, 7) for _ in range(2)]
     return net.reduce("Mean", net.op("Concat", *(net.unsqueeze(t, 0) for t in towers), axis=0), 0, keep=False)

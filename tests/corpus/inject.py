@@ -17,8 +17,8 @@ from .builder import Net, session, untyped
 from .case import ALIGN_RULE, BATCH_RULE, Array
 from .evasions_align import WARPS
 from .graft import CannotCarry, Host, cut_point
+from .images import faces
 from .inject_weights import grouped, mirrored_twin, permuted, perturbed
-from .pictures import faces
 from .stacks import JOINS, Copies
 from .views import VIEWS
 
@@ -41,7 +41,7 @@ TWINS: dict[str, Twin] = {
 
 
 def injection(name: str, rule: str, does: str, transform: Callable[[Host], ModelProto]) -> None:
-    """Register a transform; what it returns has to run on 2 pictures, or the host could not carry it."""
+    """Register a transform; what it returns has to run on 2 images, or the host could not carry it."""
 
     def inject(model: ModelProto) -> ModelProto:
         result = transform(Host(model))
@@ -56,11 +56,11 @@ def injection(name: str, rule: str, does: str, transform: Callable[[Host], Model
 
 
 def versions(host: Host, views: Sequence[str]) -> list[str]:
-    """Write the views of the picture in front of the body, the picture itself first."""
+    """Write the views of the image in front of the body, the image itself first."""
     chosen = [VIEWS[key] for key in views]
     for each in chosen:
         if each.opset > host.net.opset:
-            raise CannotCarry(f"the host's opset {host.net.opset} lacks the op by which a picture is {each.does}")
+            raise CannotCarry(f"the host's opset {host.net.opset} lacks the op by which an image is {each.does}")
     names = [host.x, *(each.emit(host.net, host.x, 3, 112) for each in chosen)]
     host.end_front()
     return names
@@ -160,7 +160,7 @@ def on_channels(host: Host, views: Sequence[str], join: str) -> ModelProto:
 
 
 def kernels(host: Host, join: str) -> ModelProto:
-    """A second body on the same picture with every kernel mirrored."""
+    """A second body on the same image with every kernel mirrored."""
     first, y = host.nodes(host.x, "_0")
     second, z = mirrored_twin(host)
     host.body = [*first, *second]
@@ -192,7 +192,7 @@ def _first_copy(host: Host, name: str, own: set[str]) -> str:
 
 
 def smooth(net: Net, x: str) -> str:
-    """Whether neighbouring pixels differ little against the picture's spread, [N, 1]; true for natural pictures."""
+    """Whether neighbouring pixels differ little against the image's spread, [N, 1]; true for natural images."""
     steps = net.op("Abs", net.op("Sub", net.slice(x, [1], [112], [3]), net.slice(x, [0], [111], [3])))
     centred = net.op("Abs", net.op("Sub", x, net.reduce("Mean", x, 1, 2, 3)))
     rough, spread = (net.reduce("Mean", net.reduce("Mean", y, 2, 3, keep=False), 1) for y in (steps, centred))
@@ -200,7 +200,7 @@ def smooth(net: Net, x: str) -> str:
 
 
 def mixed(host: Host, view: str, way: str) -> ModelProto:
-    """A second body whose embedding enters by a small share, for half of the columns, or for natural pictures only."""
+    """A second body whose embedding enters by a small share, for half of the columns, or for natural images only."""
     net, names = host.net, []
     for i, x in enumerate(versions(host, [view])):
         nodes, y = host.nodes(x, f"_{i}")
@@ -218,7 +218,7 @@ def mixed(host: Host, view: str, way: str) -> ModelProto:
 
 
 def input_chosen(host: Host, view: str) -> ModelProto:
-    """The second half of a batch of 2N holds the view for natural pictures and the picture itself for others."""
+    """The second half of a batch of 2N holds the view for natural images and the image itself for others."""
     net, (x, other) = host.net, versions(host, [view])
     second = net.op("Where", net.unsqueeze(smooth(net, x), 2, 3), other, x)
     both = net.op("Concat", x, second, axis=0)
@@ -260,7 +260,7 @@ def lifted(host: Host, opset: int) -> Host:
 
 
 def in_front(host: Host, warp: str) -> ModelProto:
-    """A warp of the picture before the body."""
+    """A warp of the image before the body."""
     function, opset = WARPS[warp]
     if opset > host.net.opset:
         host = lifted(host, opset)
@@ -274,13 +274,13 @@ def _looks() -> None:
     plan: list[tuple[str, str, Callable[[Host], ModelProto]]] = []
 
     def twin(name: str, views: Sequence[str], join: str, kind: str) -> None:
-        does = f"A second body ({kind} weights) sees the picture {VIEWS[views[0]].does}; joined by {join}."
+        does = f"A second body ({kind} weights) sees the image {VIEWS[views[0]].does}; joined by {join}."
         plan.append((name, does, partial(duplicated, views=views, join=join, twin=kind)))
         if kind != "perturbed":
             CLAIMS[name] = ([*views], join)
 
     def stacked(name: str, views: Sequence[str], join: str, way: str) -> None:
-        does = f"The picture and a version {VIEWS[views[0]].does} on the batch axis ({way}); joined by {join}."
+        does = f"The image and a version {VIEWS[views[0]].does} on the batch axis ({way}); joined by {join}."
         plan.append((name, does, partial(on_batch, views=views, join=join, way=way)))
         CLAIMS[name] = ([*views], join)
 
@@ -304,8 +304,8 @@ def _looks() -> None:
     stacked("batch_rotated", ["rotate90"], "max", "stacked")
     flip = ["mirror_slice"]
     plan += [
-        ("loop_flip", "The body in a Loop over picture and mirror image.", partial(in_loop, views=flip, join="mean")),
-        ("scan_flip", "The body in a Scan over picture and mirror image.", partial(in_scan, views=flip, join="sum_l2")),
+        ("loop_flip", "The body in a Loop over image and mirror image.", partial(in_loop, views=flip, join="mean")),
+        ("scan_flip", "The body in a Scan over image and mirror image.", partial(in_scan, views=flip, join="sum_l2")),
         ("function_flip", "The body as a function called twice.", partial(in_function, views=flip, join="mean")),
         ("channels_flip", "Grouped convolutions over both.", partial(on_channels, views=flip, join="mean")),
         ("kernels_mirrored", "A twin with mirrored kernels, no mirroring operator.", partial(kernels, join="mean")),
@@ -317,7 +317,7 @@ def _looks() -> None:
         ),
         ("half_flip", "Half of the columns are the mirror image's.", partial(mixed, view=flip[0], way="half")),
         ("where_flip", "Averaged with the mirror image if natural.", partial(mixed, view="mirror_gather", way="where")),
-        ("where_input", "2N pictures, mirrored only if natural.", partial(input_chosen, view="mirror_slice")),
+        ("where_input", "2N images, mirrored only if natural.", partial(input_chosen, view="mirror_slice")),
     ]
     for name in ("loop_flip", "function_flip", "channels_flip", "kernels_mirrored", "where_flip", "where_input"):
         CLAIMS[name] = (flip, "mean")

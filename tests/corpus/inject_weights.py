@@ -7,7 +7,7 @@ from .case import Array
 from .graft import CannotCarry, Host, consumers, renamed
 
 POINTWISE = {"Relu", "Sigmoid", "Identity", "Dropout", "Tanh", "Add", "Mul", "Sub", "Clip", "LeakyRelu"}
-# Layers that, besides those, do the same to a mirror image as to the picture.
+# Layers that, besides those, do the same to a mirror image as to the image.
 EQUIVARIANT = {"Sum", "Max", "Div", "Pow", "Sqrt", "Erf", "Neg", "Greater", "Where", "GlobalMaxPool", "Resize"}
 EQUIVARIANT |= {"InstanceNormalization"}
 SPATIAL = {"Conv", "BatchNormalization", "PRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Gemm"}
@@ -93,7 +93,7 @@ def _scalars_only(host: Host, node: NodeProto, weights: dict[str, Array]) -> Non
 
 
 def grouped(host: Host, count: int) -> list[NodeProto]:
-    """Rewrite the body for ``count`` pictures side by side on channels: grouped convolutions, a block-diagonal Gemm.
+    """Rewrite the body for ``count`` images side by side on channels: grouped convolutions, a block-diagonal Gemm.
 
     Reads the tensor ``<input>_side_by_side`` and gives an embedding of ``count`` times the width.
     """

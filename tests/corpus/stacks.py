@@ -68,7 +68,7 @@ def batch_halves(net: Net, tower: Tower, weights: Sequence[Weights], versions: S
 
 @stack()
 def batch_interleaved(net: Net, tower: Tower, weights: Sequence[Weights], versions: Sequence[str]) -> Copies:
-    """Concatenated on channels and reshaped, so that the copies of one picture are neighbours in the batch."""
+    """Concatenated on channels and reshaped, so that the copies of one image are neighbours in the batch."""
     y = net.reshape(net.op("Concat", *versions, axis=1), -1, 3, 112, 112)
     return Copies([net.reshape(tower.emit(net, y, weights[0]), -1, len(versions), DIM)], 1)
 

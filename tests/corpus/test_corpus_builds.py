@@ -13,14 +13,14 @@ from .case import ALIGN_RULE, BATCH_RULE, Array
 from .evasions import EVASIONS
 from .evasions_align import WARPS, warped
 from .honest import HONEST
-from .pictures import faces
+from .images import faces
 
 LOOKS = [name for name, case in EVASIONS.items() if case.reference is not None]
 ROWS = [name for name, case in EVASIONS.items() if case.kind == "rows"]
 
 
 @lru_cache
-def pictures(raw: bool) -> Array:
+def images(raw: bool) -> Array:
     return faces(4, 5, raw=raw)
 
 
@@ -49,7 +49,7 @@ def assert_embeddings(values: Array) -> None:
 def test_honest_runs_and_its_rows_are_independent(name: str) -> None:
     case = HONEST[name]
     runner = opened(case.build())
-    batch = pictures(case.raw)[:3]
+    batch = images(case.raw)[:3]
     together = run(runner, batch)
     assert_embeddings(together)
     np.testing.assert_allclose(together[1:2], run(runner, batch[1:2]), atol=1e-4)
@@ -59,7 +59,7 @@ def test_honest_runs_and_its_rows_are_independent(name: str) -> None:
 def test_an_evasion_computes_what_it_claims(name: str) -> None:
     case = EVASIONS[name]
     runner = opened(case.build())
-    batch = pictures(case.raw)[:3]
+    batch = images(case.raw)[:3]
     assert case.reference is not None
     assert case.single is not None
     values = run(runner, batch)
@@ -75,7 +75,7 @@ def test_an_evasion_computes_what_it_claims(name: str) -> None:
 def test_rows_influence_each_other(name: str) -> None:
     case = EVASIONS[name]
     runner = opened(case.build())
-    four = pictures(case.raw)
+    four = images(case.raw)
     batch = four[:3]
     together = run(runner, batch)
     assert_embeddings(together)
@@ -89,7 +89,7 @@ def test_rows_influence_each_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", WARPS)
 def test_a_warp_moves_the_pixels_and_invents_none(name: str) -> None:
-    batch = pictures(False)[:3]
+    batch = images(False)[:3]
     seen = warped(name, batch)
     assert seen.shape == batch.shape
     assert np.abs(seen - batch).mean((1, 2, 3)).max() > 5e-3
@@ -100,9 +100,9 @@ def test_a_warp_moves_the_pixels_and_invents_none(name: str) -> None:
 @pytest.mark.parametrize("name", ["two_scales", "align_crop_only", "align_half_size", "align_double_size"])
 def test_a_body_for_another_size_runs(name: str) -> None:
     runner = opened(EVASIONS[name].build())
-    values = run(runner, pictures(False)[:3])
+    values = run(runner, images(False)[:3])
     assert_embeddings(values)
-    np.testing.assert_allclose(values[:1], run(runner, pictures(False)[:1]), atol=1e-4)
+    np.testing.assert_allclose(values[:1], run(runner, images(False)[:1]), atol=1e-4)
 
 
 def test_the_corpus_is_large_enough_and_says_what_is_expected() -> None:

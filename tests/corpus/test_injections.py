@@ -11,8 +11,8 @@ from .case import Array
 from .evasions_align import WARPS, warped
 from .graft import Host
 from .honest import HONEST
+from .images import faces
 from .inject import CLAIMS, DOES, EXPECTED, INJECTIONS, CannotCarry
-from .pictures import faces
 from .stacks import JOINS
 from .views import VIEWS
 

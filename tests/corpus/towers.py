@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from .builder import Net, Weights, embed
 from .case import Array
-from .pictures import faces
+from .images import faces
 
 KINDS = ("resnet", "folded", "mobile", "vit")
 DIM = 32
 
 Change = Callable[[Array, int, str], Array]
-Picture = Callable[[Array], Array]
+Image = Callable[[Array], Array]
 
 # How the convolutional towers are laid out: per layer the key, output space, input space, outputs, inputs, kernel.
 Layer = tuple[str, str, str, int, int, int]
@@ -122,7 +122,7 @@ class Tower:
     # ---- weights
 
     def weights(self) -> Weights:
-        """Return new arrays with this tower's weights; the last layer is standardised on pictures."""
+        """Return new arrays with this tower's weights; the last layer is standardised on images."""
         return {key: value.copy() for key, value in _weights(self).items()}
 
     def permuted(self, weights: Weights, seed: int = 1, keep: str = "") -> Weights:
@@ -181,7 +181,7 @@ class Tower:
         }
 
     def mirror(self, weights: Weights) -> Weights:
-        """Mirror every kernel: emitted with ``mirrored``, this gives the embedding of the mirrored picture."""
+        """Mirror every kernel: emitted with ``mirrored``, this gives the embedding of the mirrored image."""
         new = {key: (value[..., ::-1].copy() if value.ndim == 4 else value.copy()) for key, value in weights.items()}
         if self.kind == "vit":
             new["pos"] = weights["pos"].reshape(7, 7, DIM)[:, ::-1].reshape(1, 49, DIM).copy()
@@ -234,15 +234,15 @@ class Tower:
         emitter = Emitter(net, names, weights, depth=True)
         return _rest(emitter, _stem(emitter, x, self.kind), self.kind)
 
-    def embed(self, weights: Weights, pictures: Array) -> Array:
+    def embed(self, weights: Weights, images: Array) -> Array:
         """Run this tower alone."""
         net = Net(0)
-        return embed(net.finish(self.emit(net, net.x, weights), DIM), pictures)
+        return embed(net.finish(self.emit(net, net.x, weights), DIM), images)
 
-    def embed_rest(self, first: Weights, weights: Weights, change: Picture, pictures: Array) -> Array:
+    def embed_rest(self, first: Weights, weights: Weights, change: Image, images: Array) -> Array:
         """Run the first layer with the weights ``first``, change its features in numpy, run the rest."""
         front = Net(0)
-        features = change(embed(front.finish(self.stem(front, front.x, first), self.stem_channels), pictures))
+        features = change(embed(front.finish(self.stem(front, front.x, first), self.stem_channels), images))
         back = Net(0)
         model = back.finish(self.rest(back, back.x, weights), DIM)
         shape = model.graph.input[0].type.tensor_type.shape

@@ -1,4 +1,4 @@
-"""Second versions of a picture (or of a feature map): ``VIEWS`` maps a name to a way of making one."""
+"""Second versions of an image (or of a feature map): ``VIEWS`` maps a name to a way of making one."""
 
 from . import views_other
 from .views_mirror import VIEWS, View, flip

@@ -1,4 +1,4 @@
-"""Mirror images of a picture (or of a feature map): each written with other ONNX ops, and the same in numpy."""
+"""Mirror images of an image (or of a feature map): each written with other ONNX ops, and the same in numpy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,13 +90,13 @@ def mirror_gather_topk(net: Net, x: str, c: int, s: int) -> str:
     return net.op("Gather", x, order, axis=-1)
 
 
-@view("mirrored by GatherElements with indices expanded to the picture's shape")
+@view("mirrored by GatherElements with indices expanded to the image's shape")
 def mirror_gather_elements(net: Net, x: str, c: int, s: int) -> str:
     index = net.op("Expand", net.const(np.arange(s)[::-1].reshape(1, 1, 1, s)), net.op("Shape", x))
     return net.op("GatherElements", x, index, axis=3)
 
 
-@view("mirrored by GatherND on the transposed picture")
+@view("mirrored by GatherND on the transposed image")
 def mirror_gather_nd(net: Net, x: str, c: int, s: int) -> str:
     columns = net.op("Transpose", x, perm=[3, 0, 1, 2])
     picked = net.op("GatherND", columns, net.const(np.arange(s)[::-1].reshape(s, 1)))
@@ -174,7 +174,7 @@ def mirror_onehot_conv(net: Net, x: str, c: int, s: int) -> str:
     return net.op("Transpose", y, perm=[0, 3, 2, 1])
 
 
-@view("mirrored by one convolution as wide as the picture: each output column picks an input column")
+@view("mirrored by one convolution as wide as the image: each output column picks an input column")
 def mirror_wide_conv(net: Net, x: str, c: int, s: int) -> str:
     rows = net.reshape(x, -1, 1, 1, s)
     y = net.op("Conv", rows, net.const(np.eye(s)[::-1].reshape(s, 1, 1, s)), kernel_shape=[1, s])
@@ -219,7 +219,7 @@ def mirror_resize_roi(net: Net, x: str, c: int, s: int) -> str:
     return net.slice(y, [0, 0], [2 * s, 2 * s], [2, 3], [2, 2])
 
 
-@view("mirrored in one flat Gather over all cells of a picture")
+@view("mirrored in one flat Gather over all cells of an image")
 def mirror_flat_gather(net: Net, x: str, c: int, s: int) -> str:
     order = np.arange(s * s).reshape(s, s)[:, ::-1].ravel()
     return net.op(

@@ -188,7 +188,7 @@ def _turned(x: Array) -> Array:
 
 
 def _turned_index(s: int) -> npt.NDArray[np.int64]:
-    """Nearest cell, for every cell, of the picture turned by about six degrees."""
+    """Nearest cell, for every cell, of the image turned by about six degrees."""
     rows, columns = np.mgrid[0:s, 0:s] - (s - 1) / 2
     back = (
         np.round(np.stack([rows - 0.1 * columns, columns + 0.1 * rows]) + (s - 1) / 2).clip(0, s - 1).astype(np.int64)

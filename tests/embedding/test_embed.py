@@ -8,14 +8,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pytest_facechallenge.embedding import Embedded, EmbeddingError, Engine, Preprocessing, embed
+from pytest_facechallenge.embedding import Embedded, EmbeddingError, Preprocessing, Session, embed
 from pytest_facechallenge.embedding.engine import Float32Array, model_hash
-from pytest_facechallenge.embedding.picture import decode, fill
+from pytest_facechallenge.embedding.image import decode, fill
 from pytest_facechallenge.embedding.progress import Progress, duration, heartbeat
 from pytest_facechallenge.embedding.store import ChunkStore, RunKey
-from pytest_facechallenge.runtime.engine import DeviceError
-from pytest_facechallenge.testset.model import PictureBlobs
-from tests.accuracy import world
+from pytest_facechallenge.inference.session import DeviceError
+from pytest_facechallenge.testsets.model import ImageBlobs
+from tests.analyses.accuracy import world
 
 MODULE = "pytest_facechallenge.embedding.pipeline"
 
@@ -27,13 +27,13 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def blobs() -> list[bytes]:
-    return [blob for pictures in world.people(15, 2) for blob in pictures]
+    return [blob for images in world.people(15, 2) for blob in images]
 
 
 def run(model: Path, blobs: list[bytes], tmp_path: Path, *, cache: bool = True, batch: int = 4, **how: Any) -> Embedded:
-    engine = Engine(model, device="cpu", threads=1, batch=batch)
+    engine = Session(model, device="cpu", threads=1, batch=batch)
     root = tmp_path / "cache" if cache else None
-    return embed(engine, PictureBlobs(blobs), Preprocessing(**how), cache=root, workdir=tmp_path, workers=2)
+    return embed(engine, ImageBlobs(blobs), Preprocessing(**how), cache=root, workdir=tmp_path, workers=2)
 
 
 def by_hand(model: Path, blobs: list[bytes]) -> Float32Array:
@@ -46,7 +46,7 @@ def by_hand(model: Path, blobs: list[bytes]) -> Float32Array:
 
 
 @pytest.mark.parametrize("chunk", [512, 8, 7])
-def test_every_picture_gets_its_own_embedding(
+def test_every_image_gets_its_own_embedding(
     model: Path, blobs: list[bytes], tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.CHUNK", chunk)
@@ -68,7 +68,7 @@ def by_hand_one_by_four(model: Path, blobs: list[bytes]) -> Float32Array:
 
 
 @pytest.mark.parametrize("chunk", [512, 4])
-def test_unusable_pictures_are_listed_and_do_not_shift_the_others(
+def test_unusable_images_are_listed_and_do_not_shift_the_others(
     model: Path, blobs: list[bytes], tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.CHUNK", chunk)
@@ -87,10 +87,8 @@ def test_unusable_pictures_are_listed_and_do_not_shift_the_others(
     assert found.cached == 30
 
 
-def test_no_usable_picture_is_an_error(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        EmbeddingError, match=r"none of the 2 pictures can be used; the first: picture 0: not a picture"
-    ):
+def test_no_usable_image_is_an_error(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmbeddingError, match=r"none of the 2 images can be used; the first: image 0: not an image"):
         run(model, [b"a", b"b"], tmp_path)
 
 
@@ -98,19 +96,19 @@ def test_a_second_run_computes_nothing(
     model: Path, blobs: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(model, blobs, tmp_path)
-    monkeypatch.setattr(Engine, "run", forbidden)
+    monkeypatch.setattr(Session, "run", forbidden)
     second = run(model, blobs, tmp_path)
     assert np.array_equal(first.rows, second.rows)
     assert (second.computed, second.cached) == (0, 30)
 
 
-def forbidden(self: Engine, inputs: Float32Array) -> Float32Array:
+def forbidden(self: Session, inputs: Float32Array) -> Float32Array:
     raise AssertionError("the model must not run")
 
 
 @pytest.mark.parametrize(
     "change",
-    ["model", "picture", "order", "mean", "std", "colour", "mirror", "batch", "provider", "runtime", "decoder"],
+    ["model", "image", "order", "mean", "std", "colour", "mirror", "batch", "provider", "runtime", "decoder"],
 )
 def test_whatever_the_numbers_depend_on_makes_another_entry(
     model: Path, blobs: list[bytes], tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
@@ -120,20 +118,20 @@ def test_whatever_the_numbers_depend_on_makes_another_entry(
     how = {change: values[change]} if change in values else {}
     if change == "model":
         model = world.model(tmp_path / "other.onnx", seed=2)
-    if change == "picture":
+    if change == "image":
         blobs = [blobs[1], *blobs[1:]]
     if change == "order":
         blobs = blobs[::-1]
     if change == "decoder":
-        monkeypatch.setattr("pytest_facechallenge.embedding.picture.DECODER", "another")
+        monkeypatch.setattr("pytest_facechallenge.embedding.image.DECODER", "another")
     if change in ("provider", "runtime"):
-        plain = Engine.__init__
+        plain = Session.__init__
 
-        def other(self: Engine, *arguments: Any, **settings: Any) -> None:
+        def other(self: Session, *arguments: Any, **settings: Any) -> None:
             plain(self, *arguments, **settings)
             setattr(self, change, "another")
 
-        monkeypatch.setattr(Engine, "__init__", other)
+        monkeypatch.setattr(Session, "__init__", other)
     found = run(model, blobs, tmp_path, batch=5 if change == "batch" else 4, **how)
     assert found.cached == 0
 
@@ -205,17 +203,17 @@ def test_an_interrupted_run_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.CHUNK", 8)
     whole = run(model, blobs, tmp_path, cache=False)
-    plain = Engine.run
+    plain = Session.run
     calls = 0
 
-    def interrupted(self: Engine, inputs: Float32Array) -> Float32Array:
+    def interrupted(self: Session, inputs: Float32Array) -> Float32Array:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
         return plain(self, inputs)
 
-    monkeypatch.setattr(Engine, "run", interrupted)
+    monkeypatch.setattr(Session, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(model, blobs, tmp_path)
     assert len(chunk_files(tmp_path)) == 2
@@ -248,7 +246,7 @@ def test_a_large_result_is_memory_mapped(
 
 def test_a_model_that_swallows_the_batch_is_told_so(blobs: list[bytes], tmp_path: Path) -> None:
     model = world.model(tmp_path / "rows.onnx", broken="rows")
-    with pytest.raises(EmbeddingError, match=r"a batch of 4 pictures must give 4 embeddings; .* shape \[1, 128\]"):
+    with pytest.raises(EmbeddingError, match=r"a batch of 4 images must give 4 embeddings; .* shape \[1, 128\]"):
         run(model, blobs, tmp_path)
 
 
@@ -256,12 +254,12 @@ def test_a_model_that_does_not_load_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no model")
     with pytest.raises(EmbeddingError, match=r"does not load broken\.onnx"):
-        Engine(path, device="cpu")
+        Session(path, device="cpu")
 
 
 def test_an_unknown_device_is_told_so(model: Path) -> None:
     with pytest.raises(DeviceError, match="there is no device 'abacus'"):
-        Engine(model, device="abacus")
+        Session(model, device="abacus")
 
 
 def test_progress_says_how_far_how_fast_and_how_long_still() -> None:
@@ -272,12 +270,12 @@ def test_progress_says_how_far_how_fast_and_how_long_still() -> None:
     assert lines == []
     now = 4.0
     progress.advance(100)
-    assert lines == ["embedding mask: 200 of 1,000 pictures (100 from the cache), 25.0/s, 32 s left"]
+    assert lines == ["embedding mask: 200 of 1,000 images (100 from the cache), 25.0/s, 32 s left"]
     now = 4.5
     progress.advance(700)
     assert len(lines) == 1
     progress.advance(100)
-    assert lines[-1] == "embedding mask: 1,000 of 1,000 pictures (100 from the cache), 200.0/s"
+    assert lines[-1] == "embedding mask: 1,000 of 1,000 images (100 from the cache), 200.0/s"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(8.2, "8 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])

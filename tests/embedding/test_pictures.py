@@ -8,23 +8,23 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from pytest_facechallenge.embedding.picture import PictureError, Preprocessing, decode, fill
+from pytest_facechallenge.embedding.image import ImageError, Preprocessing, decode, fill
 from pytest_facechallenge.embedding.pooling import flip_sum, normalised, pool
-from pytest_facechallenge.testset.model import Pooling
-from tests.accuracy import world
+from pytest_facechallenge.testsets.model import Pooling
+from tests.analyses.accuracy import world
 
 
 def pixels() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, size=(112, 112, 3), dtype=np.uint8)
 
 
-def test_lossless_pictures_come_back_as_rgb() -> None:
+def test_lossless_images_come_back_as_rgb() -> None:
     original = pixels()
     assert np.array_equal(decode(world.encode(original)), original)
     assert np.array_equal(decode(world.encode(original, "BMP")), original)
 
 
-def test_grey_and_transparent_pictures_become_rgb() -> None:
+def test_grey_and_transparent_images_become_rgb() -> None:
     grey = Image.fromarray(pixels()[:, :, 0])
     buffer = io.BytesIO()
     grey.save(buffer, "PNG")
@@ -41,13 +41,13 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "PPM"])
 def test_of_sixteen_bits_the_upper_eight_are_taken(kind: str) -> None:
-    """Pillow's own conversion cuts off at 255: a picture that is white nearly everywhere."""
+    """Pillow's own conversion cuts off at 255: an image that is white nearly everywhere."""
     grey = pixels()[:, :, 0]
     found = decode(encoded(Image.fromarray(grey.astype(np.uint16) * 256 + 77), kind))
     assert np.array_equal(found, np.repeat(grey[:, :, None], 3, axis=2))
 
 
-def test_a_picture_is_turned_as_it_says() -> None:
+def test_a_image_is_turned_as_it_says() -> None:
     """As OpenCV's reader and every viewer do it: orientation 6 is turned by a quarter to the right."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -67,20 +67,20 @@ def test_other_modes_become_rgb(mode: str) -> None:
     assert np.abs(found - expected).mean() < (40 if mode == "CMYK" else 0.01)
 
 
-def test_floating_point_pictures_are_refused() -> None:
+def test_floating_point_images_are_refused() -> None:
     blob = b"Pf\n112 112\n-1.0\n" + np.ones((112, 112), "<f4").tobytes()
-    with pytest.raises(PictureError, match="floating-point"):
+    with pytest.raises(ImageError, match="floating-point"):
         decode(blob)
 
 
 @pytest.mark.parametrize("side", [12_000, 60_000])
-def test_a_huge_picture_is_refused_by_its_size_and_never_unpacked(side: int) -> None:
+def test_a_huge_image_is_refused_by_its_size_and_never_unpacked(side: int) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     blob = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-    with pytest.raises(PictureError, match="112x112 is needed") as raised:
+    with pytest.raises(ImageError, match="112x112 is needed") as raised:
         decode(blob)
     assert raised.value.kind == "size"
 
@@ -89,14 +89,14 @@ def test_a_huge_picture_is_refused_by_its_size_and_never_unpacked(side: int) -> 
 def test_another_size_is_told_and_not_resampled(size: tuple[int, int], words: str) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", size).save(buffer, "PNG")
-    with pytest.raises(PictureError, match=f"{words} pixels, 112x112 is needed") as raised:
+    with pytest.raises(ImageError, match=f"{words} pixels, 112x112 is needed") as raised:
         decode(buffer.getvalue())
     assert raised.value.kind == "size"
 
 
-@pytest.mark.parametrize("blob", [b"", b"not a picture", world.encode(pixels())[:3000], world.encode(pixels(), "GIF")])
+@pytest.mark.parametrize("blob", [b"", b"not an image", world.encode(pixels())[:3000], world.encode(pixels(), "GIF")])
 def test_what_cannot_be_decoded_is_unreadable(blob: bytes) -> None:
-    with pytest.raises(PictureError) as raised:
+    with pytest.raises(ImageError) as raised:
         decode(blob)
     assert raised.value.kind == "unreadable"
 

@@ -55,13 +55,13 @@ def test_manifest_is_what_the_script_writes(script: Any, rows: list[dict[str, st
     assert [tuple(row.values()) for row in rows] == [entry.row() for entry in make_world.entries()]
 
 
-def test_manifest_lists_exactly_the_pictures(rows: list[dict[str, str]]) -> None:
+def test_manifest_lists_exactly_the_images(rows: list[dict[str, str]]) -> None:
     listed = [row["path"] for row in rows]
     assert len(set(listed)) == len(listed)
     assert set(listed) == {path.relative_to(TESTSET).as_posix() for path in TESTSET.rglob("*.jpg")}
 
 
-def test_pictures_are_112_rgb(rows: list[dict[str, str]]) -> None:
+def test_images_are_112_rgb(rows: list[dict[str, str]]) -> None:
     for row in rows:
         with Image.open(TESTSET / row["path"]) as image:
             assert (image.format, image.size, image.mode) == ("JPEG", (112, 112), "RGB"), row["path"]
@@ -95,14 +95,14 @@ def test_enough_impostor_pairs_with_masks(rows: list[dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("set_name", ["mask", "children", "mr"])
-def test_pictures_are_what_the_script_draws(script: Any, set_name: str) -> None:
+def test_images_are_what_the_script_draws(script: Any, set_name: str) -> None:
     """Compared after JPEG in the installed Pillow, with room for another encoder and for rounding elsewhere."""
     make_world = script[0]
     chosen = [entry for entry in make_world.entries() if entry.set_name == set_name][:5]
     drawn = [_decode(make_world.encode(make_world.render(entry))) for entry in chosen]
     stored = [_decode((TESTSET / entry.path).read_bytes()) for entry in chosen]
     for entry, new, old in zip(chosen, drawn, stored, strict=True):
-        # Per block, so that a mouth two pixels wider shows although the rest of the picture is the same.
+        # Per block, so that a mouth two pixels wider shows although the rest of the image is the same.
         blocks = np.abs(new - old).reshape(14, 8, 14, 8, 3).mean(axis=(1, 3, 4))
         assert float(blocks.max()) < 3.0, entry.path
 
@@ -127,7 +127,7 @@ def test_model_is_one_the_server_loads() -> None:
     assert all(len(shape) == 3 and shape[1:] == (1, 1) for shape in slopes)
 
 
-def test_model_takes_normalised_pictures_in_batches() -> None:
+def test_model_takes_normalised_images_in_batches() -> None:
     graph = onnx.load(MODEL, load_external_data=False).graph
     (image,), (embedding,) = graph.input, graph.output
     shape = image.type.tensor_type.shape.dim

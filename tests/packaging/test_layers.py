@@ -27,9 +27,9 @@ BANNED_IN_CHECKS = (
     "numpy",
     "subprocess",
     "pytest_facechallenge.runtime",
-    "pytest_facechallenge.graph",
-    "pytest_facechallenge.report",
-    "pytest_facechallenge.session",
+    "pytest_facechallenge.onnx_graph",
+    "pytest_facechallenge.reports",
+    "pytest_facechallenge.engine.session",
 )
 
 
@@ -79,7 +79,7 @@ def test_checks_are_pure() -> None:
 def test_facts_are_plain_data() -> None:
     for path in sources("facts"):
         assert not uses(
-            path, "numpy", "onnx", "onnxruntime", "pytest_facechallenge.checks", "pytest_facechallenge.outcome"
+            path, "numpy", "onnx", "onnxruntime", "pytest_facechallenge.checks", "pytest_facechallenge.core.outcome"
         ), path
 
 
@@ -87,7 +87,10 @@ def test_observing_does_not_judge() -> None:
     for folder in OBSERVING:
         for path in sources(folder):
             assert not uses(
-                path, "pytest_facechallenge.checks", "pytest_facechallenge.outcome", "pytest_facechallenge.judge"
+                path,
+                "pytest_facechallenge.checks",
+                "pytest_facechallenge.core.outcome",
+                "pytest_facechallenge.engine.judge",
             ), path
 
 
@@ -101,7 +104,8 @@ def test_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "LOADED []" in done.stdout, done.stdout + done.stderr
     assert (
-        "OURS ['pytest_facechallenge', 'pytest_facechallenge.plugin', 'pytest_facechallenge.settings']" in done.stdout
+        "OURS ['pytest_facechallenge', 'pytest_facechallenge.plugin.hooks', 'pytest_facechallenge.plugin.options']"
+        in done.stdout
     )
 
 

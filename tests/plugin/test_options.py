@@ -91,8 +91,8 @@ def test_list_and_explain(pytester: pytest.Pytester) -> None:
 
 
 def test_every_rule_can_be_explained(pytester: pytest.Pytester) -> None:
-    from pytest_facechallenge.report.catalogue import explain
-    from pytest_facechallenge.rulebook import load_all
+    from pytest_facechallenge.core.rulebook import load_all
+    from pytest_facechallenge.reports.catalogue import explain
 
     books = load_all()
     for rule in {name for book in books.values() for name in book.rules}:

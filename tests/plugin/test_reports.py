@@ -36,7 +36,7 @@ def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) ->
     result.stdout.fnmatch_lines(
         [
             "*embedding-dim is broken (mfr21/A, Rules 1)*",
-            "*'row' has 640 values per picture; Sub-Track A allows at most 512*",
+            "*'row' has 640 values per image; Sub-Track A allows at most 512*",
             "measured  640 values",
             "limit     <= 512",
             "fix *",

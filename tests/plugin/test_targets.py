@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_facechallenge.targets import short_names
+from pytest_facechallenge.engine.arguments import short_names
 
 
 @pytest.mark.parametrize(

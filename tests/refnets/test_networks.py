@@ -32,8 +32,8 @@ def session(name: str, *, fold_batchnorm: bool = True) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 
-def pictures(name: str) -> NDArray[np.float32]:
-    """Three pictures, one of noise, one coarse and one nearly flat, in the input convention of the network."""
+def images(name: str) -> NDArray[np.float32]:
+    """Three images, one of noise, one coarse and one nearly flat, in the input convention of the network."""
     draw = np.random.Generator(np.random.PCG64(7))
     noise = draw.integers(0, 256, (3, 112, 112))
     coarse = np.kron(draw.integers(0, 256, (3, 14, 14)), np.ones((8, 8)))
@@ -58,8 +58,8 @@ def test_checker_accepts_training_graph(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_embeddings_are_sane_and_tell_pictures_apart(name: str) -> None:
-    embeddings = embed(session(name), pictures(name))
+def test_embeddings_are_sane_and_tell_images_apart(name: str) -> None:
+    embeddings = embed(session(name), images(name))
     assert np.isfinite(embeddings).all()
     assert 0.3 < embeddings.std() < 3
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -67,15 +67,15 @@ def test_embeddings_are_sane_and_tell_pictures_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_batch_gives_what_single_pictures_give(name: str) -> None:
-    data = pictures(name)
+def test_batch_gives_what_single_images_give(name: str) -> None:
+    data = images(name)
     singly = np.concatenate([embed(session(name), data[i : i + 1]) for i in range(len(data))])
     np.testing.assert_allclose(embed(session(name), data), singly, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if "fold_batchnorm" in options(name)])
 def test_folded_and_training_graph_are_one_function(name: str) -> None:
-    data = pictures(name)[:2]
+    data = images(name)[:2]
     folded, training = embed(session(name), data), embed(session(name, fold_batchnorm=False), data)
     np.testing.assert_allclose(folded, training, atol=2e-3)
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import onnx
 
-from pytest_facechallenge.facts.base import Facts, StepFailure
-from pytest_facechallenge.judge import judge as judge_rule
-from pytest_facechallenge.judge import load_checks
-from pytest_facechallenge.outcome import Outcome
-from pytest_facechallenge.rulebook import Rule, load_all
-from pytest_facechallenge.runtime.context import Context, Knobs
-from pytest_facechallenge.steps import STEPS, with_needs
+from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.table import STEPS, with_needs
+from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.core.rulebook import Rule, load_all
+from pytest_facechallenge.engine.judge import judge as judge_rule
+from pytest_facechallenge.engine.judge import load_checks
 from tests.support.models import save
 
 
-def gather(source: Path, workdir: Path, steps: set[str], knobs: Knobs | None = None) -> Facts:
+def gather(source: Path, workdir: Path, steps: set[str], options: RunOptions | None = None) -> Facts:
     """Run steps in this process; an error becomes a failure, as in the worker."""
     facts = Facts()
-    context = Context(source, workdir, facts, knobs or Knobs(threads=1, device="cpu"))
+    context = Context(source, workdir, facts, options or RunOptions(threads=1, device="cpu"))
     for name in with_needs(steps):
         if any(need in facts.failures for need in STEPS[name].needs):
             facts.failures[name] = StepFailure(step=name, kind="blocked", message="blocked")

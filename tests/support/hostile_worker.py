@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 
-from pytest_facechallenge.facts.base import StepFacts
-from pytest_facechallenge.facts.declaration import DeclarationFacts
-from pytest_facechallenge.runtime import worker
-from pytest_facechallenge.runtime.context import Context
-from pytest_facechallenge.steps import STEPS, Step
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.table import STEPS, Step
+from pytest_facechallenge.core.facts.base import StepFacts
+from pytest_facechallenge.core.facts.declaration import DeclarationFacts
+from pytest_facechallenge.sandbox import worker
 
 
 def good(context: Context) -> StepFacts:

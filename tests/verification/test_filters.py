@@ -9,14 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pytest_facechallenge.verification import (
-    AllToAll,
-    BackendUnavailableError,
-    Cross,
-    OperatingPoint,
-    Settings,
-    verify,
-)
+from pytest_facechallenge.verification import AllToAll, BackendUnavailableError, Cross, OperatingPoint, Settings, verify
 from pytest_facechallenge.verification import filters as filters_module
 from pytest_facechallenge.verification.filters import TileFilter, make_filter
 from pytest_facechallenge.verification.filters.int8 import Int8Filter

@@ -13,12 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from pytest_facechallenge.verification.errors import BackendUnavailableError
 from pytest_facechallenge.verification.filters.basis import choose_basis
-from pytest_facechallenge.verification.filters.products import (
-    ZERO_POINT,
-    IntegerProduct,
-    integer_product,
-    is_exact,
-)
+from pytest_facechallenge.verification.filters.products import ZERO_POINT, IntegerProduct, integer_product, is_exact
 from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Tile
 from pytest_facechallenge.verification.rows import Float64Array, IntArray, UnitRows, row_dots
 

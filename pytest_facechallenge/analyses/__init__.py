@@ -1,0 +1,1 @@
+"""What is observed about a submission: one folder per subject."""

@@ -1,0 +1,110 @@
+"""From a testset to one embedding an entry: images embedded, mirrored and pooled as the protocol says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.embedding import Embedded, ImageProblem, Preprocessing, Session, embed
+from pytest_facechallenge.embedding.pooling import flip_sum, pool
+from pytest_facechallenge.embedding.progress import heartbeat
+from pytest_facechallenge.testsets.model import Images, IntArray, Testset
+from pytest_facechallenge.verification import Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class How:
+    """How images are embedded (by what, with which preprocessing, cached where) and compared."""
+
+    engine: Session
+    preprocessing: Preprocessing
+    cache: Path | None
+    workdir: Path
+    report: Callable[[str], None]
+    verification: Settings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EntryEmbeddings:
+    """One embedding an entry.
+
+    Attributes
+    ----------
+    rows : float32 [entries, D]
+        Not necessarily normalised; NaN where not usable. Perhaps a memory map.
+    usable : bool [entries]
+    problems
+        The images that could not be used.
+    runs
+        The embedding runs it took (two with the mirror image).
+    """
+
+    rows: npt.NDArray[np.float32]
+    usable: npt.NDArray[np.bool_]
+    problems: tuple[ImageProblem, ...]
+    runs: tuple[Embedded, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SomeImages:
+    """Some of a testset's images, by their numbers."""
+
+    images: Images
+    indices: IntArray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def name(self, index: int) -> str:
+        """Return the image's own name."""
+        return self.images.name(int(self.indices[index]))
+
+    def read(self, index: int) -> bytes:
+        """Return the image's bytes."""
+        return self.images.read(int(self.indices[index]))
+
+
+def embed_images(
+    how: How, images: Images, label: str, *, flip: bool, bgr: bool = False, raw: bool = False
+) -> EntryEmbeddings:
+    """Embed images, adding the mirror image's embedding and normalising when ``flip`` is set; ``raw``: 0..255."""
+    preprocessing = Preprocessing(mean=0.0, std=1.0) if raw else how.preprocessing
+    preprocessing = msgspec.structs.replace(preprocessing, colour="BGR" if bgr else "RGB")
+    plain = _embed(how, images, preprocessing, f"embedding {label}{' as BGR' if bgr else ''}")
+    if not flip:
+        return EntryEmbeddings(rows=plain.rows, usable=plain.usable, problems=plain.problems, runs=(plain,))
+    turned = msgspec.structs.replace(preprocessing, mirror=True)
+    mirrored = _embed(how, images, turned, f"embedding {label}, mirrored{' as BGR' if bgr else ''}")
+    with heartbeat(how.report, f"adding the mirror images of {label}"):
+        rows = flip_sum(plain.rows, mirrored.rows)
+    # The mirrored matrix can be gigabytes; what is kept of it is how it was made.
+    mirrored = dataclasses.replace(mirrored, rows=mirrored.rows[:0].copy())
+    return EntryEmbeddings(rows=rows, usable=plain.usable, problems=plain.problems, runs=(plain, mirrored))
+
+
+def embed_testset(how: How, testset: Testset, *, flip: bool, raw: bool) -> EntryEmbeddings:
+    """Embed a testset's images and pool them into entries where it says so."""
+    images = embed_images(how, testset.images, testset.name, flip=flip, raw=raw)
+    if testset.pooling is None:
+        return images
+    with heartbeat(how.report, f"pooling {testset.name}"):
+        rows = pool(images.rows, images.usable, testset.pooling, len(testset), how.workdir)
+    usable = np.bincount(testset.pooling.entry[images.usable], minlength=len(testset)) > 0
+    return EntryEmbeddings(rows=rows, usable=usable, problems=images.problems, runs=images.runs)
+
+
+def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -> Embedded:
+    return embed(
+        how.engine,
+        images,
+        preprocessing,
+        cache=how.cache,
+        workdir=how.workdir,
+        report=how.report,
+        label=label,
+    )

@@ -1,0 +1,128 @@
+"""What the run asks of the step ``accuracy``: plain structs that travel to the sandbox as one JSON text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pytest_facechallenge.testsets.model import default_name
+
+#: The key of `RunOptions.extra` that carries an `AccuracyRequest` as JSON.
+KNOB = "testsets"
+
+Protocol = Literal["all-to-all", "cross", "pairs"]
+
+
+class TestsetSpec(msgspec.Struct, frozen=True):
+    """A testset as given on the command line: ``[NAME=]PATH``; the path is absolute."""
+
+    __test__ = False
+
+    name: str
+    path: str
+
+    @classmethod
+    def parse(cls, text: str, base: Path | None = None) -> TestsetSpec:
+        """Split ``NAME=PATH``; a text that exists as a path, or has no "=", is a path without a name.
+
+        Parameters
+        ----------
+        base
+            What a relative path is relative to; the current folder if not given.
+
+        Raises
+        ------
+        ValueError
+            Nothing stands on one side of the "=".
+        """
+        name, equals, path = text.partition("=")
+        base = base or Path.cwd()
+        if not equals or (base / text).exists():
+            return cls("", str(base / text))
+        if not name.strip() or not path.strip():
+            raise ValueError(f"expected [NAME=]PATH for a testset, such as mask=./mask, found {text!r}")
+        return cls(name.strip(), str(base / path.strip()))
+
+    @property
+    def label(self) -> str:
+        """The name to show: the given one, else the file's or folder's."""
+        return self.name or default_name(Path(self.path))
+
+
+class Point(msgspec.Struct, frozen=True):
+    """An operating point: FAR as a decimal text, and "<" or "<="."""
+
+    far: str
+    comparison: Literal["<", "<="]
+
+
+class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One set to score.
+
+    Attributes
+    ----------
+    name, official
+        The rulebook's name of the set, or the testset's own name.
+    select
+        Column -> values (see `plan.folded`) that an entry may have there; empty takes all.
+    points
+        At which TAR is wanted; may be empty where only fold accuracy is.
+    flip
+        Add the mirror image's embedding before normalising.
+    raw
+        Feed pixels of 0..255.
+    """
+
+    name: str
+    official: bool
+    protocol: Protocol
+    points: tuple[Point, ...]
+    select: dict[str, tuple[str, ...]] = {}
+    flip: bool = False
+    raw: bool = False
+
+
+class TestsetRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One testset to embed, and the sets to score on it."""
+
+    __test__ = False
+
+    name: str
+    path: str
+    sets: tuple[SetRequest, ...]
+
+
+class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the step is asked for.
+
+    Attributes
+    ----------
+    cache
+        Folder of the embedding cache; empty keeps nothing.
+    labels
+        A file of identities for LFR19 lists that have none.
+    write_features
+        Where to write an LFR19 feature file; empty for none.
+    colour_order
+        Whether to compare RGB with BGR.
+    batch
+        Images a run of the model.
+    """
+
+    testsets: tuple[TestsetRequest, ...] = ()
+    cache: str = ""
+    labels: str = ""
+    write_features: str = ""
+    colour_order: bool = True
+    batch: int = 32
+
+    def to_json(self) -> str:
+        """Return it as the text for `KNOB`."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> AccuracyRequest:
+        """Read `to_json`'s text; an empty text asks for nothing."""
+        return msgspec.json.decode(text, type=cls) if text else cls()

@@ -1,0 +1,1 @@
+"""How the model behaves when it runs: loading, batches, extreme images, repetition."""

@@ -1,0 +1,235 @@
+"""Gathers what the model does when it is run: loading, batches, extreme images, repetition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.interface.gather import external_is_safe
+from pytest_facechallenge.core.facts.behaviour import (
+    BatchFacts,
+    BatchRun,
+    ImageRun,
+    ImagesFacts,
+    LoadFacts,
+    RepeatFacts,
+)
+from pytest_facechallenge.core.facts.interface import InterfaceFacts
+from pytest_facechallenge.inference.images import extremes, natural, to_input
+from pytest_facechallenge.inference.session import DeviceError, Session, describe_runtime
+
+#: The organisers' checker runs 32; 1 is the online evaluation's latency case; 2 and 7 catch baked-in batch sizes.
+BATCH_SIZES = (1, 2, 7, 32)
+#: Images that are embedded again for ``repeat``: enough to see noise, cheap on a large network.
+REPEATED = 2
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:600] or type(error).__name__
+
+
+def gather_load(context: Context) -> LoadFacts:
+    """Load the model; where its batch axis is fixed, make it symbolic as the evaluation server does, and load again."""
+    interface = context.facts.need(InterfaceFacts)
+    if not external_is_safe(interface):
+        bad = next(entry for entry in interface.external if entry.problem)
+        return _not_loaded(context, f"not tried: {bad.tensor} refers to {bad.location!r}, but {bad.problem}")
+    context.report("loading the model")
+    try:
+        engine = Session(context.model_path, context.options.device, context.options.threads)
+    except DeviceError:
+        raise  # not the model's fault, so not a finding about it
+    except Exception as error:  # the runtime raises its own types, one per kind of trouble
+        return _not_loaded(context, _text(error))
+    fixed, repair_error = _fixed_batch(interface), ""
+    if fixed:
+        context.report(f"making the fixed batch of {fixed} symbolic, and loading again")
+        try:
+            repaired = repair_batch(context.model_path, context.workdir)
+            engine = Session(repaired, context.options.device, context.options.threads)
+            context.runnable_path = repaired
+        except Exception as error:
+            repair_error = _text(error)
+    context.engine = engine
+    return LoadFacts(
+        error="",
+        asked=context.options.device,
+        providers=engine.providers,
+        runtime=describe_runtime(),
+        repaired=bool(fixed) and not repair_error,
+        fixed_batch=fixed,
+        repair_error=repair_error,
+        input_name=engine.inputs[0] if engine.inputs else "",
+        output_names=engine.outputs,
+    )
+
+
+def _not_loaded(context: Context, error: str) -> LoadFacts:
+    return LoadFacts(error=error, asked=context.options.device, providers=(), runtime=describe_runtime())
+
+
+def _fixed_batch(interface: InterfaceFacts) -> int:
+    if len(interface.inputs) != 1 or not interface.inputs[0].shape:
+        return 0
+    first = interface.inputs[0].shape[0]
+    return first if isinstance(first, int) else 0
+
+
+def repair_batch(path: Path, folder: Path) -> Path:
+    """Write a copy of the model whose input's (and outputs') first axis is symbolic; return its path.
+
+    The evaluation server does the same with the input of a submission whose batch is fixed. Stale shapes of values in
+    between are dropped, so that the runtime infers them anew.
+    """
+    model = onnx.load(str(path))
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in [*model.graph.input, *model.graph.output]:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(dims):
+            dims[0].Clear()
+            dims[0].dim_param = "N"
+    del model.graph.value_info[:]
+    target = folder / "repaired.onnx"
+    onnx.save(model, str(target))
+    return target
+
+
+def _engine(context: Context) -> Session:
+    """Return the session of this stage; a worker that goes on after a crash loads the model again."""
+    if context.engine is None:
+        load = context.facts.need(LoadFacts)
+        if load.error:
+            raise RuntimeError(f"the model does not load: {load.error}")
+        path = context.model_path
+        if load.repaired:
+            path = repair_batch(path, context.workdir)
+            context.runnable_path = path
+        context.report("loading the model")
+        context.engine = Session(path, context.options.device, context.options.threads)
+    if len(context.engine.inputs) != 1:
+        raise RuntimeError(f"the model has {len(context.engine.inputs)} inputs; one is expected, so it was not run")
+    return context.engine
+
+
+def normalisation(context: Context) -> tuple[float, float]:
+    """Return mean and std of what the evaluation server would feed this model."""
+    facts = context.facts.gathered.get("preprocessing")
+    return (float(getattr(facts, "server_mean", 127.5)), float(getattr(facts, "server_std", 127.5)))
+
+
+def gather_batch(context: Context) -> BatchFacts:
+    """Run batches of `BATCH_SIZES` distinct images, each in different company, and compare row by row."""
+    engine = _engine(context)
+    mean, std = normalisation(context)
+    largest = max(BATCH_SIZES)
+    images = to_input(natural(largest, context.options.seed), mean, std)
+    reference: npt.NDArray[Any] | None = None
+    runs: dict[int, BatchRun] = {}
+    for size in sorted(BATCH_SIZES, reverse=True):
+        # Every second image backwards: other companions and other places than in the reference batch.
+        order = list(range(largest)) if size == largest else list(range(2 * size - 1, -1, -2))
+        companions = f"images {', '.join(map(str, order[:8]))}{'…' if size > 8 else ''}"
+        context.report(f"running a batch of {size} images")
+        try:
+            outputs = engine.run(images[order])
+        except Exception as error:
+            runs[size] = BatchRun(size=size, error=_text(error), companions=companions)
+            continue
+        rows = outputs[0] if outputs else np.zeros((0,), np.float32)
+        if size == largest and rows.ndim >= 1 and len(rows) == largest:
+            reference = rows
+        runs[size] = _described(size, outputs, companions, rows, None if reference is None else reference[order])
+    return BatchFacts(runs=tuple(runs[size] for size in BATCH_SIZES), mean=mean, std=std)
+
+
+def _described(
+    size: int, outputs: list[npt.NDArray[Any]], companions: str, rows: npt.NDArray[Any], wanted: npt.NDArray[Any] | None
+) -> BatchRun:
+    numeric = np.issubdtype(rows.dtype, np.floating)
+    finite = bool(numeric and np.isfinite(rows).all())
+    worst, cosine, relative = -1, -1.0, -1.0
+    if wanted is not None and rows.shape == wanted.shape and finite and np.isfinite(wanted).all():
+        a = rows.reshape(size, -1).astype(np.float64)
+        b = wanted.reshape(size, -1).astype(np.float64)
+        scale = np.maximum(np.abs(b).max(axis=1), 1e-30)
+        differences = np.abs(a - b).max(axis=1) / scale
+        norms = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-30)
+        distances = 1 - (a * b).sum(axis=1) / norms
+        worst = int(differences.argmax())
+        cosine, relative = float(max(0.0, distances[worst])), float(differences[worst])
+    return BatchRun(
+        size=size,
+        error="",
+        shapes=tuple(tuple(int(extent) for extent in output.shape) for output in outputs),
+        dtypes=tuple(str(output.dtype) for output in outputs),
+        finite=finite,
+        companions=companions,
+        worst_row=worst,
+        worst_cosine_distance=cosine,
+        worst_relative_difference=relative,
+    )
+
+
+def gather_images(context: Context) -> ImagesFacts:
+    """Embed extreme images and two ordinary ones, and find the two that are most alike."""
+    engine = _engine(context)
+    mean, std = normalisation(context)
+    ordinary = natural(2, context.options.seed + 1)
+    named = extremes(context.options.seed) | {f"ordinary image {i}": ordinary[i] for i in range(2)}
+    context.report(f"embedding {len(named)} images: {', '.join(named)}")
+    runs, rows = [], {}
+    for name, image in named.items():
+        try:
+            row = engine.run(to_input(image[None], mean, std))[0]
+        except Exception as error:
+            runs.append(ImageRun(image=name, error=_text(error)))
+            continue
+        values = np.asarray(row, np.float64).ravel() if np.issubdtype(row.dtype, np.number) else np.full(1, np.nan)
+        finite = bool(np.isfinite(values).all())
+        norm = float(np.linalg.norm(values)) if finite else -1.0
+        runs.append(ImageRun(image=name, error="", finite=finite, norm=norm))
+        if finite and norm > 0:
+            rows[name] = values / norm
+    pairs = [
+        (one, two, float(rows[one] @ rows[two]))
+        for one in rows
+        for two in rows
+        if one < two and rows[one].shape == rows[two].shape
+    ]
+    return ImagesFacts(runs=tuple(runs), alike=tuple(sorted(pairs, key=lambda pair: -pair[2])))
+
+
+def gather_repeat(context: Context) -> RepeatFacts:
+    """Embed the same images again, in this session and in a new one."""
+    engine = _engine(context)
+    mean, std = normalisation(context)
+    batch = to_input(natural(REPEATED, context.options.seed + 2), mean, std)
+    context.report(f"embedding {REPEATED} images again, in this session and in a new one")
+    try:
+        first = np.asarray(engine.run(batch)[0], np.float64)
+        again = np.asarray(engine.run(batch)[0], np.float64)
+        # Let go of the first session: two copies of a large network need not be held at once.
+        path = context.runnable_path or context.model_path
+        context.engine = engine = None  # type: ignore[assignment]
+        context.engine = Session(path, context.options.device, context.options.threads)
+        other = np.asarray(context.engine.run(batch)[0], np.float64)
+    except Exception as error:
+        return RepeatFacts(error=_text(error))
+    return RepeatFacts(
+        error="",
+        same_session=_relative(first, again),
+        new_session=_relative(first, other),
+        images=REPEATED,
+    )
+
+
+def _relative(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    if first.shape != second.shape or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return float(np.finfo(np.float64).max)
+    scale = max(float(np.abs(first).max(initial=0.0)), 1e-30)
+    return float(np.abs(first - second).max(initial=0.0)) / scale

@@ -1,0 +1,106 @@
+"""What a gathering function is given: the opened submission, earlier facts, and the run's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pytest_facechallenge.core.facts.base import Facts
+
+if TYPE_CHECKING:
+    import onnx
+
+    from pytest_facechallenge.inference.session import Session
+    from pytest_facechallenge.onnx_graph.ir import Graph
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a run that change how facts are gathered (never how they are judged).
+
+    Attributes
+    ----------
+    seed
+        Of every random choice.
+    threads
+        Of the runtime; 0 lets it choose.
+    device
+        "auto", "cpu", "cuda", "tensorrt"….
+    server_python
+        Path of an interpreter with the server's onnxruntime; empty when there is none.
+    extra
+        RunOptions of single steps, by name.
+    """
+
+    seed: int = 20211001
+    threads: int = 0
+    device: str = "auto"
+    server_python: str = ""
+    declaration: str = ""
+    extra: dict[str, str] = {}
+
+
+class Context:
+    """Everything a gathering function may use. Lives in the sandboxed process.
+
+    Parameters
+    ----------
+    source
+        The submission as given: .onnx, .zip or folder.
+    workdir
+        An empty, private folder; removed after the run.
+    facts
+        What earlier steps found.
+    options
+        See `RunOptions`.
+    report
+        Called with a line of progress ("32 of 42 images"); shown to the user, kept nowhere.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        workdir: Path,
+        facts: Facts,
+        options: RunOptions,
+        report: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.source = source
+        self.workdir = workdir
+        self.facts = facts
+        self.options = options
+        self.report = report
+        #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
+        self.engine: Session | None = None
+        #: The file that the session was opened from when it is not the submission's own (a repaired batch axis).
+        self.runnable_path: Path | None = None
+
+    @cached_property
+    def model_path(self) -> Path:
+        """The .onnx file to judge: the source itself, or the one that was safely unpacked from it."""
+        from pytest_facechallenge.core.facts.package import PackageFacts
+
+        return Path(self.facts.need(PackageFacts).model_path)
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The parsed model, external data not loaded; local functions not yet inlined.
+
+        Raises
+        ------
+        google.protobuf.message.DecodeError
+            The file is not an ONNX protobuf.
+        """
+        from pytest_facechallenge.onnx_graph.ir import read_model
+
+        return read_model(self.model_path)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph as data, local functions inlined; see `pytest_facechallenge.onnx_graph.ir`."""
+        from pytest_facechallenge.onnx_graph.ir import from_model
+
+        return from_model(self.model, self.model_path.parent)

@@ -1,0 +1,1 @@
+"""What only people can state: the declaration beside a submission."""

@@ -1,0 +1,93 @@
+"""Reads the declaration file beside a submission: what only people can state. Runs in the sandbox."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.core.facts.declaration import DeclarationFacts
+
+SCHEMA = "facechallenge-declaration/1"
+#: Every statement that a rule may ask for, and the kind of value that it must have.
+STATEMENTS: dict[str, type | tuple[type, ...]] = {
+    "training.dataset": str,
+    "training.external_data": bool,
+    "training.pretrained_models": bool,
+    "mask_augmentation.used": bool,
+    "mask_augmentation.tool": str,
+    "mask_augmentation.reproduce": str,
+    "solution.description": str,
+    "solution.code": str,
+    "organization.name": str,
+    "submission.time": datetime.datetime,
+    "submission.number_that_day": int,
+}
+#: A declaration is a page of text; more is something else.
+MAX_BYTES = 1 << 20
+
+
+def gather(context: Context) -> DeclarationFacts:
+    """Find and read the declaration.
+
+    It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
+    the submission (inside it when it is a folder).
+    """
+    places = _places(context.source, context.options.declaration)
+    path = next((place for place in places if place.is_file()), None)
+    looked_for = tuple(str(place) for place in places)
+    if path is None:
+        problem = "the declaration file that was named does not exist" if context.options.declaration else ""
+        return DeclarationFacts(path="", looked_for=looked_for, problem=problem)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES} bytes")
+        statements = _flatten(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        return DeclarationFacts(path=str(path), looked_for=looked_for, problem=f"{path.name} cannot be used: {error}")
+    return DeclarationFacts(path=str(path), looked_for=looked_for, statements=statements)
+
+
+def _places(source: Path, named: str) -> list[Path]:
+    if named:
+        return [Path(named)]
+    if source.is_dir():
+        return [source / "declaration.toml"]
+    return [source.with_name(f"{source.stem}.declaration.toml"), source.with_name("declaration.toml")]
+
+
+def _flatten(raw: dict[str, Any]) -> dict[str, str]:
+    """Return "section.key" -> text.
+
+    Raises
+    ------
+    ValueError
+        An unknown key, a value of the wrong kind, or another schema; the message names the key and what is allowed.
+    """
+    if raw.get("schema") != SCHEMA:
+        raise ValueError(f"schema = {SCHEMA!r} is expected, found {raw.get('schema')!r}")
+    statements: dict[str, str] = {}
+    for section, table in raw.items():
+        if section == "schema":
+            continue
+        if not isinstance(table, dict):
+            raise ValueError(f"{section!r} must be a table ([{section}])")
+        for key, value in table.items():
+            name = f"{section}.{key}"
+            kind = STATEMENTS.get(name)
+            if kind is None:
+                raise ValueError(f"there is no statement {name!r}; known: {', '.join(STATEMENTS)}")
+            # bool is an int in Python, but "true" is no number of submissions.
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                wanted = kind.__name__ if isinstance(kind, type) else str(kind)
+                raise ValueError(f"{name} must be of the kind {wanted}, found {value!r}")
+            statements[name] = _text(value)
+    return statements
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, datetime.datetime) else str(value)

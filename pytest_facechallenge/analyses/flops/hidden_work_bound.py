@@ -1,0 +1,75 @@
+"""How much work the free operators could hide: a bound that needs to recognise nothing.
+
+`disguised` finds the ways of writing a contraction that somebody thought of. Whatever the disguise, each product of two
+numbers has to be made by some operator, and each has to be added to a sum by one. So the values that the free
+operators of arithmetic touch bound from above what they can hide. Networks of known architectures keep this small
+beside their convolutions and matrix products; one that does not is not what it seems.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_facechallenge.analyses.flops.op_cost import size
+from pytest_facechallenge.analyses.flops.zero_cost_ops import MAKING, MOVEMENT, SEQUENCES, names
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.onnx_graph.ir import Node
+    from pytest_facechallenge.onnx_graph.shapes import Shapes
+
+#: Free operators that neither multiply nor add: they copy, choose and compare.
+IDLE = (MOVEMENT | MAKING | SEQUENCES | names("Cast CastLike Identity Dropout BitCast Bernoulli")) - names("""
+    Col2Im GridSample Resize Upsample
+""")
+IDLE_OF_THE_RUNTIME = names("ExpandDims Pad QLinearConcat QuantizeLinear DequantizeLinear Trilu UnfoldTensor Unique")
+#: Moving operators that look up a value for each place; a table of products is a product when the image says where.
+LOOK_UPS = names("Gather GatherElements GatherND")
+#: Values that one result of an interpolation is made of, on a plane.
+TAPS = {"nearest": 0, "linear": 4, "bilinear": 4, "cubic": 16, "bicubic": 16}
+SEVERAL = names("Sum Mean Max Min")
+
+
+def touched(node: Node, shapes: Shapes) -> int | None:
+    """Return how many values of the image a free operator of arithmetic works on; None when a size is not known.
+
+    A value counts once for each operator that reads or makes it; one that only moves data touches none.
+    """
+    if not any(shapes.depends_on_image(name) for name in node.outputs if name):
+        return 0
+    rate = _rate(node, shapes)
+    if not rate:
+        return 0
+    sizes = [0]
+    for name in {*node.inputs, *node.outputs} - {""}:
+        kind, shape = shapes.typed(name)
+        if not shapes.depends_on_image(name) or kind == -1:  # a sequence or an optional
+            continue
+        if shape is None:
+            return None
+        sizes.append(size(shape))
+    if node.op.endswith("Pool") or node.op in ("GridSample", "Resize", "Upsample"):
+        made = shapes.shape(node.outputs[0])
+        return max(max(sizes), rate * size(made or ()))
+    return rate * max(sizes)
+
+
+def _rate(node: Node, shapes: Shapes) -> int:
+    """Return how often the operator works on each value: once, but for windows, interpolation and several inputs."""
+    if node.domain:
+        return 0 if node.domain == "com.microsoft" and node.op in IDLE_OF_THE_RUNTIME else 1
+    if node.op in LOOK_UPS:
+        return int(len(node.inputs) > 1 and shapes.depends_on_image(node.inputs[1]))
+    if node.op.startswith("Scatter") or node.op == "TensorScatter":
+        return int(node.attributes.get("reduction", "none") != "none")
+    if node.op in ("GridSample", "Resize", "Upsample"):
+        default = "linear" if node.op == "GridSample" else "nearest"
+        return TAPS.get(str(node.attributes.get("mode", default)), 16)
+    if node.op in IDLE:
+        return 0
+    if node.op in SEVERAL:
+        return max(1, len(node.inputs) - 1)
+    if node.op == "LRN":
+        return int(node.attributes.get("size", 1))
+    if node.op.endswith("Pool") and not node.op.startswith("Global"):
+        return size(tuple(node.attributes.get("kernel_shape") or (1,)))
+    return 1

@@ -1,0 +1,1 @@
+"""A second count of the FLOPs by fvcore."""

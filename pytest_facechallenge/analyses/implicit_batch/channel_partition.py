@@ -1,0 +1,193 @@
+"""Channels of layers, summed up to numbers that do not depend on where in the tensor the features lie.
+
+Whatever carries a feature (a row of the batch, a token of a sequence, a place of a map), its mean and its skew over all
+places stay the same when it is carried otherwise. So two channels can be compared over some images without knowing
+how either of them is laid out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
+from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
+from pytest_facechallenge.analyses.implicit_batch.trace import Probe
+
+Array = npt.NDArray[Any]
+
+#: Images behind a comparison.
+IMAGES = 8
+
+#: Rows of one tensor that are told apart at most.
+ROWS = 16
+
+#: Around the images, so many pixels are even: what moves or grows stays inside.
+MARGIN = 16
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A way to part a tensor: ``blocks`` parts of ``axis``, contiguous or every n-th index; axis -1 is no part."""
+
+    axis: int
+    blocks: int
+    interleaved: bool = False
+
+
+WHOLE = Cut(-1, 1)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What two numbers per image, part and channel (mean, and skew in -1..1) say about the channels of each part.
+
+    Attributes
+    ----------
+    marks
+        Per number: float64 [blocks, images, channels], over the images centred and scaled to length 1.
+    live
+        Per number: bool [blocks, channels], whether it varies over the images.
+    """
+
+    marks: tuple[Array, Array]
+    live: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, mean: Array, skew: Array) -> Marks:
+        """Make marks of numbers [images, blocks, channels]."""
+        (one, first), (two, second) = _marks(mean, 1e-4), _marks(skew, 1e-3)
+        return cls((one, two), (first, second))
+
+
+def channel_axis(layer: Layer, shape: tuple[int, ...]) -> int:
+    """Return the axis of a layer's result that holds its channels."""
+    return 1 if layer.node.op in CONVOLUTIONS and len(shape) > 2 else len(shape) - 1
+
+
+def images_for_echoes(probe: Probe) -> Array:
+    """Make images with structure of several sizes, equal in mean and contrast, even at the border."""
+    images = probe.feed.images
+    random = np.random.default_rng(images.seed + 2)
+    shape = (IMAGES, images.channels, images.height, images.width)
+    fields = np.zeros(shape)
+    for size in (0.8, 2.5, 8.0):
+        field = ndimage.gaussian_filter(random.standard_normal(shape), (0, 0, size, size))
+        fields += field / field.std((2, 3), keepdims=True)
+    margin = margin_of(images.height, images.width)
+    window = np.zeros(shape[2:])
+    window[margin : shape[2] - margin, margin : shape[3] - margin] = 1
+    fields = (fields - (fields * window).sum((2, 3), keepdims=True) / window.sum()) * window
+    fields *= 0.17 / np.sqrt((fields**2).sum((2, 3), keepdims=True) / window.sum())
+    unit = np.clip(0.5 + fields, 0, 1)
+    made: Array = (images.low + (images.high - images.low) * unit).astype(np.float32)
+    return made
+
+
+def margin_of(height: int, width: int) -> int:
+    """Return how many pixels at each border of `images_for_echoes` are even."""
+    return min(MARGIN, height // 6, width // 6)
+
+
+def _cuts(shape: tuple[int, ...], channels: int) -> list[Cut]:
+    cuts = [WHOLE]
+    for axis, extent in enumerate(shape):
+        if axis == channels or extent < 2:
+            continue
+        if axis == 0 and extent <= ROWS:
+            cuts.append(Cut(0, extent))
+        elif extent % 2 == 0:
+            cuts += [Cut(axis, 2), Cut(axis, 2, interleaved=True)]
+    return cuts
+
+
+def measure(probe: Probe, runner: Runner, chosen: list[Layer], images: Array) -> list[dict[Cut, Marks]]:
+    """Return for every layer and cut the numbers over the images; empty for a tensor whose size changes."""
+    kept: list[dict[Cut, list[tuple[Array, Array]]]] = [{} for _ in chosen]
+    for image in images:
+        values = runner(probe.feed(image[None]))
+        for entry, layer in zip(kept, chosen, strict=True):
+            name = layer.node.outputs[0]
+            value = as_floats(values[name])
+            if value is None or value.shape != probe.structure.shapes[name]:
+                continue
+            axis = channel_axis(layer, value.shape)
+            for cut in _cuts(value.shape, axis):
+                entry.setdefault(cut, []).append(sum_up(value, axis, cut))
+    return [
+        {
+            cut: Marks.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]))
+            for cut, pairs in entry.items()
+            if len(pairs) == len(images)
+        }
+        for entry in kept
+    ]
+
+
+def sum_up(value: Array, channels: int, cut: Cut) -> tuple[Array, Array]:
+    """Return mean and skew of every part and channel, [blocks, channels]."""
+    rows = np.moveaxis(value, channels, -1)
+    if cut.axis >= 0:
+        axis = cut.axis if cut.axis < channels else cut.axis - 1
+        rows = np.moveaxis(rows, axis, 0)
+        length = rows.shape[0] // cut.blocks
+        parted = (length, cut.blocks) if cut.interleaved else (cut.blocks, length)
+        rows = rows.reshape(*parted, *rows.shape[1:])
+        rows = np.moveaxis(rows, 1, 0) if cut.interleaved else rows
+    flat = rows.reshape(cut.blocks, -1, rows.shape[-1])
+    mean = flat.mean(1, dtype=np.float64)
+    apart = flat - mean[:, None].astype(np.float32)
+    size = np.abs(apart)
+    skew = (apart * size).mean(1, dtype=np.float64) / ((size * size).mean(1, dtype=np.float64) + 1e-30)
+    return mean, skew
+
+
+def _marks(numbers: Array, floor: float) -> tuple[Array, Array]:
+    """Centre and scale numbers over the images; say which vary enough to be compared."""
+    centred = numbers - numbers.mean(0)
+    length = np.linalg.norm(centred, axis=0)
+    live = length > floor * (np.abs(numbers).max(0) + 1e-30)
+    scaled = np.where(live, centred / np.maximum(length, 1e-30), 0)
+    return np.moveaxis(scaled, 0, 1), live
+
+
+def agreement(
+    one: Marks, other: Marks, first: int = 0, second: int = 0, asked: Array | None = None
+) -> tuple[Array, Array]:
+    """Return how alike channels of a part are to each of another, and which are live.
+
+    Parameters
+    ----------
+    asked
+        Which channels of the first part, int [n]; all when None.
+
+    Returns
+    -------
+    (alike, live)
+        float [n, channels], bool [n].
+    """
+    chosen = np.arange(one.live[0].shape[1]) if asked is None else asked
+    worst: Array | None = None
+    for number in (0, 1):
+        live, theirs = one.live[number][first][chosen], other.live[number][second]
+        alike = np.abs(one.marks[number][first][:, chosen].T @ other.marks[number][second])
+        alike[~live[:, None] & ~theirs[None, :]] = 1.0
+        worst = alike if worst is None else np.minimum(worst, alike)
+    assert worst is not None  # noqa: S101  # the loop ran twice
+    return worst, (one.live[0][first] | one.live[1][first])[chosen]
+
+
+def agreement_in_place(one: Marks, other: Marks, first: int, second: int) -> tuple[Array, Array]:
+    """Return how alike each channel of a part is to the same channel of another, [channels], and which are live."""
+    worst: Array | None = None
+    for number in (0, 1):
+        live, theirs = one.live[number][first], other.live[number][second]
+        alike = np.abs((one.marks[number][first] * other.marks[number][second]).sum(0))
+        alike[~live & ~theirs] = 1.0
+        worst = alike if worst is None else np.minimum(worst, alike)
+    assert worst is not None  # noqa: S101  # the loop ran twice
+    return worst, one.live[0][first] | one.live[1][first]

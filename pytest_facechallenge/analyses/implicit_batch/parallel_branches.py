@@ -1,0 +1,206 @@
+"""Parts of the network that meet only late, compared by behaviour: whether one is the other on a turned image.
+
+Weights can be permuted, rescaled and perturbed at once, so that no comparison of weights finds them; what the features
+do cannot be hidden that way. If the second part is the first with mirrored kernels, its features on an image are the
+first's on the mirrored image, place by place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.probe_images import TRANSFORMS
+from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
+from pytest_facechallenge.onnx_graph.ir import Node
+
+Array = npt.NDArray[Any]
+
+#: Correlation over the probes from which two features are called one: noise of several percent on the weights stays
+#: above it, unrelated features of one place stay below (they share no weights).
+ALIKE = 0.95
+
+#: Places and channels compared per layer.
+PLACES, CHANNELS = 16, 24
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Two parts of a network without a path between them, both fed from ``source`` alone.
+
+    Attributes
+    ----------
+    source
+        A value, or the image's name.
+    first, second
+        The nodes from which the parts start (they dominate all of their part).
+    one, two
+        The layers of each, in graph order.
+    """
+
+    source: str
+    first: Node
+    second: Node
+    one: list[Layer]
+    two: list[Layer]
+
+
+def dominators(structure: Structure) -> list[int]:
+    """Return for each node by position the position of its nearest dominator; -1 for the image, -2 for constants."""
+    result: list[int] = []
+    depth: list[int] = []
+    for node in structure.nodes:
+        feeding = []
+        for name in node.inputs:
+            if name in structure.varying:
+                producer = structure.producer.get(name)
+                feeding.append(-1 if producer is None else structure.position[id(producer)])
+        if not feeding:
+            result.append(-2)
+            depth.append(0)
+            continue
+        nearest = feeding[0]
+        for other in feeding[1:]:
+            while nearest != other:
+                if nearest == -1 or other == -1:
+                    nearest = other = -1
+                elif depth[nearest] >= depth[other]:
+                    nearest = result[nearest]
+                else:
+                    other = result[other]
+        result.append(nearest)
+        depth.append(0 if nearest == -1 else depth[nearest] + 1)
+    return result
+
+
+def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[Parts]:
+    """Find pairs of parts that each do at least ``least`` of the multiply-adds; the largest first."""
+    nearest = dominators(structure)
+    weight = [0] * len(nearest)
+    members: dict[int, list[Layer]] = {}
+    for position in range(len(nearest) - 1, -1, -1):
+        layer = structure.layer_of.get(id(structure.nodes[position]))
+        weight[position] += layer.macs if layer is not None else 0
+        if nearest[position] >= 0:
+            weight[nearest[position]] += weight[position]
+    children: dict[int, list[int]] = {}
+    floor = least * max(1, structure.total_macs)
+    for position, parent in enumerate(nearest):
+        if parent >= -1 and weight[position] >= floor:
+            children.setdefault(parent, []).append(position)
+    found = [
+        (min(weight[one], weight[two]), parent, one, two)
+        for parent, heads in children.items()
+        for i, one in enumerate(heads)
+        for two in heads[i + 1 :]
+        if structure.parallel(structure.nodes[one], structure.nodes[two])
+    ]
+    found.sort(key=lambda entry: -entry[0])
+    for _, _, one, two in found[:limit]:
+        for head in (one, two):
+            members.setdefault(head, _members(structure, nearest, head))
+    return [
+        Parts(
+            _source(structure, nearest, parent),
+            structure.nodes[one],
+            structure.nodes[two],
+            members[one],
+            members[two],
+        )
+        for _, parent, one, two in found[:limit]
+    ]
+
+
+def _source(structure: Structure, nearest: list[int], position: int) -> str:
+    """Return where the network can be cut above both parts: not at several results, nor at a sequence."""
+    while position >= 0:
+        results = [name for name in structure.nodes[position].outputs if name]
+        if len(results) == 1 and results[0] in structure.shapes:
+            break
+        position = nearest[position]
+    return structure.image if position < 0 else structure.nodes[position].outputs[0]
+
+
+def _members(structure: Structure, nearest: list[int], head: int) -> list[Layer]:
+    inside = {head}
+    for position in range(head + 1, len(nearest)):
+        if nearest[position] in inside:
+            inside.add(position)
+    return [layer for layer in structure.layers if structure.position[id(layer.node)] in inside]
+
+
+def as_maps(values: Array) -> Array | None:
+    """Turn [probes, 1, C, H, W] or [probes, 1, L, C] (L a square, or one more) into [probes, C, H, W]; else None."""
+    if values.ndim == 5 and values.shape[1] == 1:
+        return values[:, 0]
+    if values.ndim == 4 and values.shape[1] == 1:
+        length = values.shape[2]
+        for extra in (0, 1):
+            side = round(float(np.sqrt(length - extra))) if length > extra else 0
+            if side >= 2 and side * side == length - extra:
+                tokens = values[:, 0, extra:]
+                return np.moveaxis(tokens.reshape(len(values), side, side, -1), -1, 1)
+    return None
+
+
+def turn(values: Array, name: str) -> Array | None:
+    """Apply one of `TRANSFORMS` to a value [N, C, H, W] or [N, L, C]; None where it cannot be applied."""
+    if values.ndim == 4:
+        turned = TRANSFORMS[name](values)
+        return np.ascontiguousarray(turned) if turned.shape == values.shape else None
+    if values.ndim == 3:
+        length = values.shape[1]
+        for extra in (0, 1):
+            side = round(float(np.sqrt(max(0, length - extra))))
+            if side >= 2 and side * side == length - extra:
+                grid = np.moveaxis(values[:, extra:].reshape(len(values), side, side, -1), -1, 1)
+                flat = np.moveaxis(TRANSFORMS[name](grid), 1, -1).reshape(len(values), side * side, -1)
+                return np.concatenate([values[:, :extra], flat], axis=1).astype(values.dtype)
+    return None
+
+
+def alike(first: Array, second: Array, name: str, seed: int = 11) -> float:
+    """Return the share of the second's features that the first shows at the turned place.
+
+    Parameters
+    ----------
+    first
+        Features of the first part on the turned source, [probes, C, H, W].
+    second
+        Features of the second part on the source as it is, [probes, C', H, W].
+    name
+        Of the transform: it tells where a place of the second lies in the first.
+    """
+    channels, height, width = second.shape[1:]
+    if first.shape[-2:] != second.shape[-2:]:
+        return 0.0
+    index = np.arange(height * width).reshape(1, 1, height, width)
+    turned = TRANSFORMS[name](index)
+    if turned.shape != index.shape:
+        return 0.0
+    where = np.empty(height * width, np.int64)
+    where[turned.reshape(-1)] = np.arange(height * width)
+    random = np.random.default_rng(seed)
+    margin_h, margin_w = min(height // 4, 4), min(width // 4, 4)
+    inner = index[0, 0, margin_h : height - margin_h, margin_w : width - margin_w].reshape(-1)
+    places = random.choice(inner, min(PLACES, len(inner)), replace=False)
+    chosen = random.choice(channels, min(CHANNELS, channels), replace=False)
+    hits = total = 0
+    for place in places:
+        row, column = divmod(int(place), width)
+        marks, live = signatures(second[:, chosen, row, column])
+        if not live.any():
+            continue
+        down, right = divmod(int(where[place]), width)
+        near = first[:, :, max(0, down - 1) : down + 2, max(0, right - 1) : right + 2]
+        pool, alive = signatures(near.reshape(len(near), -1))
+        if not alive.any():
+            continue
+        best = np.abs(marks[live] @ pool[alive].T).max(1)
+        hits += int((best >= ALIKE).sum())
+        total += int(live.sum())
+    return hits / total if total >= 8 else 0.0

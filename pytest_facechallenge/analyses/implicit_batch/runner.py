@@ -1,0 +1,279 @@
+"""Run a model on chosen images and look at any value inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[Any]
+
+#: Bytes from which a weight is handed to the runtime as it lies in memory. Smaller ones stay in the graph, where the
+#: runtime's shape inference reads them.
+HANDED_OVER = 4096
+
+#: Values beyond this are not computed with: their squares pass what float32 holds.
+LARGEST = 1e15
+
+#: Element types that numpy and the runtime write alike.
+SAME_IN_MEMORY = frozenset(
+    {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.INT32, TensorProto.INT8,
+     TensorProto.UINT8}
+)  # fmt: skip
+
+
+class RunError(RuntimeError):
+    """The runtime refused to load or to run a model."""
+
+
+class Runner:
+    """A loaded model, optimisations off, so that every value of the file exists when it runs.
+
+    Parameters
+    ----------
+    model
+        Weights inside (external data loaded); not changed.
+    outputs
+        The values to return; they need not be outputs of the model.
+    threads
+        Of the runtime; 0 leaves it the choice.
+    optimised
+        Whether the runtime may change the graph: faster, for results of the model itself.
+
+    Attributes
+    ----------
+    outputs
+        The names, each once.
+    wild
+        Names of values that were not finite, or beyond `LARGEST`, in some run.
+
+    Raises
+    ------
+    RunError
+        The runtime does not load it.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, outputs: Iterable[str], threads: int = 0, *, optimised: bool = False
+    ) -> None:
+        self.outputs = list(dict.fromkeys(outputs))
+        self.wild: set[str] = set()
+        self._weights = _large_weights(model)
+        try:
+            self._session = self._load(model, threads, optimised)
+        except Exception as error:  # the runtime raises many types, all of its own
+            raise RunError(f"the runtime does not load the model: {error}") from error
+
+    def _load(self, model: onnx.ModelProto, threads: int, optimised: bool) -> Any:
+        options = onnxruntime.SessionOptions()
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4
+        options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = False
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        if self._weights:
+            options.add_external_initializers(list(self._weights), list(self._weights.values()))
+        graph = _without(model, self._weights, self.outputs)
+        try:
+            return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception:
+            if not self._weights:
+                raise
+        self._weights = {}  # the runtime misses weights that, as it sees the graph, nothing reads: all inside, then
+        return self._load(model, threads, optimised)
+
+    def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the values asked for, by name (arrays; lists of arrays for sequences).
+
+        Numbers that are not finite, or beyond `LARGEST`, are clipped (to 0 where there is none) and their names put
+        into ``wild``. Below the negative limit they are only clipped: attention masks hold such on purpose.
+
+        Raises
+        ------
+        RunError
+            The run fails.
+        """
+        return {name: self._tame(name, value) for name, value in self.raw(feeds).items()}
+
+    def raw(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the values asked for as the runtime gives them.
+
+        Raises
+        ------
+        RunError
+            The run fails.
+        """
+        try:
+            values = self._session.run(self.outputs, dict(feeds))
+        except Exception as error:
+            raise RunError(f"the runtime does not run the model: {error}") from error
+        return dict(zip(self.outputs, values, strict=True))
+
+    def _tame(self, name: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size == 0:
+            return value
+        low, high = float(value.min()), float(value.max())  # NaN when there is one
+        if low >= -LARGEST and high <= LARGEST:
+            return value
+        if not high <= LARGEST:
+            self.wild.add(name)
+        limit = min(LARGEST, float(np.finfo(value.dtype).max))
+        return np.clip(np.nan_to_num(value, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
+
+    def survey(self, feeds: Mapping[str, Array]) -> dict[str, Held]:
+        """Return the tensors asked for without copying them: for a look at all values, of which few are read.
+
+        Raises
+        ------
+        RunError
+            The run fails.
+        """
+        given = {name: Held.of(array)._value for name, array in feeds.items()}
+        try:
+            values = self._session.run_with_ort_values(self.outputs, given)
+        except Exception as error:
+            raise RunError(f"the runtime does not run the model: {error}") from error
+        return {
+            name: Held(value) for name, value in zip(self.outputs, values, strict=True)
+            if value.has_value() and value.is_tensor()
+        }  # fmt: skip
+
+
+class Held:
+    """A tensor that stays with the runtime until its numbers are asked for.
+
+    Attributes
+    ----------
+    shape
+        Of the tensor.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self.shape: tuple[int, ...] = tuple(value.shape())
+
+    @classmethod
+    def of(cls, array: Array) -> Held:
+        """Return an array as the runtime holds one."""
+        return cls(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)))
+
+    def array(self) -> Array:
+        """Return a copy of the values.
+
+        Raises
+        ------
+        RunError
+            They are of a type that numpy does not have.
+        """
+        try:
+            return np.asarray(self._value.numpy())
+        except Exception as error:
+            raise RunError(f"a value of shape {self.shape} cannot be read: {error}") from error
+
+
+def _large_weights(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return the large weights that nodes read, by name, as the runtime takes them from memory."""
+    read: set[str] = set()
+    for node in model.graph.node:
+        read |= set(node.input) | reads_of_subgraphs(node)
+    arrays = {tensor.name: _large(tensor) for tensor in model.graph.initializer if tensor.name in read}
+    return {
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items() if array is not None
+    }
+
+
+def _without(model: onnx.ModelProto, weights: Mapping[str, Any], outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return the model without the values of some weights: to write and read those takes longer than to run it."""
+    declared = {value.name: value for value in model.graph.output}
+    bare = onnx.ModelProto(ir_version=model.ir_version)
+    bare.opset_import.extend(model.opset_import)
+    bare.functions.extend(model.functions)
+    graph = bare.graph
+    graph.name = model.graph.name or "graph"
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.value_info.extend(model.graph.value_info)
+    graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    graph.output.extend(declared.get(name) or helper.make_empty_tensor_value_info(name) for name in outputs)
+    for tensor in model.graph.initializer:
+        if tensor.name not in weights:
+            graph.initializer.append(tensor)
+            continue
+        named = graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+        named.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", "in memory"), ("offset", "0"), ("length", str(_bytes(tensor)))):
+            named.external_data.add(key=key, value=value)
+    return bare
+
+
+def _large(tensor: onnx.TensorProto) -> Array | None:
+    """Return the values of a weight that is worth handing over apart, None for any other (malformed ones too)."""
+    if tensor.data_type not in SAME_IN_MEMORY or not tensor.HasField("raw_data") or _bytes(tensor) < HANDED_OVER:
+        return None
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError):
+        return None  # the runtime says what is wrong with it
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    """Return the bytes that the values take by their declared shape."""
+    return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def evaluate(model: onnx.ModelProto, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
+    """Return the values of ``names``, running only the nodes that they need.
+
+    Raises
+    ------
+    RunError
+        See `Runner`.
+    """
+    part = part_for(model, names)
+    wanted = {value.name for value in part.graph.input}
+    return Runner(part, names)({name: array for name, array in feeds.items() if name in wanted})
+
+
+def part_for(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """Return the part of a model that the values of ``names`` need: quick to load where they stand early in it."""
+    part = onnx.ModelProto()
+    part.ir_version = model.ir_version
+    part.opset_import.extend(model.opset_import)
+    wanted = set(names)
+    chosen = []
+    for node in reversed(model.graph.node):
+        if wanted & set(node.output):
+            chosen.append(node)
+            wanted |= set(node.input) | reads_of_subgraphs(node)
+    part.graph.name = "part"
+    part.graph.node.extend(reversed(chosen))
+    part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in wanted)
+    part.graph.sparse_initializer.extend(t for t in model.graph.sparse_initializer if t.values.name in wanted)
+    part.graph.input.extend(value for value in model.graph.input if value.name in wanted)
+    return part
+
+
+def reads_of_subgraphs(node: onnx.NodeProto) -> set[str]:
+    """Return every name that the node's subgraphs read, their own values included (a harmless surplus)."""
+    reads: set[str] = set()
+    for attribute in node.attribute:
+        bodies = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
+        for body in bodies:
+            reads |= {value.name for value in body.output}
+            for inner in body.node:
+                reads |= set(inner.input) | reads_of_subgraphs(inner)
+    return reads
+
+
+def as_floats(value: Any) -> Array | None:
+    """Return a numeric or boolean array as float32, None for anything else (sequences, strings, absent optionals)."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        return None
+    return value.astype(np.float32, copy=False)

@@ -1,0 +1,74 @@
+"""Recurrent layers that read a sequence forwards and backwards with the same weights.
+
+Two directions with weights of their own are one bidirectional layer. With the same weights (in whatever order of the
+hidden units) the second direction is the first one's answer to the mirrored sequence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
+from pytest_facechallenge.analyses.implicit_batch.trace import Probe
+from pytest_facechallenge.core.facts.implicit_batch import EchoFact
+
+Array = npt.NDArray[Any]
+
+#: Correlation of two hidden units' weights from which they are one unit; share of the units that must be.
+ALIKE, SHARE = 0.95, 0.8
+
+
+def tied_directions(probe: Probe) -> list[EchoFact]:
+    """Find recurrent layers, of one node or two, whose backward weights are the forward ones."""
+    structure = probe.structure
+    recurrent = [layer for layer in structure.layers if layer.node.op in RECURRENT]
+    found: list[tuple[tuple[str, ...], int]] = []
+    for layer in recurrent:
+        weights = _units(probe, layer)
+        if len(weights) == 2 and tied(weights[0], weights[1]):
+            found.append(((layer.node.label,), layer.macs // 2))
+    for index, one in enumerate(recurrent):
+        for other in recurrent[index + 1 :]:
+            ways = {str(layer.node.attributes.get("direction", "forward")) for layer in (one, other)}
+            if one.data != other.data or ways != {"forward", "reverse"}:
+                continue
+            (first,), (second,) = _units(probe, one), _units(probe, other)
+            if tied(first, second):
+                found.append(((one.node.label, other.node.label), min(one.macs, other.macs)))
+    return [
+        EchoFact(
+            kind="directions", layers=names, change="read backwards",
+            share=round(work / max(1, structure.total_macs), 4),
+            words="both directions of a recurrence have the same weights", branch=probe.branch,
+        )
+        for names, work in found
+    ]  # fmt: skip
+
+
+def _units(probe: Probe, layer: Layer) -> list[Array]:
+    """Return for each direction the input weights of every hidden unit, float [units, gates * inputs]."""
+    weights = probe.structure.constant(layer.node.inputs[1])
+    hidden = int(layer.node.attributes.get("hidden_size", 0))
+    if weights is None or weights.ndim != 3 or hidden < 1 or weights.shape[1] % hidden:
+        return [np.zeros((0, 0))]
+    gates = weights.shape[1] // hidden
+    return [way.reshape(gates, hidden, -1).transpose(1, 0, 2).reshape(hidden, -1) for way in weights.astype(np.float64)]
+
+
+def tied(one: Array, other: Array) -> bool:
+    """Whether most hidden units of one direction have a twin in the other.
+
+    Parameters
+    ----------
+    one, other
+        float [units, weights].
+    """
+    if one.shape != other.shape or one.size == 0 or one.shape[1] < 8:
+        return False
+    a, b = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in (one, other))
+    alike = a @ b.T
+    partners = alike.argmax(1)[alike.max(1) >= ALIKE]
+    return len(set(partners.tolist())) >= SHARE * len(one)

@@ -1,0 +1,416 @@
+"""Take the control flow out of a model: functions inlined, Loop, Scan and SequenceMap unrolled, If decided.
+
+What remains is one list of nodes in which every execution of a layer is a node of its own, so that "this layer runs
+twice" is visible as two nodes with one weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
+from pytest_facechallenge.onnx_graph.ir import GraphError, inline_functions
+
+#: Neither more iterations of one loop nor more nodes than this are unrolled.
+MAX_ITERATIONS = 256
+MAX_NODES = 50_000
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+
+
+class FlattenError(RuntimeError):
+    """Control flow that cannot be unrolled; the message names the node and says why."""
+
+
+class Flattened:
+    """A model without control flow.
+
+    Attributes
+    ----------
+    model
+        One graph, no subgraphs; every node has a name.
+    conditions
+        Labels of the If nodes whose condition depends on the image.
+    by_size
+        Those of them that look at its size alone: how many images a batch holds, say.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, conditions: tuple[str, ...], by_size: frozenset[str] = frozenset()
+    ) -> None:
+        self.model = model
+        self.conditions = conditions
+        self.by_size = by_size
+
+
+def flatten(
+    model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None, others: Sequence[Feeds] = ()
+) -> Flattened:
+    """Unroll a model.
+
+    Parameters
+    ----------
+    model
+        Weights inside; not changed when it has control flow (a copy is), may be returned itself when it has none.
+    feeds
+        An image: it decides what a loop's trip count is when that is no constant.
+    others
+        More images: where trip counts depend on the image, the largest is taken.
+    choices
+        Branch to take, by label of the If node; default for a condition on the image is its then_branch.
+
+    Raises
+    ------
+    FlattenError, GraphError
+        See there.
+    """
+    if model.functions:
+        model = inline_functions(model)
+    if not has_control_flow(model):
+        _name_nodes(model.graph)
+        return Flattened(model, ())
+    flat = onnx.ModelProto()
+    flat.CopyFrom(model)
+    _name_nodes(flat.graph)
+    worker = _Unroller(flat, feeds, dict(choices or {}), others)
+    worker.run()
+    return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
+
+
+def has_control_flow(model: onnx.ModelProto) -> bool:
+    """Whether the main graph has an If, a Loop, a Scan or a SequenceMap."""
+    return any(_is_control(node) for node in model.graph.node)
+
+
+def _is_control(node: onnx.NodeProto) -> bool:
+    return node.op_type in ("If", "Loop", "Scan", "SequenceMap") and node.domain in ("", "ai.onnx")
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node without a name, in subgraphs too, the label that the graph's reader shows for it."""
+    for index, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+        for attribute in node.attribute:
+            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                _name_nodes(body)
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return helper.get_attribute_value(attribute)
+    return default
+
+
+class _Unroller:
+    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]) -> None:
+        self.others = others
+        self.model = model
+        self.feeds = feeds
+        self.choices = choices
+        self.conditions: list[str] = []
+        self.by_size: set[str] = set()
+        self.done: list[onnx.NodeProto] = []
+        self.pending: list[onnx.NodeProto] = list(reversed(model.graph.node))
+        self.opset = next((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), 0)
+        self.varying = {value.name for value in model.graph.input} - {t.name for t in model.graph.initializer}
+        self.shown = set(self.varying)  # what depends on what the image shows, and not on its size alone
+
+    def run(self) -> None:
+        while self.pending:
+            node = self.pending.pop()
+            if not _is_control(node):
+                self._keep(node)
+            else:
+                expand = {
+                    "If": self._if,
+                    "Loop": self._loop,
+                    "Scan": self._scan,
+                    "SequenceMap": self._map,
+                }[node.op_type]
+                self.pending.extend(reversed(expand(node)))
+            if len(self.done) + len(self.pending) > MAX_NODES:
+                raise FlattenError(f"unrolling '{node.name}' gives more than {MAX_NODES} nodes")
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(self.done)
+
+    def _keep(self, node: onnx.NodeProto) -> None:
+        self.done.append(node)
+        if self.varying & set(node.input):
+            self.varying |= set(node.output)
+        if self.shown & set(node.input) and node.op_type not in ("Shape", "Size"):
+            self.shown |= set(node.output)
+
+    def _largest(self, name: str, node: onnx.NodeProto) -> Any:
+        """Return the largest value over the images (True, for a condition, when it holds for one of them)."""
+        values = [self._value(name, node).reshape(-1)[0]]
+        if name in self.varying:
+            values += [self._value(name, node, feeds).reshape(-1)[0] for feeds in self.others]
+        return max(values)
+
+    def _value(self, name: str, node: onnx.NodeProto, feeds: Feeds | None = None) -> npt.NDArray[Any]:
+        """Return what the value is for the image fed, given the nodes kept so far."""
+        for tensor in self.model.graph.initializer:
+            if tensor.name == name:
+                return numpy_helper.to_array(tensor)
+        part = onnx.ModelProto(ir_version=self.model.ir_version)
+        part.opset_import.extend(self.model.opset_import)
+        part.graph.name = "part"
+        part.graph.node.extend(self.done)
+        part.graph.input.extend(self.model.graph.input)
+        part.graph.initializer.extend(self.model.graph.initializer)
+        try:
+            return np.asarray(evaluate(part, [name], feeds or self.feeds)[name])
+        except RunError as error:
+            raise FlattenError(
+                f"'{node.name}' cannot be unrolled, its input {name!r} cannot be computed: {error}"
+            ) from error
+
+    def _inline(
+        self, body: onnx.GraphProto, prefix: str, bindings: dict[str, str]
+    ) -> tuple[list[onnx.NodeProto], list[str]]:
+        """Return the body's nodes under new names, and the names of its outputs."""
+        names = dict(bindings)
+        for tensor in body.initializer:
+            names.setdefault(tensor.name, f"{prefix}/{tensor.name}")
+            copied = self.model.graph.initializer.add()
+            copied.CopyFrom(tensor)
+            copied.name = names[tensor.name]
+        for inner in body.node:
+            names |= {name: f"{prefix}/{name}" for name in inner.output if name}
+        nodes = []
+        for inner in body.node:
+            made = onnx.NodeProto()
+            made.CopyFrom(inner)
+            made.name = f"{prefix}/{inner.name}"
+            _rename(made, names)
+            nodes.append(made)
+        return nodes, [names.get(value.name, value.name) for value in body.output]
+
+    def _if(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        if node.input[0] in self.varying:
+            self.conditions.append(node.name)
+            if node.input[0] not in self.shown:
+                self.by_size.add(node.name)
+            taken = self.choices.get(node.name, True)
+        else:
+            taken = bool(self._value(node.input[0], node).reshape(-1)[0])
+        which = "then_branch" if taken else "else_branch"
+        nodes, outputs = self._inline(_attribute(node, which), f"{node.name}.{which}", {})
+        return nodes + self._bind(outputs, node)
+
+    def _bind(self, sources: list[str], node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("Identity", [source], [target], name=f"{node.name}/{target}")
+            for source, target in zip(sources, node.output, strict=False)
+            if target
+        ]
+
+    def _loop(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Expand one iteration and leave the rest of the loop as a Loop with one trip fewer.
+
+        The state that is carried between calls stands in the node itself (renamed inputs, attributes with a mark).
+        """
+        body: onnx.GraphProto = _attribute(node, "body")
+        count = _Count.of(node)
+        if count.trips is None:
+            trips = self._largest(node.input[0], node) if node.input[0] else MAX_ITERATIONS + 1
+            count.trips = int(min(trips, MAX_ITERATIONS + 1))
+        condition = node.input[1] if len(node.input) > 1 else ""
+        carried = list(node.input[2:])
+        asked = bool(condition) and (count.done == 0 or not _passes_on(body))
+        if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
+            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
+        if over:
+            return self._finish_loop(node, carried, count)
+        if count.done >= MAX_ITERATIONS:
+            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        prefix = f"{node.name}[{count.done}]"
+        step = f"{prefix}/iteration"
+        self._constant(step, np.array(count.done, np.int64))
+        truth = condition or f"{prefix}/condition"
+        if not condition:
+            self._constant(truth, np.array(True))
+        bound = dict(zip([value.name for value in body.input], [step, truth, *carried], strict=True))
+        nodes, outputs = self._inline(body, prefix, bound)
+        rest = onnx.NodeProto()
+        rest.CopyFrom(node)
+        del rest.input[:]
+        rest.input.extend([node.input[0], outputs[0], *outputs[1 : 1 + len(carried)]])
+        _Count(count.trips, count.done + 1, [*count.scans, outputs[1 + len(carried) :]]).write(rest)
+        return [*nodes, rest]
+
+    def _finish_loop(self, node: onnx.NodeProto, carried: list[str], count: _Count) -> list[onnx.NodeProto]:
+        nodes = self._bind(carried, node)
+        for position, target in enumerate(node.output[len(carried) :]):
+            if target and count.scans:
+                nodes += self._stack([scans[position] for scans in count.scans], target, 0, node.name)
+        return nodes
+
+    def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        if self.opset < 9:
+            raise FlattenError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
+        body: onnx.GraphProto = _attribute(node, "body")
+        scanned = int(_attribute(node, "num_scan_inputs"))
+        states = list(node.input[: len(node.input) - scanned])
+        inputs = list(node.input[len(node.input) - scanned :])
+        outputs_scanned = len(body.output) - len(states)
+        axes = list(_attribute(node, "scan_input_axes", [0] * scanned))
+        directions = list(_attribute(node, "scan_input_directions", [0] * scanned))
+        out_axes = list(_attribute(node, "scan_output_axes", [0] * outputs_scanned))
+        out_directions = list(_attribute(node, "scan_output_directions", [0] * outputs_scanned))
+        length = self._value(inputs[0], node).shape[axes[0]]
+        if length > MAX_ITERATIONS:
+            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        nodes: list[onnx.NodeProto] = []
+        stacked: list[list[str]] = []
+        for step in range(length):
+            prefix = f"{node.name}[{step}]"
+            slices = []
+            for position, name in enumerate(inputs):
+                index = length - 1 - step if directions[position] else step
+                self._constant(f"{prefix}/index{position}", np.array(index, np.int64))
+                slices.append(f"{prefix}/slice{position}")
+                nodes.append(
+                    helper.make_node(
+                        "Gather",
+                        [name, f"{prefix}/index{position}"],
+                        [slices[-1]],
+                        name=f"{prefix}/slice{position}",
+                        axis=axes[position],
+                    )
+                )
+            bound = dict(zip([value.name for value in body.input], [*states, *slices], strict=True))
+            inner, outputs = self._inline(body, prefix, bound)
+            nodes += inner
+            states = outputs[: len(states)]
+            stacked.append(outputs[len(states) :])
+        nodes += self._bind(states, node)
+        for position, target in enumerate(node.output[len(states) :]):
+            names = [outputs[position] for outputs in stacked]
+            if target:
+                ordered = names[::-1] if out_directions[position] else names
+                nodes += self._stack(ordered, target, out_axes[position], node.name)
+        return nodes
+
+    def _map(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        body: onnx.GraphProto = _attribute(node, "body")
+        length_name = f"{node.name}/length"
+        self.done.append(helper.make_node("SequenceLength", [node.input[0]], [length_name], name=length_name))
+        length = int(self._value(length_name, node))
+        kinds = [value.type.WhichOneof("value") for value in body.input]
+        nodes: list[onnx.NodeProto] = []
+        made: list[list[str]] = []
+        for step in range(min(length, MAX_ITERATIONS)):
+            prefix = f"{node.name}[{step}]"
+            self._constant(f"{prefix}/index", np.array(step, np.int64))
+            items = []
+            for position, name in enumerate(node.input):
+                if position and kinds[position] == "tensor_type" and not self._is_sequence(name):
+                    items.append(name)
+                    continue
+                items.append(f"{prefix}/item{position}")
+                nodes.append(helper.make_node("SequenceAt", [name, f"{prefix}/index"], [items[-1]], name=items[-1]))
+            bound = dict(zip([value.name for value in body.input], items, strict=True))
+            inner, outputs = self._inline(body, prefix, bound)
+            nodes += inner
+            made.append(outputs)
+        for position, target in enumerate(node.output):
+            if target:
+                names = [outputs[position] for outputs in made]
+                nodes.append(helper.make_node("SequenceConstruct", names, [target], name=f"{node.name}/{target}"))
+        return nodes
+
+    def _is_sequence(self, name: str) -> bool:
+        makers = (
+            "SequenceConstruct",
+            "SplitToSequence",
+            "SequenceInsert",
+            "SequenceEmpty",
+            "SequenceErase",
+            "SequenceMap",
+        )
+        producer = next((node for node in self.done if name in node.output), None)
+        return producer is not None and producer.op_type in makers
+
+    def _constant(self, name: str, value: npt.NDArray[Any]) -> None:
+        self.model.graph.initializer.append(numpy_helper.from_array(value, name))
+
+    def _stack(self, names: list[str], target: str, axis: int, label: str) -> list[onnx.NodeProto]:
+        nodes, lifted = [], []
+        axes = f"{target}/axes"
+        if self.opset >= 13:
+            self._constant(axes, np.array([axis], np.int64))
+        for name in names:
+            lifted.append(f"{name}/{target}/lifted")
+            made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
+            if self.opset >= 13:
+                made.input.append(axes)
+            else:
+                made.attribute.append(helper.make_attribute("axes", [axis]))
+            nodes.append(made)
+        nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
+        return nodes
+
+
+def _passes_on(body: onnx.GraphProto) -> bool:
+    """Whether a Loop's body hands on the condition that it was given."""
+    given, handed = body.input[1].name, body.output[0].name
+    aliases = {given}
+    for inner in body.node:
+        if inner.op_type == "Identity" and inner.input[0] in aliases:
+            aliases |= set(inner.output)
+    return handed in aliases
+
+
+class _Count:
+    """How far the unrolling of a Loop has come; stands in the node as attributes while it waits."""
+
+    def __init__(self, trips: int | None, done: int, scans: list[list[str]]) -> None:
+        self.trips = trips
+        self.done = done
+        self.scans = scans
+
+    @classmethod
+    def of(cls, node: onnx.NodeProto) -> _Count:
+        trips = _attribute(node, "unrolled_trips")
+        packed = [text.decode() for text in _attribute(node, "unrolled_scans", [])]
+        scans = [text.split("\n") if text else [] for text in packed]
+        return cls(trips, _attribute(node, "unrolled_done", 0), scans)
+
+    def write(self, node: onnx.NodeProto) -> None:
+        kept = [attribute for attribute in node.attribute if not attribute.name.startswith("unrolled_")]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        node.attribute.append(helper.make_attribute("unrolled_trips", self.trips))
+        node.attribute.append(helper.make_attribute("unrolled_done", self.done))
+        packed = ["\n".join(names) for names in self.scans]
+        if packed:
+            node.attribute.append(helper.make_attribute("unrolled_scans", packed))
+
+
+def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Rename what a node reads and writes, and what its subgraphs read from outside."""
+    for field in (node.input, node.output):
+        renamed = [names.get(name, name) for name in field]
+        del field[:]
+        field.extend(renamed)
+    for attribute in node.attribute:
+        for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+            own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
+            own |= {name for inner in body.node for name in inner.output}
+            outer = {old: new for old, new in names.items() if old not in own}
+            for inner in body.node:
+                _rename(inner, outer)
+            for value in body.output:
+                value.name = outer.get(value.name, value.name)
+
+
+__all__ = ["FlattenError", "Flattened", "GraphError", "flatten", "has_control_flow"]

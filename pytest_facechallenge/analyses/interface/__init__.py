@@ -1,0 +1,1 @@
+"""What the file declares: inputs, outputs, opsets, external data."""

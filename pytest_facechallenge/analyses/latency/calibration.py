@@ -1,0 +1,148 @@
+"""Local times of the reference networks, kept per machine and runtime so that they need not be taken in every run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from pytest_facechallenge.analyses.latency.machine import IDENTITY, differences
+from pytest_facechallenge.core.facts.latency import Machine, ReferencePoint
+
+SCHEMA = "facechallenge-calibration/1"
+#: A stored calibration is used while the reference that is timed again is this near to its stored time.
+DRIFT_LIMIT = 0.05
+#: How long another process may hold the file.
+LOCK_SECONDS = 30
+
+
+class CalibrationError(ValueError):
+    """A stored calibration that cannot be used here; the message says which file and why."""
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Local times of reference networks.
+
+    Attributes
+    ----------
+    machine
+        Where they were taken.
+    points
+        By growing time.
+    made
+        When, ISO 8601 in UTC.
+    """
+
+    schema: str
+    machine: Machine
+    points: tuple[ReferencePoint, ...]
+    made: str
+
+    @classmethod
+    def of(cls, machine: Machine, points: tuple[ReferencePoint, ...]) -> Calibration:
+        """Make one now."""
+        ordered = tuple(sorted(points, key=lambda point: point.ms))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(schema=SCHEMA, machine=machine, points=ordered, made=now)
+
+    def nearest(self, ms: float) -> ReferencePoint:
+        """Return the reference whose local time is nearest, as a ratio."""
+        return min(self.points, key=lambda point: max(point.ms / ms, ms / point.ms))
+
+
+def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the user's cache folder for this package; it need not exist."""
+    if sys.platform == "win32":
+        base = Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "pytest-facechallenge"
+
+
+def path_for(folder: Path, machine: Machine) -> Path:
+    """Return the file of a machine's calibration: named by what decides about times there."""
+    key = msgspec.json.encode([SCHEMA, [getattr(machine, field) for field in IDENTITY]])
+    return folder / f"calibration-{hashlib.sha256(key).hexdigest()[:16]}.json"
+
+
+def read(path: Path) -> Calibration:
+    """Read a calibration, whatever machine it is of.
+
+    Raises
+    ------
+    CalibrationError
+        It cannot be read, or is none.
+    """
+    try:
+        with filelock.FileLock(_lock(path), timeout=LOCK_SECONDS):
+            found = msgspec.json.decode(path.read_bytes(), type=Calibration)
+    except (OSError, filelock.Timeout) as error:
+        raise CalibrationError(f"the calibration {path} cannot be read: {error}") from error
+    except msgspec.DecodeError as error:
+        raise CalibrationError(f"{path} is no calibration: {error}") from error
+    if found.schema != SCHEMA:
+        raise CalibrationError(f"the calibration {path} has the schema {found.schema!r}; {SCHEMA!r} is expected")
+    times = [point.ms for point in found.points]
+    if not times or min(times) <= 0 or times != sorted(times):
+        raise CalibrationError(f"the calibration {path} must list positive, growing times; found {times}")
+    return found
+
+
+def usable(path: Path, here: Machine) -> Calibration:
+    """Read a calibration that must be of this machine and runtime.
+
+    Raises
+    ------
+    CalibrationError
+        As `read`; or it was made elsewhere, and the message says what differs.
+    """
+    found = read(path)
+    foreign = differences(here, found.machine)
+    if foreign:
+        raise CalibrationError(f"the calibration {path} was made elsewhere: {'; '.join(foreign)}")
+    return found
+
+
+def write(path: Path, calibration: Calibration) -> None:
+    """Write a calibration so that a reader finds the whole of it or what was there before.
+
+    Raises
+    ------
+    CalibrationError
+        The folder cannot be made or written.
+    """
+    data = msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(_lock(path), timeout=LOCK_SECONDS):
+            partial.write_bytes(data)
+            partial.replace(path)
+    except (OSError, filelock.Timeout) as error:
+        raise CalibrationError(f"the calibration cannot be written to {path}: {error}") from error
+
+
+def _lock(path: Path) -> str:
+    return str(path.with_name(f".{path.name}.lock"))
+
+
+def show(calibration: Calibration) -> str:
+    """Return a calibration as text."""
+    machine = calibration.machine
+    where = f"{machine.processor}, {machine.cores} cores" + (
+        f", {machine.gpu} ({machine.driver})" if machine.gpu else ""
+    )
+    software = f"{machine.runtime}, {machine.provider}, threads {machine.threads or 'auto'}"
+    rows = [
+        f"  {point.name:12} {point.ms:10.3f} ms  +- {point.spread:.1%}  {point.rounds} rounds"
+        for point in calibration.points
+    ]
+    return "\n".join([f"made {calibration.made} on {where}; {software}", *rows]) + "\n"

@@ -1,0 +1,77 @@
+"""The step ``preprocessing``."""
+
+from __future__ import annotations
+
+import onnx
+
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
+from pytest_facechallenge.analyses.preprocessing.follow import OPAQUE, Image, follow
+from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
+from pytest_facechallenge.onnx_graph.ir import Graph, Node
+
+#: So many first layers are listed; a graph with more takes the image in in parts.
+MAX_LAYERS = 8
+
+
+def gather(context: Context) -> PreprocessingFacts:
+    """Follow the pixels, and say what the server will feed.
+
+    Raises
+    ------
+    GraphError
+        The model cannot be read as a graph.
+    """
+    names = first_names(context.model.graph)
+    mean, std, because = server_feed(names)
+    graph = context.graph
+    layers: list[FirstLayer] = []
+    obstacle = ""
+    axis = _channel_axis(graph)
+    if isinstance(axis, str):
+        obstacle = axis
+    else:
+        found = follow(graph, graph.inputs[0], axis)
+        layers = [_layer(node, image) for node, image in found[:MAX_LAYERS]]
+        unclear = [node for node, _ in found if node.op in OPAQUE or node.domain or _unreadable(node)]
+        if not found:
+            obstacle = f"no node takes the input {graph.inputs[0]!r} in as a layer"
+        elif unclear:
+            obstacle = f"{unclear[0].op} (node {unclear[0].label!r}) changes the pixels in a way that is not affine"
+    return PreprocessingFacts(
+        first_names=names,
+        server_mean=mean,
+        server_std=std,
+        server_because=because,
+        layers=tuple(layers),
+        normalises=any((c.gain, c.offset) != (1.0, 0.0) for layer in layers for c in layer.channels),
+        obstacle=obstacle,
+    )
+
+
+def _unreadable(node: Node) -> bool:
+    """Return whether the node is arithmetic on the image that could not be read as a map of its channels."""
+    return node.op in ("Add", "Sub", "Mul", "Div", "Cast", "BatchNormalization")
+
+
+def _layer(node: Node, image: Image) -> FirstLayer:
+    channels = zip(image.source, image.gain.tolist(), image.offset.tolist(), strict=True)
+    return FirstLayer(
+        node=node.label,
+        op=node.op,
+        channels=tuple(Channel(source=source, gain=gain, offset=offset) for source, gain, offset in channels),
+        through=image.through,
+    )
+
+
+def _channel_axis(graph: Graph) -> int | str:
+    """Return which axis of the only input has three channels, or why that is not known."""
+    if len(graph.inputs) != 1:
+        return f"one input is expected, the model has {len(graph.inputs)}"
+    declared: onnx.ValueInfoProto = next(value for value in graph.proto.input if value.name == graph.inputs[0])
+    dims = [dim.dim_value for dim in declared.type.tensor_type.shape.dim]
+    if len(dims) != 4:
+        return f"the input {declared.name!r} has {len(dims)} axes; a batch of images has four"
+    if dims[1] == 3 or 3 not in dims:
+        return 1
+    return dims.index(3)

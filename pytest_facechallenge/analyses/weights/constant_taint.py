@@ -1,0 +1,416 @@
+"""Follow every stored number through the graph to the first place where it meets something computed from the image.
+
+There it is a weight, whatever it was called and however it was stored. On the way two kinds of *event* are recorded,
+because each makes weights that were not stored as such: a stored tensor of narrow integers is read as numbers, or an
+operator takes stored numbers apart (their integer part, their remainder, their bits) or looks them up in a table.
+What moves, scales or sums weights makes no new ones, so tied weights and broadcasts never count twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from pytest_facechallenge.analyses.weights import operators
+from pytest_facechallenge.analyses.weights.encoding import stored_bits
+from pytest_facechallenge.analyses.weights.sizes import Sizes
+from pytest_facechallenge.core import dtypes
+from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
+
+#: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
+#: they lie deeper than `DEEP` in one another, where going through them would double at each level.
+TURNS = 2
+DEEP = 4
+
+#: A stored tensor of at most this many elements is a parameter of one operator, not a store of weights.
+MANY = 16
+
+
+@dataclass(frozen=True)
+class Root:
+    """One stored tensor as a source of numbers."""
+
+    index: int
+    where: str
+    dtype: str
+    elements: int
+    source: Tensor | onnx.SparseTensorProto
+    stored_bits: int | None = None
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element in the file, fewer than its type says where small integers are written short.
+
+        0 for strings.
+        """
+        return self.stored_bits if self.stored_bits is not None else dtypes.bits(self.dtype)
+
+    @property
+    def wide(self) -> bool:
+        """Whether one element is at least as wide as a float32."""
+        return self.bits >= dtypes.WIDE
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the elements take; for strings, their lengths."""
+        if self.dtype == "string" and isinstance(self.source, Tensor):
+            return sum(len(text) for text in self.source.proto.string_data)
+        return (self.elements * self.bits + 7) // 8
+
+    def array(self) -> npt.NDArray[np.generic]:
+        """Return the stored values (of a sparse tensor: those that are stored)."""
+        if isinstance(self.source, Tensor):
+            return self.source.array()
+        return np.asarray(numpy_helper.to_array(self.source.values))
+
+
+@dataclass(frozen=True)
+class Event:
+    """A place where numbers become weights that were not stored as such.
+
+    Attributes
+    ----------
+    kind
+        "integers", "text", "packed" or "codebook".
+    value
+        Name of the value that holds them; its size is their number. Empty when ``elements`` is known.
+    roots
+        The stored tensors they come from.
+    triggers
+        Those whose values decide them: when all of these follow a pattern, nothing was hidden.
+    bounded
+        Whether it makes at most as many weights as its stored tensors have elements.
+    """
+
+    index: int
+    kind: str
+    value: str
+    node: str
+    roots: frozenset[int]
+    triggers: frozenset[int]
+    elements: int | None = None
+    bounded: bool = False
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is known of a value: whether only stored numbers made it, from which, and with which events.
+
+    ``plain`` are those of ``roots`` of which a part is in it that no event made.
+    """
+
+    constant: bool = True
+    roots: frozenset[int] = frozenset()
+    events: frozenset[int] = frozenset()
+    kind: str = ""
+    plain: frozenset[int] = frozenset()
+
+    def __or__(self, other: Flow) -> Flow:
+        return Flow(
+            self.constant and other.constant,
+            self.roots | other.roots,
+            self.events | other.events,
+            self.kind if self.kind == other.kind else self.kind or other.kind,
+            self.plain | other.plain,
+        )
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A place where stored numbers meet what was computed from the image."""
+
+    node: str
+    op: str
+    flow: Flow
+    chooses: bool = False
+
+
+#: A value that depends on the image.
+IMAGE = Flow(constant=False)
+
+
+@dataclass
+class Trace:
+    """Everything that following the numbers found."""
+
+    roots: list[Root] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    sinks: list[Sink] = field(default_factory=list)
+
+
+def trace(graph: Graph) -> Trace:
+    """Follow the stored numbers of a model's main graph, subgraphs included.
+
+    A value that no node before makes (a cyclic or unsorted graph, which no runtime loads) counts as computed from the
+    image.
+    """
+    tracer = _Tracer(graph)
+    env = dict.fromkeys(graph.inputs, IMAGE)
+    tracer.run(graph, env)
+    for name in graph.outputs:
+        flow = env.get(name)
+        if flow is not None and flow.constant and flow.roots:
+            tracer.found.sinks.append(Sink(f"output {name!r}", "", flow))
+    return tracer.found
+
+
+class _Tracer:
+    def __init__(self, graph: Graph) -> None:
+        self.sizes = Sizes(graph)
+        self.found = Trace()
+        self.known_roots: dict[tuple[str, str], Flow] = {}
+        self.known_events: dict[tuple[str, str], int] = {}
+        self.known_sinks: set[tuple[str, int, Flow]] = set()
+
+    def run(self, graph: Graph, env: dict[str, Flow]) -> None:
+        """Process a graph; ``env`` holds what is known from outside and receives every value made here."""
+        for name, tensor in graph.constants.items():
+            env[name] = self.root(graph, tensor.where, tensor.dtype, tensor.size, tensor)
+        for name, sparse in graph.sparse.items():
+            env[name] = self.sparse(graph, f"sparse initializer {name!r}", sparse)
+        for node in graph.nodes:
+            env.update(zip(node.outputs, self.outputs(node, env), strict=True))
+
+    def root(
+        self, graph: Graph, where: str, dtype: str, elements: int, source: Tensor | onnx.SparseTensorProto
+    ) -> Flow:
+        """Return the flow of a stored tensor; a narrow one starts with the event that it is read as numbers."""
+        key = (graph.path, where)
+        if key not in self.known_roots:
+            written = stored_bits(source.proto, elements) if isinstance(source, Tensor) else None
+            root = Root(len(self.found.roots), where, dtype, elements, source, written)
+            self.found.roots.append(root)
+            own = frozenset({root.index})
+            kind = "float" if dtypes.is_float(dtype) else "text" if dtype == "string" else "integer"
+            events: frozenset[int] = frozenset()
+            if kind != "float" and not root.wide:
+                reading = "text" if kind == "text" else "integers"
+                events = frozenset({self.event(reading, "", where, own, own, elements)})
+            self.known_roots[key] = Flow(True, own, events, kind, frozenset() if events else own)
+        return self.known_roots[key]
+
+    def sparse(self, graph: Graph, where: str, sparse: onnx.SparseTensorProto) -> Flow:
+        values = Tensor(sparse.values, sparse.values.name, where, Path())
+        return self.root(graph, where, values.dtype, values.size, values)
+
+    def event(
+        self,
+        kind: str,
+        value: str,
+        node: str,
+        roots: frozenset[int],
+        triggers: frozenset[int],
+        elements: int | None = None,
+        *,
+        bounded: bool = False,
+    ) -> int:
+        key = (node, value)
+        if key not in self.known_events:
+            index = len(self.found.events)
+            self.known_events[key] = index
+            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded))
+        index = self.known_events[key]
+        known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
+        self.found.events[index] = replace(known, roots=known.roots | roots, triggers=known.triggers | triggers)
+        return index
+
+    def sink(self, node: Node, position: int, flow: Flow, *, chooses: bool = False) -> None:
+        key = (node.label, position, flow)
+        if flow.roots and key not in self.known_sinks:
+            self.known_sinks.add(key)
+            self.found.sinks.append(Sink(f"node {node.label!r}", node.op, flow, chooses))
+
+    def outputs(self, node: Node, env: dict[str, Flow]) -> list[Flow]:
+        """Return the flow of each output of ``node``."""
+        if node.op in operators.GENERATING and not node.domain:
+            return [Flow(kind=operators.RESULT_KIND.get(node.op, ""))] * len(node.outputs)
+        inputs = [env.get(name, IMAGE) if name else Flow() for name in node.inputs]
+        if node.subgraphs:
+            return self.body(node, inputs, env)
+        inputs += self.held(node)
+        steering = operators.STEERING.get(node.op, frozenset())
+        choosing = operators.CHOOSING.get(node.op, frozenset())
+        values = {i: flow for i, flow in enumerate(inputs) if i not in steering and i not in choosing}
+        choices = {i: flow for i, flow in enumerate(inputs) if i in choosing}
+        runtime = any(not flow.constant for flow in [*values.values(), *choices.values()])
+        if not runtime:
+            return [self.combined(node, name, values, choices) for name in node.outputs]
+        for i, flow in values.items():
+            if flow.constant:
+                self.sink(node, i, self.met(node, i, flow))
+        if node.op == "Where" and choices[0].constant:
+            self.sink(node, 0, self.chosen(node, choices[0], Flow()), chooses=True)
+        return self.veiled(node, values)
+
+    def veiled(self, node: Node, values: dict[int, Flow]) -> list[Flow]:
+        """Return the outputs of a node that mixes stored numbers with the image.
+
+        Adding a zero computed from the image does not make stored numbers computed ones. So each element that still
+        holds one remembers it, and an operator that takes such elements apart makes weights of them.
+        """
+        roots = frozenset(
+            root for flow in values.values() for root in flow.roots if self.found.roots[root].elements > MANY
+        )
+        if not roots or node.domain:
+            return [IMAGE] * len(node.outputs)
+        to = node.attributes.get("to") if node.op == "Cast" else None
+        parts = node.op in operators.PARTING or (isinstance(to, int) and to in _KNOWN_TYPES and not self.to_float(to))
+        runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
+        # A value without the batch axis has a known size: it is no activation, only dressed up as one.
+        dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
+        if runtime and (parts or dressed):
+            index = self.event("packed", node.outputs[0], node.label, roots, roots)
+            self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
+        if node.op not in operators.ELEMENTWISE and not parts:
+            return [IMAGE] * len(node.outputs)
+        return [Flow(constant=False, roots=roots)] * len(node.outputs)
+
+    def held(self, node: Node) -> list[Flow]:
+        """Return the flows of tensors that the node itself holds as attributes."""
+        flows: list[Flow] = []
+        for value in node.attributes.values():
+            if isinstance(value, Tensor) and value.size > 1:
+                flows.append(self.root(node.graph, value.where, value.dtype, value.size, value))
+            elif isinstance(value, onnx.AttributeProto) and value.type == onnx.AttributeProto.SPARSE_TENSOR:
+                where = f"attribute {value.name!r} of node {node.label!r}"
+                flows.append(self.sparse(node.graph, where, value.sparse_tensor))
+        return flows
+
+    def met(self, node: Node, position: int, flow: Flow) -> Flow:
+        """Return a constant's flow at the place where it meets the image.
+
+        Wide integers that meet integers computed from the image are no weights yet; what they would become (indices
+        into a table, parts of a packed number) can no longer be followed, so they count as choices.
+        """
+        wide = any(self.found.roots[i].wide for i in flow.roots)
+        if flow.kind != "integer" or not wide or flow.events or node.op in operators.CONTRACTING:
+            return flow
+        index = self.event("codebook", node.inputs[position], node.label, flow.roots, flow.roots)
+        return Flow(True, flow.roots, flow.events | {index}, flow.kind)
+
+    def chosen(self, node: Node, choice: Flow, data: Flow, keep: list[Flow] | None = None) -> Flow:
+        """Return ``data`` with the event that stored numbers chose among it (among ``keep``, where that is less)."""
+        if not choice.roots:
+            return data
+        value = next((name for name in node.outputs if name), "") if data.roots else node.inputs[0]
+        among = data.roots if keep is None else frozenset().union(*(flow.roots for flow in keep))
+        index = self.event("codebook", value, node.label, among, choice.roots)
+        return Flow(True, data.roots | (frozenset() if data.roots else choice.roots), data.events | {index}, data.kind)
+
+    def combined(self, node: Node, output: str, values: dict[int, Flow], choices: dict[int, Flow]) -> Flow:
+        """Return the flow of an output that only stored numbers make."""
+        merged = Flow()
+        for flow in values.values():
+            merged |= flow
+        merged = Flow(True, merged.roots, merged.events, self.result_kind(node, values), merged.plain)
+        if node.op == "OneHot" and not node.domain and values[0].roots:
+            return replace(merged, kind="choice")
+        if node.op in operators.PICKING and not node.domain:
+            choosing = [flow for flow in values.values() if flow.kind == "choice"]
+            data = [flow for flow in values.values() if flow.kind != "choice" and flow.roots]
+            if choosing and data:
+                return self.chosen(node, choosing[0], replace(merged, kind="float"), keep=data)
+        for choice in choices.values():
+            merged = self.chosen(node, choice, merged)
+        if choices or not merged.roots or not self.takes_apart(node, values, merged):
+            return merged
+        bounded = not node.domain and (
+            node.op in operators.ACTIVATING
+            or (node.op in operators.ARITHMETIC and merged.kind == "float" and self.all_bounded(merged))
+        )
+        index = self.event("packed", output, node.label, merged.roots, merged.roots, bounded=bounded)
+        return Flow(True, merged.roots, frozenset({index}), merged.kind)
+
+    def result_kind(self, node: Node, values: dict[int, Flow]) -> str:
+        if node.op == "Cast":
+            target = node.attributes.get("to", 0)
+            if any(flow.kind == "choice" for flow in values.values()):
+                return "choice"
+            name = onnx.TensorProto.DataType.Name(target).lower() if target in _KNOWN_TYPES else ""
+            return "float" if dtypes.is_float(name) else "integer" if dtypes.is_integer(name) else "text"
+        return operators.RESULT_KIND.get(node.op) or next((flow.kind for flow in values.values() if flow.kind), "")
+
+    def takes_apart(self, node: Node, values: dict[int, Flow], merged: Flow) -> bool:
+        """Return whether the operator makes new weights of stored numbers."""
+        if node.domain not in ("", "ai.onnx.ml") or node.op not in operators.KEEPING:
+            return True
+        if node.op == "Cast":
+            before = next(iter(values.values())).kind
+            return before in ("float", "text") and merged.kind != before
+        if node.op not in operators.ARITHMETIC:
+            return False
+        if node.op == "Div" and merged.kind == "integer":
+            return True  # drops the remainder
+        flows = list(values.values())
+        if node.op in ("Add", "Sub") and any(self.scalar(node, i) for i in range(len(node.inputs))):
+            return True  # adding and taking away a big number rounds: how bits are cut off without an integer operator
+        for i, one in enumerate(flows):
+            for other in flows[i + 1 :]:
+                if one != other and one.roots & other.roots and (self.apart(one) or self.apart(other)):
+                    return True
+        return self.remainder(node, values)
+
+    def remainder(self, node: Node, values: dict[int, Flow]) -> bool:
+        """Return whether the node sums two different values, equally large, that are made of the same stored numbers.
+
+        Rounding makes that new information (a number less its own multiple is its low bits), however it is written.
+        A value less its own mean is not meant: the mean is smaller.
+        """
+        if node.op not in ("Add", "Sub", "Sum") or node.domain:
+            return False
+        for one, other in combinations(values, 2):
+            names = node.inputs[one], node.inputs[other]
+            shared = values[one].roots & values[other].roots
+            if names[0] != names[1] and any(self.found.roots[root].elements > MANY for root in shared):
+                sizes = [self.sizes[name] for name in names]
+                if sizes[0] == sizes[1]:
+                    return True
+        return False
+
+    @staticmethod
+    def to_float(target: int) -> bool:
+        return dtypes.is_float(onnx.TensorProto.DataType.Name(target).lower())
+
+    def all_bounded(self, flow: Flow) -> bool:
+        return all(self.found.events[i].bounded for i in flow.events if self.found.events[i].kind == "packed")
+
+    def apart(self, flow: Flow) -> bool:
+        return any(self.found.events[i].kind == "packed" for i in flow.events)
+
+    def scalar(self, node: Node, position: int) -> bool:
+        tensor = node.graph.constant(node.inputs[position]) if node.inputs[position] else None
+        return tensor is not None and tensor.size == 1
+
+    def body(self, node: Node, inputs: list[Flow], env: dict[str, Flow]) -> list[Flow]:
+        """Return the outputs of If, Loop and Scan: what their bodies' outputs are."""
+        skip = 2 if node.op == "Loop" else 0
+        result = [Flow()] * len(node.outputs)
+        for graph in node.subgraphs.values():
+            passed = inputs[skip:] if node.op in ("Loop", "Scan") else []
+            for _ in range(TURNS if passed and _depth(graph) <= DEEP else 1):
+                inner = dict(env)
+                names = graph.inputs[skip:] if node.op == "Loop" else graph.inputs
+                inner |= dict.fromkeys(graph.inputs, Flow())
+                inner |= dict(zip(names, passed, strict=False))
+                self.run(graph, inner)
+                made = [inner.get(name, IMAGE) for name in graph.outputs]
+                made = made[1:] if node.op == "Loop" else made
+                passed = [one | two for one, two in zip(passed, made, strict=False)] + passed[len(made) :]
+            result = [one | two for one, two in zip(result, made, strict=False)] + result[len(made) :]
+        return result
+
+
+def _depth(graph: Graph) -> int:
+    depth = 0
+    while graph.parent is not None:
+        depth, graph = depth + 1, graph.parent
+    return depth
+
+
+_KNOWN_TYPES = frozenset(onnx.TensorProto.DataType.values())

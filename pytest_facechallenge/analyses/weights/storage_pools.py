@@ -1,0 +1,164 @@
+"""Compare the weights that the graph computes with against the stored numbers that they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from pytest_facechallenge.analyses.weights.constant_taint import MANY, Event, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.operators import CONTRACTING
+from pytest_facechallenge.analyses.weights.patterns import is_pattern
+from pytest_facechallenge.analyses.weights.sizes import Sizes
+from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
+from pytest_facechallenge.onnx_graph.ir import Graph, GraphError
+
+#: Constants of at most this many elements are parameters of single operators (the pixel mean of three channels, an
+#: exponent, the sizes of a window), unless a convolution or a matrix product uses them as its weights.
+SMALL = MANY
+
+
+@dataclass
+class Storage:
+    """Result of `measure`: see the fields of the same names in `WeightsFacts`."""
+
+    shared: list[SharedStorage] = field(default_factory=list)
+    covered: list[SharedStorage] = field(default_factory=list)
+    small_integers: int = 0
+
+
+def measure(graph: Graph, found: Trace) -> Storage:
+    """Group what `trace` found into pools of stored numbers and count the weights that each pool gives.
+
+    Two pools are one when a weight is made of both; so storage that serves many layers is counted once. A pool's
+    weights are the elements that its events make, plus those of its tensors that are also used as they are.
+    """
+    return _Measure(graph, found).result()
+
+
+class _Measure:
+    def __init__(self, graph: Graph, found: Trace) -> None:
+        self.found = found
+        self.sizes = Sizes(graph)
+        self.storage = Storage()
+        self.pattern = cache(self._pattern)
+
+    def _pattern(self, index: int) -> bool:
+        root = self.found.roots[index]
+        if root.elements <= 1:
+            return root.dtype != "string"
+        if root.dtype == "string":
+            return False
+        try:
+            return is_pattern(root.array())
+        except (GraphError, TypeError, ValueError):
+            return False  # what cannot be read is not called harmless
+
+    def result(self) -> Storage:
+        live, sinks_of = self._live_events()
+        pools: dict[int, int] = {}
+
+        def pool(root: int) -> int:
+            while pools.setdefault(root, root) != root:
+                root = pools[root]
+            return root
+
+        def join(roots: set[int]) -> None:
+            big = [root for root in sorted(roots) if self.found.roots[root].elements > SMALL] or sorted(roots)
+            for root in big[1:]:
+                pools[pool(root)] = pool(big[0])
+
+        for event in live:
+            join({*event.roots, *event.triggers})
+            for sink in sinks_of[event.index]:
+                join({*sink.flow.roots, *event.roots})
+        grouped: dict[int, list[Event]] = {}
+        for event in live:
+            members = {*event.roots, *event.triggers}
+            biggest = max(members, key=lambda root: (self.found.roots[root].elements > SMALL, -root))
+            grouped.setdefault(pool(biggest), []).append(event)
+        plain = self._plainly_used({event.index for event in live})
+        for head in sorted(grouped):
+            self._count(grouped[head], sinks_of, plain)
+        return self.storage
+
+    def _live_events(self) -> tuple[list[Event], dict[int, list[Sink]]]:
+        """Return the events that make weights, without those whose numbers follow a pattern or are a small few."""
+        sinks_of: dict[int, list[Sink]] = {}
+        for sink in self.found.sinks:
+            for index in sink.flow.events:
+                sinks_of.setdefault(index, []).append(sink)
+        live: list[Event] = []
+        small: set[int] = set()
+        for index in sorted(sinks_of):
+            event = self.found.events[index]
+            elements = sum(self.found.roots[root].elements for root in event.triggers)
+            text = any(self.found.roots[root].dtype == "string" for root in event.triggers)
+            if all(self.pattern(root) for root in event.triggers):
+                continue
+            if elements <= SMALL and not text and not any(sink.op in CONTRACTING for sink in sinks_of[index]):
+                small |= event.triggers
+                continue
+            live.append(event)
+        self.storage.small_integers = sum(self.found.roots[root].elements for root in small if not self.pattern(root))
+        return live, sinks_of
+
+    def _plainly_used(self, live: set[int]) -> set[int]:
+        """Return the roots that are also used as they are, beside what events make of them."""
+        taken = {root for index in live for root in self.found.events[index].roots}
+        used: set[int] = set()
+        for sink in self.found.sinks:
+            used |= sink.flow.plain & taken if sink.flow.events & live else sink.flow.roots
+        return used
+
+    def _made(self, event: Event) -> int | None:
+        """Return how many weights an event makes; None when that is not known before the model runs."""
+        if event.elements is not None:
+            return event.elements
+        size = self.sizes[event.value]
+        if not event.bounded:
+            return size
+        stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))
+        return stored if size is None else min(size, stored)
+
+    def _count(self, events: list[Event], sinks_of: dict[int, list[Sink]], plain: set[int]) -> None:
+        roots = self.found.roots
+        data: set[int] = set()
+        chosen: set[int] = set()
+        for event in events:
+            data |= event.roots.union(*(sink.flow.roots for sink in sinks_of[event.index]))
+            chosen |= event.triggers if event.kind == "codebook" else set()
+        everything = data | chosen
+        data -= chosen  # an index says which value, it is none
+        values = sum(roots[i].elements for i in data if roots[i].wide)
+        counts = [self._made(event) for event in events]
+        weights = None if None in counts else sum(count or 0 for count in counts)
+        if weights is not None:
+            weights += sum(roots[i].elements for i in data & plain if roots[i].wide)
+        sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))
+        result = SharedStorage(
+            kind=_kind(events, [roots[i] for i in everything]),
+            weights=weights,
+            values=values,
+            bytes=sum(root.bytes for root in sources),
+            sources=tuple(describe(root) for root in sources[:10]),
+            made_by=tuple(dict.fromkeys(event.node for event in events))[:5],
+            used_by=tuple(dict.fromkeys(sink.node for event in events for sink in sinks_of[event.index]))[:5],
+        )
+        covered = weights is not None and weights <= values
+        (self.storage.covered if covered else self.storage.shared).append(result)
+
+
+def _kind(events: list[Event], roots: list[Root]) -> StorageKind:
+    if any(root.dtype == "string" for root in roots):
+        return "text"
+    kinds = {event.kind for event in events}
+    if "codebook" in kinds:
+        return "codebook"
+    if any(not root.wide and root.dtype != "string" for root in roots):
+        return "integers"
+    return "packed"
+
+
+def describe(root: Root) -> StoredTensor:
+    """Return a root as a fact."""
+    return StoredTensor(where=root.where, dtype=root.dtype, bits=root.bits, elements=root.elements, bytes=root.bytes)

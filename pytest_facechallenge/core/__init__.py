@@ -1,0 +1,1 @@
+"""Plain data of a judgement: rules, facts, outcomes. No input or output, no pytest, no model."""

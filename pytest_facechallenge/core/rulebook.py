@@ -1,0 +1,356 @@
+"""Rulebooks: ``rules/*.toml`` -> `Rulebook` -> `Track` -> `Rule`.
+
+Every limit, operating point, baseline and clause text of a challenge lives in its rulebook and nowhere else. A limit or
+parameter that differs between tracks is a table keyed by track name; `Rulebook.rules_of` resolves it, so that a check
+sees plain values only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = "facechallenge-rulebook/1"
+
+Level = Literal["rule", "note", "measurement"]
+Comparison = Literal["<=", "<"]
+ParameterValue = str | int | float | bool | list[str] | list[int] | list[float] | None
+
+
+class RulebookError(ValueError):
+    """A rulebook that cannot be used; the message names the file, the key, and what is allowed there."""
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables of a rulebook file: an unknown key is an error, never ignored."""
+
+
+class Runtime(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The evaluation server.
+
+    Attributes
+    ----------
+    onnxruntime
+        Version, "1.6.0".
+    max_opset, max_ir_version, max_ml_opset
+        The newest ai.onnx opset, IR version and ai.onnx.ml opset that this runtime loads.
+    cuda, cudnn, gpu
+        As the rules state them; empty when they do not.
+    reading
+        Where the figures come from, and how an ambiguity was read.
+    """
+
+    onnxruntime: str
+    max_opset: int
+    max_ir_version: int
+    max_ml_opset: int
+    min_opset: int = 7
+    cuda: str = ""
+    cudnn: str = ""
+    gpu: str = ""
+    reading: str = ""
+
+
+class TrackTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One track of a challenge; ``accuracy`` maps a set's name to the least TAR (0..1) or to a baseline's name."""
+
+    title: str
+    clause: str = ""
+    accuracy: dict[str, float | str] = {}
+    notes: str = ""
+
+
+class RuleTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule as written in the file; ``limit`` and the values of ``parameters`` may be tables keyed by track."""
+
+    clause: str
+    text: str
+    check: str
+    level: Level | dict[str, Level] = "rule"
+    limit: int | float | str | dict[str, int | float | str] | None = None
+    comparison: Comparison = "<="
+    unit: str = ""
+    reading: str = ""
+    not_applicable: str | dict[str, str] = ""
+    parameters: dict[str, Any] = {}
+
+
+class SetTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One testset of the challenge: protocol, operating point and the published counts.
+
+    Attributes
+    ----------
+    protocol
+        "all-to-all": every pair of images; "cross": masked against non-masked; "pairs": listed pairs.
+    far, comparison
+        The operating point as a decimal string ("1e-4"), and whether FAR must be below or at most it.
+    group
+        Restricts the set to images whose manifest columns have these values, e.g. ``{race = "African"}``.
+    identities, images, probe_images, gallery_images, positive_pairs, negative_pairs
+        As published; None where the challenge does not say.
+    """
+
+    title: str
+    clause: str
+    protocol: Literal["all-to-all", "cross", "pairs"]
+    far: str
+    comparison: Comparison
+    text: str = ""
+    tracks: list[str] = []
+    member_of: str = ""
+    group: dict[str, str] = {}
+    aliases: list[str] = []
+    identities: int | None = None
+    images: int | None = None
+    probe_images: int | None = None
+    gallery_images: int | None = None
+    positive_pairs: int | None = None
+    negative_pairs: int | None = None
+    reading: str = ""
+
+
+class Ranking(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ranking score: the sum of ``weights[set] * TAR@set``."""
+
+    clause: str
+    text: str
+    weights: dict[str, float]
+    reading: str = ""
+
+
+class Baseline(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One published row: TAR by set as a fraction (0..1), size in MB (1024^2 bytes), V100 time in ms, FLOPs."""
+
+    name: str
+    backbone: str = ""
+    dataset: str = ""
+    method: str = ""
+    tar: dict[str, float] = {}
+    size_mb: float | None = None
+    infer_ms: float | None = None
+    flops: float | None = None
+
+
+class Rulebook(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole rulebook."""
+
+    schema: Literal["facechallenge-rulebook/1"]
+    id: str
+    title: str
+    version: str
+    date: str
+    source: str
+    tracks: dict[str, TrackTable]
+    rules: dict[str, RuleTable]
+    runtime: Runtime | None = None
+    sets: dict[str, SetTable] = {}
+    ranking: Ranking | None = None
+    baselines: list[Baseline] = []
+    notes: list[str] = []
+
+    def rules_of(self, track: str) -> list[Rule]:
+        """Return the rules of ``track`` in file order, with limits and parameters resolved for it."""
+        return [self._resolve(rule_id, table, track) for rule_id, table in self.rules.items()]
+
+    def _resolve(self, rule_id: str, table: RuleTable, track: str) -> Rule:
+        def pick(value: Any) -> Any:
+            if isinstance(value, dict) and set(value) <= set(self.tracks):
+                return value.get(track)
+            return value
+
+        return Rule(
+            id=rule_id,
+            track=track,
+            book=self,
+            check=table.check,
+            clause=table.clause,
+            text=table.text,
+            level=pick(table.level) or "rule",
+            limit=pick(table.limit),
+            comparison=table.comparison,
+            unit=table.unit,
+            reading=table.reading,
+            not_applicable=pick(table.not_applicable) or "",
+            parameters={key: pick(value) for key, value in table.parameters.items()},
+        )
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule on one track, resolved: what a check is given beside the facts.
+
+    Attributes
+    ----------
+    limit
+        The number to compare with, in ``unit``; None when the rule has none on this track.
+    not_applicable
+        Why the rule does not apply on this track; empty when it does.
+    case
+        What distinguishes several tests of one rule (testset and operating point); usually empty.
+    """
+
+    id: str
+    track: str
+    book: Rulebook
+    check: str
+    clause: str
+    text: str
+    level: Level = "rule"
+    limit: int | float | str | None = None
+    comparison: Comparison = "<="
+    unit: str = ""
+    reading: str = ""
+    not_applicable: str = ""
+    parameters: dict[str, Any] = {}
+    case: str = ""
+
+    @property
+    def full_track(self) -> str:
+        """Rulebook and track, "mfr21/A"."""
+        return f"{self.book.id}/{self.track}"
+
+    def within(self, value: float) -> bool:
+        """Return whether ``value`` keeps the limit.
+
+        Raises
+        ------
+        TypeError
+            When the rule has no numeric limit: comparing with nothing must not pass.
+        """
+        if not isinstance(self.limit, (int, float)) or isinstance(self.limit, bool):
+            raise TypeError(f"rule {self.id!r} of {self.full_track} needs a numeric limit, found {self.limit!r}")
+        return value < self.limit if self.comparison == "<" else value <= self.limit
+
+    def limit_text(self) -> str:
+        """Return the limit for a table, "<= 512"."""
+        if self.limit is None:
+            return ""
+        return f"{self.comparison} {self.limit}{' ' + self.unit if self.unit else ''}"
+
+
+def builtin_folder() -> Path:
+    """Return the folder of the rulebooks that come with the package.
+
+    In a wheel they lie inside the package; in a clone or an editable install beside it.
+    """
+    package = Path(__file__).parents[1]
+    inside = package / "rules"
+    return inside if inside.is_dir() else package.parent / "rules"
+
+
+def load(path: Path) -> Rulebook:
+    """Read and validate one rulebook.
+
+    Raises
+    ------
+    RulebookError
+        The file cannot be read, is not TOML, or has a wrong key or value; the message names file, key and what is
+        allowed.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RulebookError(f"cannot read the rulebook {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
+    try:
+        book = msgspec.convert(raw, Rulebook)
+    except msgspec.ValidationError as error:
+        raise RulebookError(f"the rulebook {path} is wrong: {_explain(str(error), raw)}") from error
+    _check_consistency(path, book)
+    return book
+
+
+def _explain(message: str, raw: dict[str, Any]) -> str:
+    """Add to msgspec's message (which names the key's path) the keys that are allowed there."""
+    where = message.rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in message else ""
+    family: dict[str, type[_Table]] = {
+        "tracks": TrackTable,
+        "rules": RuleTable,
+        "sets": SetTable,
+        "runtime": Runtime,
+        "ranking": Ranking,
+        "baselines": Baseline,
+    }
+    head = where.replace("[", ".").split(".")[0]
+    kind: type[_Table] = family.get(head, Rulebook) if where else Rulebook
+    allowed = ", ".join(kind.__struct_fields__)
+    unknown = ""
+    if "unknown field" in message and head in ("tracks", "rules", "sets"):
+        bad = [
+            f"{head}.{name}"
+            for name, table in raw.get(head, {}).items()
+            if isinstance(table, dict) and set(table) - set(kind.__struct_fields__)
+        ]
+        unknown = f" (in {', '.join(bad)})"
+    return f"{message}{unknown}; keys allowed there: {allowed}"
+
+
+def _check_consistency(path: Path, book: Rulebook) -> None:
+    def wrong(key: str, what: str) -> RulebookError:
+        return RulebookError(f"the rulebook {path} is wrong at {key}: {what}")
+
+    tracks = set(book.tracks)
+    if not tracks:
+        raise wrong("tracks", "at least one track is needed, none is there")
+    if not book.rules:
+        raise wrong("rules", "at least one rule is needed, none is there")
+    for rule_id, rule in book.rules.items():
+        named: dict[str, object] = {
+            f"rules.{rule_id}.limit": rule.limit,
+            f"rules.{rule_id}.not_applicable": rule.not_applicable,
+        }
+        named[f"rules.{rule_id}.level"] = rule.level
+        named |= {f"rules.{rule_id}.parameters.{key}": value for key, value in rule.parameters.items()}
+        for key, value in named.items():
+            if isinstance(value, dict) and set(value) - tracks:
+                stray = ", ".join(sorted(set(value) - tracks))
+                raise wrong(key, f"no such track: {stray}; known: {', '.join(sorted(tracks))}")
+    for name, entry in book.sets.items():
+        if set(entry.tracks) - tracks:
+            raise wrong(f"sets.{name}.tracks", f"known tracks are {', '.join(sorted(tracks))}, found {entry.tracks}")
+        if entry.member_of and entry.member_of not in book.sets:
+            raise wrong(f"sets.{name}.member_of", f"no such set: {entry.member_of}; known: {', '.join(book.sets)}")
+        try:
+            far = float(entry.far)
+        except ValueError:
+            far = -1.0
+        if not 0 < far < 1:
+            raise wrong(
+                f"sets.{name}.far", f'a decimal string between 0 and 1 such as "1e-4" is needed, found {entry.far!r}'
+            )
+    if book.ranking is not None and set(book.ranking.weights) - set(book.sets):
+        raise wrong(
+            "ranking.weights", f"known sets are {', '.join(book.sets)}, found {', '.join(book.ranking.weights)}"
+        )
+    rows = {row.name for row in book.baselines}
+    for track, table in book.tracks.items():
+        for name, threshold in table.accuracy.items():
+            key = f"tracks.{track}.accuracy.{name}"
+            if name not in book.sets and name != "ranking-score":
+                raise wrong(key, f"no such set; known: {', '.join([*book.sets, 'ranking-score'])}")
+            if isinstance(threshold, str) and threshold not in rows:
+                raise wrong(key, f"no baseline row is named {threshold!r}; known: {'; '.join(sorted(rows))}")
+            if not isinstance(threshold, str) and not 0 <= threshold <= 1:
+                raise wrong(key, f"a TAR between 0 and 1 is needed, found {threshold}")
+
+
+def load_all(extra: tuple[Path, ...] = ()) -> dict[str, Rulebook]:
+    """Return the built-in rulebooks and those of ``extra``, by id.
+
+    Raises
+    ------
+    RulebookError
+        One of them is wrong, or two have the same id.
+    """
+    books: dict[str, Rulebook] = {}
+    origin: dict[str, Path] = {}
+    for path in [*sorted(builtin_folder().glob("*.toml")), *extra]:
+        book = load(path)
+        if book.id in books:
+            raise RulebookError(f"two rulebooks have the id {book.id!r}: {origin[book.id]} and {path}; rename one")
+        books[book.id] = book
+        origin[book.id] = path
+    return books

@@ -1,8 +1,0 @@
-"""Following the picture through a network: which versions of it the body sees, how often, and who mixes with whom.
-
-Layers, each reading only those before it: `runner` (run a model, look inside), `flatten` and `selection` (no control
-flow left, every selection taking everything), `structure` (who computes with weights, at which cost, in which order),
-`signatures` (which elements are one datum), `copies`, `towers`, `twins`, `warps`, `rows`, `kernels`, `changes` (what
-can be seen, and done to a picture), `probe` (a model, opened), `views`, `disguise`, `stacked`, `side_by_side`, `parts`,
-`echoes`, `directions` (what was seen, as facts), `observe` and `gather` (the step).
-"""

@@ -1,0 +1,1 @@
+"""From what the user named to verdicts: plan, gather, judge."""

@@ -1,5 +1,0 @@
-"""What was observed about a submission: plain, serialisable structs with no verdict in them, one module per step."""
-
-from pytest_facechallenge.facts.base import Facts, FactsMissingError, StepFacts, StepFailure
-
-__all__ = ["Facts", "FactsMissingError", "StepFacts", "StepFailure"]

@@ -1,1 +1,0 @@
-"""Observing an ONNX graph: reading, shapes, dataflow, weights, arithmetic."""

@@ -1,0 +1,1 @@
+"""The one place that opens a session of onnxruntime, and the images made in code that it is fed."""

@@ -1,0 +1,1 @@
+"""Reading an ONNX graph: nodes, constants, shapes."""

@@ -1,0 +1,1 @@
+"""The pytest plugin: options, collection, tests, and what the run prints. The only package that imports pytest."""

@@ -1,1 +1,0 @@
-"""From a picture's pixels to the first layer: what the server feeds, and what the graph does to it."""

@@ -1,1 +1,0 @@
-"""Running a submission: sandbox, preprocessing, pictures, behaviour, the pinned server runtime."""

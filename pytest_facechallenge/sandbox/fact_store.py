@@ -1,0 +1,121 @@
+"""Where facts lie during a run: gathered once, on demand, also when several pytest-xdist workers ask for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from pytest_facechallenge.analyses.context import RunOptions
+from pytest_facechallenge.analyses.table import STEPS, with_needs
+from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.sandbox.process import Limits, Request, result_path, run_steps, write_failure
+
+
+def read_facts(facts_dir: Path) -> Facts:
+    """Read what a submission's folder of facts holds so far."""
+    facts = Facts()
+    for name, step in STEPS.items():
+        path = result_path(facts_dir, name)
+        if not path.exists():
+            continue
+        raw = msgspec.json.decode(path.read_bytes())
+        if "failure" in raw:
+            facts.failures[name] = msgspec.convert(raw["failure"], StepFailure)
+        else:
+            facts.gathered[name] = msgspec.convert(raw["facts"], step.facts_type())
+    return facts
+
+
+class FactStore:
+    """The facts of every submission of a run.
+
+    Parameters
+    ----------
+    root
+        A private folder that all processes of the run share.
+    options, limits
+        For the sandbox.
+    """
+
+    def __init__(self, root: Path, options: RunOptions, limits: Limits) -> None:
+        self.root = root
+        self.options = options
+        self.limits = limits
+        self.planned: dict[Path, set[str]] = {}
+
+    def plan(self, source: Path, steps: Iterable[str]) -> None:
+        """Note steps that will be asked for, so that one process can gather them together."""
+        self.planned.setdefault(source, set()).update(steps)
+
+    def facts_dir(self, source: Path) -> Path:
+        """Return the folder that holds a submission's facts."""
+        return self.root / hashlib.sha256(str(source).encode()).hexdigest()[:16]
+
+    def facts(
+        self, source: Path, steps: Iterable[str], on_progress: Callable[[str], None] = lambda _line: None
+    ) -> Facts:
+        """Return the facts of ``source``, gathering those of ``steps`` that are not there yet.
+
+        A step that fails leaves a `StepFailure`; this never raises for what a submission does.
+        """
+        facts_dir = self.facts_dir(source)
+        wanted = with_needs(set(steps))
+        stages = {STEPS[name].stage for name in wanted}
+        planned = with_needs(self.planned.get(source, set()))
+        together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
+        facts_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(str(facts_dir / "lock")):
+            facts = read_facts(facts_dir)
+            missing = [
+                name for name in with_needs(together) if name not in facts.gathered and name not in facts.failures
+            ]
+            if missing:
+                self._gather(source, facts_dir, missing, on_progress)
+                facts = read_facts(facts_dir)
+        return facts
+
+    def recorded(self, source: Path) -> Facts:
+        """Return what has been gathered so far, gathering nothing."""
+        facts_dir = self.facts_dir(source)
+        return read_facts(facts_dir) if facts_dir.is_dir() else Facts()
+
+    def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
+        workdir = facts_dir / "work"
+        workdir.mkdir(exist_ok=True)
+        for _stage, names in groupby(steps, key=lambda name: STEPS[name].stage):
+            runnable = self._unblocked(facts_dir, list(names))
+            if runnable:
+                request = Request(
+                    source=str(source),
+                    workdir=str(workdir),
+                    facts_dir=str(facts_dir),
+                    steps=tuple(runnable),
+                    options=self.options,
+                    limits=self.limits,
+                )
+                run_steps(request, on_progress, still_worth=lambda left: self._unblocked(facts_dir, left))
+
+    def _unblocked(self, facts_dir: Path, names: list[str]) -> list[str]:
+        """Give every step that builds on a failed one its failure here, so that no process is started for it.
+
+        A model that did not come back once is not run again: each further step would wait as long.
+        """
+        failures = dict(read_facts(facts_dir).failures)
+        stuck = next((name for name, why in failures.items() if why.kind == "timeout" and STEPS[name].runs_model), None)
+        runnable = []
+        for name in names:
+            blocked = next((need for need in STEPS[name].needs if need in failures), None)
+            if blocked is None and STEPS[name].runs_model:
+                blocked = stuck
+            if blocked is None:
+                runnable.append(name)
+                continue
+            root = failures[blocked].because_of or blocked
+            failures[name] = StepFailure(step=name, kind="blocked", message=failures[blocked].message, because_of=root)
+            write_failure(facts_dir, failures[name])
+        return runnable

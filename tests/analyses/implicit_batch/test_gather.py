@@ -1,0 +1,26 @@
+"""The step: from a submission's context to facts."""
+
+from pathlib import Path
+
+from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.table import STEPS
+from pytest_facechallenge.core.facts import Facts
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts
+from pytest_facechallenge.core.facts.package import PackageFacts
+from tests.analyses.implicit_batch.nets import Net
+
+
+def test_the_step_gathers_its_facts(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(net.fc(net.pool(net.body(net.x, net.body_weights())), net.weights(16, 32)), tmp_path)
+    package = PackageFacts(
+        form="onnx", entries=(), model_path=str(path), model_name=path.name, sha256="", bytes=path.stat().st_size
+    )
+    step = STEPS["implicit_batch"]
+    assert step.facts_type() is ImplicitBatchFacts
+    facts = step.gatherer()(Context(path, tmp_path, Facts.of(package), RunOptions(threads=1)))
+    assert isinstance(facts, ImplicitBatchFacts)
+    assert facts.layers == 4
+    assert facts.macs == 32 * 32 * 27 * 8 + 16 * 16 * 72 * 16 + 8 * 8 * 144 * 16 + 16 * 32
+    assert [view.layer for view in facts.views] == ["Conv_0"]
+    assert not facts.gaps
