@@ -1,0 +1,191 @@
+"""Files of strangers: opened when they are regular ones, without blocking, up to a size; removed at any depth.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 1 << 20
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class UnusableFileError(OSError):
+    """A path that cannot be read as a file; the message says what was expected and what is there."""
+
+
+def open_regular(path: str | bytes | Path, *, follow: bool = True) -> BinaryIO:
+    """Open a regular file for reading; a pipe or a device is refused instead of waited for.
+
+    Parameters
+    ----------
+    path
+        Any path.
+    follow
+        False refuses a link in the last part of the path.
+
+    Raises
+    ------
+    UnusableFileError
+        It is no regular file, or its name can be none (a NUL in it).
+    OSError
+        The system does not open it.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    try:
+        before = os.stat(path, follow_symlinks=follow)
+        # A pipe or a device is not even opened: opening alone may have an effect (a tape is rewound).
+        if not stat.S_ISREG(before.st_mode):
+            raise UnusableFileError(f"a regular file is expected, found {kind_of(before.st_mode)}")
+        descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    except ValueError as error:
+        raise UnusableFileError(f"the path is none that this system can open: {error}") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise UnusableFileError(f"a regular file is expected, found {kind_of(mode)}")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: str | bytes | Path, most: int, *, follow: bool = True) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises
+    ------
+    UnusableFileError
+        It is no regular file, or has more than ``most`` bytes.
+    OSError
+        It cannot be read.
+    """
+    with open_regular(path, follow=follow) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= most:
+            content = io.BytesIO()
+            while block := file.read(min(_BLOCK, most + 1 - content.tell())):
+                content.write(block)
+            if content.tell() <= most:
+                return content.getvalue()
+            size = content.tell()
+    raise UnusableFileError(f"at most {most:,} bytes are expected, found {size:,} or more")
+
+
+def read_text(path: str | bytes | Path, most: int) -> str:
+    """Return a regular file's text: UTF-8, with or without a byte order mark, any kind of line end as ``\\n``.
+
+    Raises
+    ------
+    UnusableFileError, OSError
+        As `read_regular`.
+    UnicodeDecodeError
+        It is no UTF-8.
+    """
+    return read_regular(path, most).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file of this mode is, in words."""
+    return next((words for test, words in _KINDS if test(mode)), "a regular file" if stat.S_ISREG(mode) else "no file")
+
+
+def identity(path: str | bytes | Path) -> tuple[int, int, int, int]:
+    """Return what changes when a file is replaced or written: device, inode, bytes, time of its content.
+
+    Raises
+    ------
+    OSError
+        It is not there.
+    """
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def remove_tree(folder: Path) -> list[str]:
+    """Remove a folder and all in it, at any depth and with paths of any length; return what could not be removed.
+
+    Every folder inside is first moved up, so neither the depth of calls nor the length of a path grows. Links are
+    removed, never followed; a path that is a link, or no folder, is left alone. Nothing is raised.
+    """
+    left: list[str] = []
+    try:
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            return [f"{folder}: a folder is expected"]
+    except OSError:
+        return []
+    # Names that nothing in the folder has: those of its own level are known, and deeper ones are moved up to a new name.
+    pending, number, mark = [folder], 0, f".{os.getpid()}-{os.urandom(8).hex()}-"
+    while pending:
+        inside = pending.pop()
+        try:
+            with os.scandir(inside) as entries:
+                found = list(entries)
+        except OSError as error:
+            if not _allow(inside):
+                left.append(str(error))
+                continue
+            try:
+                found = list(os.scandir(inside))
+            except OSError as again:
+                left.append(str(again))
+                continue
+        for entry in found:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    number += 1
+                    up = folder / f"{mark}{number}"
+                    _allow(Path(entry.path))
+                    _insist(os.rename, entry.path, up)
+                    pending.append(up)
+                else:
+                    _insist(os.unlink, entry.path)
+            except OSError as error:
+                left.append(str(error))
+        if inside != folder:
+            try:
+                inside.rmdir()
+            except OSError as error:
+                left.append(str(error))
+    try:
+        folder.rmdir()
+    except OSError as error:
+        left.append(str(error))
+    return left
+
+
+def _insist(change: Callable[..., None], path: str, *more: Path) -> None:
+    """Change a directory entry; where that is not allowed, allow it first."""
+    try:
+        change(path, *more)
+    except PermissionError:
+        parent = Path(path).parent
+        if not (_allow(parent) | _allow(Path(path))):
+            raise
+        change(path, *more)
+
+
+def _allow(path: Path) -> bool:
+    """Give the owner all rights to a file or folder that is no link; return whether that was possible."""
+    try:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode) or stat.S_IMODE(mode) & 0o700 == 0o700:
+            return False
+        path.chmod(0o700)
+    except OSError:
+        return False
+    return True
