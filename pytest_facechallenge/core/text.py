@@ -69,12 +69,23 @@ def listed(names: Iterable[str], most: int = MOST_LISTED) -> str:
     return shown if len(every) <= most else f"{shown} and {len(every) - most:,} more"
 
 
-def clean_all(plain: Any, most: int = MOST) -> Any:
+def clean_all(plain: Any, most: int = MOST, private: str = "") -> Any:
     """Return plain data (dicts, lists, tuples, texts, numbers) with every text in it cleaned, keys too.
 
     Keys that are the same after cleaning are told apart by a number, so that none is lost.
+
+    Parameters
+    ----------
+    private
+        Beginning of paths that say nothing to anybody, a working folder with its last slash: left out of texts.
     """
-    return _walk(plain, lambda text: clean(text, most))
+
+    def change(text: str) -> str:
+        if private and private in text:
+            text = text.replace(private, "")
+        return clean(text, most)
+
+    return _walk(plain, change)
 
 
 def _walk(plain: Any, change: Callable[[str], str]) -> Any:
@@ -84,18 +95,15 @@ def _walk(plain: Any, change: Callable[[str], str]) -> Any:
         return [_walk(item, change) for item in plain]
     if isinstance(plain, dict):
         found: dict[Any, Any] = {}
+        numbers: dict[str, int] = {}
         for key, value in plain.items():
-            found[_free(change(key), found) if isinstance(key, str) else key] = _walk(value, change)
+            name = change(key) if isinstance(key, str) else key
+            while name in found:
+                numbers[name] = numbers.get(name, 1) + 1
+                name = f"{name} ({numbers[name]})"
+            found[name] = _walk(value, change)
         return found
     return plain
-
-
-def _free(key: str, taken: dict[Any, Any]) -> str:
-    number, free = 1, key
-    while free in taken:
-        number += 1
-        free = f"{key} ({number})"
-    return free
 
 
 def _escaped(sign: str) -> str:

@@ -87,7 +87,7 @@ def install() -> None:
     STEPS.clear()
     for function in (segfault, good, leave, hang, chatter, gobble, raise_error, spawn, connect, write_much):
         name = function.__name__
-        STEPS[name] = _Local(name, "static", "facts.declaration:DeclarationFacts", name)
+        STEPS[name] = _Local(name, "static", "core.facts.declaration:DeclarationFacts", name)
 
 
 class _Local(Step, frozen=True):

@@ -183,9 +183,7 @@ def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int
     elif method != info.compress_type or (flags ^ info.flag_bits) & (_ENCRYPTED | _UTF8):
         differs = "the two records that the archive has of it differ in how it is stored"
     elif not late and (
-        crc != info.CRC
-        or packed not in (info.compress_size, _UNKNOWN)
-        or size not in (info.file_size, _UNKNOWN)
+        crc != info.CRC or packed not in (info.compress_size, _UNKNOWN) or size not in (info.file_size, _UNKNOWN)
     ):
         differs = "the two records that the archive has of it differ in size or checksum"
     if late and ended < stop:

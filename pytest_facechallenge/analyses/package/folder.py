@@ -143,5 +143,3 @@ def _look_at(
         seen.junk.append(name)
     else:
         files.append((name, found.st_size))
-
-

@@ -5,8 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path, PurePosixPath
 
-from pytest_facechallenge.analyses.package.limits import MAX_DEPTH, MAX_ENTRIES, MAX_JUNK_BYTES, MAX_PATH_BYTES
-from pytest_facechallenge.analyses.package.limits import MAX_PROBLEMS
+from pytest_facechallenge.analyses.package.limits import (
+    MAX_DEPTH,
+    MAX_ENTRIES,
+    MAX_JUNK_BYTES,
+    MAX_PATH_BYTES,
+    MAX_PROBLEMS,
+)
 from pytest_facechallenge.core.facts.package import Entry
 from pytest_facechallenge.core.text import clean_name
 
