@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -21,6 +22,29 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+#: Errors of the operating system that are the machine's: whatever file was handed in, they would have come.
+_MACHINE = ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO", "EROFS", "EAGAIN", "ENOMEM")
+_MACHINE_ERRORS = frozenset(getattr(errno, name) for name in _MACHINE if hasattr(errno, name))
+
+
+def is_machines_fault(error: BaseException) -> bool:
+    """Whether an error shows a full disk or another trouble of the machine, and nothing about the file."""
+    return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
+
+
+def why(error: BaseException) -> str:
+    """Return the reason of an error that shows something about a file, without the path in it.
+
+    Raises
+    ------
+    OSError
+        It shows a trouble of the machine: the same one, for whoever can say so.
+    """
+    if is_machines_fault(error):
+        raise error
+    return str(getattr(error, "strerror", None) or error)
 
 
 class UnusableFileError(OSError):
@@ -47,7 +71,7 @@ def open_regular(path: str | bytes | Path, *, follow: bool = True) -> BinaryIO:
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     try:
-        before = os.stat(path, follow_symlinks=follow)
+        before = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - paths may be bytes
         # A pipe or a device is not even opened: opening alone may have an effect (a tape is rewound).
         if not stat.S_ISREG(before.st_mode):
             raise UnusableFileError(f"a regular file is expected, found {kind_of(before.st_mode)}")
@@ -86,8 +110,8 @@ def read_regular(path: str | bytes | Path, most: int, *, follow: bool = True) ->
     raise UnusableFileError(f"at most {most:,} bytes are expected, found {size:,} or more")
 
 
-def read_text(path: str | bytes | Path, most: int) -> str:
-    """Return a regular file's text: UTF-8, with or without a byte order mark, any kind of line end as ``\\n``.
+def read_text(path: str | bytes | Path, most: int, *, follow: bool = True) -> str:
+    """Return a regular file's text: UTF-8, with or without a byte order mark, any kind of line end made a line feed.
 
     Raises
     ------
@@ -96,7 +120,7 @@ def read_text(path: str | bytes | Path, most: int) -> str:
     UnicodeDecodeError
         It is no UTF-8.
     """
-    return read_regular(path, most).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    return read_regular(path, most, follow=follow).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def kind_of(mode: int) -> str:
@@ -112,7 +136,7 @@ def identity(path: str | bytes | Path) -> tuple[int, int, int, int]:
     OSError
         It is not there.
     """
-    found = os.stat(path)
+    found = os.stat(path)  # noqa: PTH116 - as above
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -128,7 +152,7 @@ def remove_tree(folder: Path) -> list[str]:
             return [f"{folder}: a folder is expected"]
     except OSError:
         return []
-    # Names that nothing in the folder has: those of its own level are known, and deeper ones are moved up to a new name.
+    # A beginning of names that nothing in the folder has.
     pending, number, mark = [folder], 0, f".{os.getpid()}-{os.urandom(8).hex()}-"
     while pending:
         inside = pending.pop()

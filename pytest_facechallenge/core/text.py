@@ -1,8 +1,8 @@
 """Text of strangers made safe to store and to show: names in models and archives, errors of runtimes, file names.
 
-Standard library only. `clean` is applied where such a text becomes a fact, a test's id or a display, and once is enough:
-the result is printable, stands on one line, keeps its place in right-to-left and left-to-right text, encodes as UTF-8
-and is well-formed in XML.
+Standard library only. `clean` is applied where such a text becomes a fact, a test's id or a display, and once is
+enough: the result is printable, stands on one line, keeps its place in right-to-left and left-to-right text, encodes
+as UTF-8 and is well-formed in XML.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def clean_name(text: str) -> str:
 
 
 def clean_path(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], most: int = MOST) -> str:
-    """Return a path to show; bytes that are no UTF-8 stand there as ``\\xNN``. Not to be opened."""
+    """Return a path to show; bytes that are no UTF-8 stand there in hexadecimal. Not to be opened."""
     return clean(os.fsdecode(path), most)
 
 

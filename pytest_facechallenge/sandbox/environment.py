@@ -59,9 +59,9 @@ def worker_environment(workdir: Path, given: Mapping[str, str] = os.environ) -> 
         # Packages that were installed with pip --user are found by HOME otherwise.
         "PYTHONUSERBASE": given.get("PYTHONUSERBASE") or site.getuserbase(),
     }
-    for name, folder in _SHIMS:
-        if name not in environment and (Path(given.get("HOME", "")) / folder).is_dir() and given.get("HOME"):
-            environment[name] = str(Path(given["HOME"]) / folder)
+    for name, shims in _SHIMS:
+        if name not in environment and given.get("HOME") and (Path(given["HOME"]) / shims).is_dir():
+            environment[name] = str(Path(given["HOME"]) / shims)
     if sys.flags.no_user_site:
         environment["PYTHONNOUSERSITE"] = "1"
     return environment

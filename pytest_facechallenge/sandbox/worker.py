@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import os
 import sys
 import traceback
@@ -13,6 +12,7 @@ from pathlib import Path
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts, StepFailure
+from pytest_facechallenge.core.files import is_machines_fault
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.sandbox.death import MACHINE_EXIT
 from pytest_facechallenge.sandbox.fact_store import read_facts
@@ -24,12 +24,6 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 
-#: Errors of the operating system that are the machine's: whatever was handed in, they would have come.
-_MACHINE_ERRORS = frozenset(
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO", "EROFS", "EAGAIN")
-    if hasattr(errno, name)
-)
 #: Characters of an error's text that are kept.
 _MOST_SAID = 600
 
@@ -90,7 +84,7 @@ def _run_step(name: str, context: Context, facts: Facts, facts_dir: Path) -> Non
 def _failure_kind(error: Exception) -> FailureKind:
     if type(error).__name__ == "DeviceError":
         return FailureKind.DEVICE
-    if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+    if is_machines_fault(error):
         return FailureKind.MACHINE
     return FailureKind.ERROR
 

@@ -24,6 +24,7 @@ from pytest_facechallenge.analyses.package.limits import (
     RATIO_FREE_BYTES,
 )
 from pytest_facechallenge.analyses.package.listing import Listing, is_junk, too_long
+from pytest_facechallenge.core.files import why
 from pytest_facechallenge.core.text import clean, clean_name, listed
 
 MODEL = "model.onnx"
@@ -52,7 +53,7 @@ def open_zip(packed: Path, target: Path, seen: Listing, report: Callable[[str], 
     except _BROKEN as error:
         seen.problems.append(f"the archive cannot be read: {clean(str(error) or type(error).__name__, 300)}")
     except OSError as error:
-        seen.problems.append(f"the archive cannot be read: {error.strerror or error}")
+        seen.problems.append(f"the archive cannot be read: {why(error)}")
     return None
 
 
@@ -63,7 +64,7 @@ def _unpack(
     looked_at = infos
     if len(infos) > MAX_ENTRIES:
         seen.problems.append(
-            f"the archive lists {len(infos):,} entries, {MAX_ENTRIES:,} of them were looked at; {MODEL} alone is expected"
+            f"the archive lists {len(infos):,} entries, {MAX_ENTRIES:,} were looked at; {MODEL} alone is expected"
         )
         seen.found += len(infos) - MAX_ENTRIES
         looked_at = sorted(infos, key=lambda info: not info.filename.lower().endswith(".onnx"))[:MAX_ENTRIES]
@@ -149,7 +150,7 @@ def _extract(
                     return written, f"unpacks to more than {MAX_RATIO} times the archive's size; unpacking was stopped"
                 out.write(block)
     except OSError as error:  # its text would name the private folder
-        return written, f"cannot be unpacked: {error.strerror or type(error).__name__}"
+        return written, f"cannot be unpacked: {why(error)}"
     except _BROKEN as error:
         return written, f"cannot be unpacked: {clean(str(error) or type(error).__name__, 300)}"
     if written != info.file_size:

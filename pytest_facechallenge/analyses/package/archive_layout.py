@@ -1,7 +1,7 @@
 """The layout of a zip archive, byte by byte: whether every program that opens it finds the same entries in it.
 
-An archive has two lists of its entries, one in front of each entry and one at the end, and may have bytes that belong to
-neither. Programs differ in what they believe, so an archive whose lists disagree can be one model for the server and
+An archive lists its entries twice, one by one in front of each and together at the end, and may have bytes that belong
+to neither. Programs differ in what they believe, so an archive whose lists disagree can be one model for the server and
 another one for whoever judges it.
 """
 

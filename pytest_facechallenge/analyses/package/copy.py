@@ -25,7 +25,7 @@ class Copied:
     """A file as it was copied; ``changed`` says that the original was written meanwhile."""
 
     sha256: str
-    bytes: int
+    size: int
     head: bytes
     changed: bool = False
 

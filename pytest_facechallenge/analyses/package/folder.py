@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from pytest_facechallenge.analyses.package.copy import copy_file, digest, private_name
 from pytest_facechallenge.analyses.package.limits import MAX_BYTES, MAX_ENTRIES, MAX_NAMES
 from pytest_facechallenge.analyses.package.listing import Listing, is_junk, too_long
-from pytest_facechallenge.core.files import kind_of
+from pytest_facechallenge.core.files import kind_of, why
 from pytest_facechallenge.core.text import clean_name, listed
 
 #: What a participant may put beside the model: see the analysis of declarations.
@@ -50,10 +50,10 @@ def open_folder(folder: Path, target: Path, seen: Listing, report: Callable[[str
         try:
             done = copy_file(folder / chosen, place, follow=False)
         except OSError as error:
-            seen.problems.append(f"{clean_name(chosen)} cannot be read: {error.strerror or error}")
+            seen.problems.append(f"{clean_name(chosen)} cannot be read: {why(error)}")
         else:
             copy = place
-            seen.sha256, seen.bytes, seen.head = done.sha256, done.bytes, done.head
+            seen.sha256, seen.size, seen.head = done.sha256, done.size, done.head
             if done.changed:
                 seen.problems.append(f"{clean_name(chosen)} was written while it was copied")
     known = {chosen: seen.sha256} if copy else {}
@@ -73,7 +73,7 @@ def folder_digest(
     problems: list[str],
     report: Callable[[str], None] = lambda _line: None,
 ) -> tuple[str, int]:
-    """Return the SHA-256 over "SHA-256 size name" of the files that are listed, in an order of its own, and their bytes.
+    """Return the SHA-256 over a line "SHA-256 size name" for each of the files that are listed, and their bytes.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def folder_digest(
         try:
             sha256 = known.get(name) or digest(folder / name, follow=False, most=max(0, MAX_BYTES - total))[0]
         except OSError as error:
-            problems.append(f"{clean_name(name)} cannot be read: {error.strerror or error}")
+            problems.append(f"{clean_name(name)} cannot be read: {why(error)}")
             sha256 = "unreadable"
         total += size
         lines.append(f"{sha256} {size} ".encode() + os.fsencode(name) + b"\n")
@@ -107,7 +107,7 @@ def _walk(folder: Path, seen: Listing) -> list[tuple[str, int]]:
             with os.scandir(folder / inside) as entries:
                 found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
-            seen.problems.append(f"{clean_name(inside) or 'the folder'} cannot be read: {error.strerror or error}")
+            seen.problems.append(f"{clean_name(inside) or 'the folder'} cannot be read: {why(error)}")
             continue
         for entry in found:
             names += 1
@@ -126,7 +126,7 @@ def _look_at(
     try:
         found = entry.stat(follow_symlinks=False)
     except OSError as error:
-        seen.problems.append(f"{shown} cannot be read: {error.strerror or error}")
+        seen.problems.append(f"{shown} cannot be read: {why(error)}")
         return
     if stat.S_ISLNK(found.st_mode):
         seen.problems.append(f"{shown} is a link; a submission holds plain files only (the link was not followed)")

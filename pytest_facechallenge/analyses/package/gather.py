@@ -17,7 +17,7 @@ from pytest_facechallenge.analyses.package.folder import open_folder
 from pytest_facechallenge.analyses.package.listing import Listing
 from pytest_facechallenge.analyses.package.side_files import copy_side_files, locations
 from pytest_facechallenge.core.facts.package import PackageFacts
-from pytest_facechallenge.core.files import kind_of, remove_tree
+from pytest_facechallenge.core.files import kind_of, remove_tree, why
 from pytest_facechallenge.core.text import clean_name
 
 #: The folder of the copy inside of the private working folder.
@@ -38,7 +38,7 @@ def gather_package(context: Context) -> PackageFacts:
     try:
         mode = context.source.stat().st_mode
     except (OSError, ValueError) as error:
-        seen.problems.append(f"the submission cannot be read: {getattr(error, 'strerror', None) or error}")
+        seen.problems.append(f"the submission cannot be read: {why(error)}")
         return _facts(form, context, seen)
     context.report("copying the submission")
     remove_tree(target)  # of an attempt that did not end
@@ -63,9 +63,9 @@ def _open_file(context: Context, target: Path, seen: Listing) -> str:
     try:
         done = copy_file(source, copy)
     except OSError as error:
-        seen.problems.append(f"the submission cannot be read: {error.strerror or error}")
+        seen.problems.append(f"the submission cannot be read: {why(error)}")
         return ""
-    seen.submitted_sha256, seen.submitted_bytes = done.sha256, done.bytes
+    seen.submitted_sha256, seen.submitted_bytes = done.sha256, done.size
     if done.changed:
         seen.problems.append("the submission was written while it was copied")
     shown, is_zip_head = clean_name(source.name), done.head.startswith((LOCAL, END))
@@ -77,9 +77,9 @@ def _open_file(context: Context, target: Path, seen: Listing) -> str:
         copy.unlink()
         if seen.model is not None:
             seen.model_name = seen.model.name
-            seen.sha256, seen.bytes, seen.head = digest(seen.model)
+            seen.sha256, seen.size, seen.head = digest(seen.model)
         return "zip"
-    seen.add(source.name, done.bytes, "model")
+    seen.add(source.name, done.size, "model")
     if is_zip_name:
         seen.problems.append(f"{shown} is not a zip archive, although its name says so")
         copy = copy.replace(_made(target) / _MODEL)
@@ -94,7 +94,7 @@ def _open_file(context: Context, target: Path, seen: Listing) -> str:
 
 def _take(seen: Listing, copy: Path, source: Path, done: Copied) -> None:
     seen.model, seen.model_name, seen.folder = copy, source.name, source.parent
-    seen.sha256, seen.bytes, seen.head = done.sha256, done.bytes, done.head
+    seen.sha256, seen.size, seen.head = done.sha256, done.size, done.head
 
 
 def _made(folder: Path) -> Path:
@@ -104,7 +104,7 @@ def _made(folder: Path) -> Path:
 
 def _bring_side_files(context: Context, seen: Listing, model: Path) -> None:
     """Parse the copy for the side files that it names and copy them too; the parsed model is kept for later steps."""
-    if seen.folder is None or _content(seen.head, seen.bytes) not in ("binary", "text"):
+    if seen.folder is None or _content(seen.head, seen.size) not in ("binary", "text"):
         return
     from pytest_facechallenge.onnx_graph.ir import read_model
 
@@ -125,8 +125,8 @@ def _facts(form: str, context: Context, seen: Listing) -> PackageFacts:
         model_path="" if model is None else model.relative_to(context.workdir).as_posix(),
         model_name="" if model is None else seen.model_name,
         sha256=seen.sha256,
-        bytes=seen.bytes,
-        content="" if model is None else _content(seen.head, seen.bytes),
+        bytes=seen.size,
+        content="" if model is None else _content(seen.head, seen.size),
         problems=seen.said(),
         junk=tuple(seen.junk[: len(seen.entries) + 100]),
         submitted_sha256=seen.submitted_sha256,

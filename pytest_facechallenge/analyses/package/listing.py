@@ -28,7 +28,7 @@ class Listing:
         How many files there are, listed or not.
     model, model_name
         The private copy of the file to judge and the name it was handed in under; None when there is none.
-    sha256, bytes, head
+    sha256, size, head
         Of that copy; ``head`` are its first bytes.
     folder
         Where the submission keeps the model, so that side files are found; None when they were unpacked with it.
@@ -43,7 +43,7 @@ class Listing:
     model: Path | None = None
     model_name: str = ""
     sha256: str = ""
-    bytes: int = 0
+    size: int = 0
     head: bytes = b""
     folder: Path | None = None
     submitted_sha256: str = ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_facechallenge.analyses.package.copy import copy_file
 from pytest_facechallenge.analyses.package.limits import MAX_BYTES, MAX_ENTRIES
 from pytest_facechallenge.analyses.package.listing import Listing, too_long
+from pytest_facechallenge.core.files import why
 from pytest_facechallenge.core.text import clean_name
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def copy_side_files(names: list[str], folder: Path, target: Path, seen: Listing,
         try:
             done = copy_file(source, place, follow=False, most=budget)
         except OSError as error:
-            seen.problems.append(f"the side file {shown!r} cannot be read: {error.strerror or error}")
+            seen.problems.append(f"the side file {shown!r} cannot be read: {why(error)}")
             continue
-        budget -= done.bytes
+        budget -= done.size
         if done.changed:
             seen.problems.append(f"the side file {shown!r} was written while it was copied")
