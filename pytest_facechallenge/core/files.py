@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _BLOCK = 1 << 20
+#: Bytes of a path beyond which a folder is moved up before it is looked into: half of what Linux opens.
+_LONG_PATH = 2_048
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISLNK, "a link"),
@@ -143,8 +145,8 @@ def identity(path: str | bytes | Path) -> tuple[int, int, int, int]:
 def remove_tree(folder: Path) -> list[str]:
     """Remove a folder and all in it, at any depth and with paths of any length; return what could not be removed.
 
-    Every folder inside is first moved up, so neither the depth of calls nor the length of a path grows. Links are
-    removed, never followed; a path that is a link, or no folder, is left alone. Nothing is raised.
+    Folders that lie deep are moved up, so neither the depth of calls nor the length of a path grows. Links are removed,
+    never followed; a path that is a link, or no folder, is left alone. Nothing is raised.
     """
     left: list[str] = []
     try:
@@ -153,43 +155,42 @@ def remove_tree(folder: Path) -> list[str]:
     except OSError:
         return []
     # A beginning of names that nothing in the folder has.
-    pending, number, mark = [folder], 0, f".{os.getpid()}-{os.urandom(8).hex()}-"
+    mark = f".{os.getpid()}-{os.urandom(8).hex()}-"
+    folders, pending = [folder], [folder]
     while pending:
-        inside = pending.pop()
-        try:
-            with os.scandir(inside) as entries:
-                found = list(entries)
-        except OSError as error:
-            if not _allow(inside):
-                left.append(str(error))
-                continue
+        for entry in _entries(pending.pop(), left):
             try:
-                found = list(os.scandir(inside))
-            except OSError as again:
-                left.append(str(again))
-                continue
-        for entry in found:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    number += 1
-                    up = folder / f"{mark}{number}"
-                    _allow(Path(entry.path))
-                    _insist(os.rename, entry.path, up)
-                    pending.append(up)
-                else:
+                if not entry.is_dir(follow_symlinks=False):
                     _insist(os.unlink, entry.path)
+                    continue
+                inside = Path(entry.path)
+                if len(os.fsencode(inside)) > _LONG_PATH:
+                    inside = folder / f"{mark}{len(folders)}"
+                    _allow(Path(entry.path))  # or it could not be moved
+                    _insist(os.rename, entry.path, inside)
+                folders.append(inside)
+                pending.append(inside)
             except OSError as error:
                 left.append(str(error))
-        if inside != folder:
-            try:
-                inside.rmdir()
-            except OSError as error:
-                left.append(str(error))
-    try:
-        folder.rmdir()
-    except OSError as error:
-        left.append(str(error))
+    for inside in reversed(folders):  # each comes after the one that it lies in, or after it was moved out of it
+        try:
+            inside.rmdir()
+        except OSError as error:
+            left.append(str(error))
     return left
+
+
+def _entries(folder: Path, left: list[str]) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, allowing to read it where that is needed."""
+    for attempt in (1, 2):
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except OSError as error:
+            if attempt == 2 or not _allow(folder):
+                left.append(str(error))
+                break
+    return []
 
 
 def _insist(change: Callable[..., None], path: str, *more: Path) -> None:

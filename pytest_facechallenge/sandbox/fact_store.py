@@ -84,9 +84,9 @@ class FactStore:
         return read_facts(facts_dir) if facts_dir.is_dir() else Facts()
 
     def changed(self, source: Path) -> str:
-        """Return what is to be said of a submission that is no longer what was judged, or "". Asked at the end of a run.
+        """Return what is to be said of a submission that is no longer what was judged, or "".
 
-        Reads the submission, so it takes as long as that.
+        To be asked at the end of a run. Reads the submission, so it takes as long as that.
         """
         from pytest_facechallenge.analyses.package.again import changed_since
 

@@ -18,9 +18,9 @@ INTERVAL = 0.5
 def die_with(parent: int) -> None:
     """Make this process end when ``parent``, which started it, ends; end now when it has ended already.
 
-    Linux does this by itself; the process may have been orphaned before it could ask for that, so the parent is compared
-    afterwards. Elsewhere a thread looks for the parent. The processes that this one started are ended too, except by
-    Linux: they ask for the same.
+    Linux does this by itself; the process may have been orphaned before it could ask for that, so the parent is
+    compared afterwards. Elsewhere a thread looks for the parent, and takes the processes along that this one started;
+    on Linux these ask for the same.
     """
     if not parent:
         return

@@ -1,4 +1,4 @@
-"""The files in which steps leave facts or failures: written whole, cleaned of what a stranger's text could do, bounded."""
+"""The files in which steps leave facts or failures: written whole, with every text cleaned, and of bounded size."""
 
 from __future__ import annotations
 

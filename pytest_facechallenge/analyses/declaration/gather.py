@@ -90,12 +90,12 @@ def _flatten(raw: dict[str, Any]) -> dict[str, str]:
         if section == "schema":
             continue
         if not isinstance(table, dict):
-            raise ValueError(f"{clean_name(section)!r} must be a table ([{section}])")
+            raise ValueError(f"'{clean_name(section)}' must be a table ([{section}])")
         for key, value in table.items():
             name = f"{section}.{key}"
             kind = STATEMENTS.get(name)
             if kind is None:
-                raise ValueError(f"there is no statement {clean_name(name)!r}; known: {', '.join(STATEMENTS)}")
+                raise ValueError(f"there is no statement '{clean_name(name)}'; known: {', '.join(STATEMENTS)}")
             # bool is an int in Python, but "true" is no number of submissions.
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 wanted = kind.__name__ if isinstance(kind, type) else str(kind)

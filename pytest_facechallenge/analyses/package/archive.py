@@ -98,7 +98,7 @@ def _unpack(
             models.append((name, path))
         if name != MODEL:
             seen.problems.append(
-                f"the archive holds {clean_name(name)!r}; exactly one entry named {MODEL!r} is expected"
+                f"the archive holds '{clean_name(name)}'; exactly one entry named {MODEL!r} is expected"
             )
     if len(models) > 1:
         seen.problems.append(f"the archive holds {len(models)} models: {listed(name for name, _ in models)}")
@@ -118,19 +118,19 @@ def _distrust(info: zipfile.ZipInfo, name: str, taken: set[str]) -> str:
     pure, shown = PurePosixPath(name), clean_name(name)
     mode = info.external_attr >> 16
     if stat.S_ISLNK(mode):
-        return f"{shown!r} is a link; links are never unpacked"
+        return f"'{shown}' is a link; links are never unpacked"
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return f"{shown!r} is not a plain file"
+        return f"'{shown}' is not a plain file"
     if pure.is_absolute() or (len(name) > 1 and name[1] == ":") or "\\" in name:
-        return f"{shown!r} is an absolute or foreign path; it was not unpacked"
+        return f"'{shown}' is an absolute or foreign path; it was not unpacked"
     if ".." in pure.parts:
-        return f"{shown!r} leads out of the archive with '..'; it was not unpacked"
+        return f"'{shown}' leads out of the archive with '..'; it was not unpacked"
     if not pure.parts or any(ord(sign) < 32 or sign in '<>:"|?*' for sign in name):
-        return f"{shown!r} is no name that every system can write; it was not unpacked"
+        return f"'{shown}' is no name that every system can write; it was not unpacked"
     if info.flag_bits & 0x1:
-        return f"{shown!r} is encrypted; the server cannot open it"
+        return f"'{shown}' is encrypted; the server cannot open it"
     if _same(name) in taken:
-        return f"{shown!r} is there twice; which one counts would depend on the program that unpacks it"
+        return f"'{shown}' is there twice; which one counts would depend on the program that unpacks it"
     return too_long(name)
 
 

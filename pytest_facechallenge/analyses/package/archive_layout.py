@@ -131,10 +131,10 @@ def layout_problems(path: Path, infos: list[zipfile.ZipInfo], end: End) -> list[
         for info, stop in zip(ordered, stops, strict=True):
             if info.header_offset != place:
                 what = "bytes that belong to no entry" if info.header_offset > place else "bytes of another entry"
-                problems.append(f"before {clean_name(info.orig_filename)!r} there are {what}")
+                problems.append(f"before '{clean_name(info.orig_filename)}' there are {what}")
             trouble, used = _compare(file, info, stop)
             if trouble:
-                problems.append(f"{clean_name(info.orig_filename)!r}: {trouble}")
+                problems.append(f"'{clean_name(info.orig_filename)}': {trouble}")
             place = used
         if place != stops[-1]:
             problems.append("before the list of entries there are bytes that belong to no entry")

@@ -52,17 +52,15 @@ def copy_file(source: Path, target: Path, *, follow: bool = True, most: int = MA
         if before[0] > most:
             raise _too_large(before[0], most)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("xb") as out:
-                # The copy is as large as the original was when it was opened, at most: a file that grows all the time
-                # would never end.
+        with target.open("xb") as out:
+            try:
                 if not _clone(file, out):
                     _copy(file, out, most)
-            sha256, size, head = digest(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                target.unlink()
-            raise
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    target.unlink()
+                raise
+        sha256, size, head = digest(target)
         return Copied(sha256, size, head, changed=_state(file) != before or size != before[0])
 
 

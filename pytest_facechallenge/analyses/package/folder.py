@@ -42,7 +42,7 @@ def open_folder(folder: Path, target: Path, seen: Listing, report: Callable[[str
     direct = [name for name in models if "/" not in name]
     chosen = max(direct or models, default="")
     if chosen and not direct:
-        seen.problems.append(f"the .onnx file is expected in the folder itself, found {clean_name(chosen)!r}")
+        seen.problems.append(f"the .onnx file is expected in the folder itself, found '{clean_name(chosen)}'")
     copy = None
     if chosen:
         seen.model_name, seen.folder = PurePosixPath(chosen).name, (folder / chosen).parent

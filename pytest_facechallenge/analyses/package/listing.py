@@ -74,7 +74,7 @@ def too_long(name: str) -> str:
     """Say which limit a path inside a submission exceeds, or ""."""
     depth, size = name.count("/"), len(name.encode("utf-8", "surrogatepass"))
     if depth > MAX_DEPTH:
-        return f"{clean_name(name)!r} lies {depth} folders deep; at most {MAX_DEPTH} are looked into"
+        return f"'{clean_name(name)}' lies {depth} folders deep; at most {MAX_DEPTH} are looked into"
     if size > MAX_PATH_BYTES:
-        return f"{clean_name(name)!r} is a path of {size:,} bytes; at most {MAX_PATH_BYTES:,} are looked at"
+        return f"'{clean_name(name)}' is a path of {size:,} bytes; at most {MAX_PATH_BYTES:,} are looked at"
     return ""

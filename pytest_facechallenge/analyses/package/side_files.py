@@ -46,7 +46,7 @@ def copy_side_files(names: list[str], folder: Path, target: Path, seen: Listing,
         if outside or "\0" in name or too_long(name):
             continue  # the model's declaration is judged elsewhere, with the reason
         if any((folder.joinpath(*pure.parts[: depth + 1])).is_symlink() for depth in range(len(pure.parts))):
-            seen.problems.append(f"the side file {shown!r} is a link; a submission holds plain files only")
+            seen.problems.append(f"the side file '{shown}' is a link; a submission holds plain files only")
             continue
         source, place = folder.joinpath(*pure.parts), target.joinpath(*pure.parts)
         if place.exists() or not source.exists():
@@ -55,8 +55,8 @@ def copy_side_files(names: list[str], folder: Path, target: Path, seen: Listing,
         try:
             done = copy_file(source, place, follow=False, most=budget)
         except OSError as error:
-            seen.problems.append(f"the side file {shown!r} cannot be read: {why(error)}")
+            seen.problems.append(f"the side file '{shown}' cannot be read: {why(error)}")
             continue
         budget -= done.size
         if done.changed:
-            seen.problems.append(f"the side file {shown!r} was written while it was copied")
+            seen.problems.append(f"the side file '{shown}' was written while it was copied")
