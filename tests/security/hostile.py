@@ -126,7 +126,7 @@ def one_file_beside(entry: Path) -> None:
     (entry / "readme.txt").write_text("hello")
 
 
-def deep_folder(entry: Path, depth: int = 1_500) -> None:
+def deep_folder(entry: Path, depth: int = 1_100) -> None:
     """Put a model under more folders than a path can name and a recursion can follow."""
     (entry / "model.onnx").write_bytes(model_bytes())
     here = os.open(entry, os.O_RDONLY)

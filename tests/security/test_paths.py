@@ -137,7 +137,7 @@ def test_files_of_odd_names_are_judged(tmp_path: Path, build: object) -> None:
     [
         (hostile.pipe, "found a pipe"),
         (hostile.side_file_pipe, "found a pipe"),
-        (lambda folder: Path("/dev/zero"), "found a device"),
+        (lambda _folder: Path("/dev/zero"), "found a device"),
         (lambda folder: folder / "missing.onnx", "cannot be read"),
         (lambda folder: folder / ("n" * 5_000), "cannot be read"),
         (lambda folder: folder / "nul\0.onnx", "cannot be read"),

@@ -18,7 +18,6 @@ from pytest_facechallenge.core.facts.base import StepFacts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.sandbox import worker
 
-
 #: Texts that must not reach anybody as they are.
 NASTY = "\x1b[2J\x07\x00\x9b31m\u202egnp.\u2066\u200f\r\nCOMPLIANT  1 passed\n\ud800\u2028end"
 

@@ -5,6 +5,7 @@ As written by ``write_bin`` of the organisers' gen_image_feature.py and gen_vide
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -113,8 +114,13 @@ def write_features(path: Path, rows: npt.NDArray[np.float32]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(_HEADER.pack(rows.shape[0], rows.shape[1], 4 * rows.shape[1], KIND))
-        for start in range(0, len(rows), _BLOCK):
-            file.write(np.ascontiguousarray(rows[start : start + _BLOCK], dtype="<f4").data)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(_HEADER.pack(rows.shape[0], rows.shape[1], 4 * rows.shape[1], KIND))
+            for start in range(0, len(rows), _BLOCK):
+                file.write(np.ascontiguousarray(rows[start : start + _BLOCK], dtype="<f4").data)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
