@@ -1,7 +1,8 @@
-"""Running misbehaving steps in the sandbox."""
+"""Running misbehaving steps in the sandbox, and leaving nothing behind that other programs cannot remove."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,19 @@ import msgspec
 import pytest
 
 from pytest_facechallenge.analyses.context import RunOptions
+from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from tests.support import hostile_worker
 
 LIMITS = Limits(idle_seconds=20, memory_bytes=1 << 30, file_bytes=16 << 20)
+
+
+@pytest.fixture(autouse=True)
+def nothing_deep_stays(tmp_path: Path) -> Iterator[None]:
+    """Remove what a test built: pytest's own way to do it, in a later run, ends where folders are deep."""
+    yield
+    remove_tree(tmp_path)
+    tmp_path.mkdir(exist_ok=True)
 
 
 class Runner:
