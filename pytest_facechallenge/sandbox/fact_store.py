@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
 
@@ -92,6 +93,16 @@ class FactStore:
 
         found = self.recorded(source).get(PackageFacts)
         return "" if found is None else changed_since(source, found)
+
+    def release(self, source: Path) -> None:
+        """Remove the private copy of a submission, of which nothing more will be asked; its facts stay.
+
+        A run over hundreds of submissions would keep all of them on the disk until its end otherwise.
+        """
+        facts_dir = self.facts_dir(source)
+        if facts_dir.is_dir():
+            with filelock.FileLock(str(facts_dir / "lock")):
+                remove_tree(facts_dir / "work")
 
     def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
         workdir = facts_dir / "work"

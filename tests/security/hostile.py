@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
@@ -62,12 +63,12 @@ class Hostile:
 
 def model_bytes(seed: int = 0, dim: int = 64) -> bytes:
     """Return an honest model's bytes."""
-    return network(seed=seed, dim=dim).SerializeToString()
+    return bytes(network(seed=seed, dim=dim).SerializeToString())
 
 
 def bad_model() -> bytes:
     """Return a model that breaks a rule that can be seen without running it: float16 weights."""
-    return network(constants={"half": np.ones(64, np.float16)}).SerializeToString()
+    return bytes(network(constants={"half": np.ones(64, np.float16)}).SerializeToString())
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -205,7 +206,7 @@ def nasty_texts(name: str = NASTY_NAME) -> bytes:
             node.output[:] = [value.name if each == old else each for each in node.output]
     entry = model.metadata_props.add()
     entry.key, entry.value = name, name
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def unknown_operator(name: str = NASTY_NAME) -> bytes:
@@ -213,14 +214,14 @@ def unknown_operator(name: str = NASTY_NAME) -> bytes:
     tail = [helper.make_node(name, ["embedding"], ["row"], domain=name)]
     model = network(tail=tail, output="row")
     model.opset_import.append(helper.make_opsetid(name, 1))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def long_name(characters: int = LONG) -> bytes:
     """Return a model with a node whose name is very long."""
     model = network()
     model.graph.node[0].name = "x" * characters
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def many_names(count: int = 20_000, length: int = 300) -> bytes:
@@ -229,7 +230,7 @@ def many_names(count: int = 20_000, length: int = 300) -> bytes:
     for number in range(count):
         name = f"{number}{'n' * length}"
         model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def nested_graphs(depth: int = 3_000) -> bytes:
@@ -365,7 +366,7 @@ def honest(folder: Path, count: int = 3) -> list[Path]:
     return [save(network(seed=seed), folder / f"honest-{seed}.onnx") for seed in range(1, count + 1)]
 
 
-def feature_file(path: Path, rows: np.ndarray, header: tuple[int, int, int, int] | None = None) -> Path:  # type: ignore[type-arg]
+def feature_file(path: Path, rows: npt.NDArray[np.float32], header: tuple[int, int, int, int] | None = None) -> Path:
     """Write an LFR19 feature file, with a header that may say anything."""
     told = header or (rows.shape[0], rows.shape[1], 4 * rows.shape[1], 5)
     path.write_bytes(struct.pack("<4i", *told) + rows.astype("<f4").tobytes())

@@ -71,6 +71,16 @@ def test_the_model_lies_in_the_private_folder_and_shares_nothing(tmp_path: Path,
     assert copy.read_bytes() == hostile.model_bytes()
 
 
+def test_the_copy_goes_when_nothing_more_is_asked(tmp_path: Path) -> None:
+    path = hostile.honest(tmp_path, 1)[0]
+    store = store_in(tmp_path)
+    store.facts(path, ["interface"])
+    store.release(path)
+    assert not list((tmp_path / "run").rglob("*.onnx"))
+    assert store.recorded(path).need(PackageFacts).submitted_bytes == path.stat().st_size
+    assert store.changed(path) == ""
+
+
 def test_a_folder_that_is_changed(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import onnx
@@ -21,7 +22,7 @@ def test_a_number_gives_one_model_again_and_again() -> None:
 @pytest.mark.parametrize("mutation", fuzzing.MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_every_kind_of_mutation_changes_models(mutation: fuzzing.Mutation) -> None:
     source = fuzzing.seeds_model()
-    found = [mutation(fuzzing.random.Random(seed), source) for seed in range(20)]
+    found = [mutation(random.Random(seed), source) for seed in range(20)]
     assert sum(each != source for each in found) >= 12
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from pytest_facechallenge.analyses.accuracy.request import Point
@@ -139,7 +140,7 @@ def test_features_that_change_while_they_are_read(tmp_path: Path, monkeypatch: p
     path = feature_file(tmp_path / "f.bin", np.ones((3, 8), np.float32))
     real = feature_module.look_over
 
-    def slow(facts: FeatureFileFacts, rows: np.ndarray) -> FeatureFileFacts:  # type: ignore[type-arg]
+    def slow(facts: FeatureFileFacts, rows: npt.NDArray[np.float32]) -> FeatureFileFacts:
         found = real(facts, rows)
         feature_file(path, np.ones((5, 8), np.float32))
         return found

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from pytest_facechallenge.sandbox import worker
 from tests.support import hostile_worker
 
 if __name__ == "__main__":
@@ -16,4 +17,4 @@ if __name__ == "__main__":
     while os.getppid() == parent and time.monotonic() < deadline:
         time.sleep(0.01)
     hostile_worker.install()
-    hostile_worker.worker.main(sys.argv[1])
+    worker.main(sys.argv[1])
