@@ -74,6 +74,8 @@ def decode(blob: bytes) -> Pixels:
         raise _wrong_size("far too many pixels") from None
     except UnidentifiedImageError:
         raise ImageError("unreadable", f"not an image in a known format ({', '.join(FORMATS)})") from None
+    except MemoryError:  # the run's limit shows nothing about the model
+        raise
     except Exception as error:  # decoders raise many types on damaged files; all mean the same here
         raise ImageError("unreadable", f"damaged: {error}") from error
 

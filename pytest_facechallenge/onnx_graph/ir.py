@@ -73,6 +73,8 @@ class Tensor:
         """
         try:
             return numpy_helper.to_array(self.proto, base_dir=str(self._folder))
+        except MemoryError:  # the run's limit shows nothing about the model
+            raise
         except Exception as error:  # onnx raises many types here; all mean that the tensor cannot be read
             raise GraphError(f"{self.where}: its values cannot be read: {error}") from error
 

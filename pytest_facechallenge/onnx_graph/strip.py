@@ -44,6 +44,8 @@ def stripped_tensor(tensor: onnx.TensorProto, folder: Path) -> onnx.TensorProto:
             return tensor
         try:
             return numpy_helper.from_array(numpy_helper.to_array(tensor, base_dir=str(folder)), tensor.name)
+        except MemoryError:  # the run's limit shows nothing about the model
+            raise
         except Exception:  # noqa: S110 - whoever needs the content reports that it is missing; here only shapes count
             pass
     return onnx.TensorProto(

@@ -116,3 +116,13 @@ def comment_with_archive(model: bytes, other: bytes) -> bytes:
 def deep_zip(model: bytes, depth: int = 2_000) -> bytes:
     """Return an archive with a model and an entry under many folders."""
     return zip_bytes({"model.onnx": model, "d/" * depth + "x": b"1"})
+
+
+def wide_end(model: bytes, lie: int = 0) -> bytes:
+    """Return an archive that has the end record of large archives too; with ``lie``, one that says something else."""
+    data = zip_bytes({"model.onnx": model})
+    at = data.rfind(b"PK\x05\x06")
+    _, _, here, entries, size, offset, _ = struct.unpack_from("<4H2LH", data, at + 4)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, here + lie, entries + lie, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
+    return data[:at] + record + locator + data[at:]

@@ -41,11 +41,13 @@ def test_a_model_that_carries_an_archive_is_judged_as_the_runtime_reads_it(tmp_p
         (archives.nul_in_name(MODEL), "NUL"),
         (archives.gap_between_entries(MODEL), "belong to no entry"),
         (archives.comment_with_archive(MODEL, hostile.bad_model()), "archive"),
+        (archives.wide_end(MODEL, lie=1), "disagree"),
         (archives.zip_bytes({"model.onnx": MODEL, "Model.onnx": MODEL}), "twice"),
         (archives.zip_bytes({"model.onnx": MODEL, "aux\x01.txt": b"1"}), "no name that every system can write"),
     ],
     ids=[
-        "before", "after", "local-name", "local-size", "unicode-name", "nul", "gap", "comment", "case", "control-sign",
+        "before", "after", "local-name", "local-size", "unicode-name", "nul", "gap", "comment", "zip64-end", "case",
+        "control-sign",
     ],
 )  # fmt: skip
 def test_archives_with_two_meanings(tmp_path: Path, content: bytes, said: str) -> None:
@@ -62,8 +64,9 @@ def test_archives_with_two_meanings(tmp_path: Path, content: bytes, said: str) -
         archives.zip_bytes({"model.onnx": MODEL}, comment=b"made by hand"),
         archives.streamed(MODEL),
         archives.zip64(MODEL),
+        archives.wide_end(MODEL),
     ],
-    ids=["plain", "comment", "streamed", "zip64"],
+    ids=["plain", "comment", "streamed", "zip64", "zip64-end"],
 )
 def test_what_ordinary_programs_write_is_a_package(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "s.zip"

@@ -49,6 +49,8 @@ class Rotation:
         """Run on all images as one batch, and return `row_difference`; -1 when the batch does not run."""
         try:
             batch = self._run(self._outputs, self._batch)[0]
+        except MemoryError:  # the run's limit shows nothing about the model
+            raise
         except Exception:  # the runtime has many types; that a batch fails is the rule on batches' business
             return -1.0
         return row_difference(self.rows, batch)

@@ -42,6 +42,8 @@ class End:
         Whether the comment holds another such record.
     split
         Whether the archive is a part of several files.
+    disputed
+        Whether its 64-bit form says something else.
     """
 
     entries: int
@@ -51,6 +53,7 @@ class End:
     after: int
     nested: bool
     split: bool
+    disputed: bool
 
     @property
     def before(self) -> int:
@@ -120,6 +123,8 @@ def layout_problems(path: Path, infos: list[zipfile.ZipInfo], end: End) -> list[
         problems.append("the archive's comment holds another archive's end")
     if end.split:
         problems.append("the archive is one part of several files; a whole archive is expected")
+    if end.disputed:
+        problems.append("the two records at the archive's end, for small and for large archives, disagree")
     if end.entries != len(infos):
         problems.append(f"the archive says that it has {end.entries:,} entries, but lists {len(infos):,}")
     if not infos:
@@ -149,17 +154,22 @@ def _read_end(file: BinaryIO, tail: bytes, start: int, at: int, *, nested: bool)
     disk, first_disk, here, entries, size, offset, comment = struct.unpack_from("<4H2LH", tail, at + 4)
     stop = start + at
     after = max(0, len(tail) - at - _END_BYTES - comment)
-    if _UNKNOWN in (size, offset) or 0xFFFF in (entries, here):
-        file.seek(max(0, stop - _LOCATOR_BYTES))
-        locator = file.read(_LOCATOR_BYTES)
-        if len(locator) == _LOCATOR_BYTES and locator.startswith(_LOCATOR):
-            file.seek(max(0, stop - _LOCATOR_BYTES - _END64_BYTES))
-            record = file.read(_END64_BYTES)
-            if len(record) == _END64_BYTES and record.startswith(_END64):
-                disk, first_disk, here, entries, size, offset = struct.unpack_from("<2L4Q", record, 16)
-                stop -= _LOCATOR_BYTES + _END64_BYTES
+    # Some programs read the 64-bit record wherever there is one, others only where the other one refers to it.
+    file.seek(max(0, stop - _LOCATOR_BYTES))
+    disputed = False
+    if file.read(len(_LOCATOR)) == _LOCATOR:
+        file.seek(max(0, stop - _LOCATOR_BYTES - _END64_BYTES))
+        record = file.read(_END64_BYTES)
+        disputed = len(record) < _END64_BYTES or not record.startswith(_END64)
+        if not disputed:
+            told = ((disk, 0xFFFF), (first_disk, 0xFFFF), (here, 0xFFFF), (entries, 0xFFFF), (size, _UNKNOWN))
+            wide = struct.unpack_from("<2L4Q", record, 16)
+            pairs = zip((*told, (offset, _UNKNOWN)), wide, strict=True)
+            disputed = any(narrow not in (value, unknown) for (narrow, unknown), value in pairs)
+            disk, first_disk, here, entries, size, offset = wide
+            stop -= _LOCATOR_BYTES + _END64_BYTES
     split = bool(disk or first_disk or here != entries)
-    return End(entries, size, offset, stop, after, nested, split)
+    return End(entries, size, offset, stop, after, nested, split, disputed)
 
 
 def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int]:

@@ -264,6 +264,8 @@ def constant_value(graph: Graph, name: str, depth: int = 0) -> Array | None:
         return None
     try:
         (result,) = reference.ReferenceEvaluator(_one_node(node)).run(None, inputs)
+    except MemoryError:  # the run's limit shows nothing about the model
+        raise
     except Exception:  # the evaluator raises many types; all mean that the value stays unknown
         return None
     values = np.asarray(result)

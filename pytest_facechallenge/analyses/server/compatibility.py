@@ -130,6 +130,8 @@ def _prelus(context: Context) -> Iterator[PReluUse]:
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
+    except MemoryError:  # the run's limit shows nothing about the model
+        raise
     except Exception:  # onnx raises many types; all mean that the shapes stay unknown
         return {}
     return {

@@ -31,6 +31,8 @@ class Sizes:
     def _known(self) -> dict[str, int]:
         try:
             inferred = shape_inference.infer_shapes(light_model(self.graph), data_prop=True)
+        except MemoryError:  # the run's limit shows nothing about the model
+            raise
         except Exception:  # onnx raises many types; all mean that the shapes stay unknown
             return {}
         known: dict[str, int] = {}
