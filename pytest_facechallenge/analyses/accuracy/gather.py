@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
 from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_testset
-from pytest_facechallenge.analyses.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
+from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetRequest
 from pytest_facechallenge.analyses.accuracy.score import SetError, score_set, select_entries
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.feature_file.format import write_features
@@ -35,14 +35,14 @@ from pytest_facechallenge.verification import Settings
 
 
 def gather(context: Context) -> AccuracyFacts:
-    """Embed and score the testsets that ``context.options.extra["testsets"]`` asks for (see `AccuracyRequest`).
+    """Embed and score the testsets that `AccuracyOptions.request` asks for.
 
     Raises
     ------
     EmbeddingError
         The model does not load, or its input is no stack of images.
     """
-    request = AccuracyRequest.from_json(context.options.extra.get(KNOB, ""))
+    request = context.options.of(AccuracyOptions).request
     if not request.testsets:
         return AccuracyFacts()
     preprocessing, source = server_preprocessing(context)

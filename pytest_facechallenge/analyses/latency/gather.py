@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.latency import calibration as store
 from pytest_facechallenge.analyses.latency import profile as profiling
 from pytest_facechallenge.analyses.latency.contention import Others, alone
+from pytest_facechallenge.analyses.latency.coverage import covers, enough
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, Rotation
 from pytest_facechallenge.analyses.latency.machine import describe
 from pytest_facechallenge.analyses.latency.measure import Runner, interleave, processor_time_ns, rounds_within
@@ -22,11 +23,7 @@ from pytest_facechallenge.analyses.latency.run_options import (
     LEAST_ROUNDS,
     MEMORY_FACTOR,
     REFERENCE_SECONDS,
-    Plan,
-    calibration_path,
-    covers,
-    decode,
-    enough,
+    LatencyOptions,
 )
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LayerTime, Machine, ReferencePoint
@@ -52,7 +49,7 @@ def gather(context: Context) -> LatencyFacts:
     DeviceError
         The device that was asked for is not used.
     """
-    plan = decode(context.options.extra)
+    plan = context.options.of(LatencyOptions)
     if plan.mode == "modelled" and not plan.profile:
         return LatencyFacts(mode=plan.mode, asked_device=context.options.device)
     path = runnable(context)
@@ -130,7 +127,7 @@ class Bench:
         See `LatencyFacts.remarks`.
     """
 
-    def __init__(self, context: Context, plan: Plan, images: Images) -> None:
+    def __init__(self, context: Context, plan: LatencyOptions, images: Images) -> None:
         self.context = context
         self.plan = plan
         self.images = images
@@ -181,7 +178,7 @@ class Bench:
 
     def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
         """Measure beside one reference of a stored calibration; None when there is none that still holds."""
-        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
         if not path.exists():
             return None
         try:
@@ -235,7 +232,7 @@ class Bench:
         return CalibrationUse(source="this run", points=made.points, made=made.made) if points else None
 
     def _keep(self, made: store.Calibration, machine: Machine) -> None:
-        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
         worst = max(made.points, key=lambda point: point.spread, default=None)
         if worst is None or worst.spread > SPREAD_LIMIT:
             why = f"{worst.name} is only known to +- {worst.spread:.0%}" if worst else "there are none"
@@ -249,7 +246,7 @@ class Bench:
             self.remarks.append(f"Not stored: {error}.")
 
 
-def _left_alone(plan: Plan) -> str:
+def _left_alone(plan: LatencyOptions) -> str:
     """Return the end of a remark: a file that the user named is not overwritten."""
     return ", and the file was left as it is (delete it to have it written anew)" if plan.calibration else ""
 
