@@ -97,7 +97,7 @@ def rejudge(
     ValueError
         As for `judge`.
     """
-    given = report if isinstance(report, Report) else Report.load(report)
+    given = report if isinstance(report, Report) else Report.load(Path(report))
     where = Path("report.json") if isinstance(report, Report) else Path(report)
     named = [tracks] if isinstance(tracks, str) else list(tracks)
     if not named:

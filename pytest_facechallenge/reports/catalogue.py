@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.arguments import TargetError
@@ -10,7 +11,7 @@ from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.reports.finding import paragraph
 
 
-def listing(books: dict[str, Rulebook]) -> str:
+def listing(books: Mapping[str, Rulebook]) -> str:
     """Return every rulebook with its tracks, and every rule with its clause and limit per track."""
     lines: list[str] = []
     for book in books.values():
@@ -37,7 +38,7 @@ def listing(books: dict[str, Rulebook]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def explain(rule_id: str, books: dict[str, Rulebook]) -> str:
+def explain(rule_id: str, books: Mapping[str, Rulebook]) -> str:
     """Return what, why, how it is measured, how to fix, and the sentence of each challenge that has the rule.
 
     Raises

@@ -13,7 +13,7 @@ from pytest_facechallenge.analyses.accuracy.request import Point
 from pytest_facechallenge.analyses.feature_file.format import FeatureFileError, map_rows, read_header, write_features
 from pytest_facechallenge.analyses.feature_file.gather import gather
 from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
-from pytest_facechallenge.analyses.feature_file.request import KNOB, FeatureRequest
+from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.checks import feature_file as checks
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts
@@ -35,8 +35,8 @@ def write_raw(path: Path, header: tuple[int, int, int, int], rows: npt.NDArray[n
 
 
 def look(tmp_path: Path, path: Path, labels: str = "") -> FeatureFileFacts:
-    request = FeatureRequest(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
-    found = gather(world.context(tmp_path / "none.onnx", tmp_path / "work", **{KNOB: request.to_json()}))
+    request = FeatureFileOptions(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
+    found = gather(world.context(tmp_path / "none.onnx", tmp_path / "work", request))
     return msgspec.json.decode(msgspec.json.encode(found), type=FeatureFileFacts)
 
 
