@@ -25,7 +25,6 @@ from pytest_facechallenge.analyses.latency.gather import Bench
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES
 from pytest_facechallenge.analyses.latency.launches import facts_of
 from pytest_facechallenge.analyses.latency.machine import describe
-from pytest_facechallenge.analyses.latency.references import NAMES, launches
 from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
@@ -35,6 +34,7 @@ from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.latency_estimate import evidence_grades
 from pytest_facechallenge.latency_estimate.estimate import Estimate
 from pytest_facechallenge.latency_estimate.published import published, row_spread
+from pytest_facechallenge.latency_estimate.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.statistics import judged, spread, summarise
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets.registry import build, save

@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_facechallenge.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pytest_facechallenge.api import explain, judge, load_rulebooks, rejudge
     from pytest_facechallenge.checks.registry import check
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
     from pytest_facechallenge.core.verdict import Verdict
     from pytest_facechallenge.engine.report import Report, ReportError
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "judge": "api",

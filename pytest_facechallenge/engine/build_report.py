@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_facechallenge import __version__
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.verdict import verdict
+from pytest_facechallenge.core.version import __version__
 from pytest_facechallenge.engine.environment import describe
 from pytest_facechallenge.engine.gatherer import Gatherer
 from pytest_facechallenge.engine.plan import JudgedRule, Key, Plan

@@ -163,7 +163,7 @@ def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str
     assert change[0] in MINIMAL
     path.write_text(MINIMAL.replace(*change, 1))
     with pytest.raises(RulebookError) as caught:
-        validate(load_rulebooks((path,)))
+        validate(load_rulebooks((path,)), load_checks())
     for word in said:
         assert word in str(caught.value)
 

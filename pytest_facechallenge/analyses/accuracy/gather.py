@@ -16,8 +16,6 @@ from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How,
 from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetRequest
 from pytest_facechallenge.analyses.accuracy.score import SetError, score_set, select_entries
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.feature_file.format import write_features
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
 from pytest_facechallenge.core.facts.accuracy import (
     MAX_PROBLEMS,
     AccuracyFacts,
@@ -30,6 +28,8 @@ from pytest_facechallenge.core.facts.accuracy import (
 from pytest_facechallenge.embedding import EmbeddingError, Preprocessing, Session
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.testsets import Testset, TestsetError, read_testset
+from pytest_facechallenge.testsets.feature_format import write_features
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import BoolArray
 from pytest_facechallenge.verification import Settings
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.request import SetRequest
 from pytest_facechallenge.analyses.accuracy.score import score_set
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.feature_file.format import FeatureFileError, map_rows, read_header
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
 from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.core.facts.accuracy import SetResult
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts, Norms
 from pytest_facechallenge.embedding.progress import heartbeat
+from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_rows, read_header
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import ImageBlobs, Testset
 from pytest_facechallenge.verification import Settings
 

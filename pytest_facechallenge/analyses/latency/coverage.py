@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_facechallenge.analyses.latency.calibration import Calibration
-from pytest_facechallenge.analyses.latency.references import NAMES
 from pytest_facechallenge.core.facts.latency import Mode
+from pytest_facechallenge.latency_estimate.references import NAMES
 from pytest_facechallenge.latency_estimate.scaling import LEAST_REFERENCES
 
 

@@ -18,7 +18,6 @@ from pytest_facechallenge.analyses.latency.coverage import covers, enough
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, Rotation
 from pytest_facechallenge.analyses.latency.machine import describe
 from pytest_facechallenge.analyses.latency.measure import Runner, interleave, processor_time_ns, rounds_within
-from pytest_facechallenge.analyses.latency.references import NAMES
 from pytest_facechallenge.analyses.latency.run_options import (
     LEAST_ROUNDS,
     MEMORY_FACTOR,
@@ -30,6 +29,7 @@ from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts
 from pytest_facechallenge.inference.device import has_driver, reasons
 from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.inference.session import Session
+from pytest_facechallenge.latency_estimate.references import NAMES
 from pytest_facechallenge.latency_estimate.statistics import judged, spread
 from pytest_facechallenge.refnets.registry import save
 

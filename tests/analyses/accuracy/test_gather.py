@@ -15,13 +15,13 @@ import pytest
 from pytest_facechallenge.analyses.accuracy.gather import gather
 from pytest_facechallenge.analyses.accuracy.parametrize import build_request, expand_cases
 from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, TestsetSpec
-from pytest_facechallenge.analyses.feature_file.format import map_rows, read_header
 from pytest_facechallenge.checks.accuracy import accuracy
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, SetResult
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.rulebook import RuleTable
 from pytest_facechallenge.embedding import EmbeddingError
 from pytest_facechallenge.embedding.image import Preprocessing, decode, fill
+from pytest_facechallenge.testsets.feature_format import map_rows, read_header
 from tests.analyses.accuracy import world
 from tests.analyses.accuracy.test_plan import BOOK, manifest, rule
 

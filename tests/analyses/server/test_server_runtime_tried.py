@@ -89,7 +89,7 @@ def test_death_by_a_signal_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_a_timeout_is_undecided(tmp_path: Path) -> None:
-    outcome = tried(model_of(), tmp_path, interpreter(tmp_path, "exec sleep 60"), "1.6.0", timeout="0.3")
+    outcome = tried(model_of(), tmp_path, interpreter(tmp_path, "exec sleep 60"), "1.6.0", timeout=0.3)
 
     assert outcome.status is Status.UNDECIDED
     assert "0.3 seconds" in outcome.message
