@@ -264,7 +264,7 @@ class Report(_Document, frozen=True, kw_only=True):
             if schema == "pytest-facechallenge/1":
                 hint = "; it was written by version 0.1, so judge the submissions again"
             raise ReportError(
-                f"{name} is no report of this version: schema {SCHEMA!r} expected, found {schema!r}{hint}"
+                f"{name} is no report of this version: the schema {SCHEMA!r} is expected, found {schema!r}{hint}"
             )
         try:
             report = msgspec.convert(raw, cls)

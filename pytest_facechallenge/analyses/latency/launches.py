@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest_facechallenge.analyses.flops.counter  # noqa: F401  # importing it fills COUNTERS
