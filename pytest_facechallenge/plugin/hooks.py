@@ -47,11 +47,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         chosen = _options.resolve(config)
         if chosen.flag("list") or chosen.text("explain"):
             from pytest_facechallenge.engine.extensions import load_rulebooks
-            from pytest_facechallenge.reports import catalogue
+            from pytest_facechallenge.reports.catalogue import explain, listing
 
             books = load_rulebooks(chosen.path(name) for name in chosen.many("rules"))
             rule = chosen.text("explain")
-            sys.stdout.write(catalogue.explain(rule, books) if rule else catalogue.listing(books))
+            sys.stdout.write(explain(rule, books) if rule else listing(books))
             return 0
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error

@@ -28,13 +28,14 @@ def render_table(table: NamedTable, *, width: int, colour: bool) -> str:
     """Return a table as text; long cells are folded, nothing is cut off."""
     stream = io.StringIO()
     console = _console(stream, width, colour)
-    shown = Table(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for position, heading in enumerate(table.headings):
         number = position >= table.numbers_from
         shown.add_column(heading, overflow="fold", justify="right" if number else "left", no_wrap=number)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     console.print()
+    console.print(Text(table.title, style="bold"))
     console.print(shown)
     for line in table.below:
         _say(console, f"  - {line}")
