@@ -162,12 +162,9 @@ def _zeros(tensor: onnx.TensorProto, name: str, opset: int) -> list[onnx.NodePro
 
 
 def _evaluate(model: onnx.ModelProto, inputs: Mapping[str, Typed], seed: int) -> dict[str, npt.NDArray[Any]]:
-    import onnxruntime
+    from pytest_facechallenge.inference.session import open_session  # the runtime is loaded only where it is needed
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), optimise=False, log_level=4)
     generator = np.random.default_rng(seed)
     feeds: dict[str, npt.NDArray[Any]] = {}
     for entry in session.get_inputs():
