@@ -16,6 +16,8 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from pytest_facechallenge.onnx_graph import operators
+
 #: A graph may not grow beyond this many nodes by inlining: functions calling functions can double at each level.
 MAX_NODES = 200_000
 
@@ -93,6 +95,8 @@ class Node:
         Value names; "" is an absent optional input or output.
     attributes
         Decoded: int, float, str (bytes decoded as UTF-8, undecodable bytes replaced), list, `Tensor`, `Graph`.
+    operator
+        What is known of operators of this name.
     """
 
     def __init__(self, proto: onnx.NodeProto, index: int, graph: Graph, attributes: dict[str, Any], opset: int) -> None:
@@ -105,6 +109,7 @@ class Node:
         self.inputs: tuple[str, ...] = tuple(proto.input)
         self.outputs: tuple[str, ...] = tuple(proto.output)
         self.attributes = attributes
+        self.operator = operators.operator(self.domain, self.op)
 
     @property
     def label(self) -> str:

@@ -15,9 +15,9 @@ from pytest_facechallenge.analyses.flops import (
 )
 from pytest_facechallenge.analyses.flops.hidden_work_bound import touched
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site, Work
-from pytest_facechallenge.analyses.flops.zero_cost_ops import FREE
 from pytest_facechallenge.core.facts.flops import FreeWork, Layer, Uncounted
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 from pytest_facechallenge.onnx_graph.shapes import carried_values, constant_scalar
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ FAMILIES = (attention, convolution, products, recurrent, spectral)
 #: A Loop that may stop early is counted with its greatest number of turns up to here; exporters write "as long as
 #: needed" as a far greater one.
 MOST_TURNS = 1_000_000
-
-CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 @dataclass
@@ -143,16 +141,16 @@ def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None
     tally = Tally()
     for node in graph.nodes:
         if node.index not in graph.used:
-            if node.op not in FREE.get(node.domain, ()):
+            if not node.operator.has(Trait.FREE):
                 tally.unused.append(node.label)
             continue
-        if node.subgraphs or (node.op in CONTROL and not node.domain):
+        if node.subgraphs or (node.operator.kind is Kind.CONTROL):
             _control(node, shapes, tally)
             continue
         counter = COUNTERS.get((node.domain, node.op))
         if counter is not None:
             _counted(node, shapes, tally)
-        elif node.op not in FREE.get(node.domain, ()):
+        elif not node.operator.has(Trait.FREE):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=_unknown(node)))
         else:
             _free(node, shapes, tally)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.onnx_graph.shape_content import SHAPED_BY_CONTENT
 from pytest_facechallenge.onnx_graph.shapes import constant_scalar
 
 if TYPE_CHECKING:
@@ -27,9 +26,8 @@ def decided_by_image(graph: Graph, shapes: Shapes) -> Iterator[str]:
     size, since that may be why it is unknown. Sizes that follow from sizes are the same for every image.
     """
     for node in graph.nodes:
-        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
         decides = any(
-            position in deciding and bool(name) and shapes.depends_on_image(name)
+            position in node.operator.sizes and bool(name) and shapes.depends_on_image(name)
             for position, name in enumerate(node.inputs)
         )
         if decides or _may_stop_early(node, shapes) or _loses_its_size(node, shapes):

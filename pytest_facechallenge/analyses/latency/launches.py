@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest_facechallenge.analyses.flops.counter  # noqa: F401  # importing it fills COUNTERS
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site
-from pytest_facechallenge.analyses.flops.zero_cost_ops import FREE, MOVEMENT, NORMALISATION, POOLING
 from pytest_facechallenge.analyses.latency.data_dependent_work import decided_by_image
 from pytest_facechallenge.core.facts.latency import LaunchFacts, LaunchGroup, LaunchKind
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 from pytest_facechallenge.onnx_graph.shapes import constant_scalar, infer
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
     from pytest_facechallenge.onnx_graph.shapes import Shapes
 
-#: Nodes that only give a tensor another shape or name.
-VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 #: Every tensor is taken as float32, which is what the challenges require of weights.
 BYTES = 4
 
@@ -78,7 +76,7 @@ def _branch_taken(node: Node, shapes: Shapes) -> str:
 
 
 def _is_free(node: Node, graph: Graph, shapes: Shapes) -> bool:
-    if node.op in VIEWS and not node.domain:
+    if node.operator.has(Trait.VIEW):
         return True
     if not any(name and shapes.depends_on_image(name) for name in node.outputs):
         return True
@@ -97,7 +95,7 @@ def _folded(node: Node, graph: Graph) -> bool:
 
 def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[LaunchKind, int, int]]:
     counter = COUNTERS.get((node.domain, node.op))
-    if counter is None and node.op not in FREE.get(node.domain, ()):
+    if counter is None and not node.operator.has(Trait.FREE):
         raise CannotCountError(f"what this operator of the set {node.domain or 'ai.onnx'!r} does is not known")
     site = Site(node, shapes)
     written = sum(prod(site.output(i)) for i, name in enumerate(node.outputs) if name)
@@ -127,6 +125,6 @@ def _heavy_kind(node: Node, site: Site) -> LaunchKind:
 def _light_kind(node: Node) -> LaunchKind:
     if node.op == "BatchNormalization":
         return "pointwise"
-    if node.op in NORMALISATION or node.op in POOLING or "Softmax" in node.op:
+    if node.operator.kind in (Kind.NORMALISING, Kind.POOLING):
         return "reduction"
-    return "movement" if node.op in MOVEMENT else "pointwise"
+    return "movement" if node.operator.kind in (Kind.LAYOUT, Kind.MOVING, Kind.ABOUT_SHAPE) else "pointwise"

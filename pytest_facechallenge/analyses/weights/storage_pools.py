@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pytest_facechallenge.analyses.weights.constant_taint import MANY, Event, Root, Sink, Trace
-from pytest_facechallenge.analyses.weights.operators import CONTRACTING
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.analyses.weights.sizes import Sizes
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
@@ -95,7 +94,7 @@ class _Measure:
             text = any(self.found.roots[root].dtype == "string" for root in event.triggers)
             if all(self.pattern(root) for root in event.triggers):
                 continue
-            if elements <= SMALL and not text and not any(sink.op in CONTRACTING for sink in sinks_of[index]):
+            if elements <= SMALL and not text and not any(sink.learned for sink in sinks_of[index]):
                 small |= event.triggers
                 continue
             live.append(event)
