@@ -27,7 +27,6 @@ FAMILIES = (
     "latency",
     "accuracy",
     "feature_file",
-    "pending",
 )
 
 

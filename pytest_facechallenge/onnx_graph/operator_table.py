@@ -193,18 +193,18 @@ STFT                          spectral     steers=1,3 sizes=1,3 read=1,3
 If                            control      keeps steers=0 sizes=0 read=0
 Loop                          control      keeps steers=0,1 sizes=0,1 read=0,1
 Scan                          control      keeps
-SequenceMap                   control
+SequenceMap                   control      sequences
 NegativeLogLikelihoodLoss     loss
 SoftmaxCrossEntropyLoss       loss
 Optional                      sequence     free idle keeps
 OptionalGetElement            sequence     free idle keeps
 OptionalHasElement            sequence     free idle
 SequenceAt                    sequence     free idle keeps steers=1 sizes=1
-SequenceConstruct             sequence     free idle keeps
-SequenceEmpty                 sequence     free idle
-SequenceErase                 sequence     free idle steers=1 sizes=1
-SequenceInsert                sequence     free idle keeps steers=2 sizes=2
-SplitToSequence               sequence     free idle keeps steers=1 sizes=1
+SequenceConstruct             sequence     free idle keeps sequences
+SequenceEmpty                 sequence     free idle sequences
+SequenceErase                 sequence     free idle sequences steers=1 sizes=1
+SequenceInsert                sequence     free idle keeps sequences steers=2 sizes=2
+SplitToSequence               sequence     free idle keeps sequences steers=1 sizes=1
 RegexFullMatch                text         free idle
 StringConcat                  text         free idle
 StringNormalizer              text         free idle

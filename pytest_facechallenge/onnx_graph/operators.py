@@ -55,6 +55,7 @@ class Trait(StrEnum):
     INTERPOLATES = "interpolates"  # makes values between the given ones
     LOOKS_UP = "looks-up"  # takes values of input 0 from the places that input 1 says
     SCATTERS = "scatters"  # puts values to places
+    SEQUENCES = "sequences"  # its first result is a sequence of tensors
     RANDOM = "random"  # differs from run to run
     GENERATES = "generates"  # nothing that is stored enters its result but sizes and attributes
     # Arithmetic, for finding products that are not written as such.

@@ -14,14 +14,14 @@ from pytest_facechallenge.onnx_graph.strip import KEEP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 
 def tainted(shapes: Shapes, start: set[str], outer: Callable[[str], bool]) -> set[str]:
     """Return all values of the graph whose content depends on those of ``start``.
 
-    Shape, Size and SequenceLength ask for a value's size only, so they stop the dependence, unless the shape itself depends on
-    content: the size of what NonZero finds is a count of pixels. Random numbers count as dependent.
+    Shape, Size and SequenceLength ask for a value's size only, so they stop the dependence, unless the size itself
+    depends on content: that of what NonZero finds is a count of pixels. Random numbers count as dependent.
     """
     own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
     tainted = set(start)

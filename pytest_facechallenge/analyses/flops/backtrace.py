@@ -12,13 +12,14 @@ from pytest_facechallenge.analyses.flops.provenance import (
     scaled_axes,
     varying_extents,
 )
+from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: From this many products on, a written-out sum (Add of Add of Mul…) is a contraction and not a gate.
 UNROLLED = 4
@@ -208,10 +209,11 @@ def _outer_product(way: Way, node: Node, shape: tuple[int, ...]) -> list[Found]:
 
 
 def _dearer_branch(way: Way, node: Node) -> list[Found]:
-    place = node.outputs.index(way.name)
     branches = [
-        products([way._replace(graph=body, shapes=way.shapes.body(node, name), name=body.outputs[place])])
+        products([way._replace(graph=body, shapes=way.shapes.body(node, name), name=inside)])
         for name, body in node.subgraphs.items()
+        for inside, outside in bound(node, body).results
+        if outside == way.name
     ]
     return max(branches, key=lambda found: sum(entry.work.macs for entry in found), default=[])
 
@@ -219,15 +221,13 @@ def _dearer_branch(way: Way, node: Node) -> list[Found]:
 def _into_loop(way: Way, node: Node, shape: tuple[int, ...]) -> list[Way]:
     """Look into the body that makes the value: its last turn for a carried one, every turn for a stacked one."""
     body = node.subgraphs["body"]
-    place = node.outputs.index(way.name) + (node.op == "Loop")
-    scanned = int(node.attributes.get("num_scan_inputs", 0))
-    carried = len(node.inputs) - (2 if node.op == "Loop" else scanned)
-    inside = way._replace(graph=body, shapes=way.shapes.body(node, "body"), name=body.outputs[place])
-    stacked = node.outputs.index(way.name) - carried
-    if stacked < 0:
+    how = bound(node, body)
+    made = {outside: inside for inside, outside in how.outputs()}[way.name]
+    inside = way._replace(graph=body, shapes=way.shapes.body(node, "body"), name=made)
+    stacked = next((each for each in how.stacked if each.whole == way.name), None)
+    if stacked is None:
         return [inside]
-    axes = node.attributes.get("scan_output_axes") or [0] * (stacked + 1)
-    axis = axes[stacked] % len(shape)
+    axis = stacked.axis % len(shape)
     spread = way.spread or (axis in way.axes and shape[axis] >= UNROLLED)
     rest = frozenset(other - (other > axis) for other in way.axes if other != axis)
     return [inside._replace(axes=rest, spread=spread, turns=way.turns * shape[axis])]

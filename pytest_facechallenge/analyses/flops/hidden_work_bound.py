@@ -15,7 +15,7 @@ from pytest_facechallenge.onnx_graph.operators import Trait
 
 if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: Values that one result of an interpolation is made of, on a plane.
 TAPS = {"nearest": 0, "linear": 4, "bilinear": 4, "cubic": 16, "bicubic": 16}

@@ -10,7 +10,7 @@ from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: How far an origin is followed; factors with longer ways are taken as independent, which counts rather than hides.
 DEPTH = 24

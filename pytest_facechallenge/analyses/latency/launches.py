@@ -16,15 +16,16 @@ import pytest_facechallenge.analyses.flops.counter  # noqa: F401  # importing it
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site
 from pytest_facechallenge.analyses.latency.data_dependent_work import decided_by_image
 from pytest_facechallenge.core.facts.latency import LaunchFacts, LaunchGroup, LaunchKind
+from pytest_facechallenge.onnx_graph.control_flow import branch_taken
 from pytest_facechallenge.onnx_graph.operators import Kind, Trait
-from pytest_facechallenge.onnx_graph.shapes import constant_scalar, infer
+from pytest_facechallenge.onnx_graph.shapes import infer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_facechallenge.analyses.context import Context
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: Every tensor is taken as float32, which is what the challenges require of weights.
 BYTES = 4
@@ -55,7 +56,7 @@ def _count(
             continue
         label = f"node {node.label!r} ({node.op})"
         if node.subgraphs:
-            taken = _branch_taken(node, shapes)
+            taken = branch_taken(node, shapes)
             if taken:
                 _count(node.subgraphs[taken], shapes.body(node, taken), found, problems)
             else:
@@ -65,14 +66,6 @@ def _count(
             found.update(_launches(node, graph, shapes))
         except CannotCountError as error:
             problems[f"{label}: {error}"] = None
-
-
-def _branch_taken(node: Node, shapes: Shapes) -> str:
-    """Return which branch an If takes, where its condition is the same for every image; else ""."""
-    decided = constant_scalar(shapes, node.inputs[0]) if node.op == "If" and node.inputs else None
-    if decided is None or node.domain:
-        return ""
-    return "then_branch" if decided else "else_branch"
 
 
 def _is_free(node: Node, graph: Graph, shapes: Shapes) -> bool:

@@ -18,9 +18,10 @@ import onnx
 from onnx import numpy_helper
 
 from pytest_facechallenge.analyses.weights.encoding import stored_bits
-from pytest_facechallenge.analyses.weights.sizes import Sizes
 from pytest_facechallenge.core import dtypes
+from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
+from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
 from pytest_facechallenge.onnx_graph.operators import Trait
 
 #: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
@@ -141,8 +142,9 @@ IMAGE = Flow(constant=False)
 
 @dataclass
 class Trace:
-    """Everything that following the numbers found."""
+    """Everything that following the numbers found; ``sizes`` tells how many elements each value has."""
 
+    sizes: ElementCounts
     roots: list[Root] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
@@ -166,8 +168,8 @@ def trace(graph: Graph) -> Trace:
 
 class _Tracer:
     def __init__(self, graph: Graph) -> None:
-        self.sizes = Sizes(graph)
-        self.found = Trace()
+        self.found = Trace(ElementCounts(graph))
+        self.sizes = self.found.sizes
         self.known_roots: dict[tuple[str, str], Flow] = {}
         self.known_events: dict[tuple[str, str], int] = {}
         self.known_sinks: set[tuple[str, int, Flow]] = set()
@@ -391,22 +393,21 @@ class _Tracer:
         return tensor is not None and tensor.size == 1
 
     def body(self, node: Node, inputs: list[Flow], env: dict[str, Flow]) -> list[Flow]:
-        """Return the outputs of If, Loop and Scan: what their bodies' outputs are."""
-        skip = 2 if node.op == "Loop" else 0
-        result = [Flow()] * len(node.outputs)
+        """Return the outputs of If, Loop, Scan and SequenceMap: what their bodies' outputs are."""
+        given = dict(zip(node.inputs, inputs, strict=True))
+        result = dict.fromkeys(node.outputs, Flow())
         for graph in node.subgraphs.values():
-            passed = inputs[skip:] if node.op in ("Loop", "Scan") else []
+            how = bound(node, graph)
+            passed = {inside: given[outside] for outside, inside in how.inputs()}
             for _ in range(TURNS if passed and _depth(graph) <= DEEP else 1):
-                inner = dict(env)
-                names = graph.inputs[skip:] if node.op == "Loop" else graph.inputs
-                inner |= dict.fromkeys(graph.inputs, Flow())
-                inner |= dict(zip(names, passed, strict=False))
+                inner = env | dict.fromkeys(graph.inputs, Flow()) | passed
                 self.run(graph, inner)
-                made = [inner.get(name, IMAGE) for name in graph.outputs]
-                made = made[1:] if node.op == "Loop" else made
-                passed = [one | two for one, two in zip(passed, made, strict=False)] + passed[len(made) :]
-            result = [one | two for one, two in zip(result, made, strict=False)] + result[len(made) :]
-        return result
+                for each in how.carried:
+                    passed[each.given] |= inner.get(each.made, IMAGE)
+            for inside, outside in how.outputs():
+                if outside:
+                    result[outside] |= inner.get(inside, IMAGE)
+        return [result[name] for name in node.outputs]
 
 
 def _depth(graph: Graph) -> int:
