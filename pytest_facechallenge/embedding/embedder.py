@@ -13,6 +13,7 @@ import onnx
 
 from pytest_facechallenge.embedding.image import SIDE
 from pytest_facechallenge.inference.session import DeviceError, Session, describe_runtime
+from pytest_facechallenge.onnx_graph.protos import bodies
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -119,9 +120,8 @@ def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
     for node in graph.node:
         for attribute in node.attribute:
             tensors += [attribute.t, *attribute.tensors]
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.ByteSize():
-                    yield from _external_files(inner)
+        for inner in bodies(node):
+            yield from _external_files(inner)
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield from (entry.value for entry in tensor.external_data if entry.key == "location")

@@ -281,12 +281,13 @@ def _sorted(graph: Graph) -> list[Node]:
         Nodes feed each other in a circle.
     """
     producers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs if name}
-    sorter = TopologicalSorter(
-        {
-            place: [producers[name] for name in {*node.inputs, *outer_reads(node)} if name in producers]
-            for place, node in enumerate(graph.nodes)
-        }
-    )
+    sources = {
+        place: [producers[name] for name in {*node.inputs, *outer_reads(node)} if name in producers]
+        for place, node in enumerate(graph.nodes)
+    }
+    if all(source < place for place, before in sources.items() for source in before):
+        return graph.nodes
+    sorter = TopologicalSorter(sources)
     try:
         sorter.prepare()
     except CycleError as error:

@@ -13,6 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.inference.session import open_session
+from pytest_facechallenge.onnx_graph.protos import bodies
 
 Array = npt.NDArray[Any]
 
@@ -259,12 +260,10 @@ def part_for(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 def reads_of_subgraphs(node: onnx.NodeProto) -> set[str]:
     """Return every name that the node's subgraphs read, their own values included (a harmless surplus)."""
     reads: set[str] = set()
-    for attribute in node.attribute:
-        bodies = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-        for body in bodies:
-            reads |= {value.name for value in body.output}
-            for inner in body.node:
-                reads |= set(inner.input) | reads_of_subgraphs(inner)
+    for body in bodies(node):
+        reads |= {value.name for value in body.output}
+        for inner in body.node:
+            reads |= set(inner.input) | reads_of_subgraphs(inner)
     return reads
 
 

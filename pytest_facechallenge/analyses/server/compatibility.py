@@ -13,6 +13,7 @@ from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts, OperatorUse, PReluUse, TypeUse
 from pytest_facechallenge.onnx_graph.ir import GraphError
 from pytest_facechallenge.onnx_graph.open_shapes import infer_open
+from pytest_facechallenge.onnx_graph.protos import graphs_of
 
 
 def gather(context: Context) -> CompatibilityFacts:
@@ -58,7 +59,7 @@ def _nodes(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.NodeProto, dict[s
         label = path + (node.name or f"{node.op_type}_{index}")
         yield label, node, versions
         for attribute in reversed(node.attribute):
-            held = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+            held = graphs_of(attribute)
             pending += [(f"{label}.{attribute.name}/", enumerate(graph.node), versions) for graph in held]
 
 
