@@ -84,12 +84,12 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
             report(f"building {name}")
             path = Path(folder) / f"{name}.onnx"
             save(name, path)
-            runner, engine = bench.open(name, path)
+            runner, session = bench.open(name, path)
             runner.warm_up()
             runners.append(runner)
         references = [bench.reference(name) for name in NAMES]
         bench.take(runners[0], [*runners[1:], *references])
-    machine = describe(engine.providers[0], threads)
+    machine = describe(session.providers[0], threads)
     points = tuple(
         ReferencePoint(name=one.name, ms=judged(times), spread=spread(np.asarray(times)), rounds=len(times))
         for one in references

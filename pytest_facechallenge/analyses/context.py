@@ -48,7 +48,7 @@ class Context:
         self.options = options
         self.report = report
         #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
-        self.engine: Session | None = None
+        self.session: Session | None = None
         #: The file that the session was opened from when it is not the submission's own (a repaired batch axis).
         self.runnable_path: Path | None = None
 

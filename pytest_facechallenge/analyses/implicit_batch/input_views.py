@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.implicit_batch.registration import placed_vie
 from pytest_facechallenge.analyses.implicit_batch.signatures import PROBES
 from pytest_facechallenge.analyses.implicit_batch.trace import Probe
 from pytest_facechallenge.core.facts.implicit_batch import ViewFact
+from pytest_facechallenge.onnx_graph.operators import Kind, names
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,7 @@ SOME_KEPT = 0.2
 MOVED = frozenset({"resampled", "smoothed", "predicted", "chosen"})
 
 #: Operators that only change how a tensor is laid out.
-LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
+LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
 
 def views(probe: Probe) -> list[ViewFact]:

@@ -58,18 +58,18 @@ def gather(context: Context) -> LatencyFacts:
     bench = Bench(context, plan, images)
     with alone(plan.folder, context.report):
         context.report("timing: loading the model")
-        submission, engine = bench.open("submission", path)
+        submission, session = bench.open("submission", path)
         submission.warm_up()
-        machine = describe(engine.providers[0], context.options.threads)
+        machine = describe(session.providers[0], context.options.threads)
         bench.remarks += unused_gpu(context.options.device, machine.provider)
         used: CalibrationUse | None = None
         if plan.references:
             used = bench.stored(submission, machine) or bench.fresh(submission, machine)
         else:
             bench.take(submission, [])
-        machine = describe(engine.providers[0], context.options.threads)  # again: now the clock is that of the work
+        machine = describe(session.providers[0], context.options.threads)  # again: now the clock is that of the work
         layers: tuple[LayerTime, ...] = ()
-        if plan.profile or engine.providers[0] != "CPUExecutionProvider":
+        if plan.profile or session.providers[0] != "CPUExecutionProvider":
             layers = profiled(context, path, images[:1])
     return LatencyFacts(
         mode=plan.mode,
@@ -83,7 +83,7 @@ def gather(context: Context) -> LatencyFacts:
         images=len(images),
         seed=seed,
         row_difference=bench.rotations["submission"].difference(),
-        on_cpu=profiling.left_on_cpu(layers, engine.providers[0]),
+        on_cpu=profiling.left_on_cpu(layers, session.providers[0]),
         profile=layers if plan.profile else (),
         remarks=tuple(bench.remarks),
     )
@@ -140,13 +140,13 @@ class Bench:
     def open(self, name: str, path: Path) -> tuple[Runner, Session]:
         """Load a model for timing; its session lives as long as the runner."""
         start = time.perf_counter()
-        engine = Session(path, self.context.options.device, self.context.options.threads)
+        session = Session(path, self.context.options.device, self.context.options.threads)
         load = (time.perf_counter() - start) * 1000
-        if len(engine.inputs) != 1:
-            raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
-        self.rotations[name] = Rotation(engine, self.images)
-        on_cpu = engine.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
-        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), engine
+        if len(session.inputs) != 1:
+            raise RuntimeError(f"the model has {len(session.inputs)} inputs; one is expected, so it was not timed")
+        self.rotations[name] = Rotation(session, self.images)
+        on_cpu = session.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
+        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), session
 
     def reference(self, name: str) -> Runner:
         """Build and open a reference network, warmed up; each once."""
@@ -155,7 +155,7 @@ class Bench:
             path = self.context.workdir / f"{name}.onnx"
             save(name, path)
             try:
-                runner, _engine = self.open(name, path)
+                runner, _session = self.open(name, path)
             finally:
                 path.unlink()
             self.context.report(f"timing: warming up {name}")
@@ -265,10 +265,10 @@ def profiled(context: Context, path: Path, image: Images) -> tuple[LayerTime, ..
     """Run the model in a session of its own that writes a profile, and read it."""
     context.report("profiling: time by node")
     prefix = context.workdir / "profile"
-    engine = Session(path, context.options.device, context.options.threads, profile=prefix)
+    session = Session(path, context.options.device, context.options.threads, profile=prefix)
     for _ in range(PROFILED_RUNS):
-        engine.run(image)
-    written = Path(engine.session.end_profiling())
+        session.run(image)
+    written = Path(session.ort_session.end_profiling())
     try:
         return profiling.parse(written.read_bytes(), PROFILED_WARMUP)
     finally:

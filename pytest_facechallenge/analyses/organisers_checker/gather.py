@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
@@ -19,6 +18,7 @@ from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.organisers_checker import OrganisersCheckerFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.inference.session import open_session
 
 #: Copies of the image in the batch that it runs.
 BATCH = 32
@@ -66,7 +66,7 @@ def gather(context: Context) -> OrganisersCheckerFacts:
     if escaping:
         return OrganisersCheckerFacts(**known, load_error=f"not tried: {escaping}")
     try:
-        session = _session(context, str(context.model_path))
+        session = open_session(context.model_path, threads=context.options.threads, log_level=4)
     except Exception as error:  # the runtime raises many types; its words are what is wanted
         return OrganisersCheckerFacts(**known, load_error=_words(error))
     if known["repaired"]:
@@ -121,14 +121,7 @@ def _input_shape(graph: onnx.GraphProto) -> tuple[int | str, ...]:
     return tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
 
 
-def _session(context: Context, source: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = context.options.threads
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-
-def _repaired(context: Context) -> onnxruntime.InferenceSession:
+def _repaired(context: Context) -> Any:
     """Load the model with a symbolic batch axis, from a second file beside it, where its side files are found."""
     model = onnx.ModelProto()
     model.CopyFrom(context.model)
@@ -140,7 +133,7 @@ def _repaired(context: Context) -> onnxruntime.InferenceSession:
                 raise ValueError("weights in side files are not copied along with the repaired model")
     onnx.save(model, str(path))
     try:
-        return _session(context, str(path))
+        return open_session(path, threads=context.options.threads, log_level=4)
     finally:
         path.unlink()
 
@@ -150,7 +143,7 @@ def _image(context: Context, mean: float, std: float) -> npt.NDArray[np.float32]
     return ((pixels - mean) / std).astype(np.float32)
 
 
-def _run(session: onnxruntime.InferenceSession, images: npt.NDArray[np.float32]) -> tuple[str, Any]:
+def _run(session: Any, images: npt.NDArray[np.float32]) -> tuple[str, Any]:
     """Return (the runtime's error or "", the first output or None)."""
     try:
         return "", np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])

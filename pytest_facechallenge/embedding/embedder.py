@@ -1,4 +1,4 @@
-"""A model ready to embed: an onnxruntime session, and what identifies its results."""
+"""A model ready to embed: a session of the runtime, and what identifies its results."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from pytest_facechallenge.embedding.image import SIDE
-from pytest_facechallenge.inference import session as runtime
+from pytest_facechallenge.inference.session import DeviceError, Session, describe_runtime
+from pytest_facechallenge.onnx_graph.protos import bodies
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -24,8 +24,8 @@ class EmbeddingError(RuntimeError):
     """The model gives no embeddings for a batch of images; the message says what it gave instead."""
 
 
-class Session:
-    """An onnxruntime session that turns a batch of inputs into embeddings.
+class Embedder:
+    """A model that turns a batch of inputs into embeddings.
 
     Parameters
     ----------
@@ -48,8 +48,9 @@ class Session:
 
     def __init__(self, model_path: Path, *, device: str = "auto", threads: int = 0, batch: int = 32) -> None:
         self.model_path = model_path
-        self.session = _open(model_path, device, threads)
-        inputs = self.session.get_inputs()
+        session = _open(model_path, device, threads)
+        self.ort_session = session.ort_session
+        inputs = self.ort_session.get_inputs()
         shape = inputs[0].shape if inputs else []
         if len(inputs) != 1 or len(shape) != 4 or inputs[0].type not in _INPUT_TYPES:
             found = "; ".join(f"{item.name} {item.type} {item.shape}" for item in inputs)
@@ -58,11 +59,11 @@ class Session:
             )
         self._input = inputs[0].name
         self._dtype = _INPUT_TYPES[inputs[0].type]
-        self._output = self.session.get_outputs()[0].name
+        self._output = self.ort_session.get_outputs()[0].name
         self.batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else batch
         self.fixed_batch = self.batch if isinstance(shape[0], int) and shape[0] > 0 else 0
-        self.provider: str = self.session.get_providers()[0]
-        self.runtime: str = f"onnxruntime {onnxruntime.__version__}"
+        self.provider: str = session.providers[0]
+        self.runtime: str = describe_runtime()
         self.sha256 = model_hash(model_path)
 
     def run(self, inputs: Float32Array) -> Float32Array:
@@ -86,7 +87,7 @@ class Session:
         if self.fixed_batch and count < self.fixed_batch:
             inputs = np.concatenate([inputs, np.repeat(inputs[-1:], self.fixed_batch - count, axis=0)])
         try:
-            output = self.session.run([self._output], {self._input: inputs.astype(self._dtype, copy=False)})[0]
+            output = self.ort_session.run([self._output], {self._input: inputs.astype(self._dtype, copy=False)})[0]
         except Exception as error:  # onnxruntime's errors have no common public base
             raise EmbeddingError(f"the runtime failed on a batch of {len(inputs)} images: {error}") from error
         if output.ndim < 2 or output.shape[0] != len(inputs):
@@ -119,18 +120,17 @@ def _external_files(graph: onnx.GraphProto) -> Iterator[str]:
     for node in graph.node:
         for attribute in node.attribute:
             tensors += [attribute.t, *attribute.tensors]
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.ByteSize():
-                    yield from _external_files(inner)
+        for inner in bodies(node):
+            yield from _external_files(inner)
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield from (entry.value for entry in tensor.external_data if entry.key == "location")
 
 
-def _open(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+def _open(path: Path, device: str, threads: int) -> Session:
     try:
-        return runtime.Session(path, device, threads).session
-    except runtime.DeviceError:
+        return Session(path, device, threads)
+    except DeviceError:
         raise
     except Exception as error:  # onnxruntime's errors have no common public base
-        raise EmbeddingError(f"onnxruntime {onnxruntime.__version__} does not load {path.name}: {error}") from error
+        raise EmbeddingError(f"{describe_runtime()} does not load {path.name}: {error}") from error
