@@ -6,12 +6,12 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from importlib import metadata
 
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.engine.report import Environment
+from pytest_facechallenge.inference.processor import processor_name
 
 PACKAGES = (
     "pytest-facechallenge",
@@ -54,7 +54,7 @@ def describe(facts: Iterable[Facts], conftests: tuple[str, ...] = ()) -> Environ
         versions=versions(),
         platform=platform.platform(),
         machine=platform.machine(),
-        processor=_processor(),
+        processor=processor_name(),
         cores=os.cpu_count() or 0,
         gpus=tuple(gpus()),
         providers=tuple(sorted(used)),
@@ -74,15 +74,3 @@ def gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in told.splitlines() if line.strip()]
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        try:
-            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # not a user's file
-                for line in file:
-                    if line.startswith("model name"):
-                        return line.partition(":")[2].strip()
-        except OSError:
-            pass
-    return platform.processor()
