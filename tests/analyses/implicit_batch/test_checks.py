@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.implicit_batch import (
@@ -17,8 +19,6 @@ from pytest_facechallenge.core.facts.implicit_batch import (
     ViewFact,
 )
 from pytest_facechallenge.core.outcome import Outcome, Status
-from tests.analyses.implicit_batch.table import RULES
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 WHOLE = ViewFact(layer="Conv_0", kind="exact", coverage=1.0, turn="identical")
 FINE = CompanyFact(company="a batch of 2", change=1e-6)

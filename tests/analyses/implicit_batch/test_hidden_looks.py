@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from onnx import helper
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import Marks
 from pytest_facechallenge.analyses.implicit_batch.equivariant_features import ASKED, _echoing_channels, components
 from pytest_facechallenge.analyses.implicit_batch.force_selection import select_everything
@@ -21,7 +22,6 @@ from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.onnx_graph.ir import from_model
 from tests.analyses.implicit_batch.nets import SIZE, Net
 from tests.analyses.implicit_batch.test_detector import answer, disguised, embedding, stacked
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 Array = npt.NDArray[np.float32]
 

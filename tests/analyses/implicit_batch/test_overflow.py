@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evaluation.product import judge
 from pytest_facechallenge.analyses.implicit_batch.runner import LARGEST, Runner
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
-from tests.analyses.implicit_batch.table import judge
 
 
 def network(net: Net, gain: float) -> str:
@@ -26,7 +27,7 @@ def test_overflow_is_undecided(gain: float) -> None:
     net = Net()
     answer = judge(net.model(network(net, gain)))
     assert {outcome.status for outcome in answer.outcomes.values()} == {Status.UNDECIDED}
-    assert all("not finite or beyond 1e+15" in gap for gap in answer.facts.gaps)
+    assert all("not finite or beyond 1e+15" in gap for gap in answer.facts.need(ImplicitBatchFacts).gaps)
 
 
 def test_the_same_network_passes_without() -> None:
