@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -28,20 +28,20 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     device
         "auto", "cpu", "cuda", "tensorrt" or the name of an execution provider.
     analyses
-        The options of single analyses, encoded, by analysis name; read with `of`.
+        The options of single analyses as plain data, by analysis name; read with `of`.
     """
 
     seed: int = 20211001
     threads: int = 0
     device: str = "auto"
-    analyses: dict[str, msgspec.Raw] = {}
+    analyses: dict[str, dict[str, Any]] = {}
 
     def of(self, kind: type[T]) -> T:
         """Return the options of one analysis; the defaults where the run set none."""
         raw = self.analyses.get(kind.analysis)
-        return kind() if raw is None else msgspec.json.decode(raw, type=kind)
+        return kind() if raw is None else msgspec.convert(raw, kind)
 
     def with_analyses(self, *options: AnalysisOptions | None) -> RunOptions:
         """Return a copy that carries these options of analyses."""
-        encoded = {each.analysis: msgspec.Raw(msgspec.json.encode(each)) for each in options if each is not None}
-        return msgspec.structs.replace(self, analyses={**self.analyses, **encoded})
+        plain = {each.analysis: msgspec.to_builtins(each) for each in options if each is not None}
+        return msgspec.structs.replace(self, analyses={**self.analyses, **plain})

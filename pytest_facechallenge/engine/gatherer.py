@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+from pytest_facechallenge.analyses.table import with_needs
 from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts, FailureKind
 from pytest_facechallenge.core.outcome import Outcome
@@ -81,7 +82,8 @@ class Gatherer:
         if self.plan.sources[judged.source].kind is SourceKind.REPORT:
             return ""
         failures = self.facts_for(judged, on_progress).failures
-        found = (failures[step] for step in self.plan.steps_of(judged) if step in failures)
+        needed = with_needs(set(self.plan.steps_of(judged)))
+        found = (failures[step] for step in needed if step in failures)
         return next((failure.message for failure in found if failure.kind is FailureKind.DEVICE), "")
 
     def close(self) -> None:

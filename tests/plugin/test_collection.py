@@ -139,7 +139,8 @@ def test_settings_beside_a_submission_do_not_steer_the_run(
     assert taken.ret == pytest.ExitCode.USAGE_ERROR
     taken.stderr.fnmatch_lines(["*pytest.ini would steer this run*with '='*"])
     result = pytester.runpytest_subprocess("-q", "--facechallenge-model=../entries/evil", *quick)
-    assert_ran(result, passed=3)
+    # Judged all the same, and what lies beside the model is a finding, as it would be inside of an archive.
+    assert_ran(result, passed=2, failed=1)
 
 
 def test_conftest_of_the_starting_folder_still_works(pytester: pytest.Pytester, model: Path) -> None:
