@@ -15,11 +15,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.ir import GraphError, inline_functions
-
-#: Neither more iterations of one loop nor more nodes than this are unrolled.
-MAX_ITERATIONS = 256
-MAX_NODES = 50_000
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 
@@ -50,7 +47,12 @@ class Flattened:
 
 
 def flatten(
-    model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None, others: Sequence[Feeds] = ()
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    choices: Mapping[str, bool] | None = None,
+    others: Sequence[Feeds] = (),
+    *,
+    limits: Thresholds,
 ) -> Flattened:
     """Unroll a model.
 
@@ -78,7 +80,7 @@ def flatten(
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
     _name_nodes(flat.graph)
-    worker = _Unroller(flat, feeds, dict(choices or {}), others)
+    worker = _Unroller(flat, feeds, dict(choices or {}), others, limits)
     worker.run()
     return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
 
@@ -109,7 +111,17 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
 
 
 class _Unroller:
-    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]) -> None:
+    """Works through the nodes of a model and expands those with bodies until none is left."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Feeds,
+        choices: dict[str, bool],
+        others: Sequence[Feeds],
+        limits: Thresholds,
+    ) -> None:
+        self.iterations, self.nodes = limits.running.iterations, limits.running.nodes
         self.others = others
         self.model = model
         self.feeds = feeds
@@ -135,8 +147,8 @@ class _Unroller:
                     "SequenceMap": self._map,
                 }[node.op_type]
                 self.pending.extend(reversed(expand(node)))
-            if len(self.done) + len(self.pending) > MAX_NODES:
-                raise FlattenError(f"unrolling '{node.name}' gives more than {MAX_NODES} nodes")
+            if len(self.done) + len(self.pending) > self.nodes:
+                raise FlattenError(f"unrolling '{node.name}' gives more than {self.nodes} nodes")
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.done)
 
@@ -220,18 +232,18 @@ class _Unroller:
         body: onnx.GraphProto = _attribute(node, "body")
         count = _Count.of(node)
         if count.trips is None:
-            trips = self._largest(node.input[0], node) if node.input[0] else MAX_ITERATIONS + 1
-            count.trips = int(min(trips, MAX_ITERATIONS + 1))
+            trips = self._largest(node.input[0], node) if node.input[0] else self.iterations + 1
+            count.trips = int(min(trips, self.iterations + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
         carried = list(node.input[2:])
         asked = bool(condition) and (count.done == 0 or not _passes_on(body))
-        if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if count.trips > self.iterations and not (condition and not _passes_on(body)):
+            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
         over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
             return self._finish_loop(node, carried, count)
-        if count.done >= MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if count.done >= self.iterations:
+            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
         step = f"{prefix}/iteration"
         self._constant(step, np.array(count.done, np.int64))
@@ -267,8 +279,8 @@ class _Unroller:
         out_axes = list(_attribute(node, "scan_output_axes", [0] * outputs_scanned))
         out_directions = list(_attribute(node, "scan_output_directions", [0] * outputs_scanned))
         length = self._value(inputs[0], node).shape[axes[0]]
-        if length > MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if length > self.iterations:
+            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
         nodes: list[onnx.NodeProto] = []
         stacked: list[list[str]] = []
         for step in range(length):
@@ -308,7 +320,7 @@ class _Unroller:
         kinds = [value.type.WhichOneof("value") for value in body.input]
         nodes: list[onnx.NodeProto] = []
         made: list[list[str]] = []
-        for step in range(min(length, MAX_ITERATIONS)):
+        for step in range(min(length, self.iterations)):
             prefix = f"{node.name}[{step}]"
             self._constant(f"{prefix}/index", np.array(step, np.int64))
             items = []
