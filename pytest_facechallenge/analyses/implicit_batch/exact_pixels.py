@@ -15,6 +15,9 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import ViewKind
 
 Array = npt.NDArray[Any]
 
+#: Share of the pixels that a mosaic takes from the first of its two images.
+FROM_THE_FIRST = 0.5
+
 
 def exact_view(noise: Array, seen: Array, limits: Thresholds, seed: int = 3) -> View | None:
     """Return the view when what the layer sees are the image's own pixels, else None.
@@ -175,7 +178,7 @@ def mosaics(noise: Array) -> Array:
 
 def mask(height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return the pixels that a mosaic takes from the first image, bool [H, W]."""
-    return np.random.default_rng(6).random((height, width)) < 0.5
+    return np.random.default_rng(6).random((height, width)) < FROM_THE_FIRST
 
 
 def pixel_by_pixel(seen: Array, mixed: Array, limits: Thresholds) -> bool:

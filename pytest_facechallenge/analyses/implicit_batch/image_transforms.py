@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ SHIFTS: dict[Transform, Change] = {
 }
 
 
-def candidates(structure: Structure, front: Iterable[Layer], limits: Thresholds) -> list[Candidate]:
+def candidates(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> list[Candidate]:
     """Return the changes to look for.
 
     Parameters
@@ -78,7 +78,6 @@ def candidates(structure: Structure, front: Iterable[Layer], limits: Thresholds)
     front
         The layers that work on the image.
     """
-    front = list(front)
     found = dict(CHANGES)
     if any(moved_kernels(structure, layer, limits) for layer in front):
         found |= SHIFTS
@@ -110,7 +109,7 @@ def moved_kernels(structure: Structure, layer: Layer, limits: Thresholds) -> boo
     return found >= wanted.share * len(asked)
 
 
-def colour_changes(structure: Structure, front: list[Layer], limits: Thresholds) -> list[Candidate]:
+def colour_changes(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> list[Candidate]:
     """Return the colour mixes by which one bank of first kernels follows from another (a tint, a grey view).
 
     A kernel bank K on the image M x is the bank K M on x: where one bank is another one times a matrix of colours,
@@ -132,7 +131,7 @@ def _mixed(mix: Array) -> Change:
     return lambda x: np.einsum("ij,njhw->nihw", mix, x).astype(x.dtype)
 
 
-def _banks(structure: Structure, front: list[Layer], limits: Thresholds) -> Iterator[tuple[Array, Array]]:
+def _banks(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> Iterator[tuple[Array, Array]]:
     """Yield pairs of equally large kernel banks [kernels, colours, height, width]: of two layers, or parts of one."""
     whole = []
     colours = structure.shapes[structure.image][1]

@@ -108,10 +108,3 @@ OBSERVERS = (
         "compositions, by the submitted model and on every way through its conditions.",
     ),
 )  # fmt: skip
-
-
-def table() -> str:
-    """Return the observers as a table in Markdown."""
-    lines = ["| observer | question, and how it is answered | works with | cost |", "|---|---|---|---|"]
-    lines += [f"| `{entry.name}` | {entry.doc} | {entry.needs} | {entry.cost} |" for entry in OBSERVERS]
-    return "\n".join(lines) + "\n"

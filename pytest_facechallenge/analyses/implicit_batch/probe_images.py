@@ -26,6 +26,9 @@ TURNS: dict[Transform, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
 }
 
 
+#: Brightness, of the range, about which ramps lie; where the coded image holds neither rows nor columns.
+MIDDLE = 0.5
+
 #: Of natural images: structures by their size (a part of the image's height) and their share.
 STRUCTURES = ((6, 1.0), (16, 0.5), (45, 0.25))
 
@@ -122,13 +125,13 @@ class Images:
         """
         span = self.levels.span if span is None else span
         extent = self.height if axis == 0 else self.width
-        line = 0.5 + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
+        line = MIDDLE + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
         plane = line[:, None] if axis == 0 else line[None, :]
         return self._scaled(np.broadcast_to(plane, (1, self.channels, self.height, self.width)))
 
     def coded(self, span: float | None = None) -> Array:
         """Return one image [1, C, H, W], its rows in the first channel, its columns in the second, 0.5 elsewhere."""
-        image = self.flat(0.5)
+        image = self.flat(MIDDLE)
         image[:, 0] = self.ramp(0, span)[:, 0]
         if self.channels > 1:
             image[:, 1] = self.ramp(1, span)[:, 0]
@@ -143,12 +146,12 @@ def value_range(graph: Graph, limits: Thresholds) -> tuple[float, float]:
     30 or more off the pixels, or divides or scales them by 1/30 or less.
     """
     few = limits.images.few
-    reached, looked = set(graph.inputs), 0
+    reached, seen = set(graph.inputs), 0
     for node in graph.nodes:
         if not reached & set(node.inputs):
             continue
-        looked += 1
-        if looked > limits.images.nodes:
+        seen += 1
+        if seen > limits.images.nodes:
             break
         sizes = _constant_sizes(node)
         if node.op in SCALING and any(_normalises(node.op, size, limits) for size, count in sizes[:1] if count <= few):

@@ -1,4 +1,4 @@
-"""Run a model on chosen images and look at any value inside it."""
+"""Run a model on chosen images and read any value inside it."""
 
 from __future__ import annotations
 

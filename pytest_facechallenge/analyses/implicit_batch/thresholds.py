@@ -1,7 +1,7 @@
 """Every number of the detector that decides something, with its unit and its reason: one frozen struct.
 
-The struct is handed to every observer. `thresholds_of` (in `core.threshold`) goes through it; docs/ has the list.
-This file is long because it is the list.
+The struct is handed to every observer. `thresholds_of` (in `core.threshold`) goes through it, and
+docs/second-looks-thresholds.md is made from it. This file is long because it is the list.
 """
 
 from __future__ import annotations

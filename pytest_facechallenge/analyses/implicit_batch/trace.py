@@ -55,6 +55,8 @@ def trace(opened: OpenedModel, limits: Thresholds) -> TracedModel:
     hidden = recovering_layers(opened, limits)
     model = connect(replace(opened, structure=opened.structure.without(hidden)), limits)
     values, resized = _values(model, limits)
+    for array in values.values():
+        array.flags.writeable = False
     return TracedModel(
         **{name: getattr(model, name) for name in model.__dataclass_fields__},
         values=MappingProxyType(values),

@@ -14,18 +14,28 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from pytest_facechallenge.analyses.implicit_batch.node_edits import (
+    LoopCount,
+    attribute_of,
+    name_nodes,
+    passes_on,
+    rename,
+)
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.onnx_graph.ir import GraphError, inline_functions
+from pytest_facechallenge.onnx_graph.ir import inline_functions
+
+#: The first opset whose Scan is unrolled, and the first in which Unsqueeze takes its axes as an input.
+SCAN_OPSET, AXES_AS_INPUT = 9, 13
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 
 
-class FlattenError(RuntimeError):
+class UnrollError(RuntimeError):
     """Control flow that cannot be unrolled; the message names the node and says why."""
 
 
-class Flattened:
+class Unrolled:
     """A model without control flow.
 
     Attributes
@@ -46,14 +56,14 @@ class Flattened:
         self.by_size = by_size
 
 
-def flatten(
+def unroll(
     model: onnx.ModelProto,
     feeds: Feeds,
     choices: Mapping[str, bool] | None = None,
     others: Sequence[Feeds] = (),
     *,
     limits: Thresholds,
-) -> Flattened:
+) -> Unrolled:
     """Unroll a model.
 
     Parameters
@@ -69,20 +79,20 @@ def flatten(
 
     Raises
     ------
-    FlattenError, GraphError
+    UnrollError, GraphError
         See there.
     """
     if model.functions:
         model = inline_functions(model)
     if not has_control_flow(model):
-        _name_nodes(model.graph)
-        return Flattened(model, ())
+        name_nodes(model.graph)
+        return Unrolled(model, ())
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
-    _name_nodes(flat.graph)
+    name_nodes(flat.graph)
     worker = _Unroller(flat, feeds, dict(choices or {}), others, limits)
     worker.run()
-    return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
+    return Unrolled(flat, tuple(worker.conditions), frozenset(worker.by_size))
 
 
 def has_control_flow(model: onnx.ModelProto) -> bool:
@@ -92,22 +102,6 @@ def has_control_flow(model: onnx.ModelProto) -> bool:
 
 def _is_control(node: onnx.NodeProto) -> bool:
     return node.op_type in ("If", "Loop", "Scan", "SequenceMap") and node.domain in ("", "ai.onnx")
-
-
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node without a name, in subgraphs too, the label that the graph's reader shows for it."""
-    for index, node in enumerate(graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-        for attribute in node.attribute:
-            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _name_nodes(body)
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return helper.get_attribute_value(attribute)
-    return default
 
 
 class _Unroller:
@@ -148,7 +142,7 @@ class _Unroller:
                 }[node.op_type]
                 self.pending.extend(reversed(expand(node)))
             if len(self.done) + len(self.pending) > self.nodes:
-                raise FlattenError(f"unrolling '{node.name}' gives more than {self.nodes} nodes")
+                raise UnrollError(f"unrolling '{node.name}' gives more than {self.nodes} nodes")
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.done)
 
@@ -180,7 +174,7 @@ class _Unroller:
         try:
             return np.asarray(evaluate(part, [name], feeds or self.feeds)[name])
         except RunError as error:
-            raise FlattenError(
+            raise UnrollError(
                 f"'{node.name}' cannot be unrolled, its input {name!r} cannot be computed: {error}"
             ) from error
 
@@ -201,7 +195,7 @@ class _Unroller:
             made = onnx.NodeProto()
             made.CopyFrom(inner)
             made.name = f"{prefix}/{inner.name}"
-            _rename(made, names)
+            rename(made, names)
             nodes.append(made)
         return nodes, [names.get(value.name, value.name) for value in body.output]
 
@@ -214,7 +208,7 @@ class _Unroller:
         else:
             taken = bool(self._value(node.input[0], node).reshape(-1)[0])
         which = "then_branch" if taken else "else_branch"
-        nodes, outputs = self._inline(_attribute(node, which), f"{node.name}.{which}", {})
+        nodes, outputs = self._inline(attribute_of(node, which), f"{node.name}.{which}", {})
         return nodes + self._bind(outputs, node)
 
     def _bind(self, sources: list[str], node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -229,21 +223,21 @@ class _Unroller:
 
         The state that is carried between calls stands in the node itself (renamed inputs, attributes with a mark).
         """
-        body: onnx.GraphProto = _attribute(node, "body")
-        count = _Count.of(node)
+        body: onnx.GraphProto = attribute_of(node, "body")
+        count = LoopCount.of(node)
         if count.trips is None:
             trips = self._largest(node.input[0], node) if node.input[0] else self.iterations + 1
             count.trips = int(min(trips, self.iterations + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
         carried = list(node.input[2:])
-        asked = bool(condition) and (count.done == 0 or not _passes_on(body))
-        if count.trips > self.iterations and not (condition and not _passes_on(body)):
-            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
+        asked = bool(condition) and (count.done == 0 or not passes_on(body))
+        if count.trips > self.iterations and not (condition and not passes_on(body)):
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
             return self._finish_loop(node, carried, count)
         if count.done >= self.iterations:
-            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
         step = f"{prefix}/iteration"
         self._constant(step, np.array(count.done, np.int64))
@@ -256,10 +250,10 @@ class _Unroller:
         rest.CopyFrom(node)
         del rest.input[:]
         rest.input.extend([node.input[0], outputs[0], *outputs[1 : 1 + len(carried)]])
-        _Count(count.trips, count.done + 1, [*count.scans, outputs[1 + len(carried) :]]).write(rest)
+        LoopCount(count.trips, count.done + 1, [*count.scans, outputs[1 + len(carried) :]]).write(rest)
         return [*nodes, rest]
 
-    def _finish_loop(self, node: onnx.NodeProto, carried: list[str], count: _Count) -> list[onnx.NodeProto]:
+    def _finish_loop(self, node: onnx.NodeProto, carried: list[str], count: LoopCount) -> list[onnx.NodeProto]:
         nodes = self._bind(carried, node)
         for position, target in enumerate(node.output[len(carried) :]):
             if target and count.scans:
@@ -267,20 +261,20 @@ class _Unroller:
         return nodes
 
     def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        if self.opset < 9:
-            raise FlattenError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
-        body: onnx.GraphProto = _attribute(node, "body")
-        scanned = int(_attribute(node, "num_scan_inputs"))
+        if self.opset < SCAN_OPSET:
+            raise UnrollError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
+        body: onnx.GraphProto = attribute_of(node, "body")
+        scanned = int(attribute_of(node, "num_scan_inputs"))
         states = list(node.input[: len(node.input) - scanned])
         inputs = list(node.input[len(node.input) - scanned :])
         outputs_scanned = len(body.output) - len(states)
-        axes = list(_attribute(node, "scan_input_axes", [0] * scanned))
-        directions = list(_attribute(node, "scan_input_directions", [0] * scanned))
-        out_axes = list(_attribute(node, "scan_output_axes", [0] * outputs_scanned))
-        out_directions = list(_attribute(node, "scan_output_directions", [0] * outputs_scanned))
+        axes = list(attribute_of(node, "scan_input_axes", [0] * scanned))
+        directions = list(attribute_of(node, "scan_input_directions", [0] * scanned))
+        out_axes = list(attribute_of(node, "scan_output_axes", [0] * outputs_scanned))
+        out_directions = list(attribute_of(node, "scan_output_directions", [0] * outputs_scanned))
         length = self._value(inputs[0], node).shape[axes[0]]
         if length > self.iterations:
-            raise FlattenError(f"'{node.name}' runs more than {self.iterations} times")
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         nodes: list[onnx.NodeProto] = []
         stacked: list[list[str]] = []
         for step in range(length):
@@ -313,7 +307,7 @@ class _Unroller:
         return nodes
 
     def _map(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        body: onnx.GraphProto = _attribute(node, "body")
+        body: onnx.GraphProto = attribute_of(node, "body")
         length_name = f"{node.name}/length"
         self.done.append(helper.make_node("SequenceLength", [node.input[0]], [length_name], name=length_name))
         length = int(self._value(length_name, node))
@@ -358,71 +352,15 @@ class _Unroller:
     def _stack(self, names: list[str], target: str, axis: int, label: str) -> list[onnx.NodeProto]:
         nodes, lifted = [], []
         axes = f"{target}/axes"
-        if self.opset >= 13:
+        if self.opset >= AXES_AS_INPUT:
             self._constant(axes, np.array([axis], np.int64))
         for name in names:
             lifted.append(f"{name}/{target}/lifted")
             made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
-            if self.opset >= 13:
+            if self.opset >= AXES_AS_INPUT:
                 made.input.append(axes)
             else:
                 made.attribute.append(helper.make_attribute("axes", [axis]))
             nodes.append(made)
         nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
         return nodes
-
-
-def _passes_on(body: onnx.GraphProto) -> bool:
-    """Whether a Loop's body hands on the condition that it was given."""
-    given, handed = body.input[1].name, body.output[0].name
-    aliases = {given}
-    for inner in body.node:
-        if inner.op_type == "Identity" and inner.input[0] in aliases:
-            aliases |= set(inner.output)
-    return handed in aliases
-
-
-class _Count:
-    """How far the unrolling of a Loop has come; stands in the node as attributes while it waits."""
-
-    def __init__(self, trips: int | None, done: int, scans: list[list[str]]) -> None:
-        self.trips = trips
-        self.done = done
-        self.scans = scans
-
-    @classmethod
-    def of(cls, node: onnx.NodeProto) -> _Count:
-        trips = _attribute(node, "unrolled_trips")
-        packed = [text.decode() for text in _attribute(node, "unrolled_scans", [])]
-        scans = [text.split("\n") if text else [] for text in packed]
-        return cls(trips, _attribute(node, "unrolled_done", 0), scans)
-
-    def write(self, node: onnx.NodeProto) -> None:
-        kept = [attribute for attribute in node.attribute if not attribute.name.startswith("unrolled_")]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-        node.attribute.append(helper.make_attribute("unrolled_trips", self.trips))
-        node.attribute.append(helper.make_attribute("unrolled_done", self.done))
-        packed = ["\n".join(names) for names in self.scans]
-        if packed:
-            node.attribute.append(helper.make_attribute("unrolled_scans", packed))
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Rename what a node reads and writes, and what its subgraphs read from outside."""
-    for field in (node.input, node.output):
-        renamed = [names.get(name, name) for name in field]
-        del field[:]
-        field.extend(renamed)
-    for attribute in node.attribute:
-        for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-            own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
-            own |= {name for inner in body.node for name in inner.output}
-            outer = {old: new for old, new in names.items() if old not in own}
-            for inner in body.node:
-                _rename(inner, outer)
-            for value in body.output:
-                value.name = outer.get(value.name, value.name)
-
-
-__all__ = ["FlattenError", "Flattened", "GraphError", "flatten", "has_control_flow"]

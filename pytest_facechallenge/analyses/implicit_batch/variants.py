@@ -11,7 +11,7 @@ from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.force_selection import select_everything
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.analyses.implicit_batch.unroll import Flattened, FlattenError, flatten, has_control_flow
+from pytest_facechallenge.analyses.implicit_batch.unroll import Unrolled, UnrollError, has_control_flow, unroll
 from pytest_facechallenge.core.facts.implicit_batch import Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 
@@ -71,15 +71,15 @@ def _problem(model: onnx.ModelProto, feed: Feed, limits: Thresholds) -> str:
 def _ways(model: onnx.ModelProto, feed: Feed, limits: Thresholds) -> Iterator[Variant | Unseen]:
     """Yield the model without control flow, once per way through the Ifs that depend on the image."""
     if not has_control_flow(model):
-        yield Variant(flatten(model, {}, limits=limits).model, "")
+        yield Variant(unroll(model, {}, limits=limits).model, "")
         return
     images = feed.images
     feeds = feed(images.natural(1))
     extremes = [*images.natural(3)[1:, None], images.noise(1), images.flat(0.1), images.flat(0.9)]
     others = [feed(image) for image in extremes]
     try:
-        first = flatten(model, feeds, others=others, limits=limits)
-    except FlattenError as error:
+        first = unroll(model, feeds, others=others, limits=limits)
+    except UnrollError as error:
         yield Unseen(gap=Gap.CONTROL_FLOW, error=str(error))
         return
     yield _variant(first, dict.fromkeys(first.conditions, True))
@@ -94,8 +94,8 @@ def _ways(model: onnx.ModelProto, feed: Feed, limits: Thresholds) -> Iterator[Va
     followed = limits.running.ways
     for way in ways[: followed - 1]:
         try:
-            flat = flatten(model, feeds, way, others, limits=limits)
-        except FlattenError as error:
+            flat = unroll(model, feeds, way, others, limits=limits)
+        except UnrollError as error:
             yield Unseen(gap=Gap.CONTROL_FLOW, error=str(error), branch=_words(way))
             continue
         extra = [name for name in flat.conditions if name not in way]
@@ -107,7 +107,7 @@ def _ways(model: onnx.ModelProto, feed: Feed, limits: Thresholds) -> Iterator[Va
         yield Unseen(gap=Gap.MORE_WAYS, count=len(ways) + 1, followed=followed)
 
 
-def _variant(flat: Flattened, way: dict[str, bool]) -> Variant:
+def _variant(flat: Unrolled, way: dict[str, bool]) -> Variant:
     return Variant(flat.model, _words(way), bool(flat.by_size))
 
 
