@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -363,15 +364,19 @@ def test_selection_is_forced_only_where_the_image_selects() -> None:
     assert select_everything(constant.model(constant.pool(constant.x)), constant.x) is None
 
 
+def statistics(numbers: npt.NDArray[Any]) -> Statistics:
+    return Statistics.of(numbers[0], numbers[1], DEFAULTS)
+
+
 @pytest.mark.parametrize("channels", [64, 4096])
 def test_repeated_channels_are_found_among_very_many(channels: int) -> None:
     random = np.random.default_rng(4)
     half = random.standard_normal((2, 24, 1, channels // 2))
     turned = random.standard_normal((2, 24, 1, channels // 2))
-    plain = Statistics.of(*np.concatenate([half, turned], axis=-1), limits=DEFAULTS)
-    changed = Statistics.of(*np.concatenate([turned, half], axis=-1), limits=DEFAULTS)
+    plain = statistics(np.concatenate([half, turned], axis=-1))
+    changed = statistics(np.concatenate([turned, half], axis=-1))
     pairs = agreeing_channels(plain, changed, DEFAULTS)
     assert len(pairs) == min(channels, DEFAULTS.equivariance.sample)
     assert all(abs(one - other) == channels // 2 for one, other in pairs)
-    unrelated = Statistics.of(*random.standard_normal((2, 24, 1, channels)), limits=DEFAULTS)
+    unrelated = statistics(random.standard_normal((2, 24, 1, channels)))
     assert not agreeing_channels(plain, unrelated, DEFAULTS)

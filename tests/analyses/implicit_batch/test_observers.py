@@ -15,6 +15,7 @@ import pytest_facechallenge
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import observe, traced
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS, Needs
+from pytest_facechallenge.analyses.implicit_batch.opened import Sessions
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
@@ -73,8 +74,11 @@ def test_an_observer_answers_alone_and_the_same_each_time(observer: Any, model: 
 @pytest.mark.parametrize(
     "observer", [entry for entry in OBSERVERS if entry.needs is not Needs.RUNS], ids=lambda observer: observer.name
 )
-def test_an_observer_runs_the_model_only_if_it_says_so(observer: Any, model: TracedModel) -> None:
-    observer.observe(dataclasses.replace(model, sessions=None), DEFAULTS)
+def test_an_observer_runs_the_model_only_if_it_says_so(
+    observer: Any, model: TracedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sessions, "open", lambda *_: pytest.fail("it runs the model"))
+    observer.observe(model, DEFAULTS)
 
 
 def test_the_order_of_the_observers_does_not_matter(model: TracedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,11 +99,11 @@ def test_each_threshold_has_a_unit_and_a_reason(struct: Any) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
 def test_no_condition_holds_a_number_without_a_name(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        for inner in ast.walk(node) if isinstance(node, ast.Compare) else ():
-            value = inner.value if isinstance(inner, ast.Constant) else 0
-            if (isinstance(value, float) and value >= TINY) or (isinstance(value, int) and value > COUNTING):
-                pytest.fail(f"{path.name}:{inner.lineno}: {value} decides something and has no name")
+    conditions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Compare)]
+    for constant in (inner for node in conditions for inner in ast.walk(node) if isinstance(inner, ast.Constant)):
+        value = constant.value
+        named = not ((isinstance(value, float) and value >= TINY) or (isinstance(value, int) and value > COUNTING))
+        assert named, f"{path.name}:{constant.lineno}: {value!r} decides something and has no name"
 
 
 def test_the_documents_are_up_to_date() -> None:
