@@ -31,9 +31,6 @@ Array = npt.NDArray[Any]
 #: Moves (down, right) in pixels by which a turned map may differ: strides read every second pixel.
 MOVES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
-#: The part of the image's width that is changed along an edge.
-STRIP = 6
-
 
 def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[EquivariantFeatures]:
     """Find rows, or halves of an axis, that agree on the changed image and each see the whole image.
@@ -119,7 +116,7 @@ def _sees_everything(comparison: Comparison, layer: Layer, cut: Cut, pair: tuple
 
     before = summed_up(base[0])
     reached = []
-    margin, strip = margin_of(base.shape[-2], base.shape[-1], limits), base.shape[-1] // STRIP
+    margin, strip = margin_of(base.shape[-2], base.shape[-1], limits), base.shape[-1] // limits.equivariance.strip
     for side in (-2, -1):
         for start in (margin, base.shape[side] - margin - strip):
             edge = [slice(None)] * 3

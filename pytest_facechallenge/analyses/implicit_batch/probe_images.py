@@ -26,18 +26,6 @@ TURNS: dict[Transform, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
 }
 
 
-#: Brightness, of the range, about which ramps lie; where the coded image holds neither rows nor columns.
-MIDDLE = 0.5
-
-#: Of natural images: structures by their size (a part of the image's height) and their share.
-STRUCTURES = ((6, 1.0), (16, 0.5), (45, 0.25))
-
-#: Of natural images: how much of each structure is the colour's own; ranges of contrast and of brightness; noise.
-OWN_COLOUR, CONTRAST, BRIGHTNESS, GRAIN = 0.4, (0.08, 0.16), (0.3, 0.7), 0.02
-
-#: Of smooth fields: the values that all hold; the size of the structures, a part of the image's height.
-LEVELS, SMOOTH = (0.2, 0.8), 16
-
 #: Operators by which pixels are normalised; of a convolution, one that only mixes colours.
 SCALING = frozenset({"Sub", "Add", "Div", "Mul", "Conv"})
 
@@ -86,17 +74,17 @@ class Images:
 
     def _draw(self) -> npt.NDArray[Any]:
         """Draw the next natural image, [C, H, W] in about 0..1."""
-        random = self._random
+        recipe, random = self.levels, self._random
         image = np.zeros((self.channels, self.height, self.width))
-        for part, share in STRUCTURES:
+        for part, share in recipe.structures:
             blur = self.height / part
             common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
             image += share * common / common.std()
             for plane in image:
                 own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
-                plane += OWN_COLOUR * share * own / own.std()
-        image *= random.uniform(*CONTRAST)
-        image += random.uniform(*BRIGHTNESS) + GRAIN * random.standard_normal(image.shape)
+                plane += recipe.own_colour * share * own / own.std()
+        image *= random.uniform(*recipe.contrast)
+        image += random.uniform(*recipe.brightness) + recipe.grain * random.standard_normal(image.shape)
         return image
 
     def fields(self, count: int) -> Array:
@@ -105,10 +93,11 @@ class Images:
         A network that sets brightness, contrast or the whole histogram of each image by itself does the same to all.
         """
         random = np.random.default_rng(self.seed + 2)
-        levels = np.linspace(*LEVELS, self.height * self.width)
+        levels = np.linspace(*self.levels.field_range, self.height * self.width)
+        blur = self.height / self.levels.field_blur
         drawn = []
         for _ in range(count):
-            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), self.height / SMOOTH)
+            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
             plane = np.empty(smooth.size)
             plane[np.argsort(smooth, axis=None)] = levels
             drawn.append(np.broadcast_to(plane.reshape(smooth.shape), (self.channels, *smooth.shape)))
@@ -125,13 +114,13 @@ class Images:
         """
         span = self.levels.span if span is None else span
         extent = self.height if axis == 0 else self.width
-        line = MIDDLE + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
+        line = self.levels.middle + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
         plane = line[:, None] if axis == 0 else line[None, :]
         return self._scaled(np.broadcast_to(plane, (1, self.channels, self.height, self.width)))
 
     def coded(self, span: float | None = None) -> Array:
         """Return one image [1, C, H, W], its rows in the first channel, its columns in the second, 0.5 elsewhere."""
-        image = self.flat(MIDDLE)
+        image = self.flat(self.levels.middle)
         image[:, 0] = self.ramp(0, span)[:, 0]
         if self.channels > 1:
             image[:, 1] = self.ramp(1, span)[:, 0]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pytest_facechallenge.analyses.implicit_batch.exact_pixels import mask
-from pytest_facechallenge.analyses.implicit_batch.probe_images import MIDDLE, Images
+from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, NOT_STRAIGHT, View
 from pytest_facechallenge.core.facts.implicit_batch_kinds import ViewKind
@@ -216,12 +216,12 @@ def decode(
     if np.abs(gain).min() < wanted.least_gain:
         return None
     level = levels.dark + (coded[0] - start[:, None, None]) / gain[:, None, None] / (images.high - images.low)
-    unit = (level - MIDDLE) / span + 0.5
+    unit = (level - levels.middle) / span + levels.middle
     # Rows are in the first colour and columns in the second; in the other order of the colours, in the third.
     for first, second in ((0, 1), (2, 1)):
         down, right = unit[first] * (images.height - 1), unit[second] * (images.width - 1)
         third = unit[({0, 1, 2} - {first, second}).pop()]
-        inside = np.abs(third - MIDDLE) < wanted.third
+        inside = np.abs(third - levels.middle) < wanted.third
         inside &= (down > -wanted.decoded_margin) & (right > -wanted.decoded_margin)
         inside &= (down < images.height) & (right < images.width)
         if inside.mean() < wanted.third_share:

@@ -40,6 +40,18 @@ class ProbeImages:
     light: float = of(0.7, "of the range", "brightness of the lighter even image")
     span: float = of(0.4, "of the range", "from the dark to the light level, and of ramps")
     pale_span: float = of(0.2, "of the range", "of the paler ramps: a filter takes them where it takes the others")
+    middle: float = of(0.5, "of the range", "about which ramps lie, and of the even colour of the coded image")
+    structures: tuple[tuple[int, float], ...] = of(
+        ((6, 1.0), (16, 0.5), (45, 0.25)),
+        "th part of the height, share",
+        "of the structures in natural images: about the spectrum of photographs",
+    )
+    own_colour: float = of(0.4, "of a structure", "that each colour of a natural image has for its own")
+    contrast: tuple[float, float] = of((0.08, 0.16), "of the range", "from the palest to the strongest natural image")
+    brightness: tuple[float, float] = of((0.3, 0.7), "of the range", "from the darkest to the lightest natural image")
+    grain: float = of(0.02, "of the range", "noise in natural images")
+    field_range: tuple[float, float] = of((0.2, 0.8), "of the range", "values of smooth fields, the same in all")
+    field_blur: int = of(16, "th part of the height", "size of the structures in smooth fields")
     few: int = of(16, "values", "of a constant that normalises pixels, at most")
     nodes: int = of(64, "nodes", "from the image on in which the normalisation is looked for")
     offset: float = of(30.0, "grey values", "subtracted (or divided by) from which on pixels are 0..255")
@@ -223,7 +235,7 @@ class Weights:
 
     related: float = of(0.9, "correlation", "from which one tensor is a scaled, perturbed copy of the other")
     smallest: int = of(64, "values", "per tensor: independent ones of n values correlate up to 5 / sqrt(n)")
-    sample: int = of(4096, "values", "per tensor that are compared first")
+    sample: int = of(16_384, "values", "per tensor that are compared, about")
     blocks: tuple[int, ...] = of((2, 3, 4, 5, 6, 8), "parts", "that kernels may fall into")
     rows: int = of(16, "kernels", "of a layer that are looked at before all are")
     may_part: float = of(0.8, "share of these weights", "inside their own part, from which all are looked at")
@@ -305,6 +317,7 @@ class Equivariance:
     layers: int = of(160, "layers", "looked at")
     large: int = of(2_000_000_000, "multiply-adds", "from which fewer layers and transforms are looked at")
     large_layers: int = of(24, "layers", "looked at in such a network")
+    strip: int = of(6, "th part of the width", "of the image that is changed along an edge")
     everywhere: float = of(0.1, "of the best edge's force", "with which the weakest edge must reach a part")
     silent: float = of(0.02, "of the largest kernel", "below which a kernel does not mix two channels")
     separate: float = of(0.9, "share of the pairs", "that no kernel connects")

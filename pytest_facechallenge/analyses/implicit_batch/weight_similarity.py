@@ -143,11 +143,10 @@ def turns(weights: Array) -> list[tuple[WeightRelation, Array]]:
 
 
 def _sample(weights: Array, limits: Thresholds) -> Array:
-    """Per-output-channel normalised values: scaling single channels does not hide a copy."""
+    """Return the values of the first kernels, each kernel normalised: scaling single ones does not hide a copy."""
     rows = weights.reshape(weights.shape[0], -1)
-    step = max(1, rows.size // limits.weights.sample)
-    rows = rows[: max(2, rows.shape[0] // max(1, step // 4))] if step > 4 else rows
-    rows = rows.astype(np.float32)
+    parts = max(1, rows.size // limits.weights.sample)
+    rows = rows[: max(2, len(rows) // parts)].astype(np.float32)
     centred = rows - rows.mean()
     length = np.sqrt((centred**2).sum(1, keepdims=True))
     scaled: Array = (centred / np.maximum(length, 1e-12)).reshape(-1)
