@@ -178,7 +178,8 @@ def mosaics(noise: Array) -> Array:
 
 def mask(height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return the pixels that a mosaic takes from the first image, bool [H, W]."""
-    return np.random.default_rng(6).random((height, width)) < FROM_THE_FIRST
+    drawn = np.random.default_rng(6).random((height, width))
+    return drawn < FROM_THE_FIRST
 
 
 def pixel_by_pixel(seen: Array, mixed: Array, limits: Thresholds) -> bool:
