@@ -68,7 +68,7 @@ OBSERVERS = (
         "the weights; the parts are compared up to mirror, rotation, scale and noise.",
     ),
     Observer(
-        "input_views", input_views.observe, Cost.SEVERAL, Needs.RUNS,
+        "input_views", input_views.observe, Cost.ONCE, Needs.RUNS,
         "What does each first layer see of the image? Noise images tell which pixels are there; ramps, natural images "
         "and smooth fields tell where each value was taken; a fit tells whether the colours at a place explain it.",
     ),
@@ -78,7 +78,7 @@ OBSERVERS = (
         "images; equal signatures at other places are copies.",
     ),
     Observer(
-        "shared_weights", shared_weights.observe, Cost.LITTLE, Needs.VALUES,
+        "shared_weights", shared_weights.observe, Cost.LITTLE, Needs.RUNS,
         "Do related weights run side by side, or on the image again after a first time? On what? Weights are compared "
         "up to mirror, rotation, scale and noise; inputs by signatures.",
     ),
