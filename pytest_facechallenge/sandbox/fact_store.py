@@ -10,9 +10,9 @@ from pathlib import Path
 import filelock
 import msgspec
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, result_path, run_steps, write_failure
 
 

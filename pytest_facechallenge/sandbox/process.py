@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.facts.base import FailureKind, StepFailure
+from pytest_facechallenge.core.run_options import RunOptions
 
 #: How often the worker is looked at, in seconds: short against the time in which a process can fill memory.
 POLL = 0.02

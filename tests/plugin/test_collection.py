@@ -23,10 +23,10 @@ def test_without_paths_only_the_submission_is_collected(pytester: pytest.Pyteste
 
 
 def test_one_test_per_rule_of_the_track(pytester: pytest.Pytester, model: Path) -> None:
-    from pytest_facechallenge.core.rulebook import load_all
+    from pytest_facechallenge.engine.extensions import load_rulebooks
 
     ids = collected(pytester.runpytest("--co", "-q", "--facechallenge-model", "model.onnx", "--track", "A"))
-    rules = [rule.id for rule in load_all()["mfr21"].rules_of("A")]
+    rules = [rule.id for rule in load_rulebooks()["mfr21"].rules_of("A")]
     assert [each for each in ids if "A-accuracy" not in each] == [
         f"model.onnx::test_rule[A-{rule}]" for rule in rules if rule not in ("accuracy", "flops-crosscheck")
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 
 SCHEMA = "facechallenge-declaration/1"
@@ -35,11 +36,12 @@ def gather(context: Context) -> DeclarationFacts:
     It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
     the submission (inside it when it is a folder).
     """
-    places = _places(context.source, context.options.declaration)
+    named = context.options.of(DeclarationOptions).path
+    places = _places(context.source, named)
     path = next((place for place in places if place.is_file()), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
-        problem = "the declaration file that was named does not exist" if context.options.declaration else ""
+        problem = "the declaration file that was named does not exist" if named else ""
         return DeclarationFacts(path="", looked_for=looked_for, problem=problem)
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -11,3 +11,22 @@ how that follows), `weight_similarity` and `channel_groups` (weights), `exact_pi
 (what a value shows of the image), `subgraph` and `parallel_branches` (parts run alone), `channel_partition` and
 `feature_comparison` (features whatever their layout), `image_transforms` and `probe_images`.
 """
+
+from __future__ import annotations
+
+from pytest_facechallenge.core.analysis import Analysis, Stage, Step
+
+ANALYSIS = Analysis(
+    name="implicit_batch",
+    about="how often the network runs over a face, on which views of the image, and whether rows mix",
+    steps=(
+        Step(
+            "implicit_batch",
+            Stage.PROBES,
+            "core.facts.implicit_batch:ImplicitBatchFacts",
+            "analyses.implicit_batch.gather:gather",
+            ("load",),
+            runs_model=True,
+        ),
+    ),
+)

@@ -18,6 +18,7 @@ from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
 from pytest_facechallenge.core.facts.implicit_batch import InputView, Observation
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation, ViewKind
+from pytest_facechallenge.onnx_graph.operators import Kind, names
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +26,7 @@ Array = npt.NDArray[Any]
 MOVED = frozenset({ViewKind.RESAMPLED, ViewKind.SMOOTHED, ViewKind.PREDICTED, ViewKind.CHOSEN})
 
 #: Operators that only change how a tensor is laid out.
-LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
+LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
 
 def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:

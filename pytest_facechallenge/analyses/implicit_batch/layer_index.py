@@ -16,29 +16,21 @@ from pytest_facechallenge.analyses.implicit_batch.movement import averages, inte
 from pytest_facechallenge.analyses.implicit_batch.runner import Held
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait, names
 
 Array = npt.NDArray[Any]
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcConv", "ConvInteger", "QLinearConv", "DeformConv"})
-RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
-PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatMulInteger", "QLinearMatMul", "Einsum"})
+CONVOLUTIONS = names(Kind.CONVOLUTION, Trait.STANDARD_WEIGHTS)
+RECURRENT = names(Kind.RECURRENT, Trait.STANDARD_WEIGHTS)
+PRODUCTS = names(Kind.PRODUCT, Trait.STANDARD_WEIGHTS)
 
 #: Operators that treat each element alone (given one varying input of the output's size): they move nothing.
-ELEMENTWISE = frozenset(
-    {
-        "Abs", "Add", "BatchNormalization", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Erf", "Exp", "Gelu",
-        "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mish", "Mul", "Neg", "PRelu", "Pow", "Relu",
-        "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Tanh", "ThresholdedRelu", "LayerNormalization",
-        "InstanceNormalization", "GroupNormalization",
-    }
-)  # fmt: skip
+ELEMENTWISE = names(Trait.IN_PLACE)
 
-POOLING = frozenset(
-    {"AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"}
-)
+POOLING = names(Trait.POOLS)
 
 #: Results that describe a tensor instead of holding its data.
-ABOUT_SHAPE = frozenset({"Shape", "Size", "SequenceLength"})
+ABOUT_SHAPE = names(Kind.ABOUT_SHAPE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,15 @@ from typing import Any
 import onnx
 from onnx import helper
 
+from pytest_facechallenge.onnx_graph.protos import bodies
+
 
 def name_nodes(graph: onnx.GraphProto) -> None:
     """Give every node without a name, in subgraphs too, the label that the graph's reader shows for it."""
     for index, node in enumerate(graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-        for attribute in node.attribute:
-            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                name_nodes(body)
+        for body in bodies(node):
+            name_nodes(body)
 
 
 def attribute_of(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
@@ -80,12 +81,11 @@ def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
         renamed = [names.get(name, name) for name in field]
         del field[:]
         field.extend(renamed)
-    for attribute in node.attribute:
-        for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-            own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
-            own |= {name for inner in body.node for name in inner.output}
-            outer = {old: new for old, new in names.items() if old not in own}
-            for inner in body.node:
-                rename(inner, outer)
-            for value in body.output:
-                value.name = outer.get(value.name, value.name)
+    for body in bodies(node):
+        own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
+        own |= {name for inner in body.node for name in inner.output}
+        outer = {old: new for old, new in names.items() if old not in own}
+        for inner in body.node:
+            rename(inner, outer)
+        for value in body.output:
+            value.name = outer.get(value.name, value.name)

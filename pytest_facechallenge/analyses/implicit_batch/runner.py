@@ -13,6 +13,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.inference.session import open_session
+from pytest_facechallenge.onnx_graph.protos import bodies
 
 Array = npt.NDArray[Any]
 
@@ -79,18 +81,12 @@ class Runner:
             raise RunError(f"the runtime does not load the model: {error}") from error
 
     def _load(self, model: onnx.ModelProto, threads: int, optimised: bool) -> Any:
-        options = onnxruntime.SessionOptions()
-        if not optimised:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
-        options.intra_op_num_threads = threads
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        if self._weights:
-            options.add_external_initializers(list(self._weights), list(self._weights.values()))
         graph = _without(model, self._weights, self.outputs)
         try:
-            return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            return open_session(
+                graph.SerializeToString(), threads=threads, optimise=optimised, spinning=True, arena=False,
+                prepacking=False, log_level=4, weights=self._weights,
+            )  # fmt: skip
         except Exception:
             if not self._weights:
                 raise
@@ -271,12 +267,10 @@ def part_for(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 def reads_of_subgraphs(node: onnx.NodeProto) -> set[str]:
     """Return every name that the node's subgraphs read, their own values included (a harmless surplus)."""
     reads: set[str] = set()
-    for attribute in node.attribute:
-        bodies = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-        for body in bodies:
-            reads |= {value.name for value in body.output}
-            for inner in body.node:
-                reads |= set(inner.input) | reads_of_subgraphs(inner)
+    for body in bodies(node):
+        reads |= {value.name for value in body.output}
+        for inner in body.node:
+            reads |= set(inner.input) | reads_of_subgraphs(inner)
     return reads
 
 

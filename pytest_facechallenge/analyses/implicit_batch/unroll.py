@@ -6,7 +6,7 @@ twice" is visible as two nodes with one weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ from pytest_facechallenge.analyses.implicit_batch.node_edits import (
 )
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.onnx_graph.ir import inline_functions
+from pytest_facechallenge.onnx_graph.control_flow import Binding, Ends, binding
+from pytest_facechallenge.onnx_graph.local_functions import inline_functions
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait, operator
 
 #: The first opset whose Scan is unrolled, and the first in which Unsqueeze takes its axes as an input.
 SCAN_OPSET, AXES_AS_INPUT = 9, 13
@@ -101,7 +103,7 @@ def has_control_flow(model: onnx.ModelProto) -> bool:
 
 
 def _is_control(node: onnx.NodeProto) -> bool:
-    return node.op_type in ("If", "Loop", "Scan", "SequenceMap") and node.domain in ("", "ai.onnx")
+    return operator(node.domain, node.op_type).kind is Kind.CONTROL
 
 
 class _Unroller:
@@ -150,7 +152,8 @@ class _Unroller:
         self.done.append(node)
         if self.varying & set(node.input):
             self.varying |= set(node.output)
-        if self.shown & set(node.input) and node.op_type not in ("Shape", "Size"):
+        about_shape = operator(node.domain, node.op_type).kind is Kind.ABOUT_SHAPE
+        if self.shown & set(node.input) and not about_shape:
             self.shown |= set(node.output)
 
     def _largest(self, name: str, node: onnx.NodeProto) -> Any:
@@ -180,8 +183,8 @@ class _Unroller:
 
     def _inline(
         self, body: onnx.GraphProto, prefix: str, bindings: dict[str, str]
-    ) -> tuple[list[onnx.NodeProto], list[str]]:
-        """Return the body's nodes under new names, and the names of its outputs."""
+    ) -> tuple[list[onnx.NodeProto], dict[str, str]]:
+        """Return the body's nodes under new names, and the new name of each of its outputs."""
         names = dict(bindings)
         for tensor in body.initializer:
             names.setdefault(tensor.name, f"{prefix}/{tensor.name}")
@@ -197,7 +200,7 @@ class _Unroller:
             made.name = f"{prefix}/{inner.name}"
             rename(made, names)
             nodes.append(made)
-        return nodes, [names.get(value.name, value.name) for value in body.output]
+        return nodes, {value.name: names.get(value.name, value.name) for value in body.output}
 
     def _if(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         if node.input[0] in self.varying:
@@ -208,15 +211,26 @@ class _Unroller:
         else:
             taken = bool(self._value(node.input[0], node).reshape(-1)[0])
         which = "then_branch" if taken else "else_branch"
-        nodes, outputs = self._inline(attribute_of(node, which), f"{node.name}.{which}", {})
-        return nodes + self._bind(outputs, node)
+        body: onnx.GraphProto = attribute_of(node, which)
+        nodes, made = self._inline(body, f"{node.name}.{which}", {})
+        results = self._binding(node, body).results
+        return nodes + self._bind(((made[inside], outside) for inside, outside in results), node)
 
-    def _bind(self, sources: list[str], node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _bind(self, pairs: Iterable[tuple[str, str]], node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [
             helper.make_node("Identity", [source], [target], name=f"{node.name}/{target}")
-            for source, target in zip(sources, node.output, strict=False)
+            for source, target in pairs
             if target
         ]
+
+    def _binding(self, node: onnx.NodeProto, body: onnx.GraphProto) -> Binding:
+        return binding(
+            node.op_type,
+            self.opset,
+            Ends(node.input, node.output),
+            Ends([value.name for value in body.input], [value.name for value in body.output]),
+            {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute},
+        )
 
     def _loop(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Expand one iteration and leave the rest of the loop as a Loop with one trip fewer.
@@ -229,13 +243,13 @@ class _Unroller:
             trips = self._largest(node.input[0], node) if node.input[0] else self.iterations + 1
             count.trips = int(min(trips, self.iterations + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
-        carried = list(node.input[2:])
+        how = self._binding(node, body)
         asked = bool(condition) and (count.done == 0 or not passes_on(body))
         if count.trips > self.iterations and not (condition and not passes_on(body)):
             raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
-            return self._finish_loop(node, carried, count)
+            return self._finish_loop(node, how, count)
         if count.done >= self.iterations:
             raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
@@ -244,66 +258,52 @@ class _Unroller:
         truth = condition or f"{prefix}/condition"
         if not condition:
             self._constant(truth, np.array(True))
-        bound = dict(zip([value.name for value in body.input], [step, truth, *carried], strict=True))
-        nodes, outputs = self._inline(body, prefix, bound)
+        given = {how.iteration: step, how.condition: truth, **{each.given: each.start for each in how.carried}}
+        nodes, made = self._inline(body, prefix, given)
         rest = onnx.NodeProto()
         rest.CopyFrom(node)
         del rest.input[:]
-        rest.input.extend([node.input[0], outputs[0], *outputs[1 : 1 + len(carried)]])
-        LoopCount(count.trips, count.done + 1, [*count.scans, outputs[1 + len(carried) :]]).write(rest)
+        rest.input.extend([node.input[0], made[how.next_condition], *(made[each.made] for each in how.carried)])
+        LoopCount(count.trips, count.done + 1, [*count.scans, [made[each.made] for each in how.stacked]]).write(rest)
         return [*nodes, rest]
 
-    def _finish_loop(self, node: onnx.NodeProto, carried: list[str], count: LoopCount) -> list[onnx.NodeProto]:
-        nodes = self._bind(carried, node)
-        for position, target in enumerate(node.output[len(carried) :]):
-            if target and count.scans:
-                nodes += self._stack([scans[position] for scans in count.scans], target, 0, node.name)
+    def _finish_loop(self, node: onnx.NodeProto, how: Binding, count: LoopCount) -> list[onnx.NodeProto]:
+        nodes = self._bind(((each.start, each.end) for each in how.carried), node)
+        for position, each in enumerate(how.stacked):
+            if each.whole and count.scans:
+                nodes += self._stack([scans[position] for scans in count.scans], each.whole, each.axis, node.name)
         return nodes
 
     def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         if self.opset < SCAN_OPSET:
             raise UnrollError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
         body: onnx.GraphProto = attribute_of(node, "body")
-        scanned = int(attribute_of(node, "num_scan_inputs"))
-        states = list(node.input[: len(node.input) - scanned])
-        inputs = list(node.input[len(node.input) - scanned :])
-        outputs_scanned = len(body.output) - len(states)
-        axes = list(attribute_of(node, "scan_input_axes", [0] * scanned))
-        directions = list(attribute_of(node, "scan_input_directions", [0] * scanned))
-        out_axes = list(attribute_of(node, "scan_output_axes", [0] * outputs_scanned))
-        out_directions = list(attribute_of(node, "scan_output_directions", [0] * outputs_scanned))
-        length = self._value(inputs[0], node).shape[axes[0]]
+        how = self._binding(node, body)
+        length = self._value(how.sliced[0].whole, node).shape[how.sliced[0].axis]
         if length > self.iterations:
             raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         nodes: list[onnx.NodeProto] = []
+        states = {each.given: each.start for each in how.carried}
         stacked: list[list[str]] = []
         for step in range(length):
             prefix = f"{node.name}[{step}]"
-            slices = []
-            for position, name in enumerate(inputs):
-                index = length - 1 - step if directions[position] else step
+            given = dict(states)
+            for position, each in enumerate(how.sliced):
+                index = length - 1 - step if each.backwards else step
                 self._constant(f"{prefix}/index{position}", np.array(index, np.int64))
-                slices.append(f"{prefix}/slice{position}")
-                nodes.append(
-                    helper.make_node(
-                        "Gather",
-                        [name, f"{prefix}/index{position}"],
-                        [slices[-1]],
-                        name=f"{prefix}/slice{position}",
-                        axis=axes[position],
-                    )
-                )
-            bound = dict(zip([value.name for value in body.input], [*states, *slices], strict=True))
-            inner, outputs = self._inline(body, prefix, bound)
+                given[each.piece] = piece = f"{prefix}/slice{position}"
+                inputs = [each.whole, f"{prefix}/index{position}"]
+                nodes.append(helper.make_node("Gather", inputs, [piece], name=piece, axis=each.axis))
+            inner, made = self._inline(body, prefix, given)
             nodes += inner
-            states = outputs[: len(states)]
-            stacked.append(outputs[len(states) :])
-        nodes += self._bind(states, node)
-        for position, target in enumerate(node.output[len(states) :]):
-            names = [outputs[position] for outputs in stacked]
-            if target:
-                ordered = names[::-1] if out_directions[position] else names
-                nodes += self._stack(ordered, target, out_axes[position], node.name)
+            states = {each.given: made[each.made] for each in how.carried}
+            stacked.append([made[each.made] for each in how.stacked])
+        nodes += self._bind(((states[each.given], each.end) for each in how.carried), node)
+        for position, whole in enumerate(how.stacked):
+            names = [pieces[position] for pieces in stacked]
+            if whole.whole:
+                ordered = names[::-1] if whole.backwards else names
+                nodes += self._stack(ordered, whole.whole, whole.axis, node.name)
         return nodes
 
     def _map(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -311,40 +311,33 @@ class _Unroller:
         length_name = f"{node.name}/length"
         self.done.append(helper.make_node("SequenceLength", [node.input[0]], [length_name], name=length_name))
         length = int(self._value(length_name, node))
-        kinds = [value.type.WhichOneof("value") for value in body.input]
+        how = self._binding(node, body)
+        kinds = {value.name: value.type.WhichOneof("value") for value in body.input}
         nodes: list[onnx.NodeProto] = []
-        made: list[list[str]] = []
+        stacked: list[list[str]] = []
         for step in range(min(length, self.iterations)):
             prefix = f"{node.name}[{step}]"
             self._constant(f"{prefix}/index", np.array(step, np.int64))
-            items = []
-            for position, name in enumerate(node.input):
-                if position and kinds[position] == "tensor_type" and not self._is_sequence(name):
-                    items.append(name)
+            given: dict[str, str] = {}
+            for position, (outside, inside) in enumerate(how.inputs()):
+                if position and kinds[inside] == "tensor_type" and not self._is_sequence(outside):
+                    given[inside] = outside
                     continue
-                items.append(f"{prefix}/item{position}")
-                nodes.append(helper.make_node("SequenceAt", [name, f"{prefix}/index"], [items[-1]], name=items[-1]))
-            bound = dict(zip([value.name for value in body.input], items, strict=True))
-            inner, outputs = self._inline(body, prefix, bound)
+                given[inside] = item = f"{prefix}/item{position}"
+                nodes.append(helper.make_node("SequenceAt", [outside, f"{prefix}/index"], [item], name=item))
+            inner, made = self._inline(body, prefix, given)
             nodes += inner
-            made.append(outputs)
-        for position, target in enumerate(node.output):
-            if target:
-                names = [outputs[position] for outputs in made]
-                nodes.append(helper.make_node("SequenceConstruct", names, [target], name=f"{node.name}/{target}"))
+            stacked.append([made[each.made] for each in how.stacked])
+        for position, whole in enumerate(how.stacked):
+            if whole.whole:
+                names = [pieces[position] for pieces in stacked]
+                name = f"{node.name}/{whole.whole}"
+                nodes.append(helper.make_node("SequenceConstruct", names, [whole.whole], name=name))
         return nodes
 
     def _is_sequence(self, name: str) -> bool:
-        makers = (
-            "SequenceConstruct",
-            "SplitToSequence",
-            "SequenceInsert",
-            "SequenceEmpty",
-            "SequenceErase",
-            "SequenceMap",
-        )
         producer = next((node for node in self.done if name in node.output), None)
-        return producer is not None and producer.op_type in makers
+        return producer is not None and operator(producer.domain, producer.op_type).has(Trait.SEQUENCES)
 
     def _constant(self, name: str, value: npt.NDArray[Any]) -> None:
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))

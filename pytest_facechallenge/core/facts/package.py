@@ -50,3 +50,7 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     content: str = ""
     problems: tuple[str, ...] = ()
     junk: tuple[str, ...] = ()
+
+    def handed_in(self) -> tuple[str, int] | None:
+        """Return SHA-256 and size in bytes."""
+        return self.sha256, self.bytes

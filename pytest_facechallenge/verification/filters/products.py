@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from onnx import NodeProto, TensorProto, helper
+
+from pytest_facechallenge.inference.session import open_session
 
 ZERO_POINT = 128
 """Left values are stored as u8 = s8 + 128: u8 x s8 is the form that CPUs multiply fast; s8 x s8 is not."""
@@ -50,14 +51,9 @@ def _product(node: NodeProto, types: tuple[int, int, int], constants: list[Tenso
     )
     graph = helper.make_graph([node], "product", [left, right], [product], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Idle threads that spin would take the cores from the other workers.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # float32 must stay float32, or the bound of its rounding errors would not hold.
-    options.add_session_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "0")
-    options.enable_cpu_mem_arena = False
-    session: Any = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    exact = {"mlas.enable_gemm_fastmath_arm64_bfloat16": "0"}
+    session: Any = open_session(model.SerializeToString(), threads=1, arena=False, settings=exact)
     binding: Any = session.io_binding()
     bound: dict[str, tuple[int, tuple[int, ...]]] = {}
 

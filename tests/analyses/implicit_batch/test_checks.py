@@ -7,6 +7,8 @@ from typing import get_args
 import msgspec
 import pytest
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
 from pytest_facechallenge.checks.implicit_batch.weighers import WEIGHERS
 from pytest_facechallenge.core.facts import Facts
@@ -35,8 +37,6 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     WeightRelation,
 )
 from pytest_facechallenge.core.outcome import Outcome, Status
-from tests.analyses.implicit_batch.table import RULES
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 WHOLE = InputView(layer="Conv_0", kind=ViewKind.EXACT, coverage=1.0, relation=Relation.IDENTICAL)
 FINE = BatchComposition(companions=Companions.BLACK, size=2, change=1e-6)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.analyses.implicit_batch.gather import follow
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from tests.analyses.implicit_batch.nets import SIZE, Net
-from tests.analyses.implicit_batch.table import RULES
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 Build = Callable[[Net], str]
 
@@ -193,7 +193,7 @@ def loop_over_two_views(net: Net) -> str:
         "body",
         [info("i", 7, []), info("c", 9, []), info("acc", 1, None)],
         [info(handed, 9, []), info(added, 1, None)],
-        body.constants,
+        body.tensors(),
     )
     return str(net.op("Loop", net.const(2, np.int64), net.const(True, bool), net.const(np.zeros((1, 16))), body=graph))
 

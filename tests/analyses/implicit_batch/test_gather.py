@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.run_options import RunOptions
 from tests.analyses.implicit_batch.nets import Net
 
 

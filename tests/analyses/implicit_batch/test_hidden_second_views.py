@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from onnx import helper
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import Statistics
 from pytest_facechallenge.analyses.implicit_batch.equivariant_channels import agreeing_channels, components
 from pytest_facechallenge.analyses.implicit_batch.force_selection import select_everything
@@ -23,7 +24,6 @@ from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.onnx_graph.ir import from_model
 from tests.analyses.implicit_batch.nets import SIZE, Net
 from tests.analyses.implicit_batch.test_detector import answer, embedding, permuted_and_scaled, stacked
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 Array = npt.NDArray[np.float32]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from evaluation.product import judge
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
-from pytest_facechallenge.core.facts.implicit_batch import Unseen
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
-from tests.analyses.implicit_batch.table import judge
 
 
 def network(net: Net, gain: float) -> str:
@@ -29,7 +29,7 @@ def test_overflow_is_undecided(gain: float) -> None:
     net = Net()
     answer = judge(net.model(network(net, gain)))
     assert {outcome.status for outcome in answer.outcomes.values()} == {Status.UNDECIDED}
-    gaps = answer.facts.of(Unseen)
+    gaps = answer.facts.need(ImplicitBatchFacts).of(Unseen)
     assert [(gap.gap, gap.limit) for gap in gaps] == [(Gap.OVERFLOW, 1e15)]
     assert all("not finite or beyond 1e+15" in outcome.message for outcome in answer.outcomes.values())
 
