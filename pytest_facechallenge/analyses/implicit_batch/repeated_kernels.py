@@ -36,7 +36,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
             RepeatedKernels(
                 layers=tuple(layer.node.label for _, layer in entries[: limits.running.named]),
                 blocks=blocks,
-                weights=max(dict.fromkeys(relations), key=relations.count),
+                weights=max(WeightRelation, key=relations.count),
                 share=model.share(sum(layer.macs for _, layer in entries)),
                 branch=model.branch,
             )

@@ -54,7 +54,7 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[SharedWeights]
         found.append(
             SharedWeights(
                 layers=tuple(layer.node.label for layer in layers[: limits.running.named]), count=len(below),
-                weights=max(dict.fromkeys(relations), key=relations.count),
+                weights=max(WeightRelation, key=relations.count),
                 surplus=model.share(sum(entry.surplus for entry in below)),
                 inputs=inputs, difference=difference,
                 same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
