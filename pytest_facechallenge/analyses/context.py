@@ -54,10 +54,10 @@ class Context:
 
     @cached_property
     def model_path(self) -> Path:
-        """The .onnx file to judge: the source itself, or the one that was safely unpacked from it."""
+        """The .onnx file to judge: a copy in ``workdir`` of the submission, or of what was safely unpacked from it."""
         from pytest_facechallenge.core.facts.package import PackageFacts
 
-        return Path(self.facts.need(PackageFacts).model_path)
+        return self.workdir / self.facts.need(PackageFacts).model_path
 
     @cached_property
     def model(self) -> onnx.ModelProto:
@@ -71,6 +71,10 @@ class Context:
         from pytest_facechallenge.onnx_graph.ir import read_model
 
         return read_model(self.model_path)
+
+    def keep_model(self, model: onnx.ModelProto) -> None:
+        """Keep the parsed model of `model_path` from a step that had to parse it, so that it is parsed once."""
+        self.__dict__["model"] = model
 
     @cached_property
     def graph(self) -> Graph:

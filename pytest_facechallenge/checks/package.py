@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.interface import CheckerFacts, InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
-from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.core.text import listed
 
 EXPORT_ONE_FILE = (
     "Write the model into one file named model.onnx: torch.onnx.export(..., 'model.onnx', external_data=False), or "
     "onnx.save(onnx.load('old.onnx'), 'model.onnx', save_as_external_data=False). Then pack it alone: "
     "zip submission.zip model.onnx"
 )
+
+
+#: What would decide a rule whose step ended for a reason that is not the model's.
+_MACHINE = "Free memory and disk space, or use another machine, and judge it again."
+_LIMIT = "Judge it again with a higher --facechallenge-timeout or --facechallenge-memory."
+_REMEDIES = {
+    FailureKind.TIMEOUT: _LIMIT,
+    FailureKind.MEMORY: _LIMIT,
+    FailureKind.DEVICE: "Name a device that this machine has: --facechallenge-device cpu.",
+}
 
 
 @check(PackageFacts, InterfaceFacts)
@@ -28,9 +39,13 @@ def package(facts: Facts, rule: Rule) -> Outcome:
         The evaluation server unpacks the archive by itself and loads model.onnx; anything else is lost or refused.
 
     How it is measured:
-        The archive's entries are read one by one with caps on number, size and compression; links, absolute paths,
-        paths with '..', encrypted and repeated entries are never unpacked. System junk (__MACOSX, .DS_Store) is a
-        note. References of the model to weights in side files are read from the parsed model.
+        What was handed in is copied once, and only the copy is read. Its form follows from its name and its first
+        bytes together; a file that is a model and an archive at once, and an archive whose two lists of entries
+        disagree or that has bytes before or after it, break the rule. The entries are read one by one with limits on
+        number, depth, size and compression, and going over a limit breaks the rule; links, absolute paths, paths with
+        '..', encrypted and repeated entries are never unpacked. A folder is judged like an archive: one model, and at
+        most declaration.toml beside it. System junk (__MACOSX, .DS_Store) is a note. References of the model to weights
+        in side files are read from the parsed model.
 
     How to fix:
         Save the model as one file (onnx.save without external data) and run: zip submission.zip model.onnx
@@ -46,8 +61,9 @@ def package(facts: Facts, rule: Rule) -> Outcome:
             if entry.problem:
                 what = f"refers to the side file {entry.location!r}, but {entry.problem}"
             evidence.append(Evidence(where=entry.tensor, what=what))
-    notes = (f"harmless system files are in it: {', '.join(found.junk[:5])}",) if found.junk else ()
-    measured = f"{found.form}, {len(found.entries)} file{'s' if len(found.entries) != 1 else ''}"
+    notes = (f"harmless system files are in it: {listed(found.junk)}",) if found.junk else ()
+    files = max(found.entries_found, len(found.entries))
+    measured = f"{found.form or 'unreadable'}, {files} file{'s' if files != 1 else ''}"
     if evidence:
         first = evidence[0]
         return failed(
@@ -84,18 +100,11 @@ def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
     facts.need(PackageFacts)
     interface = facts.get(InterfaceFacts)
     if interface is None:
-        failure = facts.failure(InterfaceFacts)
-        if failure is None:
-            facts.need(InterfaceFacts)
-        return _broken("The file cannot be read as a model", failure)
+        return _broken("The file cannot be read as a model", facts, InterfaceFacts)
     load = facts.get(LoadFacts)
     if load is None:
-        failure = facts.failure(LoadFacts)
-        if failure is None:
-            facts.need(LoadFacts)
-        return _broken("The runtime does not survive loading the model", failure)
+        return _broken("The runtime does not survive loading the model", facts, LoadFacts)
     checker = facts.get(CheckerFacts)
-    checker_failure = facts.failure(CheckerFacts)
     if load.error:
         evidence = [Evidence(where="onnxruntime", what=load.error)]
         if checker is not None and checker.complaint:
@@ -106,11 +115,8 @@ def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
             measured="does not load",
             evidence=tuple(evidence),
         )
-    if checker_failure is not None:
-        return _broken("The ONNX checker does not survive this model", checker_failure)
     if checker is None:
-        facts.need(CheckerFacts)
-        raise AssertionError("unreachable: need() raises")
+        return _broken("The ONNX checker does not survive this model", facts, CheckerFacts)
     least = rule.parameters.get("min_nodes")
     if least is not None and interface.nodes < int(least):
         return failed(
@@ -128,13 +134,30 @@ def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-def _broken(what: str, failure: StepFailure | None) -> Outcome:
-    message = failure.message if failure is not None else "no reason is known"
+def _broken(what: str, facts: Facts, kind: type[StepFacts]) -> Outcome:
+    """Return the outcome for a step that gave no facts: failed only when the model itself is the reason.
+
+    Raises
+    ------
+    FactsMissingError
+        The step was not run.
+    """
+    cause = facts.cause(kind)
+    if cause is None:
+        facts.need(kind)
+        raise AssertionError("unreachable: need() raises")
+    evidence = (Evidence(where="sandbox", what=cause.message),)
+    if not FailureKind(cause.kind).shows_submission:
+        return undecided(
+            f"Whether the model can be used was not found out: {cause.message}",
+            remedy=_REMEDIES.get(cause.kind, _MACHINE),
+            evidence=evidence,
+        )
     return failed(
-        f"{what}: {message}",
+        f"{what}: {cause.message}",
         remedy="Export the model again and load it with onnx.load and onnxruntime.InferenceSession before you submit.",
-        measured=failure.kind if failure is not None and failure.kind != "error" else "unusable",
-        evidence=(Evidence(where="sandbox", what=message),),
+        measured=cause.kind if cause.kind != FailureKind.ERROR else "unusable",
+        evidence=evidence,
     )
 
 

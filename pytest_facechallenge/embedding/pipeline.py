@@ -63,6 +63,8 @@ class Embedded:
         Of the whole, with reading.
     damaged
         Cache files that were there but wrong, and so were computed again.
+    cache_notes
+        Why the cache was not used, a sentence each.
     digests : uint8 [N, 16]
         The beginning of the SHA-256 of each image's file.
     """
@@ -74,6 +76,7 @@ class Embedded:
     cached: int
     seconds: float
     damaged: tuple[str, ...] = ()
+    cache_notes: tuple[str, ...] = ()
     digests: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.empty((0, DIGEST), np.uint8))
 
 
@@ -144,7 +147,7 @@ def embed(
         pipeline = _Pipeline(embedder, images, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)
-    return collector.result(progress.seconds, tuple(store.damaged), pipeline.digests)
+    return collector.result(progress.seconds, store, pipeline.digests)
 
 
 class _Pipeline:
@@ -301,7 +304,7 @@ class _Collector:
             for problem in chunk.problems
         ]
 
-    def result(self, seconds: float, damaged: tuple[str, ...], digests: npt.NDArray[np.uint8]) -> Embedded:
+    def result(self, seconds: float, store: ChunkStore, digests: npt.NDArray[np.uint8]) -> Embedded:
         """Return everything.
 
         Raises
@@ -321,6 +324,7 @@ class _Collector:
             computed=self._computed,
             cached=self._cached,
             seconds=seconds,
-            damaged=damaged,
+            damaged=tuple(store.damaged),
+            cache_notes=tuple(store.notes),
             digests=digests,
         )

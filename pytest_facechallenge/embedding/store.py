@@ -3,11 +3,13 @@
 A chunk's name is the hash of all that its numbers depend on: model, decoder, preprocessing, provider, runtime version,
 batch, and the bytes of its images in their order. So nothing has to be invalidated, an interrupted run finds what it
 had finished, and two testsets with the same images share them. A file that is damaged, cut off, or was put there
-under another chunk's name fails its checks and is computed again.
+under another chunk's name fails its checks and is computed again. A cache that cannot be used costs time and no result:
+what it would have held is computed, and `ChunkStore.notes` says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -20,11 +22,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.core.files import read_regular
 from pytest_facechallenge.embedding.image import Preprocessing, ProblemKind
 
 #: Seconds between two signs of life while another process computes.
 WAIT = 2.0
-_MAGIC = b"facechallenge-embeddings/1\n"
+#: Bytes of the largest chunk that is read: 512 rows of 65,536 values, and as much again.
+MAX_BYTES = 256 << 20
+_MAGIC = b"facechallenge-embeddings/2\n"
+_DIGEST = hashlib.sha256().digest_size
 
 
 class RunKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +68,6 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     run: RunKey
     shape: tuple[int, int]
-    sha256: str
     problems: tuple[ChunkProblem, ...]
 
 
@@ -75,14 +80,31 @@ class ChunkStore:
         The cache folder; None keeps nothing.
     run
         What the chunks in it have in common.
+
+    Attributes
+    ----------
+    damaged
+        Chunks that were there but wrong, a sentence each; they are computed again.
+    notes
+        Why the cache was not used, a sentence each; empty when it was.
     """
 
     def __init__(self, root: Path | None, run: RunKey) -> None:
         self.run = run
         self.folder = None if root is None else root / "embeddings" / run.digest[:32]
         self.damaged: list[str] = []
+        self.notes: list[str] = []
+        self._writes = True
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                self._without(error)
+
+    def _without(self, error: OSError) -> None:
+        """Go on without the cache."""
+        self.notes.append(f"the cache cannot be used, so everything was computed: {error}")
+        self.folder = None
 
     def key(self, digests: list[bytes]) -> str:
         """Return the name of the chunk of the images with these SHA-256 digests, in this order."""
@@ -103,6 +125,10 @@ class ChunkStore:
                 lock.acquire(timeout=WAIT)
             except filelock.Timeout:
                 waiting()
+            except (OSError, NotImplementedError) as error:
+                # What is there can still be read, and is checked when it is; nothing can be added.
+                self._read_only(error)
+                break
         try:
             yield
         finally:
@@ -114,21 +140,21 @@ class ChunkStore:
             return None
         path = self.folder / f"{key}.chunk"
         try:
-            raw = path.read_bytes()
+            raw = read_regular(path, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
             self.damaged.append(f"{path.name}: {error}")
             return None
         try:
-            return _unpack(raw, key)
+            return _unpack(raw, key, self.run)
         except (ValueError, msgspec.MsgspecError, struct.error) as error:
             self.damaged.append(f"{path.name}: {error}")
             return None
 
     def put(self, key: str, chunk: Chunk) -> None:
-        """Store a chunk; a reader sees all of it or nothing."""
-        if self.folder is None:
+        """Store a chunk; a reader sees all of it or nothing. Nothing is raised when it cannot be stored."""
+        if self.folder is None or not self._writes:
             return
         payload = np.ascontiguousarray(chunk.rows, dtype="<f4").tobytes()
         header = msgspec.json.encode(
@@ -136,24 +162,42 @@ class ChunkStore:
                 key=key,
                 run=self.run,
                 shape=(chunk.rows.shape[0], chunk.rows.shape[1]),
-                sha256=hashlib.sha256(payload).hexdigest(),
                 problems=chunk.problems,
             )
         )
         temporary = self.folder / f"{key}.{os.getpid()}.tmp"
-        temporary.write_bytes(_MAGIC + struct.pack("<I", len(header)) + header + payload)
-        temporary.replace(self.folder / f"{key}.chunk")
+        content = struct.pack("<I", len(header)) + header + payload
+        try:
+            temporary.write_bytes(_MAGIC + hashlib.sha256(_MAGIC + content).digest() + content)
+            temporary.replace(self.folder / f"{key}.chunk")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            self._read_only(error)
+
+    def _read_only(self, error: Exception) -> None:
+        """Go on with what the cache holds, adding nothing."""
+        if self._writes:
+            self.notes.append(f"the cache cannot be written, so what was computed now is not kept: {error}")
+        self._writes = False
 
 
-def _unpack(raw: bytes, key: str) -> Chunk:
-    start = len(_MAGIC) + 4
+def _unpack(raw: bytes, key: str, run: RunKey) -> Chunk:
     if not raw.startswith(_MAGIC):
         raise ValueError("it does not start like a chunk of embeddings")
-    (length,) = struct.unpack("<I", raw[len(_MAGIC) : start])
-    header = msgspec.json.decode(raw[start : start + length], type=_Header)
-    payload = raw[start + length :]
+    start = len(_MAGIC) + _DIGEST
+    content = memoryview(raw)[start:]
+    checked = hashlib.sha256(_MAGIC)
+    checked.update(content)
+    if checked.digest() != raw[len(_MAGIC) : start]:
+        raise ValueError("its checksum does not fit")
+    (length,) = struct.unpack_from("<I", content)
+    header = msgspec.json.decode(content[4 : 4 + length], type=_Header)
+    payload = content[4 + length :]
     if header.key != key:
         raise ValueError(f"it holds the chunk {header.key}")
-    if hashlib.sha256(payload).hexdigest() != header.sha256 or len(payload) != 4 * header.shape[0] * header.shape[1]:
-        raise ValueError("its checksum does not fit")
+    if header.run != run:
+        raise ValueError("it was computed in another way")
+    if min(header.shape) < 0 or len(payload) != 4 * header.shape[0] * header.shape[1]:
+        raise ValueError(f"it holds {len(payload):,} bytes of embeddings for the shape {header.shape}")
     return Chunk(rows=np.frombuffer(payload, dtype="<f4").reshape(header.shape), problems=header.problems)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pytest_facechallenge.core.analysis import SourceKind
-from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.base import Facts, FailureKind
 from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.plan import JudgedRule, Plan
@@ -81,8 +81,8 @@ class Gatherer:
         if self.plan.sources[judged.source].kind is SourceKind.REPORT:
             return ""
         failures = self.facts_for(judged, on_progress).failures
-        found = (failures[step].message for step in self.plan.steps_of(judged) if step in failures)
-        return next((message for message in found if message.startswith("DeviceError: ")), "")
+        found = (failures[step] for step in self.plan.steps_of(judged) if step in failures)
+        return next((failure.message for failure in found if failure.kind is FailureKind.DEVICE), "")
 
     def close(self) -> None:
         """Remove the run's folder, when this process made it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pytest_facechallenge.checks.registry import CHECKS
-from pytest_facechallenge.core.facts.base import Facts, FactsMissingError
+from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, FailureKind
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, not_applicable, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
@@ -37,7 +37,7 @@ def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:
             remedy="Judge the model itself, or a report made by a version that observes it.",
             evidence=(Evidence(where=f"step {missing.step!r}", what="no facts"),),
         )
-    if failure.kind == "blocked":
+    if failure.kind is FailureKind.BLOCKED:
         return undecided(
             f"This could not be observed, because {failure.because_of!r} failed: {failure.message}",
             remedy=f"Solve what {failure.because_of!r} reports; then this rule can be judged.",

@@ -91,14 +91,15 @@ def _first_extent(graph: Graph) -> int:
 def _infer_main(graph: Graph, batch: int | None, image: Shape) -> Shapes:
     shapes = Shapes(graph, _infer_body)
     images = _first_extent(graph)
+    inputs = set(graph.inputs)
     for entry in graph.proto.input:
-        if entry.name in graph.inputs:
+        if entry.name in inputs:
             dims = entry.type.tensor_type.shape.dim
             # A further input may be no batch at all (a matrix, say): its size stays unless it is the batch's own.
             kept = bool(dims) and dims[0].dim_value > 0 and dims[0].dim_value != images
             kept = kept and entry.name != graph.inputs[0]
             shapes.known[entry.name] = _fixed_input(entry, None if kept else batch, image, shapes.assumed)
-    _complete(shapes, portrayed=set(graph.inputs), varying=set(graph.inputs))
+    _complete(shapes, portrayed=inputs, varying=set(inputs))
     return shapes
 
 

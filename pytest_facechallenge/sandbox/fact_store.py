@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
 import filelock
-import msgspec
 
 from pytest_facechallenge.analyses.table import STEPS, with_needs
-from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
+from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.run_options import RunOptions
-from pytest_facechallenge.sandbox.process import Limits, Request, result_path, run_steps, write_failure
+from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
+from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
 
 
 def read_facts(facts_dir: Path) -> Facts:
     """Read what a submission's folder of facts holds so far."""
     facts = Facts()
     for name, step in STEPS.items():
-        path = result_path(facts_dir, name)
-        if not path.exists():
-            continue
-        raw = msgspec.json.decode(path.read_bytes())
-        if "failure" in raw:
-            facts.failures[name] = msgspec.convert(raw["failure"], StepFailure)
-        else:
-            facts.gathered[name] = msgspec.convert(raw["facts"], step.facts_type())
+        result = read_result(facts_dir, name, step.facts_type()) if result_path(facts_dir, name).exists() else None
+        if isinstance(result, StepFailure):
+            facts.failures[name] = result
+        elif result is not None:
+            facts.gathered[name] = result
     return facts
 
 
@@ -54,7 +53,7 @@ class FactStore:
 
     def facts_dir(self, source: Path) -> Path:
         """Return the folder that holds a submission's facts."""
-        return self.root / hashlib.sha256(str(source).encode()).hexdigest()[:16]
+        return self.root / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
 
     def facts(
         self, source: Path, steps: Iterable[str], on_progress: Callable[[str], None] = lambda _line: None
@@ -84,6 +83,16 @@ class FactStore:
         facts_dir = self.facts_dir(source)
         return read_facts(facts_dir) if facts_dir.is_dir() else Facts()
 
+    def changed(self, source: Path) -> str:
+        """Return what is to be said of a submission that is no longer what was judged, or "".
+
+        To be asked at the end of a run. Reads the submission, so it takes as long as that.
+        """
+        from pytest_facechallenge.analyses.package.again import changed_since
+
+        found = self.recorded(source).get(PackageFacts)
+        return "" if found is None else changed_since(source, found)
+
     def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
         workdir = facts_dir / "work"
         workdir.mkdir(exist_ok=True)
@@ -106,7 +115,9 @@ class FactStore:
         A model that did not come back once is not run again: each further step would wait as long.
         """
         failures = dict(read_facts(facts_dir).failures)
-        stuck = next((name for name, why in failures.items() if why.kind == "timeout" and STEPS[name].runs_model), None)
+        stuck = next(
+            (name for name, why in failures.items() if why.kind == FailureKind.TIMEOUT and STEPS[name].runs_model), None
+        )
         runnable = []
         for name in names:
             blocked = next((need for need in STEPS[name].needs if need in failures), None)
@@ -116,6 +127,7 @@ class FactStore:
                 runnable.append(name)
                 continue
             root = failures[blocked].because_of or blocked
-            failures[name] = StepFailure(step=name, kind="blocked", message=failures[blocked].message, because_of=root)
+            message = failures[blocked].message
+            failures[name] = StepFailure(step=name, kind=FailureKind.BLOCKED, message=message, because_of=root)
             write_failure(facts_dir, failures[name])
         return runnable

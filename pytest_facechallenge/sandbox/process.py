@@ -1,11 +1,13 @@
 """Running steps in a process that may crash, hang or eat memory without taking pytest along.
 
 The worker (`pytest_facechallenge.sandbox.worker`) writes each step's facts to a file as soon as it has them. When it
-dies, the step it was in gets a `StepFailure`, and a new worker goes on with the steps after it.
+dies, the step it was in is tried once more, alone; when that dies too the step gets a `StepFailure`, and a new worker
+goes on with the steps after it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,10 +21,16 @@ import psutil
 
 from pytest_facechallenge.core.facts.base import FailureKind, StepFailure
 from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.sandbox.death import Death, of_exit, of_signal, weigh
+from pytest_facechallenge.sandbox.environment import worker_environment
+from pytest_facechallenge.sandbox.results import private_prefix, result_path, write_failure
 
 #: How often the worker is looked at, in seconds: short against the time in which a process can fill memory.
 POLL = 0.02
 WORKER = "pytest_facechallenge.sandbox.worker"
+#: Bytes of progress that are read at once.
+_MOST_PROGRESS = 1 << 20
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +55,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the worker is told: read from a JSON file by `pytest_facechallenge.sandbox.worker`."""
+    """What the worker is told: read from a JSON file by `pytest_facechallenge.sandbox.worker`.
+
+    Paths may be no UTF-8: then they have half surrogates, as `os.fsdecode` gives them.
+
+    Attributes
+    ----------
+    parent
+        The process that starts the worker, set when it does.
+    """
 
     source: str
     workdir: str
@@ -55,6 +71,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     options: RunOptions
     limits: Limits
+    parent: int = 0
+
+    def encoded(self) -> bytes:
+        """Return it as JSON."""
+        return json.dumps(msgspec.to_builtins(self)).encode("ascii")
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Request:
+        """Return the request that `encoded` gave."""
+        return msgspec.convert(json.loads(data), cls)
 
 
 def default_memory_bytes() -> int:
@@ -81,40 +107,46 @@ def run_steps(
     still_worth
         Asked, when a worker ended early, which of the remaining steps to go on with.
 
-    Raises
-    ------
-    OSError
-        When no process can be started at all.
+    What cannot even be started leaves a failure in the place of every step.
     """
     remaining = list(request.steps)
     while remaining:
-        _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
+        try:
+            death = _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
+            if death is not None:
+                _settle(death, request, on_progress, worker)
+        except OSError as error:
+            _give_up(remaining, request, error)
+            return
         remaining = [name for name in remaining if not result_path(Path(request.facts_dir), name).exists()]
         remaining = still_worth(remaining) if remaining else remaining
 
 
-def result_path(facts_dir: Path, step: str) -> Path:
-    """Return the file that holds a step's facts or failure."""
-    return facts_dir / f"{step}.json"
+def _settle(death: Death, request: Request, on_progress: Callable[[str], None], worker: str) -> None:
+    """Find out whose doing a death was, and give the step its failure unless it succeeds now."""
+    failure: StepFailure | None = death.failure()
+    if death.unclear:
+        on_progress(f"the step {death.step!r} died; it is tried once more")
+        alone = msgspec.structs.replace(request, steps=(death.step,))
+        again = _run_once(alone, on_progress, worker)
+        failure = weigh(death, again) if again is not None else None
+    if failure is not None:
+        write_failure(Path(request.facts_dir), failure, private_prefix(Path(request.workdir)))
 
 
-def write_failure(facts_dir: Path, failure: StepFailure) -> None:
-    """Store a failure in the step's place, atomically."""
-    write_atomically(result_path(facts_dir, failure.step), msgspec.json.encode({"failure": failure}))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that a reader sees the whole file or none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
-def _run_once(request: Request, on_progress: Callable[[str], None], worker: str) -> None:
-    """Start one worker; return when every step has a file, or when the step it died in has got its failure."""
+def _give_up(steps: list[str], request: Request, error: OSError) -> None:
     facts_dir = Path(request.facts_dir)
+    for name in steps:
+        if not result_path(facts_dir, name).exists():
+            message = f"no process could be run for it: {error}"
+            write_failure(facts_dir, StepFailure(step=name, kind=FailureKind.MACHINE, message=message))
+
+
+def _run_once(request: Request, on_progress: Callable[[str], None], worker: str) -> Death | None:
+    """Run one worker; return how it ended when a step has no file then."""
+    facts_dir, workdir = Path(request.facts_dir), Path(request.workdir)
     request_file, progress_file, log_file = (facts_dir / f"worker.{name}" for name in ("request", "progress", "log"))
-    request_file.write_bytes(msgspec.json.encode(request))
+    request_file.write_bytes(msgspec.structs.replace(request, parent=os.getpid()).encoded())
     progress_file.write_text("", encoding="utf-8")
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -123,8 +155,8 @@ def _run_once(request: Request, on_progress: Callable[[str], None], worker: str)
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=request.workdir,
-            env=_environment(request.workdir),
+            cwd=workdir,
+            env=worker_environment(workdir),
             start_new_session=True,
         )
         try:
@@ -134,22 +166,11 @@ def _run_once(request: Request, on_progress: Callable[[str], None], worker: str)
     progress = _Progress(progress_file)
     progress.read()
     if all(result_path(facts_dir, name).exists() for name in request.steps):
-        return
+        return None
     step = progress.step or request.steps[0]
-    if result_path(facts_dir, step).exists():
+    if step not in request.steps or result_path(facts_dir, step).exists():
         step = next(name for name in request.steps if not result_path(facts_dir, name).exists())
-    write_failure(facts_dir, _failure(step, progress, killed_for, process.returncode, log_file, request.limits))
-
-
-def _environment(workdir: str) -> dict[str, str]:
-    """Return the user's environment, with the package importable and temporary files kept in one place."""
-    environment = dict(os.environ)
-    package_parent = str(Path(__file__).resolve().parents[2])
-    given = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join([package_parent, given] if given else [package_parent])
-    environment.pop("COVERAGE_PROCESS_START", None)
-    environment |= {"TMPDIR": workdir, "TEMP": workdir, "TMP": workdir, "PYTHONDONTWRITEBYTECODE": "1"}
-    return environment
+    return _death(step, progress, killed_for, process.returncode, log_file, request.limits)
 
 
 class _Progress:
@@ -165,8 +186,8 @@ class _Progress:
         """Return the lines to show that came since the last call."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            fresh = file.read()
-        complete = fresh[: fresh.rfind(b"\n") + 1]
+            fresh = file.read(_MOST_PROGRESS)
+        complete = fresh[: fresh.rfind(b"\n") + 1] if len(fresh) < _MOST_PROGRESS or b"\n" in fresh else fresh
         self.offset += len(complete)
         shown = []
         for line in complete.decode("utf-8", "replace").splitlines():
@@ -174,8 +195,8 @@ class _Progress:
             if word == "step":
                 self.step, self.last = rest, ""
             else:
-                self.last = rest
-            shown.append(rest)
+                self.last = clean(rest)
+            shown.append(clean(rest))
         return shown
 
 
@@ -197,9 +218,9 @@ def _watch(
             for line in lines:
                 on_progress(line)
         if time.monotonic() - heard > limits.idle_seconds:
-            return "timeout"
+            return FailureKind.TIMEOUT
         if _private_bytes(process.pid) > limits.memory_bytes:
-            return "memory"
+            return FailureKind.MEMORY
 
 
 def _private_bytes(pid: int) -> int:
@@ -233,39 +254,29 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _failure(
+def _death(
     step: str, progress: _Progress, killed_for: FailureKind | None, code: int, log_file: Path, limits: Limits
-) -> StepFailure:
+) -> Death:
     doing = f" while {progress.last}" if progress.last else f" in the step {step!r}"
+    if killed_for is FailureKind.TIMEOUT:
+        message = (
+            f"no progress for {limits.idle_seconds:g} seconds{doing}; the process was ended"
+            " (--facechallenge-timeout sets the limit)"
+        )
+        return Death(step, "", killed_for, message)
+    if killed_for is FailureKind.MEMORY:
+        message = (
+            f"more than {limits.memory_bytes >> 20} MiB of memory were used{doing}; the process was ended"
+            " (--facechallenge-memory sets the limit)"
+        )
+        return Death(step, "", killed_for, message)
     said = _log_tail(log_file)
-    if killed_for == "timeout":
-        return StepFailure(
-            step=step,
-            kind="timeout",
-            message=f"no progress for {limits.idle_seconds:g} seconds{doing}; the process was ended"
-            " (--facechallenge-timeout sets the limit)",
-        )
-    if killed_for == "memory":
-        return StepFailure(
-            step=step,
-            kind="memory",
-            message=f"more than {limits.memory_bytes >> 20} MiB of memory were used{doing}; the process was ended"
-            " (--facechallenge-memory sets the limit)",
-        )
-    if code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        if name == "SIGXCPU":
-            return StepFailure(step=step, kind="timeout", message=f"the limit of processor time was reached{doing}")
-        return StepFailure(step=step, kind="crashed", message=f"the runtime was killed by {name}{doing}{said}")
-    return StepFailure(step=step, kind="crashed", message=f"the process ended with exit code {code}{doing}{said}")
+    return of_signal(step, -code, doing, said) if code < 0 else of_exit(step, code, doing, said)
 
 
 def _log_tail(log_file: Path, most: int = 600) -> str:
     with log_file.open("rb") as file:
         file.seek(max(0, log_file.stat().st_size - 4 * most))
-        text = file.read().decode("utf-8", "replace")
-    text = "".join(sign if sign.isprintable() else " " for sign in text[-most:]).strip()
-    return f"; its last words: {' '.join(text.split())}" if text else ""
+        text = file.read(4 * most).decode("utf-8", "replace")
+    words = clean(" ".join(text[-most:].split()))
+    return f"; its last words: {words}" if words else ""

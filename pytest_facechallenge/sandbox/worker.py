@@ -5,35 +5,42 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
 
-import msgspec
-
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS
-from pytest_facechallenge.core.facts.base import Facts, StepFacts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts, StepFailure
+from pytest_facechallenge.core.files import is_machines_fault
+from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.sandbox.death import MACHINE_EXIT
 from pytest_facechallenge.sandbox.fact_store import read_facts
-from pytest_facechallenge.sandbox.process import Limits, Request, result_path, write_atomically, write_failure
+from pytest_facechallenge.sandbox.parent import die_with
+from pytest_facechallenge.sandbox.process import Limits, Request
+from pytest_facechallenge.sandbox.results import private_prefix, write_facts, write_failure
 
-_PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 
+#: Characters of an error's text that are kept.
+_MOST_SAID = 600
+
+
 def main(request_file: str) -> None:
     """Run the request in ``request_file``."""
-    request = msgspec.json.decode(Path(request_file).read_bytes(), type=Request)
+    request = Request.decoded(Path(request_file).read_bytes())
+    die_with(request.parent)
     facts_dir = Path(request.facts_dir)
     with (facts_dir / "worker.progress").open("a", encoding="utf-8", buffering=1) as progress:
-        _die_with_parent()
         _limit(request.limits)
         _leave_network()
+        if sys.platform == "linux":  # once more: it may forget that it was asked when a process gets other rights
+            die_with(request.parent)
 
         def report(line: str) -> None:
-            progress.write(f"say {' '.join(line.split())}\n")
+            progress.write(f"say {clean(' '.join(line.split()))}\n")
 
         facts = read_facts(facts_dir)
         context = Context(Path(request.source), Path(request.workdir), facts, request.options, report)
@@ -45,39 +52,47 @@ def main(request_file: str) -> None:
 def _run_step(name: str, context: Context, facts: Facts, facts_dir: Path) -> None:
     step = STEPS[name]
     blocked = next((need for need in step.needs if need in facts.failures), None)
+    private = private_prefix(context.workdir)
     result: StepFacts | StepFailure
     if blocked is not None:
-        reason = facts.failures[blocked].message
-        result = StepFailure(step=name, kind="blocked", message=reason, because_of=blocked)
+        cause = facts.failures[blocked]
+        because_of = cause.because_of or blocked
+        result = StepFailure(step=name, kind=FailureKind.BLOCKED, message=cause.message, because_of=because_of)
     else:
         try:
             result = step.gatherer()(context)
         except MemoryError:
             message = "more memory was asked for than the limit allows (--facechallenge-memory sets it)"
-            result = StepFailure(step=name, kind="memory", message=message)
+            result = StepFailure(step=name, kind=FailureKind.MEMORY, message=message)
         except Exception as error:  # whatever a hostile model provokes becomes a finding that carries its text
             traceback.print_exc()
-            text = " ".join(str(error).split())[:600]
-            result = StepFailure(step=name, kind="error", message=f"{_kind(error)}{text}")
-    if isinstance(result, StepFailure):
-        facts.failures[name] = result
-        write_failure(facts_dir, result)
+            text = " ".join(str(error)[: 2 * _MOST_SAID].split())
+            result = StepFailure(
+                step=name, kind=_failure_kind(error), message=clean(f"{_kind(error)}{text}", _MOST_SAID)
+            )
+    stored = (
+        write_failure(facts_dir, result, private)
+        if isinstance(result, StepFailure)
+        else write_facts(facts_dir, name, result, private)
+    )
+    if isinstance(stored, StepFailure):
+        facts.failures[name] = stored
     else:
-        facts.gathered[name] = result
-        write_atomically(result_path(facts_dir, name), msgspec.json.encode({"facts": result}))
+        facts.gathered[name] = stored
+
+
+def _failure_kind(error: Exception) -> FailureKind:
+    if type(error).__name__ == "DeviceError":
+        return FailureKind.DEVICE
+    if is_machines_fault(error):
+        return FailureKind.MACHINE
+    return FailureKind.ERROR
 
 
 def _kind(error: Exception) -> str:
     """Return the kind of an error as the head of its message; "" for our own about models, which are sentences."""
     kind = type(error)
     return "" if kind.__module__.startswith("pytest_facechallenge.onnx_graph.") else f"{kind.__name__}: "
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when pytest dies, so that no orphan goes on eating the machine."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _limit(limits: Limits) -> None:
@@ -114,4 +129,8 @@ def _leave_network() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except OSError:  # not of a step: its own files cannot be read or written
+        traceback.print_exc()
+        sys.exit(MACHINE_EXIT)

@@ -5,6 +5,8 @@ As written by ``write_bin`` of the organisers' gen_image_feature.py and gen_vide
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 from pathlib import Path
 
@@ -12,9 +14,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.core.files import open_regular
+
 HEADER_BYTES = 16
 #: The fourth number of the header: OpenCV's code of a one-channel float32 matrix.
 KIND = 5
+
+#: Values of the longest row that is read: 128 times the longest that a challenge allows.
+MAX_COLS = 65_536
 
 _HEADER = struct.Struct("<4i")
 _BLOCK = 8192
@@ -66,12 +73,13 @@ def read_header(path: Path) -> Header:
     OSError
         It cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(HEADER_BYTES)
+        size = os.fstat(file.fileno()).st_size
     if len(head) < HEADER_BYTES:
         raise FeatureFileError(f"{path}: expected a header of {HEADER_BYTES} bytes, the file has {len(head)}")
     rows, cols, stride, kind = _HEADER.unpack(head)
-    return Header(rows=rows, cols=cols, stride=stride, kind=kind, bytes=path.stat().st_size)
+    return Header(rows=rows, cols=cols, stride=stride, kind=kind, bytes=size)
 
 
 def map_rows(path: Path, header: Header) -> npt.NDArray[np.float32]:
@@ -82,10 +90,18 @@ def map_rows(path: Path, header: Header) -> npt.NDArray[np.float32]:
     FeatureFileError
         There is no whole row.
     """
+    if header.cols > MAX_COLS:
+        raise FeatureFileError(f"{path}: rows of at most {MAX_COLS:,} values are read, the header says {header.cols:,}")
     rows = min(header.complete_rows, header.rows) if header.rows > 0 else header.complete_rows
     if rows <= 0:
         raise FeatureFileError(f"{path}: expected rows of {header.cols} float32 values after the header, found none")
-    return np.memmap(path, dtype="<f4", mode="r", offset=HEADER_BYTES, shape=(rows, header.cols))
+    with open_regular(path) as file:
+        try:
+            return np.memmap(file, dtype="<f4", mode="r", offset=HEADER_BYTES, shape=(rows, header.cols))
+        except (ValueError, OverflowError) as error:  # it is shorter now than it was, or longer than can be mapped
+            raise FeatureFileError(
+                f"{path}: {rows:,} rows of {header.cols:,} values cannot be read: {error}"
+            ) from error
 
 
 def write_features(path: Path, rows: npt.NDArray[np.float32]) -> None:
@@ -98,8 +114,13 @@ def write_features(path: Path, rows: npt.NDArray[np.float32]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(_HEADER.pack(rows.shape[0], rows.shape[1], 4 * rows.shape[1], KIND))
-        for start in range(0, len(rows), _BLOCK):
-            file.write(np.ascontiguousarray(rows[start : start + _BLOCK], dtype="<f4").data)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(_HEADER.pack(rows.shape[0], rows.shape[1], 4 * rows.shape[1], KIND))
+            for start in range(0, len(rows), _BLOCK):
+                file.write(np.ascontiguousarray(rows[start : start + _BLOCK], dtype="<f4").data)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

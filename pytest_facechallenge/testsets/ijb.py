@@ -7,12 +7,14 @@ images of another size are reported.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.testsets.model import ImageFiles, ListedPairs, Pooling, Testset, TestsetError
+from pytest_facechallenge.core.files import read_text
+from pytest_facechallenge.testsets.model import MAX_LIST_BYTES, ImageFiles, ListedPairs, Pooling, Testset, TestsetError
 
 MEDIA_SUFFIX, PAIR_SUFFIX = "_face_tid_mid.txt", "_template_pair_label.txt"
 
@@ -66,7 +68,7 @@ def read_ijb(path: Path, name: str) -> Testset:
 def _read_media(path: Path) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     names: list[str] = []
     numbers: list[tuple[int, int]] = []
-    with path.open(encoding="utf-8-sig") as file:
+    with io.StringIO(read_text(path, MAX_LIST_BYTES)) as file:
         for line, text in enumerate(file, start=1):
             fields = text.split()
             if not fields:
@@ -93,11 +95,11 @@ def _number(text: str) -> int:
 
 
 def _read_pairs(path: Path) -> npt.NDArray[np.int64]:
-    with path.open(encoding="utf-8-sig") as file:
-        if not any(text.split("#")[0].strip() for text in file):
-            raise TestsetError(f"{path}: expected a line 'template template 0|1' for each pair, found none")
+    content = read_text(path, MAX_LIST_BYTES)
+    if not any(text.split("#")[0].strip() for text in io.StringIO(content)):
+        raise TestsetError(f"{path}: expected a line 'template template 0|1' for each pair, found none")
     try:
-        table = np.loadtxt(path, dtype=np.int64, ndmin=2, encoding="utf-8-sig")
+        table = np.loadtxt(io.StringIO(content), dtype=np.int64, ndmin=2)
     except (ValueError, OverflowError) as error:
         raise TestsetError(f"{path}: expected 'template template 0|1' a line: {error}") from error
     if table.shape[1] != 3:

@@ -6,6 +6,7 @@ file: arrays are taken apart by a class of ours, not by numpy's own reconstructi
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pytest_facechallenge.core.files import open_regular
 from pytest_facechallenge.testsets.model import ImageBlobs, ListedPairs, Testset, TestsetError
 
 #: LFW's protocol, which these files follow: 10 folds.
@@ -129,11 +131,14 @@ def read_insightface_bin(path: Path, name: str) -> Testset:
     TestsetError
         It is no such file; also when it asks for anything beyond bytes, lists and arrays, as a malicious pickle does.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise TestsetError(f"{path}: expected at most {MAX_BYTES:,} bytes, found {path.stat().st_size:,}")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise TestsetError(f"{path}: expected at most {MAX_BYTES:,} bytes, found {size:,}")
             content = _Unpickler(file, encoding="bytes").load()
+    except TestsetError:
+        raise
     except Exception as error:  # a hostile pickle can raise anything from within the loader
         raise TestsetError(f"{path}: not a usable InsightFace verification file: {error}") from error
     if not (isinstance(content, (tuple, list)) and len(content) == 2):

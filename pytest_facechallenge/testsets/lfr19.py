@@ -5,12 +5,15 @@ The public lists carry no identities. A second column (or a labels file, see `fe
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
+from pytest_facechallenge.core.files import open_regular, read_text
 from pytest_facechallenge.testsets.model import (
     IMAGE_SUFFIXES,
+    MAX_LIST_BYTES,
     ImageFiles,
     IntArray,
     Pooling,
@@ -23,6 +26,8 @@ from pytest_facechallenge.testsets.model import (
 )
 
 LIST_NAME = "filelist.txt"
+#: Characters of a line that are looked at to tell what a list is of.
+_MOST_LINE = 10_000
 
 
 def read_list(path: Path) -> tuple[list[str], IntArray | None]:
@@ -41,7 +46,7 @@ def read_list(path: Path) -> tuple[list[str], IntArray | None]:
     """
     names: list[str] = []
     identities: list[str] = []
-    with path.open(encoding="utf-8-sig") as file:
+    with io.StringIO(read_text(path, MAX_LIST_BYTES)) as file:
         for line, text in enumerate(file, start=1):
             fields = _fields(text)
             if not fields:
@@ -69,8 +74,8 @@ def _fields(text: str) -> list[str]:
 
 def is_video_list(path: Path) -> bool:
     """Whether the list names folders of frames and not images: told by its first line that names what is there."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for text in file:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace") as file:
+        while text := file.readline(_MOST_LINE):
             fields = _fields(text)
             if not fields:
                 continue

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
-from pytest_facechallenge.testsets.model import IMAGE_SUFFIXES, ImageFiles, ListedPairs, Testset, TestsetError
+from pytest_facechallenge.core.files import open_regular, read_text
+from pytest_facechallenge.testsets.model import (
+    IMAGE_SUFFIXES,
+    MAX_LIST_BYTES,
+    ImageFiles,
+    ListedPairs,
+    Testset,
+    TestsetError,
+)
 
 #: So many people are looked for in a folder before it is taken for none of theirs.
 _TRIED = 100
@@ -15,7 +24,7 @@ _TRIED = 100
 def is_pairs_file(path: Path) -> bool:
     """Whether the first line is LFW's header: "10<tab>300", or the count of pairs alone."""
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace") as file:
             fields = file.readline(200).split()
             second = file.readline(2000).split()
     except OSError:
@@ -34,7 +43,9 @@ def read_lfw_pairs(path: Path, name: str) -> Testset:
     TestsetError
         A line is of neither kind, or the number of lines is not what the header says; with the line number.
     """
-    lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.split() for line in read_text(path, MAX_LIST_BYTES).splitlines()]
+    if not lines or not lines[0] or not all(map(_is_number, lines[0])):
+        raise TestsetError(f"{path}: its first line must be the number of pairs, or folds and pairs")
     header, rows = lines[0], [(number, row) for number, row in enumerate(lines[1:], start=2) if row]
     folds, each = (int(header[0]), int(header[1])) if len(header) == 2 else (1, int(header[0]))
     if len(rows) != 2 * folds * each:

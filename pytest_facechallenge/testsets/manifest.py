@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from pytest_facechallenge.core.files import open_regular
 from pytest_facechallenge.testsets.model import (
     MASKED,
     MASKED_COLUMN,
@@ -123,7 +125,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Give each line that is not empty with its number, counted from 1."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
             for row in reader:
                 if any(cell.strip() for cell in row):

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.core.files import read_regular
+
 IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 TextArray: TypeAlias = npt.NDArray[np.str_]
@@ -25,6 +27,9 @@ SET_COLUMN = "set"
 
 #: File name endings that are taken for images; anything else in an image folder is reported.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm"})
+#: Bytes of the largest image file and of the largest list that are read.
+MAX_IMAGE_BYTES = 256 << 20
+MAX_LIST_BYTES = 1 << 30
 #: Files that operating systems leave behind and that nobody means; also "._" files, which hold what macOS knows of a
 #: image beside it.
 SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
@@ -54,7 +59,7 @@ class Images(Protocol):
         Raises
         ------
         OSError
-            It cannot be read.
+            It cannot be read, is no regular file, or is too large for an image.
         """
         ...
 
@@ -75,7 +80,7 @@ class ImageFiles:
 
     def read(self, index: int) -> bytes:
         """Return the file's bytes."""
-        return (self.root / self.names[index]).read_bytes()
+        return read_regular(self.root / self.names[index], MAX_IMAGE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_facechallenge.core.files import identity, kind_of, open_regular
 from pytest_facechallenge.testsets.folders import mask_pair, read_identity_folders, read_mask_pair, sub_folders
 from pytest_facechallenge.testsets.ijb import is_ijb, read_ijb
 from pytest_facechallenge.testsets.insightface_bin import read_insightface_bin
@@ -55,6 +56,8 @@ def _recognise(path: Path) -> tuple[Form, Path]:
         return _recognise_folder(path)
     if not path.exists():
         raise TestsetError(f"{path}: no such file or folder; expected {EXPECTED}")
+    if not path.is_file():
+        raise TestsetError(f"{path}: a file or folder is expected, found {kind_of(path.stat().st_mode)}")
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return "manifest", path
@@ -90,7 +93,7 @@ def _recognise_folder(path: Path) -> tuple[Form, Path]:
 
 def is_feature_file(path: Path) -> bool:
     """Whether the file starts like an LFR19 feature file: rows, cols, cols * 4, 5 as little-endian int32."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(16)
     if len(head) < 16:
         return False
@@ -104,10 +107,23 @@ def read_testset(path: Path, name: str = "") -> Testset:
     Raises
     ------
     TestsetError
-        It is of no known kind, or wrong in itself.
+        It is of no known kind, wrong in itself, or changes while it is read.
     """
     form, target = recognise(path)
     try:
-        return _READERS[form](target, name or default_name(path))
+        before: tuple[int, ...] = identity(target)
+        found = _READERS[form](target, name or default_name(path))
     except (OSError, UnicodeDecodeError) as error:
         raise TestsetError(f"{path}: read as {form}, but it cannot be read: {error}") from error
+    except (LookupError, RecursionError, MemoryError) as error:
+        raise TestsetError(f"{path}: read as {form}, but it cannot be understood: {type(error).__name__}") from error
+    if _now(target) != before:
+        raise TestsetError(f"{path}: it was written while it was read; try again when nobody writes it")
+    return found
+
+
+def _now(path: Path) -> tuple[int, ...]:
+    try:
+        return identity(path)
+    except OSError:
+        return ()

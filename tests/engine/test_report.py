@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_facechallenge.core.facts.base import StepFailure
+from pytest_facechallenge.core.facts.base import FailureKind, StepFailure
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.engine.report import (
     SCHEMA,
@@ -51,7 +51,7 @@ FACTS = DeclarationFacts(path="d.toml", looked_for=("d.toml",), statements={"tra
 
 
 def test_facts_come_back_as_they_were() -> None:
-    failures = {"load": StepFailure(step="load", kind="crashed", message="killed by SIGSEGV")}
+    failures = {"load": StepFailure(step="load", kind=FailureKind.CRASHED, message="killed by SIGSEGV")}
     found = Report.from_json(report(failures=failures).to_json()).submissions[0].as_facts()
     assert found.get(DeclarationFacts) == FACTS
     assert found.failures == failures
@@ -90,7 +90,7 @@ def test_the_digest_does_not_depend_on_layout_and_sees_every_change() -> None:
     plain = {"declaration": msgspec.to_builtins(FACTS)}
     turned = {"declaration": dict(reversed(plain["declaration"].items()))}
     assert digest_of(plain, {}) == digest_of(turned, {})
-    failure = StepFailure(step="load", kind="timeout", message="too long")
+    failure = StepFailure(step="load", kind=FailureKind.TIMEOUT, message="too long")
     changed = {"declaration": plain["declaration"] | {"problem": "?"}}
     digests = {digest_of(plain, {}), digest_of(changed, {}), digest_of(plain, {"load": failure})}
     assert len(digests) == 3

@@ -8,7 +8,7 @@ import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS, with_needs
-from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.run_options import RunOptions
@@ -23,12 +23,12 @@ def gather(source: Path, workdir: Path, steps: set[str], options: RunOptions | N
     context = Context(source, workdir, facts, options or RunOptions(threads=1, device="cpu"))
     for name in with_needs(steps):
         if any(need in facts.failures for need in STEPS[name].needs):
-            facts.failures[name] = StepFailure(step=name, kind="blocked", message="blocked")
+            facts.failures[name] = StepFailure(step=name, kind=FailureKind.BLOCKED, message="blocked")
             continue
         try:
             facts.gathered[name] = STEPS[name].gatherer()(context)
         except Exception as error:
-            facts.failures[name] = StepFailure(step=name, kind="error", message=str(error))
+            facts.failures[name] = StepFailure(step=name, kind=FailureKind.ERROR, message=str(error))
     return facts
 
 

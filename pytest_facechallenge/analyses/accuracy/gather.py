@@ -188,8 +188,10 @@ def _with_duplicates(about: SuppliedTestset, testset: Testset, entries: EntryEmb
 def _with_run(about: SuppliedTestset, embedder: Embedder, entries: EntryEmbeddings) -> SuppliedTestset:
     computed = sum(run.computed for run in entries.runs)
     seconds = sum(run.seconds for run in entries.runs)
+    notes = dict.fromkeys(note for run in entries.runs for note in run.cache_notes)
     return msgspec.structs.replace(
         about,
+        findings=(*about.findings, *notes),
         problems=tuple(
             ImageProblem(name=problem.name, kind=problem.kind, what=problem.what)
             for problem in entries.problems[:MAX_PROBLEMS]

@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.core.facts.accuracy import SetResult
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts, Norms
+from pytest_facechallenge.core.files import identity, why
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_rows, read_header
 from pytest_facechallenge.testsets.labels import LabelsError, read_labels
@@ -22,7 +23,8 @@ from pytest_facechallenge.verification import Settings
 
 #: A row's norm may be so far from 1: float32 normalisation of 512 values stays within about 1e-6.
 NORM_TOLERANCE = 1e-3
-_BLOCK = 8192
+#: Bytes of the float64 block that is looked at at once.
+_BLOCK_BYTES = 32 << 20
 _SHOWN = 20
 
 
@@ -33,9 +35,10 @@ def gather(context: Context) -> FeatureFileFacts:
         return FeatureFileFacts()
     path = Path(request.path)
     try:
+        before = identity(path)
         header = read_header(path)
-    except (FeatureFileError, OSError) as error:
-        return FeatureFileFacts(path=request.path, error=str(error))
+    except (FeatureFileError, OSError, ValueError) as error:
+        return FeatureFileFacts(path=request.path, error=why(error))
     facts = FeatureFileFacts(
         path=request.path,
         bytes=header.bytes,
@@ -46,14 +49,27 @@ def gather(context: Context) -> FeatureFileFacts:
     try:
         rows = map_rows(path, header)
     except (FeatureFileError, OSError) as error:
-        return msgspec.structs.replace(facts, error=str(error))
+        return msgspec.structs.replace(facts, error=why(error))
     with heartbeat(context.report, f"reading {path.name}"):
         facts = look_over(facts, rows)
     if not request.labels:
-        return facts
+        return _unless_changed(facts, path, before)
     with heartbeat(context.report, f"scoring {path.name}"):
         settings = Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed)
-        return msgspec.structs.replace(facts, score=_score(request, rows, settings))
+        facts = msgspec.structs.replace(facts, score=_score(request, rows, settings))
+    return _unless_changed(facts, path, before)
+
+
+def _unless_changed(facts: FeatureFileFacts, path: Path, before: tuple[int, ...]) -> FeatureFileFacts:
+    """Return the facts; with an error when the file was written while it was read, since it was no one file then."""
+    try:
+        now: tuple[int, ...] = identity(path)
+    except OSError:
+        now = ()
+    if now == before:
+        return facts
+    error = f"{path.name} was written or replaced while it was read; judge it again when nobody writes it"
+    return msgspec.structs.replace(facts, error=error, score=None)
 
 
 def look_over(facts: FeatureFileFacts, rows: npt.NDArray[np.float32]) -> FeatureFileFacts:
@@ -61,8 +77,9 @@ def look_over(facts: FeatureFileFacts, rows: npt.NDArray[np.float32]) -> Feature
     bad: list[int] = []
     non_finite = zero = off_unit = finite = 0
     smallest, largest, total = np.inf, 0.0, 0.0
-    for start in range(0, len(rows), _BLOCK):
-        block = np.asarray(rows[start : start + _BLOCK], dtype=np.float64)
+    step = max(1, _BLOCK_BYTES // (8 * max(1, rows.shape[1])))
+    for start in range(0, len(rows), step):
+        block = np.asarray(rows[start : start + step], dtype=np.float64)
         good = np.isfinite(block).all(axis=1)
         norms = np.sqrt(np.einsum("ij,ij->i", block[good], block[good]))
         nothing = np.flatnonzero(good)[norms == 0]

@@ -53,6 +53,7 @@ def gather(context: Context) -> InterfaceFacts:
             raise NoModelError(f"{package.model_name} is incomplete: {where} {shortage}")
     graph = context.graph
     nodes = list(graph.walk())
+    inputs = set(graph.inputs)
     operators = Counter(f"{node.domain}.{node.op}" if node.domain else node.op for node in nodes)
     # Those with a problem first: the list is cut, and whether the model may be loaded depends on them.
     external = sorted(_external(model, context.model_path.parent), key=lambda entry: not entry.problem)
@@ -60,7 +61,7 @@ def gather(context: Context) -> InterfaceFacts:
         ir_version=model.ir_version,
         opsets={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
         producer=f"{model.producer_name} {model.producer_version}".strip(),
-        inputs=tuple(_declaration(value) for value in model.graph.input if value.name in graph.inputs),
+        inputs=tuple(_declaration(value) for value in model.graph.input if value.name in inputs),
         outputs=tuple(_declaration(value) for value in model.graph.output),
         nodes=len(model.graph.node),
         all_nodes=len(nodes),

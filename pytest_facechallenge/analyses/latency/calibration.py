@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +14,13 @@ import msgspec
 
 from pytest_facechallenge.analyses.latency.machine import IDENTITY, differences
 from pytest_facechallenge.core.facts.latency import Machine, ReferencePoint
+from pytest_facechallenge.core.files import read_regular
 
 SCHEMA = "facechallenge-calibration/1"
 #: A stored calibration is used while the reference that is timed again is this near to its stored time.
 DRIFT_LIMIT = 0.05
+#: Bytes of the largest file that is read.
+MAX_BYTES = 1 << 20
 #: How long another process may hold the file.
 LOCK_SECONDS = 30
 
@@ -76,16 +81,16 @@ def read(path: Path) -> Calibration:
         It cannot be read, or is none.
     """
     try:
-        with filelock.FileLock(_lock(path), timeout=LOCK_SECONDS):
-            found = msgspec.json.decode(path.read_bytes(), type=Calibration)
-    except (OSError, filelock.Timeout) as error:
+        # No lock: whoever writes replaces the whole file, and the folder may be one that cannot be written.
+        found = msgspec.json.decode(read_regular(path, MAX_BYTES), type=Calibration)
+    except OSError as error:
         raise CalibrationError(f"the calibration {path} cannot be read: {error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path} is no calibration: {error}") from error
     if found.schema != SCHEMA:
         raise CalibrationError(f"the calibration {path} has the schema {found.schema!r}; {SCHEMA!r} is expected")
     times = [point.ms for point in found.points]
-    if not times or min(times) <= 0 or times != sorted(times):
+    if not times or not all(map(math.isfinite, times)) or min(times) <= 0 or times != sorted(times):
         raise CalibrationError(f"the calibration {path} must list positive, growing times; found {times}")
     return found
 
@@ -121,6 +126,8 @@ def write(path: Path, calibration: Calibration) -> None:
             partial.write_bytes(data)
             partial.replace(path)
     except (OSError, filelock.Timeout) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise CalibrationError(f"the calibration cannot be written to {path}: {error}") from error
 
 

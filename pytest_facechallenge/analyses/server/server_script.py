@@ -10,6 +10,7 @@ IMAGES.npy holds float32 images [K,C,H,W]. They are run one by one, then all at 
 killed, and ``embeddings.npy``, the first output for each image.
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -52,5 +53,16 @@ def main(model: str, images_path: str, folder: Path, threads: int) -> None:
         save(error=f"{type(error).__name__}: {error}"[:4000])
 
 
+def end_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it ends, so that it never runs on alone."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+
+
 if __name__ == "__main__":
+    end_with_parent()
     main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

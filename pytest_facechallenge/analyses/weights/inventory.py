@@ -115,17 +115,26 @@ def looks_encoded(text: bytes) -> str:
     if len(text) < MIN_BLOB:
         return ""
     ratio = len(zlib.compress(text, 9)) / len(text)
-    odd = sum(byte < 9 or 13 < byte < 32 or byte >= 127 for byte in text) / len(text)
+    odd = _count(text, _ODD) / len(text)
     if odd > 0.2 and ratio > BLOB_RATIO:
         return f"{odd:.0%} of its bytes are no printable characters"
     run = max((len(word) for word in re.split(rb"[^A-Za-z0-9+/=_-]+", text)), default=0)
     if run >= MIN_BLOB and ratio > BLOB_RATIO:
         return f"a run of {run} characters of an encoding alphabet"
-    numeric = sum(byte in b"0123456789+-.,eE \n\t[]" for byte in text) / len(text)
-    digits = sum(48 <= byte <= 57 for byte in text) / len(text)
+    numeric = _count(text, b"0123456789+-.,eE \n\t[]") / len(text)
+    digits = _count(text, b"0123456789") / len(text)
     if numeric > NUMBERS and digits > 0.5 and ratio > BLOB_RATIO / 1.5:
         return f"{numeric:.0%} of its characters belong to numbers"
     return ""
+
+
+#: Bytes that are no printable characters of ASCII, and no white space.
+_ODD = bytes(byte for byte in range(256) if byte < 9 or 13 < byte < 32 or byte >= 127)
+
+
+def _count(text: bytes, kinds: bytes) -> int:
+    """Return how many bytes of ``text`` are among ``kinds``."""
+    return len(text) - len(text.translate(None, kinds))
 
 
 def _texts(model: onnx.ModelProto) -> Iterator[tuple[str, bytes]]:

@@ -6,11 +6,36 @@ died leaves a `StepFailure` in its place: that, too, is an observation.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeVar, cast
+from enum import StrEnum
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 
-FailureKind = Literal["crashed", "timeout", "memory", "error", "blocked"]
+
+class FailureKind(StrEnum):
+    """Why a step gave no facts."""
+
+    #: The process died by a fault of the code in it, twice: the second time with this step alone.
+    CRASHED = "crashed"
+    #: It said nothing for longer than the limit.
+    TIMEOUT = "timeout"
+    #: It used more memory than the limit.
+    MEMORY = "memory"
+    #: An error was raised.
+    ERROR = "error"
+    #: A step that it builds on failed.
+    BLOCKED = "blocked"
+    #: The device that the user asked for cannot be used.
+    DEVICE = "device"
+    #: The process was ended from outside, or died once in one way and once in another.
+    KILLED = "killed"
+    #: The machine failed the step: a full disk, no process could be started.
+    MACHINE = "machine"
+
+    @property
+    def shows_submission(self) -> bool:
+        """Whether it shows something about the submission; the others show a limit of the run or of the machine."""
+        return self in (FailureKind.CRASHED, FailureKind.ERROR)
 
 
 class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +61,11 @@ class StepFailure(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind
-        "crashed": the process died of a signal; "timeout" and "memory": it went over its limit; "error": an error was
-        raised; "blocked": a step it builds on failed (then ``because_of`` names that step).
+        See there.
     message
         A sentence in plain words, with the native error text where there is one.
+    because_of
+        For "blocked", the step that failed first.
     """
 
     step: str
@@ -106,6 +132,13 @@ class Facts:
     def failure(self, kind: type[StepFacts]) -> StepFailure | None:
         """Return why the step of that kind gave no facts, or None."""
         return self.failures.get(kind.step)
+
+    def cause(self, kind: type[StepFacts]) -> StepFailure | None:
+        """Return the failure that a step's failure goes back to: its own, or that of the step which blocks it."""
+        failure = self.failures.get(kind.step)
+        if failure is None or failure.kind != FailureKind.BLOCKED:
+            return failure
+        return self.failures.get(failure.because_of, failure)
 
     def to_builtins(self) -> dict[str, Any]:
         """Return the gathered facts as plain dicts and lists, ready for JSON, by step."""

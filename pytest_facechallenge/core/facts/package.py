@@ -1,4 +1,4 @@
-"""Facts of the step ``package``: what was handed in, before anything is parsed."""
+"""Facts of the step ``package``: what was handed in, before anything is judged."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     Attributes
     ----------
     form
-        "onnx", "zip" or "folder".
+        "onnx", "zip" or "folder"; "" when nothing could be opened.
     entries
-        Its files, at most 1,000 of them.
+        Its files, at most 1,000 of them, the models first; ``entries_found`` counts all that were seen.
     model_path
-        The .onnx file that is judged, absolute; inside the private working folder when it was unpacked. Empty when
-        there is none.
+        The copy of the .onnx file that is judged, relative to the run's private working folder. Empty when there is
+        none.
     sha256, bytes
-        Of the model file.
+        Of that model file.
+    submitted_sha256, submitted_bytes
+        Of what was handed in, byte by byte: the .onnx or .zip file; for a folder the SHA-256 over a line "SHA-256 size
+        name" for each of ``entries``.
     content
         What the model file's first bytes look like: "binary", "empty", "text", "git-lfs pointer"…
     problems
-        What is wrong with the packaging, one sentence each; empty when nothing is.
+        What is wrong with the packaging, one sentence each; empty when nothing is. A limit that was exceeded, so that
+        something was not looked at, is one of them.
     junk
         System files that are harmless.
     """
@@ -50,7 +54,10 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     content: str = ""
     problems: tuple[str, ...] = ()
     junk: tuple[str, ...] = ()
+    entries_found: int = 0
+    submitted_sha256: str = ""
+    submitted_bytes: int = 0
 
     def handed_in(self) -> tuple[str, int] | None:
-        """Return SHA-256 and size in bytes."""
-        return self.sha256, self.bytes
+        """Return SHA-256 and size in bytes of what was handed in; of the model file where that is not known."""
+        return (self.submitted_sha256, self.submitted_bytes) if self.submitted_sha256 else (self.sha256, self.bytes)

@@ -118,7 +118,7 @@ def test_the_width(tmp_path: Path, limit: int, status: Status) -> None:
 
 
 def test_rows_without_a_direction_are_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_facechallenge.analyses.feature_file.gather._BLOCK", 7)
+    monkeypatch.setattr("pytest_facechallenge.analyses.feature_file.gather._BLOCK_BYTES", 7 * 8 * 16)
     rows = unit_rows()
     rows[3, 2] = np.nan
     rows[8, 0] = np.inf

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_facechallenge.checks.flops import flops_budget
-from pytest_facechallenge.core.facts import Facts, FactsMissingError, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.flops import FlopsFacts, Layer, Uncounted
 from pytest_facechallenge.core.outcome import Outcome, Status
 
@@ -158,7 +158,7 @@ def test_no_cap_shows_the_figures() -> None:
 
 
 def test_missing_facts_are_never_a_pass() -> None:
-    broken = Facts.of(StepFailure(step="flops", kind="error", message="it broke"))
+    broken = Facts.of(StepFailure(step="flops", kind=FailureKind.ERROR, message="it broke"))
     with pytest.raises(FactsMissingError, match="it broke"):
         flops_budget(broken, rule(CAP))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pytest_facechallenge.checks.latency import latency
-from pytest_facechallenge.core.facts.base import Facts, StepFacts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts, StepFailure
 from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, LayerTime, Machine, ServerLatencyFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import builtin_folder, load
@@ -101,7 +101,7 @@ def test_a_graph_that_cannot_be_modelled_is_told_with_the_reason() -> None:
 
 
 def test_nothing_timed_is_undecided() -> None:
-    failure = StepFailure(step="latency", kind="crashed", message="the runtime was killed by SIGSEGV")
+    failure = StepFailure(step="latency", kind=FailureKind.CRASHED, message="the runtime was killed by SIGSEGV")
     found = outcome(failure)
     assert found.status is Status.UNDECIDED
     assert "SIGSEGV" in found.message

@@ -15,7 +15,7 @@ from onnx import helper
 
 from pytest_facechallenge.analyses.server import compatibility, trial
 from pytest_facechallenge.checks.server import server_runtime
-from pytest_facechallenge.core.facts.base import Facts, StepFailure
+from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.server import Comparison, ServerFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from tests.analyses.server.face_net import context_of, interpreter, model_of, rule
@@ -115,7 +115,7 @@ def test_another_version_is_not_used_as_evidence(tmp_path: Path) -> None:
 
 
 def test_a_step_that_died_is_told(tmp_path: Path) -> None:
-    failure = StepFailure(step="server", kind="timeout", message="it took too long")
+    failure = StepFailure(step="server", kind=FailureKind.TIMEOUT, message="it took too long")
     facts = Facts.of(compatibility.gather(context_of(model_of(), tmp_path)), failure)
 
     outcome = server_runtime(facts, rule())

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from pytest_facechallenge.verification.backends.basis import choose_basis
+from pytest_facechallenge.verification.backends.products import ZERO_POINT, IntegerProduct, integer_product, is_exact
+from pytest_facechallenge.verification.backends.tile import EMPTY, Candidates, Tile
 from pytest_facechallenge.verification.errors import BackendUnavailableError
-from pytest_facechallenge.verification.filters.basis import choose_basis
-from pytest_facechallenge.verification.filters.products import ZERO_POINT, IntegerProduct, integer_product, is_exact
-from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Tile
 from pytest_facechallenge.verification.rows import Float64Array, IntArray, UnitRows, row_dots
 
 if TYPE_CHECKING:

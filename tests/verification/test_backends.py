@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pytest_facechallenge.verification import AllToAll, BackendUnavailableError, Cross, OperatingPoint, Settings, verify
-from pytest_facechallenge.verification import filters as filters_module
-from pytest_facechallenge.verification.filters import TileFilter, make_filter
-from pytest_facechallenge.verification.filters.int8 import Int8Filter
-from pytest_facechallenge.verification.filters.products import IntegerProduct, integer_product, is_exact
-from pytest_facechallenge.verification.filters.sgemm import SgemmFilter
+from pytest_facechallenge.verification import backends as backends_module
+from pytest_facechallenge.verification.backends import TileFilter, make_filter
+from pytest_facechallenge.verification.backends.int8 import Int8Filter
+from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
+from pytest_facechallenge.verification.backends.sgemm import SgemmFilter
 from pytest_facechallenge.verification.impostors import tiles
 from pytest_facechallenge.verification.protocol import PairPlan, plan_pairs
 from pytest_facechallenge.verification.rows import UnitRows, row_dots
@@ -121,7 +121,7 @@ def test_what_the_basis_does_not_hold_is_in_the_bound() -> None:
 
 
 def test_dropped_dimensions_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 0)
+    monkeypatch.setattr(backends_module, "_REDUCED_FROM_PAIRS", 0)
     rng = np.random.default_rng(4)
     people = low_rank(rng, 500)
     x = np.repeat(people, 3, axis=0) + 0.3 * low_rank(rng, 1500).astype(np.float32)
@@ -139,12 +139,12 @@ def test_dimensions_are_dropped_where_few_of_many_pairs_are_looked_for(monkeypat
     if not is_exact(integer_product()):
         pytest.skip("int8 products saturate on this CPU, so that there is no such filter")
     unit, plan = plan_of(low_rank(np.random.default_rng(3)))
-    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 0)
+    monkeypatch.setattr(backends_module, "_REDUCED_FROM_PAIRS", 0)
     for keep, reduced in ((90, True), (91, False)):  # of 300 x 300 pairs
         backend = make_filter("int8", unit, plan, keep)
         assert isinstance(backend, Int8Filter)
         assert (backend.basis is not None) is reduced
-    monkeypatch.setattr(filters_module, "_REDUCED_FROM_PAIRS", 300 * 300 + 1)
+    monkeypatch.setattr(backends_module, "_REDUCED_FROM_PAIRS", 300 * 300 + 1)
     backend = make_filter("int8", unit, plan, 1)
     assert isinstance(backend, Int8Filter)
     assert backend.basis is None
@@ -189,8 +189,8 @@ def test_a_saturating_product_is_found_out() -> None:
 
 
 def test_on_a_saturating_cpu_sgemm_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters_module, "Int8Filter", functools.partial(Int8Filter, make_product=saturating_product))
-    monkeypatch.setattr(filters_module, "_INT8_FROM_PAIRS", 0)
+    monkeypatch.setattr(backends_module, "Int8Filter", functools.partial(Int8Filter, make_product=saturating_product))
+    monkeypatch.setattr(backends_module, "_INT8_FROM_PAIRS", 0)
     unit, plan = plan_of(np.eye(4, dtype=np.float32))
     assert make_filter("auto", unit, plan).name == "sgemm"
     with pytest.raises(BackendUnavailableError):
@@ -208,7 +208,7 @@ def test_the_choice_of_a_backend_follows_the_size(monkeypatch: pytest.MonkeyPatc
         pytest.skip("int8 products saturate on this CPU, so that auto never takes them")
     unit, plan = plan_of(np.eye(4, dtype=np.float32))
     assert make_filter("auto", unit, plan).name == "sgemm"
-    monkeypatch.setattr(filters_module, "_INT8_FROM_PAIRS", 16)
+    monkeypatch.setattr(backends_module, "_INT8_FROM_PAIRS", 16)
     assert make_filter("auto", unit, plan).name == "int8"
 
 

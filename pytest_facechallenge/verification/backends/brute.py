@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.verification.filters.tile import Candidates, Tile
+    from pytest_facechallenge.verification.backends.tile import Candidates, Tile
 
 
 class BruteForce:

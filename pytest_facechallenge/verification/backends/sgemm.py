@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_facechallenge.verification.filters.products import float_product
-from pytest_facechallenge.verification.filters.tile import EMPTY, Candidates, Panels, Tile
+from pytest_facechallenge.verification.backends.products import float_product
+from pytest_facechallenge.verification.backends.tile import EMPTY, Candidates, Panels, Tile
 from pytest_facechallenge.verification.rounding import float32_margin
 
 if TYPE_CHECKING:

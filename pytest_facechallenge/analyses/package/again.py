@@ -1,0 +1,35 @@
+"""Whether a submission is still what was judged: its bytes are hashed again at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_facechallenge.analyses.package.copy import digest
+from pytest_facechallenge.analyses.package.folder import files_of, folder_digest
+from pytest_facechallenge.analyses.package.listing import Listing
+from pytest_facechallenge.core.facts.package import PackageFacts
+
+
+def changed_since(source: Path, facts: PackageFacts) -> str:
+    """Return what is to be said of a submission that is no longer what was judged, or "".
+
+    The verdict stays one about the bytes with the recorded SHA-256, since these were copied before anything looked at
+    them. Blocks on nothing: a pipe or a device in the file's place is refused.
+    """
+    if not facts.submitted_sha256:
+        return ""
+    try:
+        if facts.form == "folder":
+            now = folder_digest(source, files_of(source, Listing()), {}, [])[0]
+        else:
+            now = digest(source)[0]
+    except (OSError, ValueError) as error:
+        return _said(facts, f"can no longer be read ({getattr(error, 'strerror', None) or error})")
+    return _said(facts, "was changed while it was judged") if now != facts.submitted_sha256 else ""
+
+
+def _said(facts: PackageFacts, what: str) -> str:
+    return (
+        f"the submission {what}; the verdict is about the bytes that were copied first, with the SHA-256 "
+        f"{facts.submitted_sha256}. Judge it again when nobody writes it"
+    )
