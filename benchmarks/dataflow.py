@@ -20,10 +20,13 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from evaluation.builder import GraphBuilder, untyped
-from pytest_facechallenge.analyses.implicit_batch.channel_groups import repeats
-from pytest_facechallenge.analyses.implicit_batch.gather import Feed, follow
-from pytest_facechallenge.analyses.implicit_batch.trace import Probe
-from pytest_facechallenge.analyses.implicit_batch.unroll import flatten
+from pytest_facechallenge.analyses.implicit_batch.connected import connect
+from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.analyses.implicit_batch.unroll import unroll
+from pytest_facechallenge.analyses.implicit_batch.variants import Variant
 
 
 class Graph(GraphBuilder):
@@ -122,10 +125,9 @@ def static(path: Path) -> float:
     """Return the seconds of everything that needs no probe image (one image gives the shapes)."""
     start = time.perf_counter()
     model = onnx.load(str(path))
-    feed = Feed(model, path.parent, 1)
-    probe = Probe(flatten(model, {}).model, feed, "")
-    probe.prepare()
-    repeats(probe.structure, "")
+    feed = Feed(model, path.parent, 1, DEFAULTS)
+    variant = Variant(unroll(model, {}, limits=DEFAULTS).model, "")
+    connect(open_variant(variant, feed, 0, DEFAULTS), DEFAULTS)
     return time.perf_counter() - start
 
 

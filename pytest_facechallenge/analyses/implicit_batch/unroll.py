@@ -14,24 +14,30 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from pytest_facechallenge.analyses.implicit_batch.node_edits import (
+    LoopCount,
+    attribute_of,
+    name_nodes,
+    passes_on,
+    rename,
+)
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.control_flow import Binding, Ends, binding
-from pytest_facechallenge.onnx_graph.local_functions import GraphError, inline_functions
+from pytest_facechallenge.onnx_graph.local_functions import inline_functions
 from pytest_facechallenge.onnx_graph.operators import Kind, Trait, operator
-from pytest_facechallenge.onnx_graph.protos import bodies
 
-#: Neither more iterations of one loop nor more nodes than this are unrolled.
-MAX_ITERATIONS = 256
-MAX_NODES = 50_000
+#: The first opset whose Scan is unrolled, and the first in which Unsqueeze takes its axes as an input.
+SCAN_OPSET, AXES_AS_INPUT = 9, 13
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 
 
-class FlattenError(RuntimeError):
+class UnrollError(RuntimeError):
     """Control flow that cannot be unrolled; the message names the node and says why."""
 
 
-class Flattened:
+class Unrolled:
     """A model without control flow.
 
     Attributes
@@ -52,9 +58,14 @@ class Flattened:
         self.by_size = by_size
 
 
-def flatten(
-    model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None, others: Sequence[Feeds] = ()
-) -> Flattened:
+def unroll(
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    choices: Mapping[str, bool] | None = None,
+    others: Sequence[Feeds] = (),
+    *,
+    limits: Thresholds,
+) -> Unrolled:
     """Unroll a model.
 
     Parameters
@@ -70,20 +81,20 @@ def flatten(
 
     Raises
     ------
-    FlattenError, GraphError
+    UnrollError, GraphError
         See there.
     """
     if model.functions:
         model = inline_functions(model)
     if not has_control_flow(model):
-        _name_nodes(model.graph)
-        return Flattened(model, ())
+        name_nodes(model.graph)
+        return Unrolled(model, ())
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
-    _name_nodes(flat.graph)
-    worker = _Unroller(flat, feeds, dict(choices or {}), others)
+    name_nodes(flat.graph)
+    worker = _Unroller(flat, feeds, dict(choices or {}), others, limits)
     worker.run()
-    return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
+    return Unrolled(flat, tuple(worker.conditions), frozenset(worker.by_size))
 
 
 def has_control_flow(model: onnx.ModelProto) -> bool:
@@ -95,23 +106,18 @@ def _is_control(node: onnx.NodeProto) -> bool:
     return operator(node.domain, node.op_type).kind is Kind.CONTROL
 
 
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node without a name, in subgraphs too, the label that the graph's reader shows for it."""
-    for index, node in enumerate(graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-        for body in bodies(node):
-            _name_nodes(body)
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return helper.get_attribute_value(attribute)
-    return default
-
-
 class _Unroller:
-    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]) -> None:
+    """Works through the nodes of a model and expands those with bodies until none is left."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Feeds,
+        choices: dict[str, bool],
+        others: Sequence[Feeds],
+        limits: Thresholds,
+    ) -> None:
+        self.iterations, self.nodes = limits.running.iterations, limits.running.nodes
         self.others = others
         self.model = model
         self.feeds = feeds
@@ -137,8 +143,8 @@ class _Unroller:
                     "SequenceMap": self._map,
                 }[node.op_type]
                 self.pending.extend(reversed(expand(node)))
-            if len(self.done) + len(self.pending) > MAX_NODES:
-                raise FlattenError(f"unrolling '{node.name}' gives more than {MAX_NODES} nodes")
+            if len(self.done) + len(self.pending) > self.nodes:
+                raise UnrollError(f"unrolling '{node.name}' gives more than {self.nodes} nodes")
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.done)
 
@@ -171,7 +177,7 @@ class _Unroller:
         try:
             return np.asarray(evaluate(part, [name], feeds or self.feeds)[name])
         except RunError as error:
-            raise FlattenError(
+            raise UnrollError(
                 f"'{node.name}' cannot be unrolled, its input {name!r} cannot be computed: {error}"
             ) from error
 
@@ -192,7 +198,7 @@ class _Unroller:
             made = onnx.NodeProto()
             made.CopyFrom(inner)
             made.name = f"{prefix}/{inner.name}"
-            _rename(made, names)
+            rename(made, names)
             nodes.append(made)
         return nodes, {value.name: names.get(value.name, value.name) for value in body.output}
 
@@ -205,7 +211,7 @@ class _Unroller:
         else:
             taken = bool(self._value(node.input[0], node).reshape(-1)[0])
         which = "then_branch" if taken else "else_branch"
-        body: onnx.GraphProto = _attribute(node, which)
+        body: onnx.GraphProto = attribute_of(node, which)
         nodes, made = self._inline(body, f"{node.name}.{which}", {})
         results = self._binding(node, body).results
         return nodes + self._bind(((made[inside], outside) for inside, outside in results), node)
@@ -231,21 +237,21 @@ class _Unroller:
 
         The state that is carried between calls stands in the node itself (renamed inputs, attributes with a mark).
         """
-        body: onnx.GraphProto = _attribute(node, "body")
-        count = _Count.of(node)
+        body: onnx.GraphProto = attribute_of(node, "body")
+        count = LoopCount.of(node)
         if count.trips is None:
-            trips = self._largest(node.input[0], node) if node.input[0] else MAX_ITERATIONS + 1
-            count.trips = int(min(trips, MAX_ITERATIONS + 1))
+            trips = self._largest(node.input[0], node) if node.input[0] else self.iterations + 1
+            count.trips = int(min(trips, self.iterations + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
         how = self._binding(node, body)
-        asked = bool(condition) and (count.done == 0 or not _passes_on(body))
-        if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        asked = bool(condition) and (count.done == 0 or not passes_on(body))
+        if count.trips > self.iterations and not (condition and not passes_on(body)):
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
             return self._finish_loop(node, how, count)
-        if count.done >= MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if count.done >= self.iterations:
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
         step = f"{prefix}/iteration"
         self._constant(step, np.array(count.done, np.int64))
@@ -258,10 +264,10 @@ class _Unroller:
         rest.CopyFrom(node)
         del rest.input[:]
         rest.input.extend([node.input[0], made[how.next_condition], *(made[each.made] for each in how.carried)])
-        _Count(count.trips, count.done + 1, [*count.scans, [made[each.made] for each in how.stacked]]).write(rest)
+        LoopCount(count.trips, count.done + 1, [*count.scans, [made[each.made] for each in how.stacked]]).write(rest)
         return [*nodes, rest]
 
-    def _finish_loop(self, node: onnx.NodeProto, how: Binding, count: _Count) -> list[onnx.NodeProto]:
+    def _finish_loop(self, node: onnx.NodeProto, how: Binding, count: LoopCount) -> list[onnx.NodeProto]:
         nodes = self._bind(((each.start, each.end) for each in how.carried), node)
         for position, each in enumerate(how.stacked):
             if each.whole and count.scans:
@@ -269,13 +275,13 @@ class _Unroller:
         return nodes
 
     def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        if self.opset < 9:
-            raise FlattenError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
-        body: onnx.GraphProto = _attribute(node, "body")
+        if self.opset < SCAN_OPSET:
+            raise UnrollError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
+        body: onnx.GraphProto = attribute_of(node, "body")
         how = self._binding(node, body)
         length = self._value(how.sliced[0].whole, node).shape[how.sliced[0].axis]
-        if length > MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if length > self.iterations:
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         nodes: list[onnx.NodeProto] = []
         states = {each.given: each.start for each in how.carried}
         stacked: list[list[str]] = []
@@ -301,7 +307,7 @@ class _Unroller:
         return nodes
 
     def _map(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        body: onnx.GraphProto = _attribute(node, "body")
+        body: onnx.GraphProto = attribute_of(node, "body")
         length_name = f"{node.name}/length"
         self.done.append(helper.make_node("SequenceLength", [node.input[0]], [length_name], name=length_name))
         length = int(self._value(length_name, node))
@@ -309,7 +315,7 @@ class _Unroller:
         kinds = {value.name: value.type.WhichOneof("value") for value in body.input}
         nodes: list[onnx.NodeProto] = []
         stacked: list[list[str]] = []
-        for step in range(min(length, MAX_ITERATIONS)):
+        for step in range(min(length, self.iterations)):
             prefix = f"{node.name}[{step}]"
             self._constant(f"{prefix}/index", np.array(step, np.int64))
             given: dict[str, str] = {}
@@ -339,70 +345,15 @@ class _Unroller:
     def _stack(self, names: list[str], target: str, axis: int, label: str) -> list[onnx.NodeProto]:
         nodes, lifted = [], []
         axes = f"{target}/axes"
-        if self.opset >= 13:
+        if self.opset >= AXES_AS_INPUT:
             self._constant(axes, np.array([axis], np.int64))
         for name in names:
             lifted.append(f"{name}/{target}/lifted")
             made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
-            if self.opset >= 13:
+            if self.opset >= AXES_AS_INPUT:
                 made.input.append(axes)
             else:
                 made.attribute.append(helper.make_attribute("axes", [axis]))
             nodes.append(made)
         nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
         return nodes
-
-
-def _passes_on(body: onnx.GraphProto) -> bool:
-    """Whether a Loop's body hands on the condition that it was given."""
-    given, handed = body.input[1].name, body.output[0].name
-    aliases = {given}
-    for inner in body.node:
-        if inner.op_type == "Identity" and inner.input[0] in aliases:
-            aliases |= set(inner.output)
-    return handed in aliases
-
-
-class _Count:
-    """How far the unrolling of a Loop has come; stands in the node as attributes while it waits."""
-
-    def __init__(self, trips: int | None, done: int, scans: list[list[str]]) -> None:
-        self.trips = trips
-        self.done = done
-        self.scans = scans
-
-    @classmethod
-    def of(cls, node: onnx.NodeProto) -> _Count:
-        trips = _attribute(node, "unrolled_trips")
-        packed = [text.decode() for text in _attribute(node, "unrolled_scans", [])]
-        scans = [text.split("\n") if text else [] for text in packed]
-        return cls(trips, _attribute(node, "unrolled_done", 0), scans)
-
-    def write(self, node: onnx.NodeProto) -> None:
-        kept = [attribute for attribute in node.attribute if not attribute.name.startswith("unrolled_")]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-        node.attribute.append(helper.make_attribute("unrolled_trips", self.trips))
-        node.attribute.append(helper.make_attribute("unrolled_done", self.done))
-        packed = ["\n".join(names) for names in self.scans]
-        if packed:
-            node.attribute.append(helper.make_attribute("unrolled_scans", packed))
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Rename what a node reads and writes, and what its subgraphs read from outside."""
-    for field in (node.input, node.output):
-        renamed = [names.get(name, name) for name in field]
-        del field[:]
-        field.extend(renamed)
-    for body in bodies(node):
-        own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
-        own |= {name for inner in body.node for name in inner.output}
-        outer = {old: new for old, new in names.items() if old not in own}
-        for inner in body.node:
-            _rename(inner, outer)
-        for value in body.output:
-            value.name = outer.get(value.name, value.name)
-
-
-__all__ = ["FlattenError", "Flattened", "GraphError", "flatten", "has_control_flow"]

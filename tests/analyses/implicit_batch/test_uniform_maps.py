@@ -1,4 +1,4 @@
-"""Small maps on which attention puts nearly one vector everywhere: one datum at many places is no second look."""
+"""Small maps on which attention puts nearly one vector everywhere: one datum at many places is no second view."""
 
 from __future__ import annotations
 

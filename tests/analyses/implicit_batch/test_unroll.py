@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper, parser
 
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner
-from pytest_facechallenge.analyses.implicit_batch.unroll import FlattenError, flatten
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.analyses.implicit_batch.unroll import UnrollError, unroll
 
 X = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
 
@@ -64,14 +65,14 @@ def run(model: onnx.ModelProto) -> list[np.ndarray]:
 def test_unrolled_model_computes_the_same(text: str) -> None:
     model = parser.parse_model(text)
     expected = run(model)
-    flat = flatten(model, {"x": X}).model
+    flat = unroll(model, {"x": X}, limits=DEFAULTS).model
     assert not {"Loop", "Scan", "If"} & {node.op_type for node in flat.graph.node}
     for one, other in zip(expected, run(flat), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_loop_gives_one_node_per_iteration() -> None:
-    flat = flatten(parser.parse_model(LOOP), {"x": X}).model
+    flat = unroll(parser.parse_model(LOOP), {"x": X}, limits=DEFAULTS).model
     names = [node.name for node in flat.graph.node if node.op_type == "Mul"]
     assert len(names) == 3
     assert len(set(names)) == 3
@@ -79,17 +80,17 @@ def test_loop_gives_one_node_per_iteration() -> None:
 
 def test_condition_on_the_image_is_a_choice() -> None:
     model = parser.parse_model(IF)
-    flat = flatten(model, {"x": X})
+    flat = unroll(model, {"x": X}, limits=DEFAULTS)
     assert len(flat.conditions) == 1
-    taken = flatten(model, {"x": X}, {flat.conditions[0]: False})
+    taken = unroll(model, {"x": X}, {flat.conditions[0]: False}, limits=DEFAULTS)
     np.testing.assert_array_equal(run(flat.model)[0], -X)
     np.testing.assert_array_equal(run(taken.model)[0], X)
 
 
 def test_a_loop_without_end_is_refused() -> None:
     text = LOOP.replace("int64 n = {3}", "int64 n = {100000}")
-    with pytest.raises(FlattenError, match="more than 256 times"):
-        flatten(parser.parse_model(text), {"x": X})
+    with pytest.raises(UnrollError, match="more than 256 times"):
+        unroll(parser.parse_model(text), {"x": X}, limits=DEFAULTS)
 
 
 def test_sequence_map_is_unrolled() -> None:
@@ -110,6 +111,6 @@ def test_sequence_map_is_unrolled() -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    flat = flatten(model, {"x": X}).model
+    flat = unroll(model, {"x": X}, limits=DEFAULTS).model
     assert [node.op_type for node in flat.graph.node].count("Neg") == 2
     np.testing.assert_array_equal(run(flat)[0], -np.concatenate([X, X]))

@@ -13,12 +13,13 @@ from onnx import helper, numpy_helper
 from scipy import ndimage
 
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images, value_range
-from pytest_facechallenge.analyses.implicit_batch.registration import placed_view
+from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.onnx_graph.ir import Graph, from_model
 
 Array = npt.NDArray[Any]
 
-IMAGES = Images(3, 112, 112, -1, 1, 5)
+IMAGES = Images(3, 112, 112, -1, 1, 5, DEFAULTS)
 FIELDS = IMAGES.fields(16)
 
 
@@ -44,7 +45,7 @@ def test_the_fields_hold_the_same_values_at_different_places() -> None:
     ("step", "first", "sign"), [(1.1, -3.3, 1), (0.9, 4.2, -1), (1, 0.5, 1), (0.5, 27.75, -1), (0.7, 12.0, 1)]
 )
 def test_a_moved_image_is_found_with_its_grid(step: float, first: float, sign: int) -> None:
-    view = placed_view(IMAGES, FIELDS, sign * own_brightness(moved(step, first)))
+    view = registered_view(IMAGES, FIELDS, sign * own_brightness(moved(step, first)), DEFAULTS)
     assert view is not None
     assert view.kind == "resampled"
     np.testing.assert_allclose(view.scale, step, atol=0.02)
@@ -64,9 +65,9 @@ def test_a_moved_image_is_found_with_its_grid(step: float, first: float, sign: i
     ],
     ids=["as it is", "blurred", "edges", "local contrast", "noise", "one value"],
 )
-def test_a_image_in_place_and_features_are_nothing(change: Any) -> None:
+def test_an_image_in_place_and_features_are_nothing(change: Any) -> None:
     changed = change(FIELDS.astype(np.float64))
-    assert placed_view(IMAGES, FIELDS, changed + 1e-9) is None
+    assert registered_view(IMAGES, FIELDS, changed + 1e-9, DEFAULTS) is None
 
 
 def graph_of(*nodes: onnx.NodeProto, **constants: Any) -> Graph:
@@ -95,4 +96,4 @@ def test_the_range_of_the_pixels_follows_from_what_normalises_them(
     raw: bool, nodes: list[tuple[str, ...]], constants: dict[str, Any]
 ) -> None:
     graph = graph_of(*(helper.make_node(n[0], list(n[1:-1]), [n[-1]]) for n in nodes), **constants)
-    assert value_range(graph) == ((0.0, 255.0) if raw else (-1.0, 1.0))
+    assert value_range(graph, DEFAULTS) == ((0.0, 255.0) if raw else (-1.0, 1.0))

@@ -1,9 +1,10 @@
-"""Second looks that leave no copy of the image and no weights in common, and the honest networks most like them."""
+"""Second views that leave no copy of the image and no weights in common, and the honest networks most like them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +12,18 @@ import pytest
 from onnx import helper
 
 from evaluation.case import ALIGN_RULE, BATCH_RULE
-from pytest_facechallenge.analyses.implicit_batch.channel_partition import Marks
-from pytest_facechallenge.analyses.implicit_batch.equivariant_features import ASKED, _echoing_channels, components
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import Statistics
+from pytest_facechallenge.analyses.implicit_batch.equivariant_channels import agreeing_channels, components
 from pytest_facechallenge.analyses.implicit_batch.force_selection import select_everything
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import colour_changes, moved_kernels
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.runner import Held
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.tied_rnn_directions import tied
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.onnx_graph.ir import from_model
 from tests.analyses.implicit_batch.nets import SIZE, Net
-from tests.analyses.implicit_batch.test_detector import answer, disguised, embedding, stacked
+from tests.analyses.implicit_batch.test_detector import answer, embedding, permuted_and_scaled, stacked
 
 Array = npt.NDArray[np.float32]
 
@@ -66,7 +68,7 @@ def mirror_by_dense_products(net: Net) -> str:
 
 
 def moved_by_dense_products(net: Net) -> str:
-    """Scale the columns by 0.8 with two matrices, neither of which looks like an interpolation."""
+    """Scale the columns by 0.8 with two matrices, neither of which is an interpolation."""
     matrix = np.zeros((SIZE, SIZE))
     for column in range(SIZE):
         place = (column - SIZE / 2) * 0.8 + SIZE / 2
@@ -193,13 +195,13 @@ def centred_in_batches_of_a_hundred(net: Net) -> str:
     return str(net.op("Where", many, centred(net, rows), rows))
 
 
-def second_tower_that_waits(net: Net) -> str:
-    """Mirror the kernels of a second tower, shuffle its channels, and let its image depend on the first answer."""
+def second_branch_that_waits(net: Net) -> str:
+    """Mirror the kernels of a second branch, shuffle its channels, and let its image depend on the first answer."""
     weights = net.body_weights()
     first = net.pool(net.body(net.x, weights))
     answer_of_the_first = net.op("ReduceMean", first, axes=[1], keepdims=1)
     waiting = net.op("Mul", net.op("Reshape", answer_of_the_first, net.ints(-1, 1, 1, 1)), net.const(1e-6))
-    second = net.pool(net.body(net.op("Add", net.x, waiting), disguised(weights, mirror=True)))
+    second = net.pool(net.body(net.op("Add", net.x, waiting), permuted_and_scaled(weights, mirror=True)))
     return str(net.op("Concat", first, second, axis=1))
 
 
@@ -220,8 +222,8 @@ def normalised(net: Net) -> str:
     return embedding(net, net.body(at_its_own_brightness(net), net.body_weights()))
 
 
-LOOKS = (
-    second_tower_that_waits,
+SECOND_VIEWS = (
+    second_branch_that_waits,
     centred_in_batches_of_a_thousand, centred_in_batches_of_a_hundred,
     hidden_channels, mirror_by_dense_products, tinted_rows, tied_both_ways, selected_rows_again, recurrence_fed_in_turn,
 )  # fmt: skip
@@ -232,8 +234,8 @@ HONEST = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("build", LOOKS, ids=lambda build: build.__name__)
-def test_hidden_look_is_found(build: Callable[[Net], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("build", SECOND_VIEWS, ids=lambda build: build.__name__)
+def test_hidden_second_view_is_found(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.FAILED, outcome.message
 
@@ -303,7 +305,7 @@ def test_selection_that_cannot_be_forced_is_told(tmp_path: Path) -> None:
 
 def test_components_follow_chains_of_shared_inputs() -> None:
     matrix = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0.001, 1], [0, 0, 0, 1]], np.float32)
-    label = components(matrix)
+    label = components(matrix, DEFAULTS)
     assert label[0] == label[1]
     assert label[2] == label[3]
     assert label[0] != label[2]
@@ -312,7 +314,7 @@ def test_components_follow_chains_of_shared_inputs() -> None:
 def structure(net: Net, output: str) -> Structure:
     graph = from_model(net.model(output), Path())
     survey = {name: Held.of(np.zeros((1, 1, 1, 1), np.float32)) for node in graph.nodes for name in node.outputs}
-    return Structure(graph, survey | {net.x: Held.of(np.zeros((1, 3, SIZE, SIZE), np.float32))}, net.x)
+    return Structure(graph, survey | {net.x: Held.of(np.zeros((1, 3, SIZE, SIZE), np.float32))}, net.x, DEFAULTS)
 
 
 def first_layer(kernels: Array) -> Structure:
@@ -326,8 +328,8 @@ def test_kernels_moved_within_their_window_are_noticed() -> None:
     places = np.zeros((2, 6, 3, 7, 7), np.float32)
     places[0, ..., 2:5, 2:5] = places[1, ..., 2:5, 0:3] = small
     moved, own = first_layer(places.reshape(12, 3, 7, 7)), first_layer(net.weights(12, 3, 7, 7))
-    assert moved_kernels(moved, moved.layers[0])
-    assert not moved_kernels(own, own.layers[0])
+    assert moved_kernels(moved, moved.layers[0], DEFAULTS)
+    assert not moved_kernels(own, own.layers[0], DEFAULTS)
 
 
 def test_colour_mix_between_kernel_banks_is_recovered() -> None:
@@ -335,19 +337,19 @@ def test_colour_mix_between_kernel_banks_is_recovered() -> None:
     bank, grey = net.weights(8, 3, 5, 5), np.full((3, 3), [0.299, 0.587, 0.114])
     mixed = np.einsum("oihw,ij->ojhw", bank, grey).astype(np.float32)
     found = first_layer(np.concatenate([bank, mixed]))
-    (change,) = colour_changes(found, found.layers).values()
+    (candidate,) = colour_changes(found, found.layers, DEFAULTS)
     image = net.random.random((1, 3, 4, 4))
-    assert np.allclose(change(image), np.einsum("ij,njhw->nihw", grey, image), atol=1e-6)
+    assert np.allclose(candidate.change(image), np.einsum("ij,njhw->nihw", grey, image), atol=1e-6)
     for others in (net.weights(8, 3, 5, 5), 2 * bank):
         plain = first_layer(np.concatenate([bank, others]))
-        assert colour_changes(plain, plain.layers) == {}
+        assert colour_changes(plain, plain.layers, DEFAULTS) == []
 
 
 def test_tied_units_are_found_in_any_order() -> None:
     units = np.random.default_rng(0).standard_normal((16, 24))
-    assert tied(units, units[::-1])
-    assert not tied(units, np.random.default_rng(1).standard_normal((16, 24)))
-    assert not tied(np.zeros((0, 0)), np.zeros((0, 0)))
+    assert tied(units, units[::-1], DEFAULTS)
+    assert not tied(units, np.random.default_rng(1).standard_normal((16, 24)), DEFAULTS)
+    assert not tied(np.zeros((0, 0)), np.zeros((0, 0)), DEFAULTS)
 
 
 def test_selection_is_forced_only_where_the_image_selects() -> None:
@@ -362,14 +364,19 @@ def test_selection_is_forced_only_where_the_image_selects() -> None:
     assert select_everything(constant.model(constant.pool(constant.x)), constant.x) is None
 
 
+def statistics(numbers: npt.NDArray[Any]) -> Statistics:
+    return Statistics.of(numbers[0], numbers[1], DEFAULTS)
+
+
 @pytest.mark.parametrize("channels", [64, 4096])
 def test_repeated_channels_are_found_among_very_many(channels: int) -> None:
     random = np.random.default_rng(4)
     half = random.standard_normal((2, 24, 1, channels // 2))
     turned = random.standard_normal((2, 24, 1, channels // 2))
-    plain = Marks.of(*np.concatenate([half, turned], axis=-1))
-    changed = Marks.of(*np.concatenate([turned, half], axis=-1))
-    pairs = _echoing_channels(plain, changed)
-    assert len(pairs) == min(channels, ASKED)
+    plain = statistics(np.concatenate([half, turned], axis=-1))
+    changed = statistics(np.concatenate([turned, half], axis=-1))
+    pairs = agreeing_channels(plain, changed, DEFAULTS)
+    assert len(pairs) == min(channels, DEFAULTS.equivariance.sample)
     assert all(abs(one - other) == channels // 2 for one, other in pairs)
-    assert not _echoing_channels(plain, Marks.of(*random.standard_normal((2, 24, 1, channels))))
+    unrelated = statistics(random.standard_normal((2, 24, 1, channels)))
+    assert not agreeing_channels(plain, unrelated, DEFAULTS)

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_surroundings
+from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 
 Array = npt.NDArray[Any]
 
-IMAGES = Images(3, 64, 64, -1, 1, 5)
+IMAGES = Images(3, 64, 64, -1, 1, 5, DEFAULTS)
 NATURAL, NOISE = IMAGES.natural(3), IMAGES.noise(1)[0]
 
 
@@ -49,4 +50,4 @@ def local_contrast(x: Array) -> Array:
     ids=["contrast", "sharpened", "chosen mirror", "blended mirror", "blended blur", "chosen contrast"],
 )
 def test_local_contrast_is_told_from_a_choice(right: bool, seen: Callable[[Array], Array]) -> None:
-    assert follows_its_surroundings(lambda x: seen(x.astype(np.float64))[None], NATURAL, NOISE) is right
+    assert follows_its_neighbourhood(lambda x: seen(x.astype(np.float64))[None], NATURAL, NOISE, DEFAULTS) is right
