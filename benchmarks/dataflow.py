@@ -1,7 +1,6 @@
 """What following the image costs, against loading the model and running it.
 
 python -m benchmarks.dataflow            # an iResNet-100 and a ViT of about 2,000 nodes
-python -m benchmarks.dataflow --table    # the detector's answer for every case of the tests' corpus
 """
 
 from __future__ import annotations
@@ -18,34 +17,26 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from pytest_facechallenge.analyses.implicit_batch.channel_groups import repeats
-from pytest_facechallenge.analyses.implicit_batch.gather import Feed, follow
-from pytest_facechallenge.analyses.implicit_batch.trace import Probe
-from pytest_facechallenge.analyses.implicit_batch.unroll import flatten
+from evaluation.builder import GraphBuilder, untyped
+from pytest_facechallenge.analyses.implicit_batch.connected import connect
+from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.analyses.implicit_batch.unroll import unroll
+from pytest_facechallenge.analyses.implicit_batch.variants import Variant
 
 
-class Graph:
+class Graph(GraphBuilder):
     def __init__(self) -> None:
+        super().__init__(13, "image")
         self.random = np.random.default_rng(0)
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
 
     def weights(self, *shape: int) -> str:
         fan = max(1, int(np.prod(shape[1:])))
-        values = self.random.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / fan))
-        return self.const(values)
-
-    def const(self, values: Any) -> str:
-        name = f"w{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
-        return name
-
-    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"{kind}_{len(self.nodes)}", **attributes))
-        return name
+        return self.const(self.random.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / fan)))
 
     def bn(self, x: str, channels: int) -> str:
         one, zero = np.ones(channels, np.float32), np.zeros(channels, np.float32)
@@ -56,14 +47,8 @@ class Graph:
 
     def save(self, output: str, path: Path) -> Path:
         self.nodes.append(helper.make_node("Identity", [output], ["embedding"]))
-        graph = helper.make_graph(
-            self.nodes,
-            "net",
-            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 112, 112])],
-            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, None)],
-            self.constants,
-        )
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), str(path))
+        inputs = [helper.make_tensor_value_info(self.x, TensorProto.FLOAT, ["N", 3, 112, 112])]
+        onnx.save(self.assemble(inputs, [untyped("embedding")], "net", ir_version=7), str(path))
         return path
 
 
@@ -140,10 +125,9 @@ def static(path: Path) -> float:
     """Return the seconds of everything that needs no probe image (one image gives the shapes)."""
     start = time.perf_counter()
     model = onnx.load(str(path))
-    feed = Feed(model, path.parent, 1)
-    probe = Probe(flatten(model, {}).model, feed, "")
-    probe.prepare()
-    repeats(probe.structure, "")
+    feed = Feed(model, path.parent, 1, DEFAULTS)
+    variant = Variant(unroll(model, {}, limits=DEFAULTS).model, "")
+    connect(open_variant(variant, feed, 0, DEFAULTS), DEFAULTS)
     return time.perf_counter() - start
 
 
@@ -170,14 +154,8 @@ def measure(name: str, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true", help="print the corpus table instead")
     parser.add_argument("--only", default="", help="iresnet or vit")
     options = parser.parse_args()
-    if options.table:
-        from tests.analyses.implicit_batch.table import main as print_table
-
-        print_table()
-        return
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "iresnet":
             measure("ViT", vit(Path(folder) / "vit.onnx"))

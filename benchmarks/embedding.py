@@ -22,7 +22,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from pytest_facechallenge.embedding import Preprocessing, Session, embed
+from pytest_facechallenge.embedding import Embedder, Preprocessing, embed
 from pytest_facechallenge.embedding.image import decode, fill
 from pytest_facechallenge.refnets import save
 from pytest_facechallenge.testsets.model import ImageFiles
@@ -46,14 +46,14 @@ def ready_batches(images: ImageFiles, batch: int) -> list[npt.NDArray[np.float32
     return [np.ascontiguousarray(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
 
 
-def bare_loop(engine: Session, batches: list[npt.NDArray[np.float32]]) -> None:
-    name = engine.session.get_inputs()[0].name
+def bare_loop(embedder: Embedder, batches: list[npt.NDArray[np.float32]]) -> None:
+    name = embedder.ort_session.get_inputs()[0].name
     for inputs in batches:
-        engine.session.run(None, {name: inputs})
+        embedder.ort_session.run(None, {name: inputs})
 
 
-def pipeline(engine: Session, images: ImageFiles, workdir: Path, cache: Path) -> None:
-    found = embed(engine, images, Preprocessing(), cache=cache, workdir=workdir)
+def pipeline(embedder: Embedder, images: ImageFiles, workdir: Path, cache: Path) -> None:
+    found = embed(embedder, images, Preprocessing(), cache=cache, workdir=workdir)
     if found.computed != len(images):
         raise RuntimeError("the cache was used, so this measured nothing")
 
@@ -78,20 +78,20 @@ def main() -> None:
         (root / "images").mkdir()
         images = make_images(root / "images", arguments.images)
         save(arguments.network, root / "model.onnx")
-        engine = Session(root / "model.onnx", device=arguments.device, batch=arguments.batch)
+        embedder = Embedder(root / "model.onnx", device=arguments.device, batch=arguments.batch)
         batches = ready_batches(images, arguments.batch)
-        bare_loop(engine, batches[:2])  # the first runs allocate
+        bare_loop(embedder, batches[:2])  # the first runs allocate
         times: dict[str, list[tuple[float, float]]] = {"bare loop": [], "pipeline": []}
         for number in range(arguments.rounds):
             cache = root / f"cache{number}"
             ways = {
-                "bare loop": partial(bare_loop, engine, batches),
-                "pipeline": partial(pipeline, engine, images, root, cache),
+                "bare loop": partial(bare_loop, embedder, batches),
+                "pipeline": partial(pipeline, embedder, images, root, cache),
             }
             for way in sorted(ways, reverse=bool(number % 2)):
                 times[way].append(timed(ways[way]))
         print(
-            f"{arguments.network}, {arguments.images} JPEG files, batch {arguments.batch}, {engine.provider}, "
+            f"{arguments.network}, {arguments.images} JPEG files, batch {arguments.batch}, {embedder.provider}, "
             f"onnxruntime {onnxruntime.__version__}, {platform.machine()}, {os.cpu_count()} processors"
         )
         wall, processor = {}, {}

@@ -19,21 +19,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.latency.calibration import Calibration, show
 from pytest_facechallenge.analyses.latency.gather import Bench
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES
 from pytest_facechallenge.analyses.latency.launches import facts_of
 from pytest_facechallenge.analyses.latency.machine import describe
-from pytest_facechallenge.analyses.latency.references import NAMES, launches
-from pytest_facechallenge.analyses.latency.run_options import Plan
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
 from pytest_facechallenge.core.rulebook import builtin_folder, load
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.latency_estimate import evidence_grades
 from pytest_facechallenge.latency_estimate.estimate import Estimate
 from pytest_facechallenge.latency_estimate.published import published, row_spread
+from pytest_facechallenge.latency_estimate.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.statistics import judged, spread, summarise
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets.registry import build, save
@@ -77,18 +78,18 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
     """Time the references and the strangers together; each then stands as the submission once."""
     with tempfile.TemporaryDirectory() as folder:
         context = Context(Path(folder), Path(folder), Facts(), RunOptions(device=device, threads=threads), report)
-        bench = Bench(context, Plan(mode="scaled"), to_input(natural(IMAGES, 1), 127.5, 127.5))
+        bench = Bench(context, LatencyOptions(mode="scaled"), to_input(natural(IMAGES, 1), 127.5, 127.5))
         runners = []
         for name in STRANGERS:
             report(f"building {name}")
             path = Path(folder) / f"{name}.onnx"
             save(name, path)
-            runner, engine = bench.open(name, path)
+            runner, session = bench.open(name, path)
             runner.warm_up()
             runners.append(runner)
         references = [bench.reference(name) for name in NAMES]
         bench.take(runners[0], [*runners[1:], *references])
-    machine = describe(engine.providers[0], threads)
+    machine = describe(session.providers[0], threads)
     points = tuple(
         ReferencePoint(name=one.name, ms=judged(times), spread=spread(np.asarray(times)), rounds=len(times))
         for one in references

@@ -26,13 +26,12 @@ import numpy as np
 import threadpoolctl
 
 from pytest_facechallenge.verification import OperatingPoint, Settings, verify
-from pytest_facechallenge.verification.filters.products import float_product
+from pytest_facechallenge.verification.backends.products import float_product
 from pytest_facechallenge.verification.impostors import default_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_facechallenge.verification.filters import Backend
 
 BLOCK = 1024
 CHILDREN = (157_280, 14_344, "1e-4")
@@ -162,7 +161,7 @@ def methods(
 ) -> dict[str, Callable[[], Any]]:
     """Give the methods by name; `told` is how many scores top-k keeps and the threshold that faiss is told."""
 
-    def ours(backend: Backend) -> Callable[[], Any]:
+    def ours(backend: str) -> Callable[[], Any]:
         return lambda: verify(x, identities, [point], settings=Settings(backend=backend))
 
     found: dict[str, Callable[[], Any]] = {

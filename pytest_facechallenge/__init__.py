@@ -1,6 +1,7 @@
-"""Judge a face-recognition challenge submission: every rule a pytest test, every verdict with its evidence.
+"""Judge face-recognition challenge submissions: every rule a test, every verdict with its evidence.
 
-What a check of your own needs can be imported from here (``from pytest_facechallenge import check, passed, failed``).
+`judge` is the product; pytest (`pytest --facechallenge-model model.onnx --track A`) is one of its callers. What a check
+of your own needs can be imported from here as well (``from pytest_facechallenge import check, passed, failed``).
 Importing the package itself imports nothing else: pytest loads the plugin in every run of every project where it is
 installed, and such a run must not pay for numpy, onnx, onnxruntime or rich.
 """
@@ -10,35 +11,67 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_facechallenge.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from pytest_facechallenge.api import explain, judge, load_rulebooks, rejudge
     from pytest_facechallenge.checks.registry import check
     from pytest_facechallenge.core.facts.base import Facts
-    from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
-    from pytest_facechallenge.core.rulebook import Rule
-
-__version__ = "0.1.0"
+    from pytest_facechallenge.core.outcome import (
+        Evidence,
+        Outcome,
+        Status,
+        VerdictWord,
+        failed,
+        not_applicable,
+        passed,
+        undecided,
+    )
+    from pytest_facechallenge.core.rulebook import Rule, Rulebook
+    from pytest_facechallenge.core.verdict import Verdict
+    from pytest_facechallenge.engine.report import Report, ReportError
 
 _HOMES = {
+    "judge": "api",
+    "rejudge": "api",
+    "explain": "api",
+    "load_rulebooks": "api",
     "check": "checks.registry",
     "Facts": "core.facts.base",
     "Evidence": "core.outcome",
     "Outcome": "core.outcome",
+    "Status": "core.outcome",
+    "VerdictWord": "core.outcome",
     "failed": "core.outcome",
     "not_applicable": "core.outcome",
     "passed": "core.outcome",
     "undecided": "core.outcome",
     "Rule": "core.rulebook",
+    "Rulebook": "core.rulebook",
+    "Verdict": "core.verdict",
+    "Report": "engine.report",
+    "ReportError": "engine.report",
 }
 
 __all__ = [
     "Evidence",
     "Facts",
     "Outcome",
+    "Report",
+    "ReportError",
     "Rule",
+    "Rulebook",
+    "Status",
+    "Verdict",
+    "VerdictWord",
     "check",
+    "explain",
     "failed",
+    "judge",
+    "load_rulebooks",
     "not_applicable",
     "passed",
+    "rejudge",
     "undecided",
 ]
 

@@ -7,40 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.run_options import RunOptions
 
 if TYPE_CHECKING:
     import onnx
 
     from pytest_facechallenge.inference.session import Session
     from pytest_facechallenge.onnx_graph.ir import Graph
-
-
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of a run that change how facts are gathered (never how they are judged).
-
-    Attributes
-    ----------
-    seed
-        Of every random choice.
-    threads
-        Of the runtime; 0 lets it choose.
-    device
-        "auto", "cpu", "cuda", "tensorrt"….
-    server_python
-        Path of an interpreter with the server's onnxruntime; empty when there is none.
-    extra
-        RunOptions of single steps, by name.
-    """
-
-    seed: int = 20211001
-    threads: int = 0
-    device: str = "auto"
-    server_python: str = ""
-    declaration: str = ""
-    extra: dict[str, str] = {}
 
 
 class Context:
@@ -74,7 +48,7 @@ class Context:
         self.options = options
         self.report = report
         #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
-        self.engine: Session | None = None
+        self.session: Session | None = None
         #: The file that the session was opened from when it is not the submission's own (a repaired batch axis).
         self.runnable_path: Path | None = None
 

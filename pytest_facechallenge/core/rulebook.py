@@ -7,6 +7,7 @@ sees plain values only.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ class RulebookError(ValueError):
     """A rulebook that cannot be used; the message names the file, the key, and what is allowed there."""
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of the tables of a rulebook file: an unknown key is an error, never ignored."""
 
 
@@ -150,6 +151,11 @@ class Rulebook(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ranking: Ranking | None = None
     baselines: list[Baseline] = []
     notes: list[str] = []
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the rulebook says, whatever its layout and comments."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
 
     def rules_of(self, track: str) -> list[Rule]:
         """Return the rules of ``track`` in file order, with limits and parameters resolved for it."""
@@ -335,22 +341,3 @@ def _check_consistency(path: Path, book: Rulebook) -> None:
                 raise wrong(key, f"no baseline row is named {threshold!r}; known: {'; '.join(sorted(rows))}")
             if not isinstance(threshold, str) and not 0 <= threshold <= 1:
                 raise wrong(key, f"a TAR between 0 and 1 is needed, found {threshold}")
-
-
-def load_all(extra: tuple[Path, ...] = ()) -> dict[str, Rulebook]:
-    """Return the built-in rulebooks and those of ``extra``, by id.
-
-    Raises
-    ------
-    RulebookError
-        One of them is wrong, or two have the same id.
-    """
-    books: dict[str, Rulebook] = {}
-    origin: dict[str, Path] = {}
-    for path in [*sorted(builtin_folder().glob("*.toml")), *extra]:
-        book = load(path)
-        if book.id in books:
-            raise RulebookError(f"two rulebooks have the id {book.id!r}: {origin[book.id]} and {path}; rename one")
-        books[book.id] = book
-        origin[book.id] = path
-    return books

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.embedding import image
-from pytest_facechallenge.embedding.engine import EmbeddingError, Float32Array, Session
+from pytest_facechallenge.embedding.embedder import Embedder, EmbeddingError, Float32Array
 from pytest_facechallenge.embedding.image import SIDE, ImageError, Preprocessing, ProblemKind, decode, fill
 from pytest_facechallenge.embedding.matrix import new_matrix
 from pytest_facechallenge.embedding.progress import Progress
@@ -98,7 +98,7 @@ class _Batch:
 
 
 def embed(
-    engine: Session,
+    embedder: Embedder,
     images: Images,
     how: Preprocessing,
     *,
@@ -128,12 +128,12 @@ def embed(
         The model fails or gives something else than one row an image, or no image at all is usable.
     """
     run = RunKey(
-        model_sha256=engine.sha256,
+        model_sha256=embedder.sha256,
         preprocessing=how,
         decoder=image.DECODER,
-        provider=engine.provider,
-        runtime=engine.runtime,
-        batch=engine.batch,
+        provider=embedder.provider,
+        runtime=embedder.runtime,
+        batch=embedder.batch,
     )
     store = ChunkStore(cache, run)
     progress = Progress(len(images), label, report)
@@ -144,7 +144,7 @@ def embed(
         report(f"{label}: waiting for another process that embeds with the same model")
 
     with store.lock(waiting), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        pipeline = _Pipeline(engine, images, how, store, pool, depth=2 * workers)
+        pipeline = _Pipeline(embedder, images, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)
     return collector.result(progress.seconds, store, pipeline.digests)
@@ -155,14 +155,14 @@ class _Pipeline:
 
     def __init__(
         self,
-        engine: Session,
+        embedder: Embedder,
         images: Images,
         how: Preprocessing,
         store: ChunkStore,
         pool: ThreadPoolExecutor,
         depth: int,
     ) -> None:
-        self.engine, self.images, self.how = engine, images, how
+        self.embedder, self.images, self.how = embedder, images, how
         self.store, self.pool, self.depth = store, pool, depth
         self.digests = np.zeros((len(images), DIGEST), np.uint8)
 
@@ -187,7 +187,7 @@ class _Pipeline:
                 batch = future.result()
                 problems += batch.problems
                 if batch.places:
-                    rows.append((batch.places, self.engine.run(batch.inputs)))
+                    rows.append((batch.places, self.embedder.run(batch.inputs)))
                 progress.advance(len(batch.places) + len(batch.problems))
                 if last:
                     chunk = _assemble(size, rows, problems)
@@ -217,10 +217,10 @@ class _Pipeline:
             if found is not None and len(found.rows) == len(blobs):
                 yield start, key, len(blobs), found, None, True
                 continue
-            for first in range(0, len(blobs), self.engine.batch):
-                part = blobs[first : first + self.engine.batch]
+            for first in range(0, len(blobs), self.embedder.batch):
+                part = blobs[first : first + self.embedder.batch]
                 future = self.pool.submit(_decode_batch, part, first, self.how)
-                yield start, key, len(blobs), None, future, first + self.engine.batch >= len(blobs)
+                yield start, key, len(blobs), None, future, first + self.embedder.batch >= len(blobs)
 
     def _read(self, start: int) -> list[Future[_Read]]:
         stop = min(start + CHUNK, len(self.images))

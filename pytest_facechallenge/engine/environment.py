@@ -6,16 +6,12 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterable
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from pytest_facechallenge.core.facts.behaviour import LoadFacts
-
-if TYPE_CHECKING:
-    from pytest_facechallenge.engine.session import ChallengeSession
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.engine.report import Environment
+from pytest_facechallenge.inference.processor import processor_name
 
 PACKAGES = (
     "pytest-facechallenge",
@@ -51,29 +47,20 @@ def runtimes_clash() -> str:
     return ""
 
 
-def loaded_conftests(config: pytest.Config) -> list[str]:
-    """Return the conftest.py files that run in this process: code that could change what tests report."""
-    found = []
-    for name, plugin in config.pluginmanager.list_name_plugin():
-        if plugin is not None and name.endswith("conftest.py"):
-            found.append(name)
-    return sorted(found)
-
-
-def describe(config: pytest.Config, session: ChallengeSession) -> dict[str, Any]:
-    """Return the environment as plain data for the JSON report; providers are those that sessions really used."""
-    loads = [facts.get(LoadFacts) for _name, facts in session.recorded_facts()]
-    return {
-        "versions": versions(),
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count() or 0,
-        "gpus": gpus(),
-        "providers": sorted({provider for load in loads if load is not None for provider in load.providers}),
-        "conftests": loaded_conftests(config),
-        "warnings": [line for line in [runtimes_clash()] if line],
-    }
+def describe(facts: Iterable[Facts], conftests: tuple[str, ...] = ()) -> Environment:
+    """Return what the run ran on; the providers are those that sessions really used, as the facts tell."""
+    used = {provider for each in facts for fact in each.gathered.values() for provider in fact.providers_used()}
+    return Environment(
+        versions=versions(),
+        platform=platform.platform(),
+        machine=platform.machine(),
+        processor=processor_name(),
+        cores=os.cpu_count() or 0,
+        gpus=tuple(gpus()),
+        providers=tuple(sorted(used)),
+        conftests=conftests,
+        warnings=tuple(line for line in [runtimes_clash()] if line),
+    )
 
 
 def gpus() -> list[str]:
@@ -87,34 +74,3 @@ def gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in told.splitlines() if line.strip()]
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        try:
-            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # not a user's file
-                for line in file:
-                    if line.startswith("model name"):
-                        return line.partition(":")[2].strip()
-        except OSError:
-            pass
-    return platform.processor()
-
-
-def header_lines(config: pytest.Config, session: ChallengeSession) -> list[str]:
-    """Return the lines that pytest prints before the tests."""
-    books = {ref.book: session.books[ref.book] for ref in session.tracks}
-    tracks = ", ".join(f"{ref.full} (rulebook version {books[ref.book].version})" for ref in session.tracks)
-    found = versions()
-    runtime = next((f"{name} {found[name]}" for name in ("onnxruntime-gpu", "onnxruntime") if name in found), "none")
-    lines = [f"facechallenge: {len(session.sources)} submission(s) on {tracks}; runtime {runtime}"]
-    conftests = loaded_conftests(config)
-    if conftests:
-        lines.append(
-            f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
-            "(an audit uses --noconftest)"
-        )
-    clash = runtimes_clash()
-    if clash:
-        lines.append(f"facechallenge: warning: {clash}")
-    return lines

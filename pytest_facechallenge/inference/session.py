@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import onnxruntime as ort
 
 from pytest_facechallenge.inference.device import has_driver, reasons
 
+CPU = "CPUExecutionProvider"
 PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
+    "cpu": CPU,
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
@@ -23,8 +24,76 @@ class DeviceError(RuntimeError):
     """The device that was asked for cannot be used; the message says why, as far as the runtime tells."""
 
 
+def open_session(
+    model: Path | bytes,
+    *,
+    providers: Sequence[str] = (CPU,),
+    threads: int = 0,
+    optimise: bool = True,
+    spinning: bool = False,
+    arena: bool = True,
+    prepacking: bool = True,
+    log_level: int = 3,
+    profile: Path | None = None,
+    weights: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> ort.InferenceSession:
+    """Open a model with onnxruntime: every session of this package comes from here.
+
+    Parameters
+    ----------
+    model
+        Path of the file, or its serialised bytes.
+    providers
+        Execution providers, first choice first; see `wanted_providers`.
+    threads
+        Of one operator; 0 lets the runtime choose.
+    optimise
+        False switches graph optimisations off, so that every intermediate tensor exists as in the file.
+    spinning
+        Whether idle threads spin. They starve other processes on a shared machine and change no result.
+    arena
+        Whether the runtime keeps the memory of the CPU that it has used for later runs.
+    prepacking
+        Whether weights are also kept in the layout that the kernels like best: faster runs, twice the memory.
+    log_level
+        0 (everything) to 4 (fatal errors only) of the runtime's own log on stderr.
+    profile
+        Beginning of the path of a file into which the runtime writes how long every node took.
+    weights
+        `onnxruntime.OrtValue` by name of weights that are used where they lie in memory; in the model they are
+        external data.
+    settings
+        More entries of the session's configuration, by the runtime's own keys.
+
+    Raises
+    ------
+    onnxruntime errors
+        Of many types; the model cannot be loaded.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = log_level
+    options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = arena
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not prepacking:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    for key, value in (settings or {}).items():
+        options.add_session_config_entry(key, value)
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    if weights:
+        options.add_external_initializers(list(weights), list(weights.values()))
+    source = str(model) if isinstance(model, Path) else model
+    return ort.InferenceSession(source, options, providers=list(providers))
+
+
 class Session:
-    """A loaded model.
+    """A submission's model, loaded on a device.
 
     Parameters
     ----------
@@ -34,10 +103,17 @@ class Session:
         "cpu", "cuda", "tensorrt", or "auto": CUDA where it works, else the CPU.
     threads
         0 lets the runtime choose.
-    optimise
-        False switches graph optimisations off, so that every intermediate tensor exists as in the file.
     profile
-        Beginning of the path of a file into which the runtime writes how long every node took.
+        See `open_session`.
+
+    Attributes
+    ----------
+    ort_session
+        The runtime's own object.
+    providers
+        The execution providers that it really uses.
+    inputs, outputs
+        Names.
 
     Raises
     ------
@@ -48,33 +124,16 @@ class Session:
     """
 
     def __init__(
-        self,
-        model: Path | bytes,
-        device: str = "cpu",
-        threads: int = 0,
-        *,
-        optimise: bool = True,
-        profile: Path | None = None,
+        self, model: Path | bytes, device: str = "cpu", threads: int = 0, *, profile: Path | None = None
     ) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        # Spinning threads starve other processes on a shared machine and change nothing that is judged.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not optimise:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
         wanted = wanted_providers(device)
-        source = str(model) if isinstance(model, Path) else model
-        self.session = ort.InferenceSession(source, options, providers=wanted)
-        self.providers: tuple[str, ...] = tuple(self.session.get_providers())
+        self.ort_session = open_session(model, providers=wanted, threads=threads, profile=profile)
+        self.providers: tuple[str, ...] = tuple(self.ort_session.get_providers())
         if device != "auto" and wanted[0] not in self.providers:
             found = ", ".join(self.providers)
             raise DeviceError(f"{wanted[0]} was asked for, but the session fell back to {found}{_because(wanted[0])}")
-        self.inputs: tuple[str, ...] = tuple(value.name for value in self.session.get_inputs())
-        self.outputs: tuple[str, ...] = tuple(value.name for value in self.session.get_outputs())
+        self.inputs: tuple[str, ...] = tuple(value.name for value in self.ort_session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(value.name for value in self.ort_session.get_outputs())
 
     def run(self, batch: npt.NDArray[np.float32], outputs: Sequence[str] | None = None) -> list[npt.NDArray[Any]]:
         """Run on ``batch`` (float32 [N, 3, 112, 112]) and return the outputs named, or all.
@@ -84,7 +143,7 @@ class Session:
         onnxruntime errors
             The run failed.
         """
-        found = self.session.run(list(outputs) if outputs else None, {self.inputs[0]: batch})
+        found = self.ort_session.run(list(outputs) if outputs else None, {self.inputs[0]: batch})
         return [np.asarray(value) for value in found]
 
 
@@ -110,7 +169,7 @@ def wanted_providers(device: str) -> list[str]:
             f"the device {device!r} ({name}) is not in this onnxruntime, which has {', '.join(available)}"
             f"{_because(name)}"
         )
-    return [name] if name == "CPUExecutionProvider" else [name, "CPUExecutionProvider"]
+    return [name] if name == CPU else [name, CPU]
 
 
 def _because(provider: str) -> str:

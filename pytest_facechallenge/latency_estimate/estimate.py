@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pytest_facechallenge.analyses.latency.references import FAMILIAR
 from pytest_facechallenge.core.facts.latency import LaunchGroup
+from pytest_facechallenge.latency_estimate.references import FAMILIAR
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

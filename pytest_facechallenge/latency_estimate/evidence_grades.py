@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from pytest_facechallenge.analyses.latency.references import launches
 from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, Machine, ServerLatencyFacts
 from pytest_facechallenge.core.rulebook import Rulebook, Runtime
 from pytest_facechallenge.latency_estimate import roofline, scaling
 from pytest_facechallenge.latency_estimate.estimate import Estimate, launch_count
 from pytest_facechallenge.latency_estimate.published import Published, published, row_spread
+from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.latency_estimate.statistics import Summary, summarise
 
 #: One reference is left out at a time, and three constants are fitted on the others.

@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.latency.references import launches
 from pytest_facechallenge.core.facts.latency import LaunchGroup
 from pytest_facechallenge.latency_estimate.estimate import Estimate, Held, is_familiar
 from pytest_facechallenge.latency_estimate.published import Published
+from pytest_facechallenge.latency_estimate.references import launches
 
 Floats = npt.NDArray[np.float64]
 

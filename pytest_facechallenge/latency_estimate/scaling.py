@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
 
 from pytest_facechallenge.latency_estimate.estimate import Estimate, Held
 from pytest_facechallenge.latency_estimate.roofline import AS_GOOD, UNFAMILIAR_FACTOR
@@ -64,6 +63,8 @@ def fit(points: Sequence[Point]) -> list[Line]:
 
     Least squares of relative errors, fixed part and factor not negative.
     """
+    from scipy import optimize  # here, because importing it takes longer than judging most rules
+
     there = np.array([point.there for point in points])
     lines = []
     for overhead in OVERHEADS:
@@ -132,6 +133,8 @@ def scale(
         "measurement spread": proportional * float(np.hypot(spread, np.mean([point.spread for point in points]))),
     }
     deviation = float(np.sqrt(sum(value**2 for value in deviations.values())))
+    from scipy import stats  # as above
+
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(points) - 2))
     # Of a tiny time the fixed part's uncertainty is a multiple, so it is added in milliseconds.
     own = fit_deviation(points, here)

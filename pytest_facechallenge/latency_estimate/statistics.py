@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,6 +133,8 @@ def drift(values: Floats) -> float:
     if fifth < 2 or np.ptp(values) == 0:
         return 0.0
     change = float(np.median(values[-fifth:]) / np.median(values[:fifth]) - 1)
+    from scipy import stats
+
     significance = float(stats.kendalltau(np.arange(len(values)), values).pvalue)
     return change if significance < DRIFT_LEVEL and abs(change) >= NOTABLE else 0.0
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-#: A graph may not grow beyond this many nodes by inlining: functions calling functions can double at each level.
-MAX_NODES = 200_000
+from pytest_facechallenge.onnx_graph import operators
+from pytest_facechallenge.onnx_graph.local_functions import GraphError, inline_functions
+from pytest_facechallenge.onnx_graph.protos import constant_tensor, count
 
-
-class GraphError(ValueError):
-    """The model cannot be read as a graph; the message says where and why."""
+__all__ = ["Graph", "GraphError", "Node", "Tensor", "from_model", "inline_functions", "outer_reads", "read_model"]
 
 
 class Tensor:
@@ -53,10 +53,7 @@ class Tensor:
     @property
     def size(self) -> int:
         """Number of elements that the shape declares."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return count(self.shape)
 
     @property
     def external(self) -> bool:
@@ -95,6 +92,8 @@ class Node:
         Value names; "" is an absent optional input or output.
     attributes
         Decoded: int, float, str (bytes decoded as UTF-8, undecodable bytes replaced), list, `Tensor`, `Graph`.
+    operator
+        What is known of operators of this name.
     """
 
     def __init__(self, proto: onnx.NodeProto, index: int, graph: Graph, attributes: dict[str, Any], opset: int) -> None:
@@ -107,6 +106,7 @@ class Node:
         self.inputs: tuple[str, ...] = tuple(proto.input)
         self.outputs: tuple[str, ...] = tuple(proto.output)
         self.attributes = attributes
+        self.operator = operators.operator(self.domain, self.op)
 
     @property
     def label(self) -> str:
@@ -274,49 +274,6 @@ def from_model(model: onnx.ModelProto, folder: Path) -> Graph:
     return _Reader(folder, opsets).read(model.graph, "", None)
 
 
-def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with every call of a local function replaced by the function's body.
-
-    Raises
-    ------
-    GraphError
-        The functions call each other in a circle, or expand beyond `MAX_NODES`.
-    """
-    sizes = _expanded_sizes(model)
-    total = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
-    if total > MAX_NODES:
-        raise GraphError(f"the local functions expand to {total} nodes; more than {MAX_NODES} are not read")
-    from onnx import inliner
-
-    return inliner.inline_local_functions(model)
-
-
-def _expanded_sizes(model: onnx.ModelProto) -> dict[tuple[str, str], int]:
-    bodies = {(function.domain, function.name): function for function in model.functions}
-    sizes: dict[tuple[str, str], int] = {}
-    state: dict[tuple[str, str], int] = {}
-    for root in bodies:
-        stack = [root]
-        while stack:
-            key = stack[-1]
-            calls = [(n.domain, n.op_type) for n in bodies[key].node if (n.domain, n.op_type) in bodies]
-            if state.get(key) == 2:
-                stack.pop()
-                continue
-            state[key] = 1
-            waiting = [call for call in calls if state.get(call) != 2]
-            circle = [call for call in waiting if state.get(call) == 1]
-            if circle:
-                raise GraphError(f"the local functions {key[1]!r} and {circle[0][1]!r} call each other in a circle")
-            if waiting:
-                stack.extend(dict.fromkeys(waiting))
-                continue
-            sizes[key] = sum(sizes.get((n.domain, n.op_type), 1) for n in bodies[key].node)
-            state[key] = 2
-            stack.pop()
-    return sizes
-
-
 def _sorted(graph: Graph) -> list[Node]:
     """Return the nodes so that each comes after those it reads from; runtimes load unsorted files too.
 
@@ -325,31 +282,27 @@ def _sorted(graph: Graph) -> list[Node]:
     GraphError
         Nodes feed each other in a circle.
     """
-    producers = {name: node for node in graph.nodes for name in node.outputs if name}
-    done: set[int] = set()
+    producers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs if name}
+    sources = {
+        place: [producers[name] for name in {*node.inputs, *outer_reads(node)} if name in producers]
+        for place, node in enumerate(graph.nodes)
+    }
+    if all(source < place for place, before in sources.items() for source in before):
+        return graph.nodes
+    sorter = TopologicalSorter(sources)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        label = graph.nodes[error.args[1][0]].label
+        raise GraphError(f"the nodes of the graph feed each other in a circle, through {label!r}") from error
     ordered: list[Node] = []
-    for root in graph.nodes:
-        stack: list[tuple[Node, bool]] = [(root, False)]
-        open_nodes: set[int] = set()
-        while stack:
-            node, left = stack.pop()
-            if left:
-                open_nodes.discard(node.index)
-                done.add(node.index)
-                ordered.append(node)
-                continue
-            if node.index in done:
-                continue
-            if node.index in open_nodes:
-                raise GraphError(f"the nodes of the graph feed each other in a circle, through {node.label!r}")
-            open_nodes.add(node.index)
-            stack.append((node, True))
-            sources = [producers[name] for name in {*node.inputs, *outer_reads(node)} if name in producers]
-            for source in sorted(sources, key=lambda each: -each.index):
-                if source.index in open_nodes:
-                    raise GraphError(f"the nodes of the graph feed each other in a circle, through {source.label!r}")
-                if source.index not in done:
-                    stack.append((source, False))
+    ready: list[int] = []
+    while sorter.is_active():
+        for place in sorter.get_ready():
+            heappush(ready, place)
+        place = heappop(ready)  # of those that are ready the first: the file's order where it can be kept
+        sorter.done(place)
+        ordered.append(graph.nodes[place])
     return ordered
 
 
@@ -389,33 +342,11 @@ class _Reader:
 
     def _constant(self, node: onnx.NodeProto, index: int, graph: Graph) -> bool:
         """Take a Constant node in as a constant; return False for a form that stays a node (sparse, malformed)."""
-        if len(node.output) != 1 or len(node.attribute) != 1:
+        tensor = constant_tensor(node)
+        if tensor is None:
             return False
-        attribute = node.attribute[0]
         where = f"Constant node {node.name or f'Constant_{index}'!r}" + (f" in {graph.path!r}" if graph.path else "")
-        name = node.output[0]
-        if attribute.name == "value" and attribute.HasField("t"):
-            tensor = attribute.t
-        elif attribute.name in ("value_float", "value_floats"):
-            one = attribute.name == "value_float"
-            values = np.float32(attribute.f) if one else np.array(attribute.floats, np.float32)
-            tensor = numpy_helper.from_array(np.asarray(values), name)
-        elif attribute.name in ("value_int", "value_ints"):
-            one = attribute.name == "value_int"
-            numbers = [attribute.i] if one else list(attribute.ints)
-            # Kept as the list that the file holds: how many bytes it takes depends on its values.
-            tensor = onnx.TensorProto(
-                name=name, data_type=onnx.TensorProto.INT64, dims=[] if one else [len(numbers)], int64_data=numbers
-            )
-        elif attribute.name in ("value_string", "value_strings"):
-            one = attribute.name == "value_string"
-            texts = [attribute.s] if one else list(attribute.strings)
-            tensor = onnx.TensorProto(
-                name=name, data_type=onnx.TensorProto.STRING, dims=[] if one else [len(texts)], string_data=texts
-            )
-        else:
-            return False
-        graph.constants[name] = Tensor(tensor, name, where, self.folder)
+        graph.constants[node.output[0]] = Tensor(tensor, node.output[0], where, self.folder)
         return True
 
     def _attribute(self, attribute: onnx.AttributeProto, node: Node) -> Any:

@@ -8,62 +8,20 @@ from typing import TYPE_CHECKING
 from onnx import TensorProto
 
 from pytest_facechallenge.onnx_graph.ir import outer_reads
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 from pytest_facechallenge.onnx_graph.strip import KEEP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
-
-
-#: Operators whose output's shape depends on the content of these inputs (all: every input).
-ALL = tuple(range(64))
-SHAPED_BY_CONTENT: Mapping[str, tuple[int, ...]] = {
-    "NonZero": ALL,
-    "Unique": ALL,
-    "Compress": ALL,
-    "NonMaxSuppression": ALL,
-    "Range": ALL,
-    "ConstantOfShape": ALL,
-    "If": (0,),
-    "Loop": (0, 1),
-    "Reshape": (1,),
-    "Expand": (1,),
-    "Tile": (1,),
-    "Slice": (1, 2, 3, 4),
-    "Pad": (1, 3),
-    "TopK": (1,),
-    "Resize": (1, 2, 3),
-    "Upsample": (1,),
-    "OneHot": (1,),
-    "Squeeze": (1,),
-    "Unsqueeze": (1,),
-    "Split": (1,),
-    "SplitToSequence": (1,),
-    "SequenceAt": (1,),
-    "SequenceErase": (1,),
-    "SequenceInsert": (2,),
-    "StringSplit": ALL,
-    "ImageDecoder": ALL,
-    "CenterCropPad": (1,),
-    "MaxUnpool": (2,),
-    "BlackmanWindow": ALL,
-    "HannWindow": ALL,
-    "HammingWindow": ALL,
-    "EyeLike": (),
-    "DFT": (1,),
-    "STFT": (1, 3),
-    "AffineGrid": (1,),
-    "Col2Im": (1, 2),
-    "ReduceSum": (1,),
-}
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 
 def tainted(shapes: Shapes, start: set[str], outer: Callable[[str], bool]) -> set[str]:
     """Return all values of the graph whose content depends on those of ``start``.
 
-    Shape and Size ask for a value's shape only, so they stop the dependence, unless the shape itself depends on
-    content: the size of what NonZero finds is a count of pixels. Random numbers count as dependent.
+    Shape, Size and SequenceLength ask for a value's size only, so they stop the dependence, unless the size itself
+    depends on content: that of what NonZero finds is a count of pixels. Random numbers count as dependent.
     """
     own = {*shapes.graph.producers, *shapes.graph.constants, *shapes.graph.inputs}
     tainted = set(start)
@@ -73,12 +31,10 @@ def tainted(shapes: Shapes, start: set[str], outer: Callable[[str], bool]) -> se
         reads = {*node.inputs, *outer_reads(node)} - {""}
         dependent = {name for name in reads if name in tainted or (name not in own and outer(name))}
         outputs = set(node.outputs) - {""}
-        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
-        if reads & shaped or any(i in deciding and name in dependent for i, name in enumerate(node.inputs)):
+        if reads & shaped or any(i in node.operator.sizes and name in dependent for i, name in enumerate(node.inputs)):
             shaped |= {name for name in outputs if shapes.shape(name) is None}
-        sizes = node.op in ("Shape", "Size") and not node.domain
-        random = node.op.startswith("Random") or node.op in ("Bernoulli", "Multinomial")
-        if random or (reads & shaped if sizes else dependent):
+        about_shape = node.operator.kind is Kind.ABOUT_SHAPE
+        if node.operator.has(Trait.RANDOM) or (reads & shaped if about_shape else dependent):
             tainted |= outputs
     return tainted
 
@@ -87,8 +43,7 @@ def trusted(shapes: Shapes, missing: list[str]) -> list[str]:
     """Those of ``missing`` whose shape is the same for every image, so that one run tells it."""
     untrusted: set[str] = set()
     for node in shapes.graph.nodes:
-        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
-        shaped = any(i in deciding and name in shapes.varying for i, name in enumerate(node.inputs))
+        shaped = any(i in node.operator.sizes and name in shapes.varying for i, name in enumerate(node.inputs))
         reads = {*node.inputs, *outer_reads(node)}
         if shaped or reads & untrusted:
             untrusted |= {name for name in node.outputs if name and shapes.shape(name) is None}
@@ -102,28 +57,14 @@ def trusted(shapes: Shapes, missing: list[str]) -> list[str]:
     return [name for name in missing if name not in untrusted]
 
 
-#: Inputs whose content the analyses need, where the graph computes it: trip counts, lengths of transforms, axes.
-CONTENT_NEEDED: Mapping[str, tuple[int, ...]] = {
-    "If": (0,),
-    "Loop": (0, 1),
-    "DFT": (1, 2),
-    "STFT": (1, 3),
-    "CumSum": (1,),
-    **dict.fromkeys(
-        ["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMean", "ReduceSum", "ReduceSumSquare"], (1,)
-    ),
-}
-
-
 def wanted_values(shapes: Shapes) -> list[str]:
     """Return values of this graph whose content has to be known, and is the same for every image.
 
-    Beside `CONTENT_NEEDED` these are the small whole numbers that subgraphs read: sizes, mostly.
+    Beside `Operator.read` these are the small whole numbers that subgraphs read: sizes, mostly.
     """
     wanted: list[str] = []
     for node in shapes.graph.nodes:
-        positions = CONTENT_NEEDED.get(node.op, ()) if not node.domain else ()
-        wanted += [node.inputs[position] for position in positions if position < len(node.inputs)]
+        wanted += [node.inputs[position] for position in node.operator.read if position < len(node.inputs)]
         for name in outer_reads(node) if node.subgraphs else ():
             kind, shape = shapes.typed(name)
             if kind in (TensorProto.INT32, TensorProto.INT64) and shape is not None and prod(shape) <= KEEP:

@@ -9,6 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pytest_facechallenge.onnx_graph.ir import outer_reads
+from pytest_facechallenge.onnx_graph.protos import bodies
 from pytest_facechallenge.onnx_graph.strip import is_hollow, stripped_in_order
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pytest_facechallenge.onnx_graph.ir import Graph
-    from pytest_facechallenge.onnx_graph.shapes import Typed
+    from pytest_facechallenge.onnx_graph.known_shapes import Typed
 
 #: Prefix of the values added to the graph for the run; not a name that an exporter writes.
 PREFIX = "facechallenge\x1fshape of "
@@ -136,11 +137,10 @@ def _fill(proto: onnx.GraphProto, nodes: list[onnx.NodeProto], opset: int) -> No
         if tensor is not None and is_hollow(tensor):
             made += _zeros(tensor, node.output[0], opset)
             continue
-        for attribute in node.attribute:
-            for graph in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                inner = list(graph.node)
-                del graph.node[:]
-                _fill(graph, inner, opset)
+        for graph in bodies(node):
+            inner = list(graph.node)
+            del graph.node[:]
+            _fill(graph, inner, opset)
         made.append(node)
     proto.node.extend(made)
 
@@ -162,12 +162,9 @@ def _zeros(tensor: onnx.TensorProto, name: str, opset: int) -> list[onnx.NodePro
 
 
 def _evaluate(model: onnx.ModelProto, inputs: Mapping[str, Typed], seed: int) -> dict[str, npt.NDArray[Any]]:
-    import onnxruntime
+    from pytest_facechallenge.inference.session import open_session  # the runtime is loaded only where it is needed
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), optimise=False, log_level=4)
     generator = np.random.default_rng(seed)
     feeds: dict[str, npt.NDArray[Any]] = {}
     for entry in session.get_inputs():

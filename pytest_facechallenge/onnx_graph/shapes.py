@@ -15,14 +15,15 @@ Nothing here judges.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from pytest_facechallenge.onnx_graph import shape_run
+from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, outer_reads
+from pytest_facechallenge.onnx_graph.known_shapes import Shape, Shapes, Typed
 from pytest_facechallenge.onnx_graph.shape_content import tainted, trusted, wanted_values
 from pytest_facechallenge.onnx_graph.strip import KEEP, is_big, stripped_in_order
 
@@ -31,96 +32,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-Shape = tuple[int, ...]
-
 #: Of the face images of every challenge that the rulebooks know (channels, height, width): what stands in for an
 #: axis that a model leaves open. A model that does is reported, see `Shapes.assumed`.
 IMAGE = (3, 112, 112)
-
-
-class Typed(NamedTuple):
-    """What is known of a value: ONNX element type (0: unknown) and shape (None: unknown)."""
-
-    kind: int
-    shape: Shape | None
-
-
-class Shapes:
-    """Shapes of the values of one graph, and lazily of its subgraphs.
-
-    Attributes
-    ----------
-    graph
-        The graph.
-    problems
-        What stood in the way of knowing every shape, in sentences.
-    assumed
-        Axes of the input that the model leaves open and that were filled in, in sentences.
-    unsound
-        Nodes that cannot work with these shapes, in sentences.
-    ran
-        Whether onnxruntime was needed.
-    batch
-        How many images the shapes are for.
-    """
-
-    def __init__(self, graph: Graph, outer: Shapes | None = None) -> None:
-        self.graph = graph
-        self.outer = outer
-        self.known: dict[str, Typed] = {}
-        self.values: dict[str, npt.NDArray[Any]] = {}
-        self.problems: list[str] = []
-        self.assumed: list[str] = []
-        self.unsound: list[str] = []
-        self.ran = False
-        self.batch = 1
-        self._bodies: dict[tuple[int, str], Shapes] = {}
-        #: Values that depend on what is in the image (not merely on its size).
-        self.portrayed: set[str] = set()
-        #: The same, with those that differ between the turns of a loop.
-        self.varying: set[str] = set()
-
-    def typed(self, name: str) -> Typed:
-        """Return what is known of the value, seen from this graph."""
-        if name in self.known:
-            return self.known[name]
-        constant = self.graph.constant(name)
-        if constant is not None:
-            return Typed(constant.proto.data_type, constant.shape)
-        if name in self.graph.sparse:
-            sparse = self.graph.sparse[name]
-            return Typed(sparse.values.data_type, tuple(sparse.dims))
-        return self.outer.typed(name) if self.outer is not None else Typed(0, None)
-
-    def shape(self, name: str) -> Shape | None:
-        """Return the shape, or None when it is unknown or the value is no tensor."""
-        return self.typed(name).shape if name else None
-
-    def value(self, name: str) -> npt.NDArray[Any] | None:
-        """Return the content of a constant, or of a value found to be the same for every image, or None."""
-        if not name:
-            return None
-        if name in self.values:
-            return self.values[name]
-        constant = self.graph.constant(name)
-        if constant is not None:
-            return constant.array()
-        return self.outer.value(name) if self.outer is not None else None
-
-    def depends_on_image(self, name: str) -> bool:
-        """Return whether the content of the value can differ between two images."""
-        if name in self.portrayed:
-            return True
-        if name in self.graph.producers or name in self.graph.constants or name in self.graph.inputs:
-            return False
-        return self.outer is not None and self.outer.depends_on_image(name)
-
-    def body(self, node: Node, attribute: str) -> Shapes:
-        """Return the shapes inside a subgraph of a node of this graph."""
-        key = (node.index, attribute)
-        if key not in self._bodies:
-            self._bodies[key] = _infer_body(self, node, node.subgraphs[attribute])
-        return self._bodies[key]
 
 
 def infer(graph: Graph, *, batch: int = 1, image: Shape = IMAGE) -> Shapes:
@@ -175,7 +89,7 @@ def _first_extent(graph: Graph) -> int:
 
 
 def _infer_main(graph: Graph, batch: int | None, image: Shape) -> Shapes:
-    shapes = Shapes(graph)
+    shapes = Shapes(graph, _infer_body)
     images = _first_extent(graph)
     inputs = set(graph.inputs)
     for entry in graph.proto.input:
@@ -350,7 +264,7 @@ def _infer_body(outer: Shapes, node: Node, body: Graph) -> Shapes:
 
 
 def _infer_body_once(outer: Shapes, node: Node, body: Graph, given: Mapping[str, Typed]) -> Shapes:
-    shapes = Shapes(body, outer)
+    shapes = Shapes(body, _infer_body, outer)
     shapes.known = dict(given)
     own = {*body.inputs, *body.constants, *body.producers, *body.sparse}
     reads: set[str] = set(body.outputs)
@@ -370,43 +284,23 @@ def _infer_body_once(outer: Shapes, node: Node, body: Graph, given: Mapping[str,
 def _body_inputs(outer: Shapes, node: Node, body: Graph) -> dict[str, Typed]:
     declared = {entry.name: _of_type(entry.type) for entry in body.proto.input}
     given = {name: Typed(declared[name].kind, None) for name in body.inputs}
-    names = body.inputs
-    if node.op == "Loop" and len(names) >= 2:
-        given[names[0]] = Typed(onnx.TensorProto.INT64, ())
-        given[names[1]] = Typed(onnx.TensorProto.BOOL, ())
-        given |= {inner: outer.typed(name) for inner, name in zip(names[2:], node.inputs[2:], strict=False)}
-    elif node.op == "Scan" and node.opset >= 9:
-        scanned = int(node.attributes.get("num_scan_inputs", 0))
-        states = len(node.inputs) - scanned
-        given |= {inner: outer.typed(name) for inner, name in zip(names[:states], node.inputs[:states], strict=False)}
-        axes = node.attributes.get("scan_input_axes") or [0] * scanned
-        for inner, name, axis in zip(names[states:], node.inputs[states:], axes, strict=False):
-            kind, shape = outer.typed(name)
-            if shape is not None and -len(shape) <= axis < len(shape):
-                place = axis % len(shape)
-                given[inner] = Typed(kind, shape[:place] + shape[place + 1 :])
+    if node.op == "Scan" and node.opset < 9:  # it has a batch axis besides
+        return given
+    how = bound(node, body)
+    if how.condition:
+        given |= {how.iteration: Typed(onnx.TensorProto.INT64, ()), how.condition: Typed(onnx.TensorProto.BOOL, ())}
+    given |= {carried.given: outer.typed(carried.start) for carried in how.carried}
+    for sliced in how.sliced:
+        kind, shape = outer.typed(sliced.whole)
+        if shape is not None and -len(shape) <= sliced.axis < len(shape):
+            place = sliced.axis % len(shape)
+            given[sliced.piece] = Typed(kind, shape[:place] + shape[place + 1 :])
     return given
-
-
-def carried_values(node: Node, body: Graph) -> list[tuple[str, str]]:
-    """Return (output, input) of the body for every value that a Loop or Scan carries from turn to turn."""
-    if node.op == "Loop":
-        return list(zip(body.outputs[1:], body.inputs[2:], strict=False))
-    if node.op == "Scan":
-        states = len(node.inputs) - int(node.attributes.get("num_scan_inputs", 0))
-        return list(zip(body.outputs[:states], body.inputs[:states], strict=False))
-    return []
 
 
 def _states_that_change(node: Node, body: Graph, shapes: Shapes) -> list[str]:
     return [
-        before
-        for after, before in carried_values(node, body)
-        if shapes.shape(before) is not None and shapes.shape(before) != shapes.shape(after)
+        carried.given
+        for carried in bound(node, body).carried
+        if shapes.shape(carried.given) is not None and shapes.shape(carried.given) != shapes.shape(carried.made)
     ]
-
-
-def constant_scalar(shapes: Shapes, name: str) -> int | float | None:
-    """Return the one number in a value when it is known and the same for every image, else None."""
-    value = shapes.value(name)
-    return None if value is None or value.size != 1 else np.asarray(value).reshape(-1)[0].item()

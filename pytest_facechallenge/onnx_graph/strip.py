@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import numpy_helper
 
+from pytest_facechallenge.onnx_graph.protos import count
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,17 +18,9 @@ if TYPE_CHECKING:
 KEEP = 1024
 
 
-def elements(tensor: onnx.TensorProto) -> int:
-    """Return the number of elements that the tensor declares."""
-    count = 1
-    for extent in tensor.dims:
-        count *= extent
-    return count
-
-
 def is_big(tensor: onnx.TensorProto) -> bool:
     """Return whether a stripped copy leaves this tensor's bytes out."""
-    return elements(tensor) > KEEP
+    return count(tensor.dims) > KEEP
 
 
 def is_hollow(tensor: onnx.TensorProto) -> bool:

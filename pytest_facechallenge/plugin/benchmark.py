@@ -7,20 +7,15 @@ the recorded times back, so that every round takes exactly as long as it did the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
+import pytest
 
-from pytest_facechallenge.analyses.latency.server_timing import nvidia
-from pytest_facechallenge.core.facts.latency import LatencyFacts, Machine, Series, ServerLatencyFacts
-from pytest_facechallenge.latency_estimate import evidence_grades
-from pytest_facechallenge.latency_estimate.statistics import Summary, summarise
-
-if TYPE_CHECKING:
-    from pytest_facechallenge.core.facts.base import Facts
-    from pytest_facechallenge.core.rulebook import Rule
-    from pytest_facechallenge.engine.session import ChallengeSession
+from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
+from pytest_facechallenge.core.analysis import Analysis, load
+from pytest_facechallenge.core.tables import TimedSamples
+from pytest_facechallenge.engine.plan import JudgedRule
+from pytest_facechallenge.plugin.run import ChallengeRun
 
 
 class Playback:
@@ -54,93 +49,32 @@ class Playback:
         """Do what a played-back round does."""
 
 
-def timer_of(mark: Any) -> Playback | None:
-    """Return the playback timer of a ``benchmark`` mark, or None for another or no mark."""
+def timed_by(run: ChallengeRun, judged: JudgedRule) -> Analysis | None:
+    """Return the analysis whose recorded times a rule's outcome rests on, or None."""
+    steps = run.plan.steps_of(judged)
+    return next((ANALYSIS_OF[step] for step in steps if ANALYSIS_OF[step].samples), None)
+
+
+def play_back(request: pytest.FixtureRequest, run: ChallengeRun, judged: JudgedRule) -> None:
+    """Hand the recorded times to pytest-benchmark, where it is active and there are any; nothing is judged by it."""
+    mark = request.node.get_closest_marker("benchmark")
     timer = mark.kwargs.get("timer") if mark is not None else None
-    return timer if isinstance(timer, Playback) else None
+    analysis = timed_by(run, judged)
+    if not isinstance(timer, Playback) or analysis is None:
+        return
+    found: TimedSamples | None = load(analysis.samples)(run.gatherer.facts_for(judged), judged.rule)
+    if found is not None:
+        benchmark = request.getfixturevalue("benchmark")
+        benchmark.extra_info.update(found.about)
+        timer.load(found.milliseconds)
+        benchmark.pedantic(timer.nothing, rounds=len(found.milliseconds), iterations=1)
 
 
-def _judged(facts: Facts, rule: Rule) -> tuple[Series, Machine] | None:
-    """Return the series that the outcome rests on, and where it was taken."""
-    here, server = facts.get(LatencyFacts), facts.get(ServerLatencyFacts)
-    mode = here.mode if here else "auto"
-    if mode != "scaled" and isinstance(evidence_grades.measured(server, rule.book), Summary):
-        assert server is not None and server.submission is not None and server.machine is not None  # noqa: S101, PT018
-        return server.submission, server.machine
-    if here is None or here.submission is None or here.machine is None:
-        return None
-    return here.submission, here.machine
-
-
-def samples_of(facts: Facts, rule: Rule) -> tuple[float, ...]:
-    """Return the times in milliseconds that the outcome rests on; none when nothing was timed."""
-    found = _judged(facts, rule)
-    return found[0].samples if found else ()
-
-
-def extra_info(facts: Facts, rule: Rule) -> dict[str, Any]:
-    """Return what stands beside the times in pytest-benchmark's JSON."""
-    found = _judged(facts, rule)
-    if found is None:
-        return {}
-    series, machine = found
-    info: dict[str, Any] = {"judged_ms": summarise(series.samples).judged, "machine": msgspec.to_builtins(machine)}
-    here = facts.get(LatencyFacts)
-    server = facts.get(ServerLatencyFacts)
-    if server is not None and series is server.submission:
-        info["grade"] = "measured"
-        return info
-    info["grade"] = "local"
-    estimate = evidence_grades.scaled(here, _launches(facts), rule.book)
-    if not isinstance(estimate, str):
-        info |= {"grade": "scaled", "estimate_ms": estimate.ms, "interval_ms": [estimate.low, estimate.high]}
+def machine_info_of(run: ChallengeRun) -> dict[str, Any]:
+    """Return what the recorded times depend on beside the processor, which pytest-benchmark describes itself."""
+    recorded = [run.gatherer.recorded(path, number) for path, number in run.plan.names]
+    info: dict[str, Any] = {}
+    for analysis in ANALYSES:
+        if analysis.machine:
+            info |= load(analysis.machine)(run.values, recorded)
     return info
-
-
-def _launches(facts: Facts) -> Any:
-    from pytest_facechallenge.core.facts.latency import LaunchFacts
-
-    return facts.get(LaunchFacts)
-
-
-def machine_info_of(session: ChallengeSession) -> dict[str, Any]:
-    """Return what a time depends on beside the processor, which pytest-benchmark describes itself.
-
-    Asked before the tests (to compare with a saved run) and after them (to save); the provider that really ran is only
-    known then, before that it is the one that will be tried. What changes by itself (the clock of the moment, the
-    libraries that a session loaded) would make every saved run another machine's: it is in each test's `extra_info`.
-    """
-    from pytest_facechallenge.engine.environment import versions
-
-    gpu = nvidia()
-    recorded = [session.store.recorded(source).get(LatencyFacts) for source in session.submissions]
-    ran = sorted({facts.machine.provider for facts in recorded if facts is not None and facts.machine is not None})
-    names = ("onnxruntime-gpu", "onnxruntime", "onnx", "numpy", "pytest-facechallenge")
-    return {
-        "provider": ", ".join(ran) or expected_provider(session.settings.text("device")),
-        "gpu": gpu["gpu"],
-        "driver": gpu["driver"],
-        "clock_max_mhz": gpu["clock_max"],
-        "runtime_built_for_cuda": built_for_cuda(),
-        "threads": session.settings.number("threads"),
-        "versions": {name: version for name, version in versions().items() if name in names},
-    }
-
-
-def built_for_cuda() -> str:
-    """Return the CUDA version that the installed onnxruntime was built for; "" for a build without, or if unsaid."""
-    try:
-        info = import_module("onnxruntime.capi.build_and_package_info")
-    except ImportError:
-        return ""
-    return str(getattr(info, "cuda_version", "") or "")
-
-
-def expected_provider(device: str) -> str:
-    """Return the execution provider that a session for this device will try first."""
-    from pytest_facechallenge.inference.session import DeviceError, wanted_providers
-
-    try:
-        return wanted_providers(device)[0]
-    except DeviceError as error:
-        return str(error)

@@ -4,56 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from pytest_facechallenge.core.outcome import Outcome
-    from pytest_facechallenge.core.rulebook import Rule
-
-
-@dataclass(frozen=True)
-class JudgedRule:
-    """What one test judges: a rule, on a submission (or on the facts of one, from an earlier report).
-
-    Attributes
-    ----------
-    source
-        Absolute path of the submission, or of the report.
-    rule
-        Resolved for the track.
-    track_label
-        How the track is shown in test ids.
-    number
-        Which submission of the report; 0 for a submission itself.
-    """
-
-    source: Path
-    rule: Rule
-    track_label: str
-    number: int = 0
-
-    @property
-    def rule_id(self) -> str:
-        """The rule with its case: what verdicts list."""
-        return f"{self.rule.id}[{self.rule.case}]" if self.rule.case else self.rule.id
-
-    @property
-    def key(self) -> tuple[str, int, str, str]:
-        """What tells this judgement from every other of the run: source, number, full track, rule with its case."""
-        return str(self.source), self.number, self.rule.full_track, self.rule_id
-
-    @property
-    def test_id(self) -> str:
-        """The part of the test's name in brackets."""
-        case = f"-{self.rule.case}" if self.rule.case else ""
-        number = f"{self.number}-" if self.number else ""
-        return f"{number}{self.track_label}-{self.rule.id}{case}"
+from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.engine.plan import JudgedRule
+from pytest_facechallenge.plugin.stash import RUN
 
 
 class RuleBroken(Exception):  # noqa: N818  # not an error of ours: the finding that makes the test fail
@@ -91,9 +51,7 @@ class AwkwardPath(pytest.Collector):
 
     def collect(self) -> Iterable[pytest.Collector]:
         """Yield the submission's own collector."""
-        from pytest_facechallenge.plugin.hooks import session_of
-
-        yield collect_submission(session_of(self.config).given_as[self.path], self)
+        yield collect_submission(self.config.stash[RUN].given_as[self.path], self)
 
 
 class SubmissionFolder(pytest.File):

@@ -1,61 +1,47 @@
-"""Collects outcomes on the controlling process and turns them into verdicts, the summary and the JSON report."""
+"""Collects outcomes on the controlling process and turns them into the report, the summary and the exit code."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
 import pytest
 
+from pytest_facechallenge.analyses.table import ANALYSES
 from pytest_facechallenge.core.outcome import Outcome, VerdictWord
-from pytest_facechallenge.engine.judge import Verdict, verdict
-from pytest_facechallenge.engine.session import Key, decode_outcome, failed_key
+from pytest_facechallenge.core.tables import NamedTable
+from pytest_facechallenge.engine.build_report import build
+from pytest_facechallenge.engine.environment import runtimes_clash, versions
+from pytest_facechallenge.engine.plan import JudgedRule, Key
+from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
+from pytest_facechallenge.plugin.run import ChallengeRun
+from pytest_facechallenge.plugin.transport import failed_key, outcome_in
+from pytest_facechallenge.reports.formats import FORMATS
+from pytest_facechallenge.reports.terminal import render, render_table
 
-if TYPE_CHECKING:
-    from pytest_facechallenge.engine.session import ChallengeSession
-    from pytest_facechallenge.plugin.collection import JudgedRule
-
-
-class TrackResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a run says about one submission on one track.
-
-    Attributes
-    ----------
-    rows
-        Every rule of the track in the rulebook's order, with its outcome (None when it has none) and, then, why.
-    """
-
-    source: Path
-    number: int
-    name: str
-    full_track: str
-    rows: tuple[tuple[JudgedRule, Outcome | None, str], ...]
-    verdict: Verdict
+#: Columns where the console does not say how wide it is.
+DEFAULT_WIDTH = 80
 
 
-def _counts(judged: JudgedRule) -> bool:
-    """Whether a verdict waits for this rule: notes, measurements and what does not apply never keep one open."""
-    return judged.rule.level == "rule" and not judged.rule.not_applicable
+class OutcomeCollector:
+    """A plugin object of the controller: listens to test reports, decides nothing."""
 
-
-class RunReport:
-    """A pytest plugin object of the controller: listens to reports, decides nothing."""
-
-    def __init__(self, config: pytest.Config, session: ChallengeSession) -> None:
+    def __init__(self, config: pytest.Config, run: ChallengeRun) -> None:
         self.config = config
-        self.session = session
+        self.run = run
         self.outcomes: dict[Key, Outcome] = {}
-        self.trouble: dict[Key, str] = {}
+        self.missing: dict[Key, str] = {}
         #: Of tests that died with their process, nothing but the node id is known.
         self.died: dict[str, str] = {}
-        self.complaint = ""
+        self.complaints: list[str] = []
+        self._report: Report | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the outcome out of a test's report; note a test that ended without one."""
-        decoded = decode_outcome(report.user_properties)
+        decoded = outcome_in(report.user_properties)
         if decoded is not None:
             self.outcomes[decoded[0]] = decoded[1]
         elif report.failed:
@@ -64,53 +50,35 @@ class RunReport:
             if key is None:
                 self.died[report.nodeid] = why
             else:
-                self.trouble[key] = why
+                self.missing[key] = why
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note the tests that the user chose not to run."""
         for item in items:
             callspec = getattr(item, "callspec", None)
             if callspec is not None and "judged" in callspec.params:
-                self.trouble[callspec.params["judged"].key] = "deselected"
+                self.missing[callspec.params["judged"].key] = "deselected"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Hear of the deselected tests of a pytest-xdist worker."""
+        """Take the deselected tests of a pytest-xdist worker over."""
         for source, number, track, rule in getattr(node, "workeroutput", {}).get("facechallenge_deselected", []):
-            self.trouble[source, number, track, rule] = "deselected"
+            self.missing[source, number, track, rule] = "deselected"
 
-    def results(self) -> list[TrackResult]:
-        """Return what the run says, per submission and track."""
-        found = []
-        for source in self.session.sources:
-            groups: dict[tuple[int, str], list[JudgedRule]] = {}
-            for judged in self.session.expected(source):
-                groups.setdefault((judged.number, judged.rule.full_track), []).append(judged)
-            for (number, full_track), rules in groups.items():
-                found.append(self._result(source, number, full_track, rules))
-        return found
-
-    def _result(self, source: Path, number: int, full_track: str, rules: list[JudgedRule]) -> TrackResult:
-        outcomes: dict[str, Outcome] = {}
-        missing: dict[str, str] = {}
-        rows = []
-        for judged in rules:
-            outcome = self.outcomes.get(judged.key)
-            why = ""
-            if outcome is None:
-                why = self.trouble.get(judged.key) or self._died(judged) or "did not run"
-                missing[judged.rule_id] = why
-            else:
-                outcomes[judged.rule_id] = outcome
-            rows.append((judged, outcome, why))
-        return TrackResult(
-            source=source,
-            number=number,
-            name=self.session.names()[source, number],
-            full_track=full_track,
-            rows=tuple(rows),
-            verdict=verdict([judged.rule_id for judged in rules if _counts(judged)], outcomes, missing),
-        )
+    @property
+    def report(self) -> Report:
+        """What the run says, made once the tests are over."""
+        if self._report is None:
+            plan = self.run.plan
+            for path in plan.sources:
+                for judged in plan.expected(path):
+                    if judged.key not in self.outcomes and judged.key not in self.missing:
+                        why = self._died(judged)
+                        if why:
+                            self.missing[judged.key] = why
+            conftests = tuple(loaded_conftests(self.config))
+            self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, conftests)
+        return self._report
 
     def _died(self, judged: JudgedRule) -> str:
         for nodeid, why in self.died.items():
@@ -122,39 +90,90 @@ class RunReport:
 
     def pytest_report_header(self) -> Iterable[str]:
         """Say what is judged, and what could make the judging untrustworthy."""
-        from pytest_facechallenge.engine.environment import header_lines
-
-        return header_lines(self.config, self.session)
+        plan = self.run.plan
+        tracks = ", ".join(f"{ref.full} (rulebook version {plan.books[ref.book].version})" for ref in plan.tracks)
+        found = versions()
+        runtime = next(
+            (f"{name} {found[name]}" for name in ("onnxruntime-gpu", "onnxruntime") if name in found), "none"
+        )
+        yield f"facechallenge: {len(plan.sources)} submission(s) on {tracks}; runtime {runtime}"
+        conftests = loaded_conftests(self.config)
+        if conftests:
+            yield (
+                f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
+                "(an audit uses --noconftest)"
+            )
+        clash = runtimes_clash()
+        if clash:
+            yield f"facechallenge: warning: {clash}"
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the JSON report (also after an interruption) and, under strict, fail the run."""
+        """Write the reports (also after an interruption) and, under strict, fail the run."""
         if self.config.option.collectonly:
             return
-        results = self.results()
-        if self.session.settings.text("json"):
-            from pytest_facechallenge.engine.environment import describe
-            from pytest_facechallenge.reports.json_report import ReportError, write_report
-
-            path = self.session.settings.path(self.session.settings.text("json"))
+        for each in FORMATS:
+            path = self.run.values.path_of(each.option.name)
+            if not path:
+                continue
             try:
-                write_report(path, self.session, results, describe(self.config, self.session))
+                write_atomically(Path(path), each.rendered(self.report))
             except ReportError as error:
                 # Everything else of the run is still shown; the exit code must not say that all is well.
-                self.complaint = str(error)
+                self.complaints.append(str(error))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        strict = self.session.settings.flag("strict")
-        if strict and session.exitstatus == 0 and any(r.verdict.word is not VerdictWord.COMPLIANT for r in results):
+        words = {track.verdict.word for submission in self.report.submissions for track in submission.tracks}
+        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the summary."""
         if self.config.option.collectonly:
             return
-        from pytest_facechallenge.reports.tables import tables
-        from pytest_facechallenge.reports.terminal import write_summary, write_tables
+        encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
+        width, colour = _width(), terminalreporter.hasmarkup
+        terminalreporter.section("face challenge summary")
+        verbose = self.config.get_verbosity() > 0
+        terminalreporter.write(render(self.report, width=width, colour=colour, encoding=encoding, verbose=verbose))
+        section = ""
+        for table in self._tables():
+            if table.section != section:
+                section = table.section
+                terminalreporter.section(section)
+            terminalreporter.write(render_table(table, width=width, colour=colour))
+        for complaint in self.complaints:
+            terminalreporter.write_line(f"facechallenge: {complaint}", red=True)
 
-        write_summary(terminalreporter, self.results(), verbose=self.config.get_verbosity() > 0)
-        write_tables(terminalreporter, list(tables(self.session)))
-        if self.complaint:
-            terminalreporter.write_line(f"facechallenge: {self.complaint}", red=True)
+    def _tables(self) -> list[NamedTable]:
+        """Return the tables that the user asked for beside the summary, those without a heading first."""
+        plan, found = self.run.plan, []
+        for (path, number), name in plan.names.items():
+            facts = self.run.gatherer.recorded(path, number)
+            for analysis in ANALYSES:
+                found += [titled(table, name) for table in analysis.tables_of(facts, plan.options[analysis.name])]
+        return sorted(found, key=lambda table: table.section)
+
+
+def titled(table: NamedTable, name: str) -> NamedTable:
+    """Return the table with the submission's name before its title."""
+    return NamedTable(
+        title=f"{name}: {table.title}",
+        headings=table.headings,
+        rows=table.rows,
+        numbers_from=table.numbers_from,
+        below=table.below,
+        section=table.section,
+    )
+
+
+def loaded_conftests(config: pytest.Config) -> list[str]:
+    """Return the conftest.py files that run in this process: code that could change what tests report."""
+    return sorted(
+        name
+        for name, plugin in config.pluginmanager.list_name_plugin()
+        if plugin is not None and name.endswith("conftest.py")
+    )
+
+
+def _width() -> int:
+    return max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))

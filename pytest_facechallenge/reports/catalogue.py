@@ -1,37 +1,17 @@
-"""Answers to --facechallenge-list and --facechallenge-explain: the rulebooks and checks, in words."""
+"""The rulebooks and checks in words: the list of rules, and the explanation of one."""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from pytest_facechallenge.core.rulebook import Rulebook, load_all
+from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.arguments import TargetError
-from pytest_facechallenge.engine.judge import load_checks
+from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.reports.finding import paragraph
 
-if TYPE_CHECKING:
-    from pytest_facechallenge.plugin.options import Settings
 
-
-def answer(settings: Settings) -> str:
-    """Return the text to print.
-
-    Raises
-    ------
-    TargetError
-        There is no rule of that name.
-    RulebookError
-        A rulebook is wrong.
-    """
-    books = load_all(tuple(settings.path(name) for name in settings.many("rules")))
-    load_checks()
-    if settings.text("explain"):
-        return explain(settings.text("explain"), books)
-    return listing(books)
-
-
-def listing(books: dict[str, Rulebook]) -> str:
+def listing(books: Mapping[str, Rulebook]) -> str:
     """Return every rulebook with its tracks, and every rule with its clause and limit per track."""
     lines: list[str] = []
     for book in books.values():
@@ -58,7 +38,7 @@ def listing(books: dict[str, Rulebook]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def explain(rule_id: str, books: dict[str, Rulebook]) -> str:
+def explain(rule_id: str, books: Mapping[str, Rulebook]) -> str:
     """Return what, why, how it is measured, how to fix, and the sentence of each challenge that has the rule.
 
     Raises

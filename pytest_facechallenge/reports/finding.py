@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pytest_facechallenge.plugin.collection import RuleBroken
+from pytest_facechallenge.engine.report import RuleResult
 
 WIDTH = 79
 #: More evidence than this is counted, not listed: a finding must stay readable; the JSON report has all of it.
 MOST_EVIDENCE = 12
 
 
-def render(broken: RuleBroken, name: str) -> str:
+def render(result: RuleResult, name: str, full_track: str) -> str:
     """Return the finding: rule and clause, what was measured, the limit, the evidence, and how to fix it.
 
-    ``name`` is how the run calls the submission; two of them can have files of the same name.
+    Parameters
+    ----------
+    name
+        How the run calls the submission; two of them can have files of the same name.
+    full_track
+        Rulebook and track, "mfr21/A".
     """
-    rule, outcome = broken.judged.rule, broken.outcome
-    lines = [f"{name}: {broken.judged.rule_id} is broken ({rule.full_track}, {rule.clause})", ""]
-    lines += paragraph("", outcome.message)
-    if rule.text:
-        lines += ["", *paragraph("rule      ", f"\u201c{rule.text}\u201d")]
-    if outcome.measured:
-        lines += paragraph("measured  ", outcome.measured)
-    if outcome.limit:
-        lines += paragraph("limit     ", outcome.limit)
-    if outcome.evidence:
+    lines = [f"{name}: {result.name} is broken ({full_track}, {result.clause})", ""]
+    lines += paragraph("", result.message)
+    if result.sentence:
+        lines += ["", *paragraph("rule      ", f"\u201c{result.sentence}\u201d")]
+    if result.measured:
+        lines += paragraph("measured  ", result.measured)
+    if result.limit:
+        lines += paragraph("limit     ", result.limit)
+    if result.evidence:
         lines += ["evidence"]
-        for seen in outcome.evidence[:MOST_EVIDENCE]:
+        for seen in result.evidence[:MOST_EVIDENCE]:
             lines += paragraph("  - ", f"{seen.where}: {seen.what}")
-        if len(outcome.evidence) > MOST_EVIDENCE:
-            lines += [f"  - and {len(outcome.evidence) - MOST_EVIDENCE} more (all in --facechallenge-json)"]
-    if outcome.remedy:
-        lines += paragraph("fix       ", outcome.remedy)
-    for note in outcome.notes:
+        if len(result.evidence) > MOST_EVIDENCE:
+            lines += [f"  - and {len(result.evidence) - MOST_EVIDENCE} more (all in --facechallenge-json)"]
+    if result.remedy:
+        lines += paragraph("fix       ", result.remedy)
+    for note in result.notes:
         lines += paragraph("note      ", note)
     return "\n".join(lines)
 

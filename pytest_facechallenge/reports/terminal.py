@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import io
-import shutil
-from typing import TYPE_CHECKING
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
+from pytest_facechallenge.core.tables import NamedTable
+from pytest_facechallenge.engine.report import Report, TrackReport
 from pytest_facechallenge.reports.finding import paragraph
-
-if TYPE_CHECKING:
-    import pytest
-
-    from pytest_facechallenge.plugin.collector import TrackResult
 
 STYLES = {
     Status.PASSED: "green",
@@ -28,53 +22,24 @@ STYLES = {
 }
 #: Short words for a narrow table.
 WORDS = {status: str(status) for status in Status} | {Status.NOT_APPLICABLE: "n/a"}
-#: What a CI log shows when it does not say how wide it is.
-DEFAULT_WIDTH = 80
-
-
-def write_summary(reporter: pytest.TerminalReporter, results: list[TrackResult], *, verbose: bool) -> None:
-    """Write the summary through pytest's terminal reporter, in its colours and width."""
-    encoding = getattr(reporter._tw._file, "encoding", None) or "utf-8"
-    reporter.section("face challenge summary")
-    text = render(results, width=_width(), colour=reporter.hasmarkup, encoding=encoding, verbose=verbose)
-    reporter.write(text)
-
-
-def write_tables(reporter: pytest.TerminalReporter, tables: list[NamedTable]) -> None:
-    """Write the tables that the user asked for, after the summary."""
-    for table in tables:
-        reporter.write(render_table(table, width=_width(), colour=reporter.hasmarkup))
-
-
-class NamedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A table to show: cells are texts, those from column ``numbers_from`` on are numbers; ``below`` are sentences."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers_from: int = 1
-    below: tuple[str, ...] = ()
 
 
 def render_table(table: NamedTable, *, width: int, colour: bool) -> str:
     """Return a table as text; long cells are folded, nothing is cut off."""
     stream = io.StringIO()
     console = _console(stream, width, colour)
-    shown = Table(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for position, heading in enumerate(table.headings):
         number = position >= table.numbers_from
         shown.add_column(heading, overflow="fold", justify="right" if number else "left", no_wrap=number)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     console.print()
+    console.print(Text(table.title, style="bold"))
     console.print(shown)
     for line in table.below:
         _say(console, f"  - {line}")
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-def _width() -> int:
-    return max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))
 
 
 def _console(stream: io.StringIO, width: int, colour: bool) -> Console:
@@ -88,22 +53,21 @@ def _console(stream: io.StringIO, width: int, colour: bool) -> Console:
     )
 
 
-def render(
-    results: list[TrackResult], *, width: int, colour: bool, encoding: str = "utf-8", verbose: bool = False
-) -> str:
+def render(report: Report, *, width: int, colour: bool, encoding: str = "utf-8", verbose: bool = False) -> str:
     """Return the summary as text that the encoding can carry."""
     stream = io.StringIO()
     console = _console(stream, width, colour)
-    for result in results:
-        console.print(_table(result))
-        _verdict(console, result, verbose)
+    for submission in report.submissions:
+        for track in submission.tracks:
+            console.print(_table(submission.name, track))
+            _verdict(console, submission.name, track, verbose)
     text = stream.getvalue()
     text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def _table(result: TrackResult) -> Table:
-    title = Text(f"{result.name} on {result.full_track}", style="bold")
+def _table(name: str, track: TrackReport) -> Table:
+    title = Text(f"{name} on {track.full}", style="bold")
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False
     )
@@ -112,41 +76,39 @@ def _table(result: TrackResult) -> Table:
     table.add_column("status", no_wrap=True)
     table.add_column("measured", overflow="fold", ratio=3)
     table.add_column("limit", overflow="fold", ratio=2)
-    for judged, outcome, why in result.rows:
-        if outcome is None:
-            table.add_row(
-                Text(judged.rule_id), Text(judged.rule.clause), Text("no result", style="yellow"), Text(why), ""
-            )
+    for result in track.rules:
+        if result.ran:
+            status = Text(WORDS[result.status], style=STYLES[result.status])
+            table.add_row(Text(result.name), Text(result.clause), status, Text(result.measured), Text(result.limit))
         else:
-            status = Text(WORDS[outcome.status], style=STYLES[outcome.status])
             table.add_row(
-                Text(judged.rule_id), Text(judged.rule.clause), status, Text(outcome.measured), Text(outcome.limit)
+                Text(result.name), Text(result.clause), Text("no result", style="yellow"), Text(result.message), ""
             )
     return table
 
 
-def _verdict(console: Console, result: TrackResult, verbose: bool) -> None:
-    verdict = result.verdict
+def _verdict(console: Console, name: str, track: TrackReport, verbose: bool) -> None:
+    verdict = track.verdict
     style = {VerdictWord.COMPLIANT: "bold green", VerdictWord.NON_COMPLIANT: "bold red"}.get(
         verdict.word, "bold yellow"
     )
     console.print()
-    console.print(Text.assemble(f"{result.name} on {result.full_track}: ", (str(verdict.word), style)))
-    for rule in verdict.failed:
-        message = next(outcome.message for judged, outcome, _ in result.rows if outcome and judged.rule_id == rule)
-        _say(console, f"  - {rule} is broken: {message}")
+    console.print(Text.assemble(f"{name} on {track.full}: ", (str(verdict.word), style)))
+    messages = {result.name: result.message for result in track.rules}
+    for rule in verdict.broken:
+        _say(console, f"  - {rule} is broken: {messages[rule]}")
     # Rules that are open for one and the same reason are named together, with the reason once.
     reasons: dict[tuple[str, str], list[str]] = {}
-    for rule, why, remedy in verdict.open:
-        reasons.setdefault((why, remedy), []).append(rule)
+    for each in verdict.open:
+        reasons.setdefault((each.why, each.remedy), []).append(each.rule)
     for (why, remedy), rules in reasons.items():
         stop = "" if why.endswith((".", "!", "?")) else "."
         _say(console, f"  - {', '.join(rules)} not decided: {why}{stop} {remedy}")
-    notes = [(judged.rule_id, note) for judged, outcome, _ in result.rows if outcome for note in outcome.notes]
+    notes = [(result.name, note) for result in track.rules for note in result.notes]
     notes += [
-        (judged.rule_id, outcome.message)
-        for judged, outcome, _ in result.rows
-        if outcome and verbose and outcome.status is Status.NOT_APPLICABLE
+        (result.name, result.message)
+        for result in track.rules
+        if verbose and result.ran and result.status is Status.NOT_APPLICABLE
     ]
     for rule, note in notes:
         _say(console, f"  - {rule}, note: {note}")

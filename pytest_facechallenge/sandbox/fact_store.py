@@ -10,11 +10,11 @@ from pathlib import Path
 
 import filelock
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.files import remove_tree
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.facts.base import FailureKind, StepFailure
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.sandbox.death import Death, of_exit, of_signal, weigh
 from pytest_facechallenge.sandbox.environment import worker_environment

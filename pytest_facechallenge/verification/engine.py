@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.verification.backends import AUTO, TileFilter, make_filter
 from pytest_facechallenge.verification.errors import ProtocolError
-from pytest_facechallenge.verification.filters import Backend, TileFilter, make_filter
 from pytest_facechallenge.verification.genuine import genuine_scores
 from pytest_facechallenge.verification.histograms import impostor_histogram
 from pytest_facechallenge.verification.impostors import default_workers, impostor_tail
@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         influence on results).
     """
 
-    backend: Backend = "auto"
+    backend: str = AUTO
     workers: int | None = None
     hardest: int = 20
     histograms: bool = False

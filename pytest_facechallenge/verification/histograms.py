@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_facechallenge.verification.filters.products import float_product
+from pytest_facechallenge.verification.backends.products import float_product
 from pytest_facechallenge.verification.genuine import histogram_of
 from pytest_facechallenge.verification.impostors import tiles
 

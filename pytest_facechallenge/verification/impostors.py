@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_facechallenge.verification.filters import Candidates, Tile, TileFilter
-from pytest_facechallenge.verification.filters.products import float_product
+from pytest_facechallenge.verification.backends import Candidates, Tile, TileFilter
+from pytest_facechallenge.verification.backends.products import float_product
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_facechallenge.verification.filters.products import FloatProduct
+    from pytest_facechallenge.verification.backends.products import FloatProduct
     from pytest_facechallenge.verification.protocol import PairPlan
     from pytest_facechallenge.verification.rows import Float32Array, UnitRows
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_facechallenge.core.rulebook import RulebookError, builtin_folder, load, load_all
-from pytest_facechallenge.engine.judge import load_checks, validate
+from pytest_facechallenge.core.rulebook import RulebookError, builtin_folder, load
+from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
 
 RULE_IDS = {
     "package", "onnx-valid", "server-runtime", "input", "batch", "output", "embedding-dim", "cosine-similarity",
@@ -19,20 +19,20 @@ RULE_IDS = {
 
 
 def test_builtin_rulebooks_are_valid() -> None:
-    books = load_all()
+    books = load_rulebooks()
     assert set(books) == {"mfr21", "lfr19", "mfr-ongoing"}
-    validate(books)
+    validate(books, load_checks())
 
 
 def test_every_rule_has_its_place() -> None:
-    books = load_all()
+    books = load_rulebooks()
     assert RULE_IDS <= set(books["mfr21"].rules)
     assert set(books["lfr19"].rules) >= RULE_IDS
     assert set(books["mfr-ongoing"].rules) <= RULE_IDS | {"testset-images", "flops-crosscheck"}
 
 
 def test_tracks() -> None:
-    books = load_all()
+    books = load_rulebooks()
     assert list(books["mfr21"].tracks) == ["A", "B"]
     assert list(books["lfr19"].tracks) == ["deepglint-light", "deepglint-large", "iqiyi-light", "iqiyi-large"]
     assert list(books["mfr-ongoing"].tracks) == ["academic", "unconstrained"]
@@ -55,14 +55,14 @@ def test_tracks() -> None:
 )
 def test_limits(track: str, rule: str, limit: int, comparison: str) -> None:
     book_id, _, name = track.partition("/")
-    found = next(each for each in load_all()[book_id].rules_of(name) if each.id == rule)
+    found = next(each for each in load_rulebooks()[book_id].rules_of(name) if each.id == rule)
     assert (found.limit, found.comparison) == (limit, comparison)
     assert found.within(limit) == (comparison == "<=")
 
 
 def test_pair_counts_obey_the_relation_that_the_page_shows() -> None:
     # Negatives = N^2 - N - positives holds exactly for every all-to-all set of the published table.
-    for entry in load_all()["mfr21"].sets.values():
+    for entry in load_rulebooks()["mfr21"].sets.values():
         if entry.protocol == "all-to-all":
             assert entry.images is not None
             assert entry.positive_pairs is not None
@@ -70,7 +70,7 @@ def test_pair_counts_obey_the_relation_that_the_page_shows() -> None:
 
 
 def test_groups_add_up_to_all() -> None:
-    sets = load_all()["mfr21"].sets
+    sets = load_rulebooks()["mfr21"].sets
     members = [entry for entry in sets.values() if entry.member_of == "mr-all"]
     assert len(members) == 4
     for key in ("identities", "images", "positive_pairs"):
@@ -78,7 +78,7 @@ def test_groups_add_up_to_all() -> None:
 
 
 def test_operating_points() -> None:
-    books = load_all()
+    books = load_rulebooks()
     points = {name: (entry.far, entry.comparison) for name, entry in books["mfr21"].sets.items()}
     assert points.pop("mask") == points.pop("children") == ("1e-4", "<")
     assert set(points.values()) == {("1e-6", "<")}
@@ -87,21 +87,24 @@ def test_operating_points() -> None:
 
 
 def test_baselines() -> None:
-    rows = load_all()["mfr21"].baselines
+    rows = load_rulebooks()["mfr21"].baselines
     published = [row for row in rows if row.backbone and row.dataset != ""]
     assert sum(bool(row.tar) for row in rows) == 11
     assert next(row for row in published if row.name == "R50 Glint360K").tar["mr-all"] == 0.87077
-    assert {row.name: row.tar for row in load_all()["lfr19"].baselines}["y2"] == {"image": 0.64691, "video": 0.47191}
+    assert {row.name: row.tar for row in load_rulebooks()["lfr19"].baselines}["y2"] == {
+        "image": 0.64691,
+        "video": 0.47191,
+    }
 
 
 def test_ranking_weights() -> None:
-    ranking = load_all()["mfr21"].ranking
+    ranking = load_rulebooks()["mfr21"].ranking
     assert ranking is not None
     assert ranking.weights == {"mask": 0.25, "mr-all": 0.75}
 
 
 def test_every_clause_of_the_thirteen_rules_and_the_guide_is_somewhere() -> None:
-    book = load_all()["mfr21"]
+    book = load_rulebooks()["mfr21"]
     clauses = " ".join(rule.clause for rule in book.rules.values())
     numbers = {word.strip(",") for word in clauses.split()}
     assert {str(number) for number in range(1, 14)} <= numbers
@@ -160,7 +163,7 @@ def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str
     assert change[0] in MINIMAL
     path.write_text(MINIMAL.replace(*change, 1))
     with pytest.raises(RulebookError) as caught:
-        validate(load_all((path,)))
+        validate(load_rulebooks((path,)), load_checks())
     for word in said:
         assert word in str(caught.value)
 
@@ -168,8 +171,8 @@ def test_wrong_rulebooks(tmp_path: Path, change: tuple[str, str], said: list[str
 def test_minimal_rulebook_is_right(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINIMAL)
-    books = load_all((path,))
-    validate(books)
+    books = load_rulebooks((path,))
+    validate(books, load_checks())
     assert load(path).id in books
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from pytest_facechallenge.embedding import Embedded, EmbeddingError, Preprocessing, Session, embed
-from pytest_facechallenge.embedding.engine import Float32Array, model_hash
+from pytest_facechallenge.embedding import Embedded, Embedder, EmbeddingError, Preprocessing, embed
+from pytest_facechallenge.embedding.embedder import Float32Array, model_hash
 from pytest_facechallenge.embedding.image import decode, fill
 from pytest_facechallenge.embedding.progress import Progress, duration, heartbeat
 from pytest_facechallenge.embedding.store import ChunkStore, RunKey
@@ -31,9 +31,9 @@ def blobs() -> list[bytes]:
 
 
 def run(model: Path, blobs: list[bytes], tmp_path: Path, *, cache: bool = True, batch: int = 4, **how: Any) -> Embedded:
-    engine = Session(model, device="cpu", threads=1, batch=batch)
+    embedder = Embedder(model, device="cpu", threads=1, batch=batch)
     root = tmp_path / "cache" if cache else None
-    return embed(engine, ImageBlobs(blobs), Preprocessing(**how), cache=root, workdir=tmp_path, workers=2)
+    return embed(embedder, ImageBlobs(blobs), Preprocessing(**how), cache=root, workdir=tmp_path, workers=2)
 
 
 def by_hand(model: Path, blobs: list[bytes]) -> Float32Array:
@@ -96,13 +96,13 @@ def test_a_second_run_computes_nothing(
     model: Path, blobs: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(model, blobs, tmp_path)
-    monkeypatch.setattr(Session, "run", forbidden)
+    monkeypatch.setattr(Embedder, "run", forbidden)
     second = run(model, blobs, tmp_path)
     assert np.array_equal(first.rows, second.rows)
     assert (second.computed, second.cached) == (0, 30)
 
 
-def forbidden(self: Session, inputs: Float32Array) -> Float32Array:
+def forbidden(self: Embedder, inputs: Float32Array) -> Float32Array:
     raise AssertionError("the model must not run")
 
 
@@ -125,13 +125,13 @@ def test_whatever_the_numbers_depend_on_makes_another_entry(
     if change == "decoder":
         monkeypatch.setattr("pytest_facechallenge.embedding.image.DECODER", "another")
     if change in ("provider", "runtime"):
-        plain = Session.__init__
+        plain = Embedder.__init__
 
-        def other(self: Session, *arguments: Any, **settings: Any) -> None:
+        def other(self: Embedder, *arguments: Any, **settings: Any) -> None:
             plain(self, *arguments, **settings)
             setattr(self, change, "another")
 
-        monkeypatch.setattr(Session, "__init__", other)
+        monkeypatch.setattr(Embedder, "__init__", other)
     found = run(model, blobs, tmp_path, batch=5 if change == "batch" else 4, **how)
     assert found.cached == 0
 
@@ -203,17 +203,17 @@ def test_an_interrupted_run_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(f"{MODULE}.CHUNK", 8)
     whole = run(model, blobs, tmp_path, cache=False)
-    plain = Session.run
+    plain = Embedder.run
     calls = 0
 
-    def interrupted(self: Session, inputs: Float32Array) -> Float32Array:
+    def interrupted(self: Embedder, inputs: Float32Array) -> Float32Array:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
         return plain(self, inputs)
 
-    monkeypatch.setattr(Session, "run", interrupted)
+    monkeypatch.setattr(Embedder, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(model, blobs, tmp_path)
     assert len(chunk_files(tmp_path)) == 2
@@ -254,12 +254,12 @@ def test_a_model_that_does_not_load_is_told_so(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no model")
     with pytest.raises(EmbeddingError, match=r"does not load broken\.onnx"):
-        Session(path, device="cpu")
+        Embedder(path, device="cpu")
 
 
 def test_an_unknown_device_is_told_so(model: Path) -> None:
     with pytest.raises(DeviceError, match="there is no device 'abacus'"):
-        Session(model, device="abacus")
+        Embedder(model, device="abacus")
 
 
 def test_progress_says_how_far_how_fast_and_how_long_still() -> None:

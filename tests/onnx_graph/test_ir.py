@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -45,6 +46,23 @@ def test_circle_is_an_error() -> None:
     model = network()
     model.graph.node[0].input[0] = "embedding"
     with pytest.raises(ir.GraphError, match="circle"):
+        ir.from_model(model, HERE)
+
+
+def test_nodes_that_are_ready_keep_the_order_of_the_file() -> None:
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]>
+        net (float[N] x) => (float[N] y) { d = Add(c, a)  a = Relu(x)  b = Neg(x)  c = Abs(x)  y = Sum(b, d) }
+    """)
+    assert [node.outputs[0] for node in ir.from_model(model, HERE).nodes] == ["a", "b", "c", "d", "y"]
+
+
+def test_a_function_called_with_too_much_is_an_error_of_ours() -> None:
+    model = network()
+    model.functions.append(_function("half", []))
+    model.opset_import.append(helper.make_opsetid("local", 1))
+    model.graph.node.append(helper.make_node("half", ["embedding", "embedding"], ["more"], domain="local"))
+    with pytest.raises(ir.GraphError, match="cannot be inlined"):
         ir.from_model(model, HERE)
 
 

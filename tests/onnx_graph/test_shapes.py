@@ -9,8 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from pytest_facechallenge.onnx_graph.control_flow import constant_scalar
 from pytest_facechallenge.onnx_graph.ir import Graph, from_model
-from pytest_facechallenge.onnx_graph.shapes import Shapes, constant_scalar, infer
+from pytest_facechallenge.onnx_graph.known_shapes import Shapes
+from pytest_facechallenge.onnx_graph.shapes import infer
 from pytest_facechallenge.onnx_graph.strip import KEEP, is_hollow, stripped_graph
 from pytest_facechallenge.refnets import build
 

@@ -35,7 +35,7 @@ def test_unpacked_wheel_lists_its_rulebooks(wheel: Path, tmp_path: Path) -> None
         archive.extractall(tmp_path / "site")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r});"
-        "import pytest_facechallenge.core.rulebook as r; print(r.__file__); print(sorted(r.load_all()))"
+        "import pytest_facechallenge.engine.extensions as r; print(r.__file__); print(sorted(r.load_rulebooks()))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert str(tmp_path / "site") in done.stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np  # noqa: F401  # see below
@@ -29,32 +27,6 @@ def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
 def model(pytester: pytest.Pytester) -> Path:
     """A submission that keeps every rule that can be judged from the file."""
     return save(network(), pytester.path / "model.onnx")
-
-
-@pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A JSON report with the facts of a good submission, gathered once for the whole test run."""
-    import subprocess
-    import sys
-
-    folder = tmp_path_factory.mktemp("report")
-    save(network(), folder / "model.onnx")
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    environment = {**os.environ, "FACECHALLENGE_LATENCY": "modelled"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--facechallenge-model=model.onnx",
-        "--track=A",
-        "--facechallenge-json=r.json",
-    ]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    data = (folder / "r.json").read_bytes()
-    assert json.loads(data)["submissions"][0]["facts"]["failures"] == {}
-    return data
 
 
 @pytest.fixture

@@ -91,10 +91,10 @@ def test_list_and_explain(pytester: pytest.Pytester) -> None:
 
 
 def test_every_rule_can_be_explained(pytester: pytest.Pytester) -> None:
-    from pytest_facechallenge.core.rulebook import load_all
+    from pytest_facechallenge.engine.extensions import load_rulebooks
     from pytest_facechallenge.reports.catalogue import explain
 
-    books = load_all()
+    books = load_rulebooks()
     for rule in {name for book in books.values() for name in book.rules}:
         text = explain(rule, books)
         assert "How to fix\n  " in text

@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def outcomes(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {row["rule"]: row for row in report["submissions"][0]["tracks"][0]["outcomes"]}
+    return {row["rule"]: row for row in report["submissions"][0]["tracks"][0]["rules"]}
 
 
 def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) -> None:
@@ -66,7 +66,7 @@ def test_json_report(pytester: pytest.Pytester, model: Path) -> None:
     )
     assert result.ret == 0
     report = read(pytester.path / "r.json")
-    assert report["schema"] == "pytest-facechallenge/1"
+    assert report["schema"] == "pytest-facechallenge/2"
     assert report["environment"]["versions"]["pytest"] == pytest.__version__
     assert report["environment"]["providers"] == ["CPUExecutionProvider"]
     submission = report["submissions"][0]
@@ -74,7 +74,7 @@ def test_json_report(pytester: pytest.Pytester, model: Path) -> None:
     assert len(submission["sha256"]) == 64
     assert submission["facts"]["load"]["providers"] == ["CPUExecutionProvider"]
     track = submission["tracks"][0]
-    assert (track["rulebook"], track["track"], track["verdict"]) == ("mfr21", "A", "INCOMPLETE")
+    assert (track["rulebook"], track["track"], track["verdict"]["word"]) == ("mfr21", "A", "INCOMPLETE")
     row = outcomes(report)["embedding-dim"]
     assert (row["status"], row["measured"], row["limit"], row["clause"]) == ("passed", "64 values", "<= 512", "Rules 1")
     assert not list(pytester.path.glob(".r.json*"))
@@ -99,20 +99,20 @@ def test_facts_of_a_report_are_judged_again_under_another_rulebook(pytester: pyt
     )  # fmt: skip
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     tracks = read(pytester.path / "again.json")["submissions"][0]["tracks"]
-    assert [track["verdict"] for track in tracks] == ["INCOMPLETE", "NON-COMPLIANT"]
+    assert [track["verdict"]["word"] for track in tracks] == ["INCOMPLETE", "NON-COMPLIANT"]
     original = read(facts)["submissions"][0]
     assert read(pytester.path / "again.json")["submissions"][0]["facts"] == original["facts"]
-    assert tracks[0]["outcomes"] == original["tracks"][0]["outcomes"]
+    assert tracks[0]["rules"] == original["tracks"][0]["rules"]
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        b'{"schema": "pytest-facechallenge/1", "submissions": []}',
+        b'{"schema": "pytest-facechallenge/2", "submissions": []}',
         b"{",
         b"[]",
         b'{"schema": "other"}',
-        b'{"schema": "pytest-facechallenge/1"}',
+        b'{"schema": "pytest-facechallenge/2"}',
     ],
 )
 def test_report_that_is_none(pytester: pytest.Pytester, damage: bytes) -> None:
@@ -240,7 +240,7 @@ def test_several_submissions_in_one_report(pytester: pytest.Pytester) -> None:
         "-q", "--facechallenge-model", "*.onnx", "--track", "A", "-k", "onnx-valid", "--facechallenge-json", "r.json"
     )
     assert_ran(result, passed=1, failed=1)
-    verdicts = [each["tracks"][0]["verdict"] for each in read(pytester.path / "r.json")["submissions"]]
+    verdicts = [each["tracks"][0]["verdict"]["word"] for each in read(pytester.path / "r.json")["submissions"]]
     assert verdicts == ["INCOMPLETE", "NON-COMPLIANT"]
 
 

@@ -9,10 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
-from pytest_facechallenge.engine.judge import judge, load_checks
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.extensions import load_checks
+from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from tests.support.gathering import rule

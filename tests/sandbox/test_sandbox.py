@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from pytest_facechallenge.analyses.context import RunOptions
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from tests.support import hostile_worker
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox import fact_store as store_module
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.files import remove_tree
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from tests.support import hostile_worker
 

@@ -23,12 +23,13 @@ from pathlib import Path
 import onnx
 from onnx import AttributeProto, TensorProto
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.outcome import Status
-from pytest_facechallenge.engine.judge import judge, load_checks
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.extensions import load_checks
+from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from tests.support.gathering import rule

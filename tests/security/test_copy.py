@@ -8,12 +8,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.package.copy import copy_file
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Status
-from pytest_facechallenge.engine.judge import judge, load_checks
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.extensions import load_checks
+from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from tests.security import hostile

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Status
-from pytest_facechallenge.engine.judge import judge, load_checks
+from pytest_facechallenge.engine.extensions import load_checks
+from pytest_facechallenge.engine.judge import judge_rule as judge
 from tests.security import hostile
 from tests.support.gathering import gather, rule
 

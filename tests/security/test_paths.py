@@ -10,13 +10,14 @@ from pathlib import Path
 import filelock
 import pytest
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.core.facts.base import StepFailure
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.outcome import Status
-from pytest_facechallenge.engine.judge import judge, load_checks
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.extensions import load_checks
+from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from pytest_facechallenge.sandbox.scratch import GRACE_SECONDS, LOCK, PREFIX, sweep

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import helper, numpy_helper, reference, shape_inference
+from PIL import Image
 
 from pytest_facechallenge.analyses.preprocessing.follow import constant_value
-from pytest_facechallenge.analyses.server import compatibility
-from pytest_facechallenge.analyses.weights.sizes import Sizes
 from pytest_facechallenge.embedding import image
 from pytest_facechallenge.onnx_graph.ir import Graph, from_model
+from pytest_facechallenge.onnx_graph.open_shapes import infer_open
 from tests.support.models import network
 
 
@@ -30,9 +29,7 @@ def graph() -> Graph:
 def test_shapes(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shape_inference, "infer_shapes", no_memory)
     with pytest.raises(MemoryError):
-        _ = Sizes(graph)["row"]
-    with pytest.raises(MemoryError):
-        compatibility._shapes(onnx.ModelProto())
+        infer_open(graph)
 
 
 def test_values(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +42,6 @@ def test_values(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image.Image, "open", no_memory)
+    monkeypatch.setattr(Image, "open", no_memory)
     with pytest.raises(MemoryError):
         image.decode(b"\xff\xd8\xff")

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_facechallenge.analyses.context import RunOptions
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts.base import StepFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.core.text import MOST, clean, clean_all, clean_path, listed
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits

@@ -13,11 +13,11 @@ import pytest
 
 from pytest_facechallenge.analyses.accuracy.request import Point
 from pytest_facechallenge.analyses.feature_file import gather as feature_module
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
-from pytest_facechallenge.analyses.feature_file.request import KNOB, FeatureRequest
+from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.analyses.latency.calibration import CalibrationError, read
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts
 from pytest_facechallenge.testsets import reader
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import ImageFiles, Testset, TestsetError
 from pytest_facechallenge.testsets.reader import read_testset
 from tests.analyses.accuracy import world
@@ -92,8 +92,8 @@ def test_lists_that_are_none(tmp_path: Path, name: str, text: str) -> None:
 
 
 def look(folder: Path, path: Path, labels: str = "") -> FeatureFileFacts:
-    request = FeatureRequest(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
-    return feature_module.gather(world.context(folder / "none.onnx", folder / "work", **{KNOB: request.to_json()}))
+    request = FeatureFileOptions(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
+    return feature_module.gather(world.context(folder / "none.onnx", folder / "work", request))
 
 
 def test_features_that_are_not_finite(tmp_path: Path) -> None:

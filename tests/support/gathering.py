@@ -6,13 +6,14 @@ from pathlib import Path
 
 import onnx
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.outcome import Outcome
-from pytest_facechallenge.core.rulebook import Rule, load_all
-from pytest_facechallenge.engine.judge import judge as judge_rule
-from pytest_facechallenge.engine.judge import load_checks
+from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
+from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.models import save
 
 
@@ -34,7 +35,7 @@ def gather(source: Path, workdir: Path, steps: set[str], options: RunOptions | N
 def rule(rule_id: str, track: str = "mfr21/A") -> Rule:
     """Return a rule of a built-in rulebook."""
     book_id, _, name = track.partition("/")
-    return next(each for each in load_all()[book_id].rules_of(name) if each.id == rule_id)
+    return next(each for each in load_rulebooks()[book_id].rules_of(name) if each.id == rule_id)
 
 
 def judge(model: onnx.ModelProto | Path, rule_id: str, folder: Path, track: str = "mfr21/A") -> Outcome:

@@ -13,7 +13,8 @@ import sys
 import time
 
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.table import STEPS, Step
+from pytest_facechallenge.analyses.table import STEPS
+from pytest_facechallenge.core.analysis import Stage, Step
 from pytest_facechallenge.core.facts.base import StepFacts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.sandbox import worker
@@ -146,7 +147,7 @@ def install() -> None:
     STEPS.clear()
     for function in STEP_FUNCTIONS:
         name = function.__name__
-        STEPS[name] = _Local(name, "static", "core.facts.declaration:DeclarationFacts", name)
+        STEPS[name] = _Local(name, Stage.STATIC, "core.facts.declaration:DeclarationFacts", name)
 
 
 STEP_FUNCTIONS = (
@@ -155,7 +156,7 @@ STEP_FUNCTIONS = (
 )  # fmt: skip
 
 
-class _Local(Step, frozen=True):
+class _Local(Step):
     def gatherer(self):  # type: ignore[no-untyped-def]
         return globals()[self.gather]
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.embedding import Embedded, ImageProblem, Preprocessing, Session, embed
+from pytest_facechallenge.embedding import Embedded, Embedder, ImageProblem, Preprocessing, embed
 from pytest_facechallenge.embedding.pooling import flip_sum, pool
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.testsets.model import Images, IntArray, Testset
@@ -21,7 +21,7 @@ from pytest_facechallenge.verification import Settings
 class How:
     """How images are embedded (by what, with which preprocessing, cached where) and compared."""
 
-    engine: Session
+    embedder: Embedder
     preprocessing: Preprocessing
     cache: Path | None
     workdir: Path
@@ -100,7 +100,7 @@ def embed_testset(how: How, testset: Testset, *, flip: bool, raw: bool) -> Entry
 
 def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -> Embedded:
     return embed(
-        how.engine,
+        how.embedder,
         images,
         preprocessing,
         cache=how.cache,

@@ -13,11 +13,9 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
 from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_testset
-from pytest_facechallenge.analyses.accuracy.request import KNOB, AccuracyRequest, TestsetRequest
+from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetRequest
 from pytest_facechallenge.analyses.accuracy.score import SetError, score_set, select_entries
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.feature_file.format import write_features
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
 from pytest_facechallenge.core.facts.accuracy import (
     MAX_PROBLEMS,
     AccuracyFacts,
@@ -27,30 +25,32 @@ from pytest_facechallenge.core.facts.accuracy import (
     SetResult,
     SuppliedTestset,
 )
-from pytest_facechallenge.embedding import EmbeddingError, Preprocessing, Session
+from pytest_facechallenge.embedding import Embedder, EmbeddingError, Preprocessing
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.testsets import Testset, TestsetError, read_testset
+from pytest_facechallenge.testsets.feature_format import write_features
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import BoolArray
 from pytest_facechallenge.verification import Settings
 
 
 def gather(context: Context) -> AccuracyFacts:
-    """Embed and score the testsets that ``context.options.extra["testsets"]`` asks for (see `AccuracyRequest`).
+    """Embed and score the testsets that `AccuracyOptions.request` asks for.
 
     Raises
     ------
     EmbeddingError
         The model does not load, or its input is no stack of images.
     """
-    request = AccuracyRequest.from_json(context.options.extra.get(KNOB, ""))
+    request = context.options.of(AccuracyOptions).request
     if not request.testsets:
         return AccuracyFacts()
     preprocessing, source = server_preprocessing(context)
-    engine = Session(
+    embedder = Embedder(
         context.model_path, device=context.options.device, threads=context.options.threads, batch=request.batch
     )
     how = How(
-        engine=engine,
+        embedder=embedder,
         preprocessing=preprocessing,
         cache=Path(request.cache) if request.cache else None,
         workdir=context.workdir,
@@ -78,8 +78,8 @@ def gather(context: Context) -> AccuracyFacts:
         mean=preprocessing.mean,
         std=preprocessing.std,
         preprocessing_source=source,
-        provider=engine.provider,
-        runtime=engine.runtime,
+        provider=embedder.provider,
+        runtime=embedder.runtime,
     )
 
 
@@ -111,7 +111,7 @@ def _one_testset(
             entries = embed_testset(how, testset, flip=flip, raw=raw)
             if about.embedding is None:
                 about = _with_duplicates(about, testset, entries)
-            about = _with_run(about, how.engine, entries)
+            about = _with_run(about, how.embedder, entries)
             results += [
                 _scored(how, testset, entries, index, len(wanted.sets), wanted)
                 for index, each in enumerate(wanted.sets)
@@ -185,7 +185,7 @@ def _with_duplicates(about: SuppliedTestset, testset: Testset, entries: EntryEmb
     return msgspec.structs.replace(about, findings=(*about.findings, *findings))
 
 
-def _with_run(about: SuppliedTestset, engine: Session, entries: EntryEmbeddings) -> SuppliedTestset:
+def _with_run(about: SuppliedTestset, embedder: Embedder, entries: EntryEmbeddings) -> SuppliedTestset:
     computed = sum(run.computed for run in entries.runs)
     seconds = sum(run.seconds for run in entries.runs)
     notes = dict.fromkeys(note for run in entries.runs for note in run.cache_notes)
@@ -203,7 +203,7 @@ def _with_run(about: SuppliedTestset, engine: Session, entries: EntryEmbeddings)
             seconds=seconds,
             rate=computed / seconds if seconds > 0 else 0.0,
             width=entries.rows.shape[1],
-            batch=engine.batch,
+            batch=embedder.batch,
             damaged_cache_files=sum(len(run.damaged) for run in entries.runs),
         ),
     )

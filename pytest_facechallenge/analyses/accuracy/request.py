@@ -1,16 +1,14 @@
-"""What the run asks of the step ``accuracy``: plain structs that travel to the sandbox as one JSON text."""
+"""What the run asks of the step ``accuracy``, as plain structs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
+from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.testsets.model import default_name
-
-#: The key of `RunOptions.extra` that carries an `AccuracyRequest` as JSON.
-KNOB = "testsets"
 
 Protocol = Literal["all-to-all", "cross", "pairs"]
 
@@ -118,11 +116,20 @@ class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
     colour_order: bool = True
     batch: int = 32
 
-    def to_json(self) -> str:
-        """Return it as the text for `KNOB`."""
-        return msgspec.json.encode(self).decode()
 
-    @classmethod
-    def from_json(cls, text: str) -> AccuracyRequest:
-        """Read `to_json`'s text; an empty text asks for nothing."""
-        return msgspec.json.decode(text, type=cls) if text else cls()
+class AccuracyOptions(AnalysisOptions, frozen=True, kw_only=True):
+    """The options of the analysis.
+
+    Attributes
+    ----------
+    testsets, min_tar
+        As the user gave them: which tests there are follows from them.
+    request
+        What the step gathers.
+    """
+
+    analysis: ClassVar[str] = "accuracy"
+
+    testsets: tuple[TestsetSpec, ...] = ()
+    min_tar: dict[str, float | str] = msgspec.field(default_factory=dict)
+    request: AccuracyRequest = AccuracyRequest()

@@ -41,7 +41,7 @@ def gather_load(context: Context) -> LoadFacts:
         return _not_loaded(context, f"not tried: {bad.tensor} refers to {bad.location!r}, but {bad.problem}")
     context.report("loading the model")
     try:
-        engine = Session(context.model_path, context.options.device, context.options.threads)
+        session = Session(context.model_path, context.options.device, context.options.threads)
     except DeviceError:
         raise  # not the model's fault, so not a finding about it
     except Exception as error:  # the runtime raises its own types, one per kind of trouble
@@ -51,21 +51,21 @@ def gather_load(context: Context) -> LoadFacts:
         context.report(f"making the fixed batch of {fixed} symbolic, and loading again")
         try:
             repaired = repair_batch(context.model_path, context.workdir)
-            engine = Session(repaired, context.options.device, context.options.threads)
+            session = Session(repaired, context.options.device, context.options.threads)
             context.runnable_path = repaired
         except Exception as error:
             repair_error = _text(error)
-    context.engine = engine
+    context.session = session
     return LoadFacts(
         error="",
         asked=context.options.device,
-        providers=engine.providers,
+        providers=session.providers,
         runtime=describe_runtime(),
         repaired=bool(fixed) and not repair_error,
         fixed_batch=fixed,
         repair_error=repair_error,
-        input_name=engine.inputs[0] if engine.inputs else "",
-        output_names=engine.outputs,
+        input_name=session.inputs[0] if session.inputs else "",
+        output_names=session.outputs,
     )
 
 
@@ -99,9 +99,9 @@ def repair_batch(path: Path, folder: Path) -> Path:
     return target
 
 
-def _engine(context: Context) -> Session:
+def _session(context: Context) -> Session:
     """Return the session of this stage; a worker that goes on after a crash loads the model again."""
-    if context.engine is None:
+    if context.session is None:
         load = context.facts.need(LoadFacts)
         if load.error:
             raise RuntimeError(f"the model does not load: {load.error}")
@@ -110,10 +110,10 @@ def _engine(context: Context) -> Session:
             path = repair_batch(path, context.workdir)
             context.runnable_path = path
         context.report("loading the model")
-        context.engine = Session(path, context.options.device, context.options.threads)
-    if len(context.engine.inputs) != 1:
-        raise RuntimeError(f"the model has {len(context.engine.inputs)} inputs; one is expected, so it was not run")
-    return context.engine
+        context.session = Session(path, context.options.device, context.options.threads)
+    if len(context.session.inputs) != 1:
+        raise RuntimeError(f"the model has {len(context.session.inputs)} inputs; one is expected, so it was not run")
+    return context.session
 
 
 def normalisation(context: Context) -> tuple[float, float]:
@@ -124,7 +124,7 @@ def normalisation(context: Context) -> tuple[float, float]:
 
 def gather_batch(context: Context) -> BatchFacts:
     """Run batches of `BATCH_SIZES` distinct images, each in different company, and compare row by row."""
-    engine = _engine(context)
+    session = _session(context)
     mean, std = normalisation(context)
     largest = max(BATCH_SIZES)
     images = to_input(natural(largest, context.options.seed), mean, std)
@@ -136,7 +136,7 @@ def gather_batch(context: Context) -> BatchFacts:
         companions = f"images {', '.join(map(str, order[:8]))}{'…' if size > 8 else ''}"
         context.report(f"running a batch of {size} images")
         try:
-            outputs = engine.run(images[order])
+            outputs = session.run(images[order])
         except Exception as error:
             runs[size] = BatchRun(size=size, error=_text(error), companions=companions)
             continue
@@ -177,7 +177,7 @@ def _described(
 
 def gather_images(context: Context) -> ImagesFacts:
     """Embed extreme images and two ordinary ones, and find the two that are most alike."""
-    engine = _engine(context)
+    session = _session(context)
     mean, std = normalisation(context)
     ordinary = natural(2, context.options.seed + 1)
     named = extremes(context.options.seed) | {f"ordinary image {i}": ordinary[i] for i in range(2)}
@@ -185,7 +185,7 @@ def gather_images(context: Context) -> ImagesFacts:
     runs, rows = [], {}
     for name, image in named.items():
         try:
-            row = engine.run(to_input(image[None], mean, std))[0]
+            row = session.run(to_input(image[None], mean, std))[0]
         except Exception as error:
             runs.append(ImageRun(image=name, error=_text(error)))
             continue
@@ -206,18 +206,18 @@ def gather_images(context: Context) -> ImagesFacts:
 
 def gather_repeat(context: Context) -> RepeatFacts:
     """Embed the same images again, in this session and in a new one."""
-    engine = _engine(context)
+    session = _session(context)
     mean, std = normalisation(context)
     batch = to_input(natural(REPEATED, context.options.seed + 2), mean, std)
     context.report(f"embedding {REPEATED} images again, in this session and in a new one")
     try:
-        first = np.asarray(engine.run(batch)[0], np.float64)
-        again = np.asarray(engine.run(batch)[0], np.float64)
+        first = np.asarray(session.run(batch)[0], np.float64)
+        again = np.asarray(session.run(batch)[0], np.float64)
         # Let go of the first session: two copies of a large network need not be held at once.
         path = context.runnable_path or context.model_path
-        context.engine = engine = None  # type: ignore[assignment]
-        context.engine = Session(path, context.options.device, context.options.threads)
-        other = np.asarray(context.engine.run(batch)[0], np.float64)
+        context.session = session = None  # type: ignore[assignment]
+        context.session = Session(path, context.options.device, context.options.threads)
+        other = np.asarray(context.session.run(batch)[0], np.float64)
     except Exception as error:
         return RepeatFacts(error=_text(error))
     return RepeatFacts(

@@ -1,1 +1,29 @@
 """What only people can state: the declaration beside a submission."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.core.analysis import Analysis, Stage, Step
+from pytest_facechallenge.core.options import Option, OptionKind
+
+ANALYSIS = Analysis(
+    name="declaration",
+    about="what only people can state",
+    steps=(
+        Step(
+            "declaration",
+            Stage.STATIC,
+            "core.facts.declaration:DeclarationFacts",
+            "analyses.declaration.gather:gather",
+        ),
+    ),
+    options=(
+        Option(
+            "declaration",
+            OptionKind.TEXT,
+            "what only people can state (default: declaration.toml beside the model)",
+            "FILE",
+            path=True,
+        ),
+    ),
+    resolve="analyses.declaration.options:resolve",
+)

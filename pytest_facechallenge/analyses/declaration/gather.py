@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.files import read_text
 from pytest_facechallenge.core.text import clean, clean_name
@@ -40,11 +41,12 @@ def gather(context: Context) -> DeclarationFacts:
     It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
     the submission (inside it when it is a folder).
     """
-    places = _places(context.source, context.options.declaration)
+    named = context.options.of(DeclarationOptions).path
+    places = _places(context.source, named)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
-        problem = "the declaration file that was named does not exist" if context.options.declaration else ""
+        problem = "the declaration file that was named does not exist" if named else ""
         return DeclarationFacts(path="", looked_for=looked_for, problem=problem)
     try:
         # A link inside of a stranger's folder could show the report's readers a file of this machine.

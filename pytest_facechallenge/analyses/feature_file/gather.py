@@ -11,13 +11,13 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.request import SetRequest
 from pytest_facechallenge.analyses.accuracy.score import score_set
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.feature_file.format import FeatureFileError, map_rows, read_header
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
-from pytest_facechallenge.analyses.feature_file.request import KNOB, FeatureRequest
+from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.core.facts.accuracy import SetResult
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts, Norms
 from pytest_facechallenge.core.files import identity, why
 from pytest_facechallenge.embedding.progress import heartbeat
+from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_rows, read_header
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import ImageBlobs, Testset
 from pytest_facechallenge.verification import Settings
 
@@ -29,8 +29,8 @@ _SHOWN = 20
 
 
 def gather(context: Context) -> FeatureFileFacts:
-    """Look at the feature file that ``context.options.extra["features"]`` names (see `FeatureRequest`)."""
-    request = FeatureRequest.from_json(context.options.extra.get(KNOB, ""))
+    """Look at the feature file that `FeatureFileOptions.path` names."""
+    request = context.options.of(FeatureFileOptions)
     if not request.path:
         return FeatureFileFacts()
     path = Path(request.path)
@@ -107,7 +107,7 @@ def look_over(facts: FeatureFileFacts, rows: npt.NDArray[np.float32]) -> Feature
     )
 
 
-def _score(request: FeatureRequest, rows: npt.NDArray[np.float32], settings: Settings) -> SetResult:
+def _score(request: FeatureFileOptions, rows: npt.NDArray[np.float32], settings: Settings) -> SetResult:
     name = Path(request.path).name
     wanted = SetRequest(name=name, official=False, protocol="all-to-all", points=request.points)
     try:

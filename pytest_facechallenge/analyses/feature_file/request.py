@@ -1,27 +1,41 @@
-"""What the run asks of the step ``features``: travels to the sandbox as one JSON text."""
+"""What a run asks of a feature file."""
 
 from __future__ import annotations
 
-import msgspec
+from pathlib import Path
+from typing import ClassVar
 
+from pytest_facechallenge.analyses.accuracy.parametrize import feature_points
 from pytest_facechallenge.analyses.accuracy.request import Point
+from pytest_facechallenge.core.analysis import Scope
+from pytest_facechallenge.core.options import OptionError, OptionValues
+from pytest_facechallenge.core.run_options import AnalysisOptions
 
-#: The key of `RunOptions.extra` that carries a `FeatureRequest` as JSON.
-KNOB = "features"
 
-
-class FeatureRequest(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureFileOptions(AnalysisOptions, frozen=True, kw_only=True):
     """A feature file to judge, its labels (or ""), and the operating points to score it at."""
+
+    analysis: ClassVar[str] = "feature_file"
 
     path: str = ""
     labels: str = ""
     points: tuple[Point, ...] = ()
 
-    def to_json(self) -> str:
-        """Return it as the text for `KNOB`."""
-        return msgspec.json.encode(self).decode()
 
-    @classmethod
-    def from_json(cls, text: str) -> FeatureRequest:
-        """Read `to_json`'s text; an empty text asks for nothing."""
-        return msgspec.json.decode(text, type=cls) if text else cls()
+def resolve(values: OptionValues, scope: Scope) -> FeatureFileOptions:
+    """Read the options of a run.
+
+    Raises
+    ------
+    OptionError
+        The file does not exist.
+    """
+    path = values.path_of("features")
+    if not path:
+        return FeatureFileOptions()
+    if not Path(path).is_file():
+        raise OptionError(f"the feature file {values.text('features')!r} does not exist (looked for {path})")
+    points: dict[Point, None] = {}
+    for book, track in scope.tracks:
+        points |= dict.fromkeys(feature_points(scope.books[book], track))
+    return FeatureFileOptions(path=path, labels=values.path_of("labels"), points=tuple(points))

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_facechallenge.analyses.flops.op_cost import CannotCountError, Work, extents, size
 from pytest_facechallenge.analyses.flops.products import parse_einsum
 from pytest_facechallenge.analyses.flops.provenance import (
-    LINEAR,
-    NORMALISING,
-    PAIRS,
-    UNARY,
     axes_before,
     one_origin,
     scaled_axes,
     varying_extents,
 )
+from pytest_facechallenge.onnx_graph.control_flow import bound
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: From this many products on, a written-out sum (Add of Add of Mul…) is a contraction and not a gate.
 UNROLLED = 4
@@ -105,7 +105,9 @@ def _step(way: Way, node: Node, shape: tuple[int, ...]) -> tuple[list[Found], li
         # A choice by a mask is a product with 0 and 1; the mask goes with the bigger of the two choices.
         choice = max(node.inputs[1:3], key=lambda name: size(way.shapes.shape(name) or ()))
         return _pair(way, node, (node.inputs[0], choice), shape)
-    if node.op in PAIRS:
+    if node.op in ("Sum", "Mean"):
+        return [], _onward(way, node.inputs, shape, linear=way.linear)
+    if node.operator.kind is Kind.PAIR:
         return _pair(way, node, (node.inputs[0], node.inputs[1]), shape)
     if node.op in ("Einsum", "MatMul"):
         return _outer_product(way, node, shape), []
@@ -113,12 +115,12 @@ def _step(way: Way, node: Node, shape: tuple[int, ...]) -> tuple[list[Found], li
         if way.graph.constant(node.inputs[0]) is None:
             return [], _through(way, node, shape)
         return [_of(way, shape, f"{extents(shape)} looked up in a table, summed")], []
-    if node.op in NORMALISING:
+    if node.operator.has(Trait.SCALES):
         # The learned scale is a product with every value of its axis.
         scale = scaled_axes(way.graph, way.shapes, node)
         if way.linear and scale and (scale & way.axes or way.spread):
             return [_of(way, shape, f"{extents(shape)} {node.op}, its scale summed")], []
-        return [], _through(way, node, shape) if node.op in LINEAR else []
+        return [], _through(way, node, shape) if node.operator.has(Trait.LINEAR) else []
     return [], _through(way, node, shape)
 
 
@@ -131,11 +133,12 @@ def _of(way: Way, shape: tuple[int, ...], text: str) -> Found:
 
 def _through(way: Way, node: Node, shape: tuple[int, ...]) -> list[Way]:
     """Return where the value comes from when the node does not pair values."""
-    if node.op in LINEAR or node.op in UNARY:
+    linear = node.operator.has(Trait.LINEAR)
+    if linear or node.operator.kind is Kind.UNARY:
         rank = len(way.shapes.shape(node.inputs[0]) or ())
         # Where a Gather changes the number of axes, any axis may be the summed one.
         axes = way.axes if rank == len(shape) else frozenset(range(rank))
-        return [way._replace(name=node.inputs[0], axes=axes, linear=way.linear and node.op in LINEAR)]
+        return [way._replace(name=node.inputs[0], axes=axes, linear=way.linear and linear)]
     if node.op == "Concat":
         joins = node.attributes.get("axis", 0) % max(1, len(shape)) in way.axes
         spread = way.spread or (joins and len(node.inputs) >= UNROLLED)
@@ -150,19 +153,26 @@ def _pair(way: Way, node: Node, inputs: tuple[str, str], shape: tuple[int, ...])
     left, right = (varying_extents(way.graph, way.shapes, name, len(shape)) for name in inputs)
     if left is None or right is None:
         return [], []
-    product = node.op in ("Mul", "Div", "And", "Where") and way.linear
+    product = node.operator.has(Trait.MULTIPLIES) and way.linear
     # A sum of sums falls apart into two sums of less, whatever is repeated in them.
     apart = node.op in ("Add", "Sub") and way.linear
     meet = _meet(way, left, right)
     if meet and ((_outer(left, right, shape) and not apart) or (product and not one_origin(way.graph, node))):
         return [_of(way, shape, f"{extents(left)} {node.op} {extents(right)}, summed")], []
+    scaled = node.op in ("Mul", "Div", "Where") and not meet
+    return [], _onward(way, inputs, shape, linear=way.linear and (apart or scaled))
+
+
+def _onward(way: Way, inputs: Iterable[str], shape: tuple[int, ...], *, linear: bool) -> list[Way]:
+    """Return the ways to what is combined place by place: each is summed along the axes along which it varies."""
     onward = []
-    for name, side in zip(inputs, (left, right), strict=True):
-        gap = len(shape) - len(way.shapes.shape(name) or ())
-        axes = frozenset(axis - gap for axis in way.axes if axis >= gap and side[axis] > 1)
-        linear = way.linear and (apart or (node.op in ("Mul", "Div", "Where") and not meet))
-        onward.append(way._replace(name=name, axes=axes, linear=linear))
-    return [], onward
+    for name in inputs:
+        side = varying_extents(way.graph, way.shapes, name, len(shape))
+        if side is not None:
+            gap = len(shape) - len(way.shapes.shape(name) or ())
+            axes = frozenset(axis - gap for axis in way.axes if axis >= gap and side[axis] > 1)
+            onward.append(way._replace(name=name, axes=axes, linear=linear))
+    return onward
 
 
 def _meet(way: Way, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
@@ -199,10 +209,11 @@ def _outer_product(way: Way, node: Node, shape: tuple[int, ...]) -> list[Found]:
 
 
 def _dearer_branch(way: Way, node: Node) -> list[Found]:
-    place = node.outputs.index(way.name)
     branches = [
-        products([way._replace(graph=body, shapes=way.shapes.body(node, name), name=body.outputs[place])])
+        products([way._replace(graph=body, shapes=way.shapes.body(node, name), name=inside)])
         for name, body in node.subgraphs.items()
+        for inside, outside in bound(node, body).results
+        if outside == way.name
     ]
     return max(branches, key=lambda found: sum(entry.work.macs for entry in found), default=[])
 
@@ -210,15 +221,13 @@ def _dearer_branch(way: Way, node: Node) -> list[Found]:
 def _into_loop(way: Way, node: Node, shape: tuple[int, ...]) -> list[Way]:
     """Look into the body that makes the value: its last turn for a carried one, every turn for a stacked one."""
     body = node.subgraphs["body"]
-    place = node.outputs.index(way.name) + (node.op == "Loop")
-    scanned = int(node.attributes.get("num_scan_inputs", 0))
-    carried = len(node.inputs) - (2 if node.op == "Loop" else scanned)
-    inside = way._replace(graph=body, shapes=way.shapes.body(node, "body"), name=body.outputs[place])
-    stacked = node.outputs.index(way.name) - carried
-    if stacked < 0:
+    how = bound(node, body)
+    made = {outside: inside for inside, outside in how.outputs()}[way.name]
+    inside = way._replace(graph=body, shapes=way.shapes.body(node, "body"), name=made)
+    stacked = next((each for each in how.stacked if each.whole == way.name), None)
+    if stacked is None:
         return [inside]
-    axes = node.attributes.get("scan_output_axes") or [0] * (stacked + 1)
-    axis = axes[stacked] % len(shape)
+    axis = stacked.axis % len(shape)
     spread = way.spread or (axis in way.axes and shape[axis] >= UNROLLED)
     rest = frozenset(other - (other > axis) for other in way.axes if other != axis)
     return [inside._replace(axes=rest, spread=spread, turns=way.turns * shape[axis])]

@@ -15,24 +15,18 @@ from pytest_facechallenge.analyses.flops import (
 )
 from pytest_facechallenge.analyses.flops.hidden_work_bound import touched
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site, Work
-from pytest_facechallenge.analyses.flops.zero_cost_ops import FREE
 from pytest_facechallenge.core.facts.flops import FreeWork, Layer, Uncounted
+from pytest_facechallenge.onnx_graph.control_flow import bound, branch_taken, iterations
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
-from pytest_facechallenge.onnx_graph.shapes import carried_values, constant_scalar
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: The modules whose import fills `COUNTERS`.
 FAMILIES = (attention, convolution, products, recurrent, spectral)
-
-#: A Loop that may stop early is counted with its greatest number of turns up to here; exporters write "as long as
-#: needed" as a far greater one.
-MOST_TURNS = 1_000_000
-
-CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
 @dataclass
@@ -143,16 +137,16 @@ def count(graph: Graph, shapes: Shapes, carried: Mapping[str, str] | None = None
     tally = Tally()
     for node in graph.nodes:
         if node.index not in graph.used:
-            if node.op not in FREE.get(node.domain, ()):
+            if not node.operator.has(Trait.FREE):
                 tally.unused.append(node.label)
             continue
-        if node.subgraphs or (node.op in CONTROL and not node.domain):
+        if node.subgraphs or (node.operator.kind is Kind.CONTROL):
             _control(node, shapes, tally)
             continue
         counter = COUNTERS.get((node.domain, node.op))
         if counter is not None:
             _counted(node, shapes, tally)
-        elif node.op not in FREE.get(node.domain, ()):
+        elif not node.operator.has(Trait.FREE):
             tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=_unknown(node)))
         else:
             _free(node, shapes, tally)
@@ -210,7 +204,7 @@ def _counted(node: Node, shapes: Shapes, tally: Tally) -> None:
 
 def _control(node: Node, shapes: Shapes, tally: Tally) -> None:
     bodies = {
-        name: count(body, shapes.body(node, name), dict(carried_values(node, body)))
+        name: count(body, shapes.body(node, name), {each.made: each.given for each in bound(node, body).carried})
         for name, body in node.subgraphs.items()
     }
     for name in bodies:
@@ -223,19 +217,18 @@ def _control(node: Node, shapes: Shapes, tally: Tally) -> None:
         if not (body.layers or body.uncounted or body.touched or body.unbounded):
             tally.include(body, 0)
             continue
-        try:
-            times = _turns(node, shapes, tally, node.subgraphs[name])
-        except CannotCountError as error:
-            tally.include(body)
-            tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=str(error)))
-        else:
-            tally.include(body, times)
+        runs = iterations(node, node.subgraphs[name], shapes, shapes.body(node, name))
+        if runs.fewer:
+            tally.remarks.append(f"{node.label!r} may stop early; all of its {runs.most} turns are counted")
+        tally.include(body, 1 if runs.most is None else runs.most)
+        if runs.most is None:
+            tally.uncounted.append(Uncounted(node=node.label, op=_full_name(node), why=runs.why))
 
 
 def _branches(node: Node, shapes: Shapes, tally: Tally, then: Tally, other: Tally) -> None:
-    decided = constant_scalar(shapes, node.inputs[0]) if node.inputs else None
-    if decided is not None:
-        tally.include(then if decided else other)
+    taken = branch_taken(node, shapes)
+    if taken:
+        tally.include(then if taken == "then_branch" else other)
         return
     dearer, cheaper = (then, other) if then.high >= other.high else (other, then)
     if (dearer.low, dearer.high) != (cheaper.low, cheaper.high):
@@ -245,46 +238,3 @@ def _branches(node: Node, shapes: Shapes, tally: Tally, then: Tally, other: Tall
     tally.include(dearer)
     tally.touched += max(0, cheaper.touched - dearer.touched)
     tally.note(cheaper)
-
-
-def _turns(node: Node, shapes: Shapes, tally: Tally, body: Graph) -> int:
-    if node.op == "Scan" and not node.domain:
-        return _scan_turns(node, shapes)
-    if node.op != "Loop" or node.domain:
-        raise CannotCountError(f"how often {node.op} runs its body is not said in the file")
-    most = constant_scalar(shapes, node.inputs[0]) if node.inputs and node.inputs[0] else None
-    stop_at_once = constant_scalar(shapes, node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else True
-    if stop_at_once is not None and not stop_at_once:
-        return 0
-    steady = stop_at_once is not None and _goes_on(body, shapes.body(node, "body"))
-    given = bool(node.inputs and node.inputs[0])
-    if most is None:
-        why = "the number of turns is computed from the image" if given else "only a condition ends the loop"
-        raise CannotCountError(f"{why}: no number of turns can be told before it runs")
-    if steady:
-        return max(0, int(most))
-    if most > MOST_TURNS:
-        raise CannotCountError(f"a condition ends the loop (the bound of {most} turns is none in practice)")
-    tally.remarks.append(f"{node.label!r} may stop early; all of its {most} turns are counted")
-    return max(0, int(most))
-
-
-def _goes_on(body: Graph, shapes: Shapes) -> bool:
-    """Whether the body's condition is always true."""
-    name = body.outputs[0] if body.outputs else ""
-    while name in body.producers and body.producers[name].op in ("Identity", "Cast"):
-        name = body.producers[name].inputs[0]
-    if len(body.inputs) > 1 and name == body.inputs[1]:
-        return True
-    return bool(constant_scalar(shapes, name))
-
-
-def _scan_turns(node: Node, shapes: Shapes) -> int:
-    scanned = int(node.attributes.get("num_scan_inputs", 0))
-    if node.opset < 9 or not 0 < scanned <= len(node.inputs):
-        raise CannotCountError("this form of Scan is not known (operator sets before 9 have a batch axis in it)")
-    shape = shapes.shape(node.inputs[-scanned])
-    axes = node.attributes.get("scan_input_axes") or [0] * scanned
-    if shape is None or not -len(shape) <= axes[0] < len(shape):
-        raise CannotCountError(f"the shape of the scanned input {node.inputs[-scanned]!r} is not known")
-    return int(shape[axes[0]])

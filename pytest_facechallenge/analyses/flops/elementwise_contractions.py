@@ -25,20 +25,15 @@ import numpy as np
 
 from pytest_facechallenge.analyses.flops.backtrace import UNROLLED, Found, Way, products
 from pytest_facechallenge.analyses.flops.op_cost import CannotCountError, Work, size
-from pytest_facechallenge.analyses.flops.provenance import SUMMING, only_centres
+from pytest_facechallenge.analyses.flops.provenance import only_centres
 from pytest_facechallenge.analyses.flops.unrolled_sums import written_out
-from pytest_facechallenge.analyses.flops.zero_cost_ops import names
+from pytest_facechallenge.onnx_graph.operators import Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
-
-#: Sums of something else than the plain values: squares, absolute values, exponentials.
-NOT_LINEAR = names("""
-    ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp ReduceLogSum LpPool GlobalLpPool LpNormalization
-""")
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 
 def find(graph: Graph, shapes: Shapes, carried: Mapping[str, str]) -> Iterator[tuple[Node, list[Work] | str]]:
@@ -75,7 +70,9 @@ def _of_node(graph: Graph, shapes: Shapes, node: Node) -> list[Work]:
     source, axes, spread = _summed(node, shapes)
     if not axes or only_centres(graph, node, source):
         return []
-    found = products([Way(graph, shapes, source, axes, linear=node.op not in NOT_LINEAR, spread=spread)])
+    found = products(
+        [Way(graph, shapes, source, axes, linear=not node.operator.has(Trait.SUMS_CHANGED), spread=spread)]
+    )
     after = shapes.shape(node.outputs[0])
     clear = [entry for entry in found if not _doubtful(entry)]
     works = [_together(clear, after)] if clear else []
@@ -109,7 +106,7 @@ def _summed(node: Node, shapes: Shapes) -> tuple[str, frozenset[int], bool]:
     axes: frozenset[int] = frozenset()
     if adds_pieces or node.op == "Col2Im":
         axes = frozenset(range(rank))
-    elif node.op in SUMMING:
+    elif node.operator.has(Trait.SUMS):
         axes = _reduced(node, shapes, rank)
     elif node.op in ("GlobalAveragePool", "GlobalLpPool", "AveragePool", "LpPool"):
         window = node.attributes.get("kernel_shape") or [2] * (rank - 2)

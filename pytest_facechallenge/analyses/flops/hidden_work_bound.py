@@ -11,22 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_facechallenge.analyses.flops.op_cost import size
-from pytest_facechallenge.analyses.flops.zero_cost_ops import MAKING, MOVEMENT, SEQUENCES, names
+from pytest_facechallenge.onnx_graph.operators import Trait
 
 if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
-#: Free operators that neither multiply nor add: they copy, choose and compare.
-IDLE = (MOVEMENT | MAKING | SEQUENCES | names("Cast CastLike Identity Dropout BitCast Bernoulli")) - names("""
-    Col2Im GridSample Resize Upsample
-""")
-IDLE_OF_THE_RUNTIME = names("ExpandDims Pad QLinearConcat QuantizeLinear DequantizeLinear Trilu UnfoldTensor Unique")
-#: Moving operators that look up a value for each place; a table of products is a product when the image says where.
-LOOK_UPS = names("Gather GatherElements GatherND")
 #: Values that one result of an interpolation is made of, on a plane.
 TAPS = {"nearest": 0, "linear": 4, "bilinear": 4, "cubic": 16, "bicubic": 16}
-SEVERAL = names("Sum Mean Max Min")
 
 
 def touched(node: Node, shapes: Shapes) -> int | None:
@@ -47,7 +39,7 @@ def touched(node: Node, shapes: Shapes) -> int | None:
         if shape is None:
             return None
         sizes.append(size(shape))
-    if node.op.endswith("Pool") or node.op in ("GridSample", "Resize", "Upsample"):
+    if node.operator.has(Trait.WINDOW) or node.operator.has(Trait.INTERPOLATES):
         made = shapes.shape(node.outputs[0])
         return max(max(sizes), rate * size(made or ()))
     return rate * max(sizes)
@@ -55,21 +47,20 @@ def touched(node: Node, shapes: Shapes) -> int | None:
 
 def _rate(node: Node, shapes: Shapes) -> int:
     """Return how often the operator works on each value: once, but for windows, interpolation and several inputs."""
-    if node.domain:
-        return 0 if node.domain == "com.microsoft" and node.op in IDLE_OF_THE_RUNTIME else 1
-    if node.op in LOOK_UPS:
+    operator = node.operator
+    if operator.has(Trait.LOOKS_UP):  # a table of products is a product when the image says where
         return int(len(node.inputs) > 1 and shapes.depends_on_image(node.inputs[1]))
-    if node.op.startswith("Scatter") or node.op == "TensorScatter":
+    if operator.has(Trait.SCATTERS):
         return int(node.attributes.get("reduction", "none") != "none")
-    if node.op in ("GridSample", "Resize", "Upsample"):
+    if operator.has(Trait.INTERPOLATES):
         default = "linear" if node.op == "GridSample" else "nearest"
         return TAPS.get(str(node.attributes.get("mode", default)), 16)
-    if node.op in IDLE:
+    if operator.has(Trait.IDLE):
         return 0
-    if node.op in SEVERAL:
+    if operator.has(Trait.VARIADIC):
         return max(1, len(node.inputs) - 1)
     if node.op == "LRN":
         return int(node.attributes.get("size", 1))
-    if node.op.endswith("Pool") and not node.op.startswith("Global"):
+    if operator.has(Trait.WINDOW):
         return size(tuple(node.attributes.get("kernel_shape") or (1,)))
     return 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_facechallenge.onnx_graph.shapes import Shapes
+from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

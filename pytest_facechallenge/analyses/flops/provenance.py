@@ -6,31 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_facechallenge.analyses.flops.zero_cost_ops import names
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
-
-#: Keep a sum of products one, up to scaling and the choice of what is summed.
-LINEAR = names("""
-    Identity Cast CastLike Neg Dropout Slice Pad Expand Tile Split Gather GatherElements GatherND ReverseSequence
-    Compress Trilu BatchNormalization QuantizeLinear DequantizeLinear Resize MaxPool AveragePool
-""")
-UNARY = names("""
-    Abs Relu Exp Log Sqrt Sigmoid Tanh Clip LeakyRelu Elu Selu Softplus Softsign Reciprocal Erf Gelu HardSigmoid
-    HardSwish Sin Cos Sign Floor Ceil Round Not BitwiseNot
-""")
-#: Two values, element by element.
-PAIRS = names("""
-    Mul Div Add Sub Pow Min Max PRelu Mod And Or Xor Equal Less Greater BitwiseAnd BitwiseOr BitwiseXor BitShift Where
-""")
-SUMMING = names("ReduceSum ReduceMean ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp ReduceLogSum")
-#: Operators through which an origin is followed.
-FOLLOWED = UNARY | SUMMING | PAIRS | names("Identity Cast CastLike Neg Dropout Softmax Unsqueeze Squeeze ReduceMax")
-
-#: Operators with a learned scale along an axis.
-NORMALISING = names("BatchNormalization InstanceNormalization GroupNormalization LayerNormalization DequantizeLinear")
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: How far an origin is followed; factors with longer ways are taken as independent, which counts rather than hides.
 DEPTH = 24
@@ -81,9 +61,9 @@ def _only_from(graph: Graph, name: str, origin: str) -> bool:
 def _makers(graph: Graph, name: str) -> tuple[str, ...]:
     """Return the values that a free operator makes this one from; none where the trail ends."""
     node = graph.producers.get(name)
-    if node is None or node.domain or node.op not in FOLLOWED:
+    if node is None or node.domain or not node.operator.has(Trait.DERIVES):
         return ()
-    single = node.op in SUMMING or node.op in ("Squeeze", "Unsqueeze", "Dropout", "CastLike")
+    single = node.operator.kind in (Kind.POOLING, Kind.LAYOUT) or node.op in ("Dropout", "CastLike")
     return tuple(before for before in (node.inputs[:1] if single else node.inputs) if before)
 
 
@@ -130,7 +110,7 @@ def scaled_axes(graph: Graph, shapes: Shapes, node: Node) -> frozenset[int]:
     constant = graph.constant(node.inputs[1])
     if constant is not None and np.ptp(constant.array().astype(np.float64)) == 0:
         return frozenset()  # one and the same number everywhere scales the sum
-    if node.op == "LayerNormalization":
+    if node.op in ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"):
         return frozenset(range(len(shape) - len(scale), len(shape)))
     return frozenset({node.attributes.get("axis", 1) % len(shape) if node.op == "DequantizeLinear" else 1})
 
@@ -161,7 +141,7 @@ def varying_extents(graph: Graph, shapes: Shapes, name: str, rank: int) -> tuple
             axis = node.attributes.get("axis", 0) % len(before) + rank - len(before)
             distinct = full[axis] if places is None else len(np.unique(places))
             full = (*full[:axis], min(full[axis], distinct), *full[axis + 1 :])
-        elif node.op not in UNARY and node.op not in ("Identity", "Cast", "Neg", "Dropout"):
+        elif node.operator.kind is not Kind.UNARY:
             break
         name = node.inputs[0]
     return full

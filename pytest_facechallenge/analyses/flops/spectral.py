@@ -8,7 +8,7 @@ a runtime does it is not said in the file, and both may be true (lengths with la
 from __future__ import annotations
 
 from pytest_facechallenge.analyses.flops.op_cost import MICROSOFT, CannotCountError, Site, Work, counts, extents, size
-from pytest_facechallenge.onnx_graph.shapes import constant_scalar
+from pytest_facechallenge.onnx_graph.control_flow import constant_scalar
 
 
 def transforms(number: int, length: int, text: str) -> list[Work]:

@@ -1,23 +1,20 @@
-"""The tables of layers and of the cross-check as plain rows; whoever shows them draws the lines."""
+"""The table of layers, as data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from pytest_facechallenge.core.facts.flops import CrosscheckFacts, FlopsFacts
-
-
-class Table(NamedTuple):
-    """A table: title, headings, rows of texts (numbers are right-aligned by convention), lines below."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    below: tuple[str, ...] = ()
+from pytest_facechallenge.analyses.flops.options import FlopsOptions
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.flops import FlopsFacts
+from pytest_facechallenge.core.tables import NamedTable
 
 
-def layers(cost: FlopsFacts, most: int | None = None) -> Table:
+def asked_for(facts: Facts, options: FlopsOptions) -> list[NamedTable]:
+    """Return the table of layers where the user asked for it."""
+    cost = facts.get(FlopsFacts)
+    return [layers(cost)] if options.by_layer and cost is not None else []
+
+
+def layers(cost: FlopsFacts, most: int | None = None) -> NamedTable:
     """Return the table of ``--facechallenge-flops-by-layer``: every layer, or the ``most`` dearest, and the sum."""
     shown = cost.layers if most is None else cost.layers[:most]
     total = max(1, cost.low)
@@ -40,27 +37,11 @@ def layers(cost: FlopsFacts, most: int | None = None) -> Table:
     below = [f"{family}: {low:,} FLOPs ({low / total:.1%})" for family, low in cost.families.items()]
     below.append(f"biases that may be folded BatchNorms taken as the network's own: {cost.high:,} FLOPs")
     below.append(f"the organisers' literal arithmetic: {cost.literal:,} FLOPs; parameters: {cost.parameters:,}")
-    return Table(
-        f"FLOPs of {f'a batch of {cost.batch} images' if cost.batch != 1 else 'one image'} ({cost.image})",
-        ("node", "operator and sizes", "MACs", "FLOPs", "share"),
-        tuple(rows),
-        (*below, *cost.remarks),
+    counted = f"a batch of {cost.batch} images" if cost.batch != 1 else "one image"
+    return NamedTable(
+        title=f"FLOPs of {counted} ({cost.image})",
+        headings=("node", "operator and sizes", "MACs", "FLOPs", "share"),
+        rows=tuple(rows),
+        numbers_from=2,
+        below=(*below, *cost.remarks),
     )
-
-
-def crosscheck(found: CrosscheckFacts) -> Table:
-    """Return the table of ``--facechallenge-flops-crosscheck``: multiply-accumulates by kind of work."""
-    headings = ["kind of work", "ours", "fvcore on the submission"]
-    if found.module_factory:
-        headings.append(f"fvcore on {found.module_factory}")
-    rows = []
-    for group in found.groups:
-        row = [group.group, _number(group.ours), _number(group.submission)]
-        rows.append(tuple(row + ([_number(group.module)] if found.module_factory else [])))
-    trouble = [text for text in (found.problem, found.module_problem) if text]
-    title = "MACs of one image" + (f", {found.version}" if found.version else "")
-    return Table(title, tuple(headings), tuple(rows), (*trouble, *found.explanations))
-
-
-def _number(value: int | None) -> str:
-    return "not counted" if value is None else f"{value:,}"

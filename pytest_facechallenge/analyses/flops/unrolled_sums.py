@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 from pytest_facechallenge.analyses.flops.backtrace import UNROLLED, Way, products
 from pytest_facechallenge.analyses.flops.op_cost import Work, extents, size
 from pytest_facechallenge.analyses.flops.provenance import one_origin
-from pytest_facechallenge.analyses.flops.zero_cost_ops import names
+from pytest_facechallenge.onnx_graph.operators import Trait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
-
-ADDING = names("Add Sub Sum Mean")
-PASSING = names("Identity Neg Cast Dropout")
-#: Products, also with a mask of 0 and 1.
-MULTIPLYING = names("Mul Div Where And")
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 
 def written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str, str]) -> list[Work]:
@@ -31,7 +26,7 @@ def written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str, 
     carried
         As in `disguised.find`.
     """
-    if root.op not in ADDING or _goes_into_a_sum(graph, root):
+    if not _adds(root) or _goes_into_a_sum(graph, root):
         return []
     works: list[Work] = []
     ends: set[str] = set()
@@ -45,7 +40,7 @@ def written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str, 
         node = graph.producers.get(name)
         if node is None or node.domain or len(_readers(graph, name)) != 1:
             ends.add(name)
-        elif node.op in ADDING or node.op in PASSING or _by_a_number(graph, node):
+        elif _adds(node) or _passes(node) or _by_a_number(graph, node):
             pending += [entry for entry in node.inputs if entry and not _is_number(graph, entry)]
         else:
             works += _term(graph, shapes, node)
@@ -65,7 +60,7 @@ def _term(graph: Graph, shapes: Shapes, node: Node) -> list[Work]:
     if shape is None:
         return []
     text = f"{extents(shape)}, sum written out"
-    if node.op in MULTIPLYING and not _mixed(graph, node, shapes):
+    if node.operator.has(Trait.MULTIPLIES) and not _mixed(graph, node, shapes):
         sides = (node.inputs[0], node.inputs[1])
         if node.op == "Where":  # the mask and the choice that is not a plain number
             sides = (node.inputs[0], next((x for x in node.inputs[1:] if not _is_number(graph, x)), node.inputs[1]))
@@ -79,6 +74,15 @@ def _term(graph: Graph, shapes: Shapes, node: Node) -> list[Work]:
     return []
 
 
+def _adds(node: Node) -> bool:
+    return node.operator.has(Trait.ADDS)
+
+
+def _passes(node: Node) -> bool:
+    """Whether the values stay what they are but for their sign."""
+    return node.operator.has(Trait.SAME) or node.op == "Neg"
+
+
 def _readers(graph: Graph, name: str) -> list[Node]:
     return [node for node in graph.consumers.get(name, []) if node.index in graph.used]
 
@@ -90,10 +94,10 @@ def _goes_into_a_sum(graph: Graph, node: Node) -> bool:
         readers = _readers(graph, name)
         if len(readers) != 1 or readers[0].domain or not readers[0].outputs:
             return False
-        if readers[0].op in ADDING:
+        if _adds(readers[0]):
             return True
         weighted = readers[0].op in ("Mul", "Div") and any(graph.constant(x) is not None for x in readers[0].inputs)
-        if readers[0].op not in PASSING and not weighted:
+        if not _passes(readers[0]) and not weighted:
             return False
         name = readers[0].outputs[0]
     return False
@@ -119,7 +123,7 @@ def _next_turn(graph: Graph, carried: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name, into in carried.items():
         node = graph.producers.get(name)
-        while node is not None and node.op in PASSING:
+        while node is not None and _passes(node):
             name = node.inputs[0]
             node = graph.producers.get(name)
         found[name] = into

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_facechallenge.analyses.flops.gather import facts_of
+from pytest_facechallenge.analyses.flops_crosscheck.options import CrosscheckOptions
 from pytest_facechallenge.analyses.flops_crosscheck.torch_interpreter import UnknownOperatorError, module_of
 from pytest_facechallenge.core.facts.flops import CrosscheckFacts, FlopsFacts, GroupCount
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, from_model, read_model
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_facechallenge.analyses.context import Context
-
-#: The knob that asks for a cross-check: "" for the submission alone, or "package.module:factory".
-KNOB = "flops_crosscheck"
-#: The folder that the participant's module is imported from, beside what is installed.
-FOLDER_KNOB = "flops_crosscheck_folder"
 
 CONVOLUTIONS = "convolutions"
 PRODUCTS = "matrix products"
@@ -55,12 +51,13 @@ class CrosscheckError(Exception):
 
 
 def gather(context: Context) -> CrosscheckFacts:
-    """Ask fvcore when the knob says so; see `CrosscheckFacts`."""
-    if KNOB not in context.options.extra:
+    """Ask fvcore when the options say so; see `CrosscheckFacts`."""
+    options = context.options.of(CrosscheckOptions)
+    if not options.requested:
         return CrosscheckFacts(asked=False)
     ours = context.facts.need(FlopsFacts)
-    folder = context.options.extra.get(FOLDER_KNOB)
-    return crosscheck(context.model_path, context.options.extra[KNOB] or None, ours, Path(folder) if folder else None)
+    folder = Path(options.folder) if options.folder else None
+    return crosscheck(context.model_path, options.factory or None, ours, folder)
 
 
 def crosscheck(

@@ -1,8 +1,32 @@
-"""Following the image through a network: which versions of it the body sees, how often, and who mixes with whom.
+"""Following the image through a network: which views of it the body works on, how often, and which images mix.
 
-Layers, each reading only those before it: `runner` (run a model, look inside), `flatten` and `selection` (no control
-flow left, every selection taking everything), `structure` (who computes with weights, at which cost, in which order),
-`signatures` (which elements are one datum), `copies`, `towers`, `twins`, `warps`, `rows`, `kernels`, `changes` (what
-can be seen, and done to an image), `probe` (a model, opened), `views`, `disguise`, `stacked`, `side_by_side`, `parts`,
-`echoes`, `directions` (what was seen, as facts), `observe` and `gather` (the step).
+The way of a submission: `variants` (no control flow left, one model per way through the conditions; `unroll`,
+`force_selection`), `opened` (structure and sessions; `layer_index`, `runner`, `feed`), `trace` (pixels recovered,
+layers related, values for noise images kept: `pixel_recovery`, `connected`, `stacked_blocks`), then every row of
+`observers`.
+`gather` does all of it; `thresholds` holds every number that decides.
+
+What observers share: `signatures` (which elements are one datum), `tensor_duplicates` and `places` (where it stands and
+how that follows), `weight_similarity` and `channel_groups` (weights), `exact_pixels`, `sampled_grid` and `registration`
+(what a value shows of the image), `subgraph` and `parallel_branches` (parts run alone), `channel_partition` and
+`feature_comparison` (features whatever their layout), `image_transforms` and `probe_images`.
 """
+
+from __future__ import annotations
+
+from pytest_facechallenge.core.analysis import Analysis, Stage, Step
+
+ANALYSIS = Analysis(
+    name="implicit_batch",
+    about="how often the network runs over a face, on which views of the image, and whether rows mix",
+    steps=(
+        Step(
+            "implicit_batch",
+            Stage.PROBES,
+            "core.facts.implicit_batch:ImplicitBatchFacts",
+            "analyses.implicit_batch.gather:gather",
+            ("load",),
+            runs_model=True,
+        ),
+    ),
+)

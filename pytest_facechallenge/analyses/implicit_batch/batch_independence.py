@@ -3,93 +3,144 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
-from pytest_facechallenge.analyses.implicit_batch.runner import RunError
+from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.core.facts.implicit_batch import BatchComposition, Observation, Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Companions, Gap
 
 Array = npt.NDArray[Any]
+
+#: float32 [N, C, H, W] -> embeddings [N, D] (or any shape with N first).
 Run = Callable[[Array], Array]
 
+#: Characters of the runtime's text that are kept.
+TEXT = 300
 
-@dataclass(frozen=True)
-class Company:
-    """What one kind of company did to the embeddings.
 
-    Attributes
-    ----------
-    words
-        The company, for a reader.
-    change
-        Largest change of an embedding relative to its length; -1 when the model does not run that way.
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+    """Return what batches do on a way through the conditions that images seldom take.
+
+    The model as it was submitted is run by `of_whole_model`; what a branch does to the rows is not seen so when no
+    probe image takes it.
     """
+    if not model.branch:
+        return []
+    tried = _run(model.variant.model, model.feed, model.threads, limits.running.ways_batch, model.branch)
+    ran = [entry for entry in tried if not entry.error]
+    # A branch for one size of the batch needs no batch of its own: the whole model takes it when it must.
+    if ran or model.variant.by_size:
+        return list(ran)
+    return [Unseen(gap=Gap.BATCH_NOT_RUN, error=tried[0].error, branch=model.branch)]
 
-    words: str
-    change: float
-    error: str = ""
+
+def of_whole_model(feed: Feed, macs: int, threads: int, limits: Thresholds) -> list[BatchComposition]:
+    """Return what batches do to the submitted model.
+
+    Parameters
+    ----------
+    macs
+        Multiply-adds for one image: they decide how large the largest batch may be.
+    threads
+        Of the runtime; 0 leaves it the choice.
+    """
+    running = limits.running
+    if macs >= running.large:
+        largest = running.large_batch
+    else:
+        largest = running.usual_batch if macs >= running.small else running.small_batch
+    return _run(feed.model, feed, threads, largest, "")
 
 
-def company(run: Run, images: Array, extremes: Array, largest: int = 32) -> list[Company]:
-    """Embed images alone and in company.
+def _run(model: onnx.ModelProto, feed: Feed, threads: int, largest: int, branch: str) -> list[BatchComposition]:
+    images = feed.images
+    try:
+        runner = Runner(model, [feed.output], threads, optimised=True)
+        extremes = np.concatenate([images.flat(0.0), images.flat(1.0)])
+        diverse = np.concatenate([images.natural(3), images.noise(1)])
+        return compositions(
+            lambda batch: np.asarray(runner.raw(feed(batch))[feed.output]), diverse, extremes, largest, branch
+        )
+    except RunError as error:
+        return [BatchComposition(companions=Companions.NONE, size=1, error=str(error)[:TEXT], branch=branch)]
+
+
+def compositions(run: Run, images: Array, extremes: Array, largest: int, branch: str = "") -> list[BatchComposition]:
+    """Embed images alone and in batches of different compositions.
 
     Parameters
     ----------
     run
-        float32 [N, C, H, W] -> [N, D] (or any shape with N first).
+        Gives the embeddings of a batch.
     images
-        At least 4 diverse ones.
+        At least 4 diverse ones, float32 [N, C, H, W].
     extremes
-        At least 2 (black, white…) that differ strongly from those.
+        At least 2 (black, white…) that differ strongly from those, float32 [N, C, H, W].
     largest
         Size of the largest batch.
+    branch
+        Noted in the results.
 
     Returns
     -------
-    list of Company
-        One per batch size and one per kind of company; one that says so where an image alone has no finite embedding.
+    list of BatchComposition
+        One per composition; one that says so where an image alone has no finite embedding.
     """
     alone = [np.asarray(run(images[i : i + 1])) for i in range(len(images))]
     if not all(np.isfinite(embedding).all() for embedding in alone):
-        return [Company("one image alone", -1.0, "the embedding of one image has numbers that are not finite")]
+        error = "the embedding of one image has numbers that are not finite"
+        return [BatchComposition(companions=Companions.NONE, size=1, error=error, branch=branch)]
+    results = []
+    for companions, batch, expected in _plan(images, extremes, largest):
+        change, finite, error = _try(run, batch.astype(np.float32), expected, alone)
+        results.append(
+            BatchComposition(
+                companions=companions, size=len(batch), change=change, finite=finite, error=error, branch=branch
+            )
+        )
+    return results
+
+
+def _plan(images: Array, extremes: Array, largest: int) -> list[tuple[Companions, Array, list[tuple[int, int]]]]:
+    """Return the batches: companions, float [N, C, H, W], and (row, number of the image in it) to be compared."""
     two = np.concatenate([images[1:2], extremes[:1]])
     three = np.concatenate([extremes[1:2], images[1:2], extremes[:1]])
     mixed = np.concatenate([images[3:4], images[1:2], images[0:1], images[2:3]])
     same = np.repeat(images[:1], 5, axis=0)
     crowd = np.concatenate([extremes[:1], extremes[1:2], extremes[:1], images[:1], *([extremes[1:2]] * 4)])
-    plan = [
-        ("a batch of 2 with a black image", two, [(0, 1)]),
-        ("a batch of 3 with a black and a white image", three, [(1, 1)]),
-        ("a batch of 4 in another order", mixed, [(0, 3), (1, 1), (2, 0), (3, 2)]),
-        ("a batch of 5 copies of itself", same, [(i, 0) for i in range(5)]),
-        ("a batch of 8 with black and white images", crowd, [(3, 0)]),
-        (
-            f"a batch of {largest}",
-            np.resize(images, (largest, *images.shape[1:])),
-            [(largest - 1, (largest - 1) % len(images)), (0, 0)],
-        ),
+    many = np.resize(images, (largest, *images.shape[1:]))
+    return [
+        (Companions.BLACK, two, [(0, 1)]),
+        (Companions.BLACK_AND_WHITE, three, [(1, 1)]),
+        (Companions.REORDERED, mixed, [(0, 3), (1, 1), (2, 0), (3, 2)]),
+        (Companions.COPIES, same, [(i, 0) for i in range(5)]),
+        (Companions.BLACK_AND_WHITE, crowd, [(3, 0)]),
+        (Companions.OTHERS, many, [(largest - 1, (largest - 1) % len(images)), (0, 0)]),
     ]
-    results = []
-    for words, batch, expected in plan:
-        try:
-            got = np.asarray(run(batch.astype(np.float32)))
-        except RunError as error:
-            results.append(Company(words, -1.0, str(error)[:300]))
-            continue
-        if got.shape[:1] != (len(batch),):
-            problem = f"{len(batch)} images give a result of shape {list(got.shape)}"
-            results.append(Company(words, -1.0, problem))
-            continue
-        changes = [_change(alone[index][0], got[row]) for row, index in expected]
-        results.append(Company(words, max(changes)))
-    return results
+
+
+def _try(run: Run, batch: Array, expected: list[tuple[int, int]], alone: list[Array]) -> tuple[float | None, bool, str]:
+    """Return the largest change of an embedding, whether all are finite, and why the batch gave no embeddings."""
+    try:
+        got = np.asarray(run(batch))
+    except RunError as error:
+        return None, True, str(error)[:TEXT]
+    if got.shape[:1] != (len(batch),):
+        return None, True, f"{len(batch)} images give a result of shape {list(got.shape)}"
+    if not all(np.isfinite(got[row]).all() for row, _ in expected):
+        return None, False, ""
+    return max(_change(alone[index][0], got[row]) for row, index in expected), True, ""
 
 
 def _change(alone: Array, together: Array) -> float:
-    if not np.isfinite(together).all():
-        return float("inf")
+    """Return how far an embedding moved, relative to its length."""
     length = float(np.linalg.norm(alone.astype(np.float64)))
     difference = float(np.linalg.norm(alone.astype(np.float64) - together.astype(np.float64)))
     return difference / (length + 1e-12)

@@ -1,4 +1,4 @@
-"""Which inputs of a layer reach which outputs, and kernels that fall into equal independent parts."""
+"""Which inputs of a layer reach which outputs: channel groups, whether the file says so or its zeros do."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch import tensor_duplicates, weight_similarity
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, RECURRENT, Layer, Structure
-from pytest_facechallenge.core.facts.implicit_batch import RepeatFact
+from pytest_facechallenge.analyses.implicit_batch.tensor_duplicates import BlockPair
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 
 Array = npt.NDArray[Any]
-
-
-#: Layers named in a finding at most; kernels of a layer that are looked at before all are.
-NAMED, ASKED = 6, 16
-
-#: Numbers of parts that kernels may fall into.
-BLOCKS = (2, 3, 4, 5, 6, 8)
 
 
 def mixing(structure: Structure, layer: Layer) -> Array | None:
@@ -46,85 +39,26 @@ def mixing(structure: Structure, layer: Layer) -> Array | None:
     return turned
 
 
-def repeats(structure: Structure, branch: str) -> list[RepeatFact]:
-    """Find layers whose kernels are equal, independent parts."""
-    facts: list[RepeatFact] = []
-    found: dict[tuple[int, str], list[Layer]] = {}
-    for layer in structure.layers:
-        weights = structure.constant(layer.weight)
-        if weights is None or layer.node.op == "ConvTranspose" or not _may_fall_apart(layer, weights):
-            continue
-        matrix = mixing(structure, layer)
-        if matrix is None:
-            continue
-        for blocks in BLOCKS:
-            parts = independent_parts(layer, weights, matrix, blocks)
-            relation = weight_similarity.repeated_blocks(parts, blocks) if parts is not None else ""
-            if relation:
-                found.setdefault((blocks, relation), []).append(layer)
-                break
-    by_blocks: dict[int, list[tuple[str, Layer]]] = {}
-    for (blocks, relation), layers in found.items():
-        by_blocks.setdefault(blocks, []).extend((relation, layer) for layer in layers)
-    for blocks, entries in by_blocks.items():
-        relations = [relation for relation, _ in entries]
-        facts.append(
-            RepeatFact(
-                layers=tuple(layer.node.label for _, layer in entries[:NAMED]), blocks=blocks,
-                weights=max(set(relations), key=relations.count),
-                share=round(sum(layer.macs for _, layer in entries) / max(1, structure.total_macs), 4),
-                branch=branch,
-            )
-        )  # fmt: skip
-    return facts
-
-
-def _may_fall_apart(layer: Layer, weights: Array) -> bool:
-    """Whether some of the kernels leave it open that all of them fall into parts; most layers are settled by a few."""
-    if layer.node.op in CONVOLUTIONS:
-        if layer.groups > 1 or weights.ndim < 3:
-            return True
-        rows = weights[:: max(1, len(weights) // ASKED)]
-    elif weights.ndim == 2:
-        first = layer.node.inputs[0] == layer.data
-        whole = weights.T if first != bool(layer.node.attributes.get("transB", 0)) else weights
-        rows = whole[:: max(1, len(whole) // ASKED)]
-    else:
-        return True
-    outputs = weights.shape[0] if layer.node.op in CONVOLUTIONS else len(whole)
-    step = max(1, outputs // ASKED)
-    sizes = np.abs(rows.astype(np.float32)).reshape(len(rows), rows.shape[1], -1).sum(2)
-    for blocks in BLOCKS:
-        if outputs % blocks or sizes.shape[1] % blocks:
-            continue
-        width = sizes.shape[1] // blocks
-        own = np.arange(len(rows)) * step // (outputs // blocks)
-        within = float(sizes.reshape(len(rows), blocks, width).sum(2)[np.arange(len(rows)), own].sum())
-        if within >= 0.8 * float(sizes.sum()):
-            return True
-    return False
-
-
-def overlap(structure: Structure, layer: Layer, stack: tensor_duplicates.Stack) -> float:
+def overlap(structure: Structure, layer: Layer, pair: BlockPair) -> float:
     """Return how far one output of the layer sums over both versions, 0..1."""
     matrix = mixing(structure, layer)
-    if matrix is None or matrix.shape[1] % stack.blocks:
+    if matrix is None or matrix.shape[1] % pair.blocks:
         return 1.0
-    width = matrix.shape[1] // stack.blocks
+    width = matrix.shape[1] // pair.blocks
     index = np.arange(matrix.shape[1])
-    block = index % stack.blocks if stack.interleaved else index // width
-    one, two = matrix[:, block == stack.first].sum(1), matrix[:, block == stack.second].sum(1)
+    block = index % pair.blocks if pair.interleaved else index // width
+    one, two = matrix[:, block == pair.first].sum(1), matrix[:, block == pair.second].sum(1)
     return float(np.minimum(one, two).sum() / max(1e-12, np.maximum(one, two).sum()))
 
 
-def independent_parts(layer: Layer, weights: Array, matrix: Array, blocks: int) -> Array | None:
+def independent_parts(layer: Layer, weights: Array, matrix: Array, blocks: int, limits: Thresholds) -> Array | None:
     """Return the kernels cut into ``blocks`` parts sharing neither inputs nor outputs, stacked on axis 0; or None."""
     outputs, inputs = matrix.shape
     if outputs % blocks or inputs % blocks:
         return None
     o, i = outputs // blocks, inputs // blocks
     within = sum(float(matrix[k * o : (k + 1) * o, k * i : (k + 1) * i].sum()) for k in range(blocks))
-    if within < 0.95 * float(matrix.sum()):
+    if within < limits.weights.independent * float(matrix.sum()):
         return None
     if layer.node.op in CONVOLUTIONS and layer.groups > 1:
         return weights if layer.groups % blocks == 0 else None

@@ -15,19 +15,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
+from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
-from pytest_facechallenge.analyses.implicit_batch.trace import Probe
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 
 Array = npt.NDArray[Any]
-
-#: Images behind a comparison.
-IMAGES = 8
-
-#: Rows of one tensor that are told apart at most.
-ROWS = 16
-
-#: Around the images, so many pixels are even: what moves or grows stays inside.
-MARGIN = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ WHOLE = Cut(-1, 1)
 
 
 @dataclass(frozen=True)
-class Marks:
+class Statistics:
     """What two numbers per image, part and channel (mean, and skew in -1..1) say about the channels of each part.
 
     Attributes
@@ -58,9 +50,10 @@ class Marks:
     live: tuple[Array, Array]
 
     @classmethod
-    def of(cls, mean: Array, skew: Array) -> Marks:
-        """Make marks of numbers [images, blocks, channels]."""
-        (one, first), (two, second) = _marks(mean, 1e-4), _marks(skew, 1e-3)
+    def of(cls, mean: Array, skew: Array, limits: Thresholds) -> Statistics:
+        """Make statistics of numbers [images, blocks, channels]."""
+        wanted = limits.equivariance
+        (one, first), (two, second) = _marks(mean, wanted.mean_varies), _marks(skew, wanted.skew_varies)
         return cls((one, two), (first, second))
 
 
@@ -69,58 +62,63 @@ def channel_axis(layer: Layer, shape: tuple[int, ...]) -> int:
     return 1 if layer.node.op in CONVOLUTIONS and len(shape) > 2 else len(shape) - 1
 
 
-def images_for_echoes(probe: Probe) -> Array:
+def structured_images(model: OpenedModel, limits: Thresholds) -> Array:
     """Make images with structure of several sizes, equal in mean and contrast, even at the border."""
-    images = probe.feed.images
+    wanted = limits.equivariance
+    images = model.feed.images
     random = np.random.default_rng(images.seed + 2)
-    shape = (IMAGES, images.channels, images.height, images.width)
+    shape = (wanted.images, images.channels, images.height, images.width)
     fields = np.zeros(shape)
-    for size in (0.8, 2.5, 8.0):
+    for size in wanted.blurs:
         field = ndimage.gaussian_filter(random.standard_normal(shape), (0, 0, size, size))
         fields += field / field.std((2, 3), keepdims=True)
-    margin = margin_of(images.height, images.width)
+    margin = margin_of(images.height, images.width, limits)
     window = np.zeros(shape[2:])
     window[margin : shape[2] - margin, margin : shape[3] - margin] = 1
     fields = (fields - (fields * window).sum((2, 3), keepdims=True) / window.sum()) * window
-    fields *= 0.17 / np.sqrt((fields**2).sum((2, 3), keepdims=True) / window.sum())
+    fields *= wanted.contrast / np.sqrt((fields**2).sum((2, 3), keepdims=True) / window.sum())
     unit = np.clip(0.5 + fields, 0, 1)
     made: Array = (images.low + (images.high - images.low) * unit).astype(np.float32)
     return made
 
 
-def margin_of(height: int, width: int) -> int:
-    """Return how many pixels at each border of `images_for_echoes` are even."""
-    return min(MARGIN, height // 6, width // 6)
+def margin_of(height: int, width: int, limits: Thresholds) -> int:
+    """Return how many pixels at each border of `structured_images` are even."""
+    wanted = limits.equivariance
+    return min(wanted.margin, height // wanted.margin_share, width // wanted.margin_share)
 
 
-def _cuts(shape: tuple[int, ...], channels: int) -> list[Cut]:
+def _cuts(shape: tuple[int, ...], channels: int, limits: Thresholds) -> list[Cut]:
+    """Return the ways to part a tensor: its rows, and halves of any axis but that of the channels."""
     cuts = [WHOLE]
     for axis, extent in enumerate(shape):
         if axis == channels or extent < 2:
             continue
-        if axis == 0 and extent <= ROWS:
+        if axis == 0 and extent <= limits.equivariance.rows:
             cuts.append(Cut(0, extent))
         elif extent % 2 == 0:
             cuts += [Cut(axis, 2), Cut(axis, 2, interleaved=True)]
     return cuts
 
 
-def measure(probe: Probe, runner: Runner, chosen: list[Layer], images: Array) -> list[dict[Cut, Marks]]:
+def measure(
+    model: OpenedModel, runner: Runner, chosen: list[Layer], images: Array, limits: Thresholds
+) -> list[dict[Cut, Statistics]]:
     """Return for every layer and cut the numbers over the images; empty for a tensor whose size changes."""
     kept: list[dict[Cut, list[tuple[Array, Array]]]] = [{} for _ in chosen]
     for image in images:
-        values = runner(probe.feed(image[None]))
+        values = runner(model.feed(image[None]))
         for entry, layer in zip(kept, chosen, strict=True):
             name = layer.node.outputs[0]
             value = as_floats(values[name])
-            if value is None or value.shape != probe.structure.shapes[name]:
+            if value is None or value.shape != model.structure.shapes[name]:
                 continue
             axis = channel_axis(layer, value.shape)
-            for cut in _cuts(value.shape, axis):
+            for cut in _cuts(value.shape, axis, limits):
                 entry.setdefault(cut, []).append(sum_up(value, axis, cut))
     return [
         {
-            cut: Marks.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]))
+            cut: Statistics.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]), limits)
             for cut, pairs in entry.items()
             if len(pairs) == len(images)
         }
@@ -156,7 +154,7 @@ def _marks(numbers: Array, floor: float) -> tuple[Array, Array]:
 
 
 def agreement(
-    one: Marks, other: Marks, first: int = 0, second: int = 0, asked: Array | None = None
+    one: Statistics, other: Statistics, first: int = 0, second: int = 0, asked: Array | None = None
 ) -> tuple[Array, Array]:
     """Return how alike channels of a part are to each of another, and which are live.
 
@@ -181,7 +179,7 @@ def agreement(
     return worst, (one.live[0][first] | one.live[1][first])[chosen]
 
 
-def agreement_in_place(one: Marks, other: Marks, first: int, second: int) -> tuple[Array, Array]:
+def agreement_in_place(one: Statistics, other: Statistics, first: int, second: int) -> tuple[Array, Array]:
     """Return how alike each channel of a part is to the same channel of another, [channels], and which are live."""
     worst: Array | None = None
     for number in (0, 1):

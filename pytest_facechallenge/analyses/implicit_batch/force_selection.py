@@ -1,4 +1,4 @@
-"""Selections by what the image shows: a second look can be given to chosen rows only, and no If says so."""
+"""Selections by what the image shows: a second view can be given to chosen rows only, and no If says so."""
 
 from __future__ import annotations
 

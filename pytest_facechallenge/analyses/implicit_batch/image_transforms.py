@@ -1,28 +1,38 @@
-"""What a second look may do to the image: turns and zooms, and what the first layers' kernels suggest."""
+"""What a second view may do to the image: turns and zooms, and what the first layers' kernels suggest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
-from pytest_facechallenge.analyses.implicit_batch.probe_images import TRANSFORMS
+from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 
 Array = npt.NDArray[Any]
 Change = Callable[[Array], Array]
 
-#: Correlation from which one kernel is another one moved; share of a layer's kernels that must be.
-ALIKE, SHARE = 0.985, 0.6
 
-#: Kernels of one layer that are compared with each other; how many are asked whether they are another one moved.
-MOST_KERNELS, ASKED = 512, 32
+@dataclass(frozen=True)
+class Candidate:
+    """A change of the image that is tried.
 
-#: What a mix of colours must explain of one kernel bank by another (relative residual), with so many equations per
-#: unknown; how far from no mix at all it must be; how many such mixes are tried.
-EXPLAINED, EQUATIONS, COLOURFUL, MOST_MIXES = 0.05, 8, 0.02, 4
+    Attributes
+    ----------
+    transform, colours
+        Its kind; for mixed colours the matrix, rows are the new colours.
+    change
+        float [N, C, H, W] -> the images changed.
+    """
+
+    transform: Transform
+    change: Change
+    colours: tuple[tuple[float, ...], ...] = ()
 
 
 def _moved(down: int, right: int) -> Change:
@@ -36,32 +46,32 @@ def _zoomed(x: Array) -> Array:
     return zoomed
 
 
-def _turned_and_moved(name: str, down: int, right: int) -> Change:
-    return lambda x: np.roll(TRANSFORMS[name](x), (down, right), (-2, -1))
+def _turned_and_moved(name: Transform, down: int, right: int) -> Change:
+    return lambda x: np.roll(TURNS[name](x), (down, right), (-2, -1))
 
 
 #: Looked for in every network. Layers of odd kernels and stride 2 read every second pixel from the left; in the mirror
 #: image these are the others, unless it is moved by one.
-CHANGES: dict[str, Change] = {
-    **{name: change for name, change in TRANSFORMS.items() if name != "as it is"},
-    "mirrored, to the pixel": _turned_and_moved("mirrored", 0, 1),
-    "upside down, to the pixel": _turned_and_moved("upside down", 1, 0),
-    "rotated by 180 degrees, to the pixel": _turned_and_moved("rotated by 180 degrees", 1, 1),
-    "zoomed by 2": _zoomed,
+CHANGES: dict[Transform, Change] = {
+    **TURNS,
+    Transform.MIRRORED_TO_THE_PIXEL: _turned_and_moved(Transform.MIRRORED, 0, 1),
+    Transform.UPSIDE_DOWN_TO_THE_PIXEL: _turned_and_moved(Transform.UPSIDE_DOWN, 1, 0),
+    Transform.ROTATED_180_TO_THE_PIXEL: _turned_and_moved(Transform.ROTATED_180, 1, 1),
+    Transform.ZOOMED: _zoomed,
 }
 
 #: Looked for only where first layers hold kernels that are each other moved: rows that hold every second pixel (dilated
 #: layers written so) repeat each other on a shifted image too. For sums over a tensor, a shift by more pixels than a
 #: layer's stride is the shift by what remains: a pixel stands for all of them.
-SHIFTS: dict[str, Change] = {
-    "shifted sideways": _moved(0, 1),
-    "shifted down": _moved(1, 0),
-    "shifted down and sideways": _moved(1, 1),
+SHIFTS: dict[Transform, Change] = {
+    Transform.SHIFTED_SIDEWAYS: _moved(0, 1),
+    Transform.SHIFTED_DOWN: _moved(1, 0),
+    Transform.SHIFTED_BOTH: _moved(1, 1),
 }
 
 
-def changes_of(structure: Structure, front: list[Layer]) -> dict[str, Change]:
-    """Return the changes to look for, by what they are called.
+def candidates(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> list[Candidate]:
+    """Return the changes to look for.
 
     Parameters
     ----------
@@ -69,67 +79,73 @@ def changes_of(structure: Structure, front: list[Layer]) -> dict[str, Change]:
         The layers that work on the image.
     """
     found = dict(CHANGES)
-    if any(moved_kernels(structure, layer) for layer in front):
+    if any(moved_kernels(structure, layer, limits) for layer in front):
         found |= SHIFTS
-    return found | colour_changes(structure, front)
+    return [
+        *(Candidate(name, change) for name, change in found.items()),
+        *colour_changes(structure, front, limits),
+    ]
 
 
-def moved_kernels(structure: Structure, layer: Layer) -> bool:
+def moved_kernels(structure: Structure, layer: Layer, limits: Thresholds) -> bool:
     """Whether most kernels of a convolution are another of its kernels, moved within the window."""
+    wanted = limits.transforms
     weights = structure.constant(layer.weight)
     if layer.node.op not in CONVOLUTIONS or layer.groups > 1 or weights is None or weights.ndim != 4:
         return False
     kernels = weights.astype(np.float64)
     height, width = kernels.shape[2:]
-    if height * width < 9 or len(kernels) > MOST_KERNELS:
+    if height * width < wanted.window or len(kernels) > wanted.kernels:
         return False
     norms = np.maximum(np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1), 1e-30)
     size = (2 * height, 2 * width)  # no wrapping around
     spectra = np.fft.rfft2(kernels / norms[:, None, None, None], size)
-    asked = np.unique(np.linspace(0, len(kernels) - 1, min(ASKED, len(kernels))).astype(int))
+    asked = np.unique(np.linspace(0, len(kernels) - 1, min(wanted.asked, len(kernels))).astype(int))
     found = 0
     for index in asked:
         alike = np.fft.irfft2((spectra * spectra[index].conj()).sum(1), size)
         alike[:, 0, 0] = 0  # not moved
-        found += bool(alike.max() >= ALIKE)
-    return found >= SHARE * len(asked)
+        found += bool(alike.max() >= wanted.alike)
+    return found >= wanted.share * len(asked)
 
 
-def colour_changes(structure: Structure, front: list[Layer]) -> dict[str, Change]:
-    """Return the colour mixes by which one bank of first kernels follows from another (a tint, a grey look).
+def colour_changes(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> list[Candidate]:
+    """Return the colour mixes by which one bank of first kernels follows from another (a tint, a grey view).
 
     A kernel bank K on the image M x is the bank K M on x: where one bank is another one times a matrix of colours,
-    that matrix says which second look to look for.
+    that matrix says which second view to look for.
     """
     found: list[Array] = []
-    for one, other in _banks(structure, front):
-        mix = _mix(one, other)
-        if mix is not None and not any(np.abs(mix - known).max() < COLOURFUL for known in found):
+    for one, other in _banks(structure, front, limits):
+        mix = _mix(one, other, limits)
+        if mix is not None and not any(np.abs(mix - known).max() < limits.transforms.colourful for known in found):
             found.append(mix)
-        if len(found) == MOST_MIXES:
+        if len(found) == limits.transforms.mixes:
             break
-    return {f"with its colours mixed as {np.round(mix, 2).tolist()}": _mixed(mix) for mix in found}
+    return [
+        Candidate(Transform.COLOURS_MIXED, _mixed(mix), tuple(map(tuple, np.round(mix, 2).tolist()))) for mix in found
+    ]
 
 
 def _mixed(mix: Array) -> Change:
     return lambda x: np.einsum("ij,njhw->nihw", mix, x).astype(x.dtype)
 
 
-def _banks(structure: Structure, front: list[Layer]) -> Iterator[tuple[Array, Array]]:
+def _banks(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> Iterator[tuple[Array, Array]]:
     """Yield pairs of equally large kernel banks [kernels, colours, height, width]: of two layers, or parts of one."""
     whole = []
     colours = structure.shapes[structure.image][1]
     for layer in front:
         weights = structure.constant(layer.weight)
         usable = layer.node.op in CONVOLUTIONS and layer.node.op != "ConvTranspose" and layer.groups == 1
-        if not usable or weights is None or weights.ndim != 4 or len(weights) > MOST_KERNELS:
+        if not usable or weights is None or weights.ndim != 4 or len(weights) > limits.transforms.kernels:
             continue
         if weights.shape[1] == colours:
             whole.append(weights.astype(np.float64))
     for index, one in enumerate(whole):
         yield from ((one, other) for other in whole[index + 1 :] if other.shape == one.shape)
     for weights in whole:
-        for blocks in (2, 3, 4, 5, 6, 8):
+        for blocks in limits.weights.blocks:
             if len(weights) % blocks == 0:
                 parts = weights.reshape(blocks, -1, *weights.shape[1:])
                 yield from ((parts[0], part) for part in parts[1:])
@@ -137,16 +153,17 @@ def _banks(structure: Structure, front: list[Layer]) -> Iterator[tuple[Array, Ar
                 yield from ((turns[:, 0], turns[:, k]) for k in range(1, blocks))
 
 
-def _mix(one: Array, other: Array) -> Array | None:
+def _mix(one: Array, other: Array, limits: Thresholds) -> Array | None:
     """Return the matrix of colours with other = one * mix, or None when there is none (or only a gain)."""
+    wanted = limits.transforms
     colours = one.shape[1]
     known = np.moveaxis(one, 1, -1).reshape(-1, colours)
-    wanted = np.moveaxis(other, 1, -1).reshape(-1, colours)
-    if len(known) < EQUATIONS * colours or not np.abs(wanted).max() > 0:
+    target = np.moveaxis(other, 1, -1).reshape(-1, colours)
+    if len(known) < wanted.equations * colours or not np.abs(target).max() > 0:
         return None
-    mix, *_ = np.linalg.lstsq(known, wanted, rcond=None)
-    if np.linalg.norm(known @ mix - wanted) > EXPLAINED * np.linalg.norm(wanted):
+    mix, *_ = np.linalg.lstsq(known, target, rcond=None)
+    if np.linalg.norm(known @ mix - target) > wanted.explained * np.linalg.norm(target):
         return None
     gain = np.trace(mix) / colours
     # (x M)_c: the image's colours come first in the product, so the mix acts as its transpose does on the kernels.
-    return None if np.abs(mix - gain * np.eye(colours)).max() < COLOURFUL else mix
+    return None if np.abs(mix - gain * np.eye(colours)).max() < wanted.colourful else mix

@@ -7,136 +7,117 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch import input_geometry, tensor_duplicates
+from pytest_facechallenge.analyses.implicit_batch import exact_pixels, tensor_duplicates
+from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
-from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_surroundings
-from pytest_facechallenge.analyses.implicit_batch.registration import placed_view
-from pytest_facechallenge.analyses.implicit_batch.signatures import PROBES
-from pytest_facechallenge.analyses.implicit_batch.trace import Probe
-from pytest_facechallenge.core.facts.implicit_batch import ViewFact
+from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
+from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
+from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
+from pytest_facechallenge.core.facts.implicit_batch import InputView, Observation
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation, ViewKind
+from pytest_facechallenge.onnx_graph.operators import Kind, names
 
 Array = npt.NDArray[Any]
 
-#: Share of a tensor's variation that the colours at the same place explain. Of noise images, whose neighbours have
-#: nothing in common: from the first on every pixel is in its place. Of smooth ones: from the second on it is an image.
-IN_PLACE, AN_IMAGE = 0.98, 0.5
-
-#: Share of the elements that must show one pixel each before a tensor is the image in another layout, as it is.
-SOME_KEPT = 0.2
-
-#: What before a pooling is worth a word: the layer behind it is looked at anyway.
-MOVED = frozenset({"resampled", "smoothed", "predicted", "chosen"})
+#: Views before a pooling that are observed: of any other the layer behind the pooling is asked anyway.
+MOVED = frozenset({ViewKind.RESAMPLED, ViewKind.SMOOTHED, ViewKind.PREDICTED, ViewKind.CHOSEN})
 
 #: Operators that only change how a tensor is laid out.
-LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "Split"})
+LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
 
-def views(probe: Probe) -> list[ViewFact]:
-    """Say for every layer that works on the image what it sees of it."""
-    found: list[ViewFact] = []
-    names = list(dict.fromkeys(layer.data for layer in [*probe.front, *probe.pools]))
-    if not names:
-        return found
-    sampled: dict[str, input_geometry.Ramps] | None = None
-    noise = probe.values[probe.feed.name][:, 0]
-    done: dict[str, tuple[input_geometry.View, str]] = {}
-    everything = frozenset(range(len(input_geometry.pixels_asked(*noise.shape[-2:]))))
-    for name in names:
-        seen = probe.values.get(name)
-        if seen is None:
-            continue
-        if name == probe.feed.name:
-            done[name] = (input_geometry.View("exact", 1.0, words="every pixel", present=everything), "identical")
-            continue
-        if sampled is None:
-            sampled = _ramps(probe, names)
-        view = _view(probe, noise, seen, sampled.get(name))
-        if view.kind == "features":
-            view = _placed(probe, name) or view
-        if view.kind == "chosen" and _by_surroundings(probe, name, noise):
-            view = input_geometry.View("in place", 1.0, words="every pixel in its place, changed by its surroundings")
-        turn = _turn(probe, seen) if view.kind == "exact" else ""
-        done[name] = (view, turn)
-    data = {layer.data for layer in probe.front}
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+    """Return for every layer that works on the image what it sees of it."""
+    names = list(dict.fromkeys(layer.data for layer in [*model.front, *model.pools]))
+    done = _views(model, names, limits)
+    images = model.feed.images
+    pixels = len(exact_pixels.pixels_asked(images.height, images.width, limits))
+    data = {layer.data for layer in model.front}
     parts = [view.present for name, (view, _) in done.items() if view.present and name in data]
-    union = len(frozenset().union(*parts)) / len(everything)
-    for layer in [*probe.front, *probe.pools]:
-        if layer.data not in done or (layer in probe.pools and done[layer.data][0].kind not in MOVED):
+    together = round(len(frozenset().union(*parts)) / pixels, 4)
+    found: list[Observation] = []
+    for layer in [*model.front, *model.pools]:
+        if layer.data not in done or (layer in model.pools and done[layer.data][0].kind not in MOVED):
             continue
-        view, turn = done[layer.data]
-        common = max(
-            (len(view.present & other) / len(everything) for other in parts if other is not view.present),
-            default=0.0,
-        )
-        scale = tuple(0.0 if np.isnan(s) else round(float(s), 4) for s in view.scale)
-        offset = tuple(0.0 if np.isnan(o) else round(float(o), 3) for o in view.offset)
+        view, relation = done[layer.data]
+        common = max((len(view.present & other) / pixels for other in parts if other is not view.present), default=0.0)
         found.append(
-            ViewFact(
-                layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), turn=turn,
-                scale=(scale[0], scale[1]), offset=(offset[0], offset[1]), words=view.words, via=probe.via(layer),
-                pooled=_shrinks(probe, layer), plain=_only_pools(probe, layer),
-                macs_after=round(probe.share_after(layer), 4), together=round(union, 4), common=round(common, 4),
-                branch=probe.branch,
+            InputView(
+                layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), relation=relation,
+                scale=_straight(view.scale, 4), offset=_straight(view.offset, 3), box=view.box,
+                size=(images.height, images.width), own_brightness=view.own_brightness,
+                unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
+                via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
+                common=round(common, 4), branch=model.branch,
             )
         )  # fmt: skip
     return found
 
 
-def view_behind(probe: Probe, noise: Array, seen: Array, name: str) -> input_geometry.View:
-    """Return what a value behind layers shows of the image, more strictly than in front of them.
-
-    Parameters
-    ----------
-    noise
-        Noise images, float [probes, C, H, W].
-    seen
-        The value for each of them, float [probes, *shape].
-    """
-    exact = input_geometry.exact_view(noise, seen)
-    ramps = _ramps(probe, [name]).get(name)
-    if exact is not None or ramps is None:
-        return exact or input_geometry.View("features", 0.0, words="something whose size depends on the image")
-    return input_geometry.sampled_view(probe.feed.images, probe.natural, ramps, input_geometry.BEHIND_LAYERS)
+def _straight(values: tuple[float, float], digits: int) -> tuple[float, float]:
+    """Return numbers as they stand in facts: rounded, 0 where there is none."""
+    first, second = (0.0 if np.isnan(value) else round(float(value), digits) for value in values)
+    return first, second
 
 
-def _view(probe: Probe, noise: Array, seen: Array, ramps: input_geometry.Ramps | None) -> input_geometry.View:
+def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str, tuple[View, Relation]]:
+    """Return what each value shows of the image, and how that lies to the image."""
+    noise = model.values[model.feed.name][:, 0]
+    asked = exact_pixels.pixels_asked(model.feed.images.height, model.feed.images.width, limits)
+    known = [name for name in names if name in model.values]
+    ramps = ramps_of(model, names, limits) if set(known) - {model.feed.name} else {}
+    done: dict[str, tuple[View, Relation]] = {}
+    for name in known:
+        if name == model.feed.name:
+            everything = View(ViewKind.EXACT, 1.0, present=frozenset(range(len(asked))))
+            done[name] = (everything, Relation.IDENTICAL)
+            continue
+        seen = model.values[name]
+        view = _view(model, noise, seen, ramps.get(name), limits)
+        if view.kind is ViewKind.FEATURES:
+            view = _registered(model, name, limits) or view
+        if view.kind is ViewKind.CHOSEN and _by_neighbourhood(model, name, noise, limits):
+            view = View(ViewKind.IN_PLACE, 1.0)
+        exact = view.kind is ViewKind.EXACT
+        done[name] = (view, _relation(model, seen, limits) if exact else Relation.NOT_COMPARABLE)
+    return done
+
+
+def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, limits: Thresholds) -> View:
     """Combine what the noise images, the ramps and the natural images show about one input.
 
     Without ramps (the image decides how many rows there are) pixels are recognised, re-sampled ones are not.
     """
-    view = input_geometry.exact_view(noise, seen)
+    wanted = limits.views
+    view = exact_pixels.exact_view(noise, seen, limits)
     if ramps is None:
-        return view or input_geometry.View("features", 0.0, words="something whose size depends on the image")
+        return view or FEATURES
     if view is not None:
-        if input_geometry.holds_elsewhere(noise, seen, probe.natural, ramps.natural) < 1:
-            return input_geometry.View("chosen", view.coverage, words="other pixels for some images than for others")
-        return view
-    one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 else None
-    in_size = one is not None and one.shape[-2:] == noise.shape[-2:]
-    if one is not None and in_size:
-        if input_geometry.pixel_by_pixel(one, ramps.mosaics[:, 0]):
-            return input_geometry.View("in place", 1.0, words="every pixel in its place, its colours changed")
-        held = input_geometry.chosen_share(noise, one)
-        if 0.05 < held < 0.98:
-            words = f"the image as it is for {held:.0%} of the probe images and a changed one for the others"
-            return input_geometry.View("chosen", 1.0, words=words)
-    view = input_geometry.sampled_view(probe.feed.images, probe.natural, ramps)
-    if view.kind != "in place":
-        kept = True
-    elif one is not None and in_size:
-        kept = input_geometry.any_channel_kept(one, ramps.mosaics[:, 0])
-    else:
-        kept = input_geometry.own_pixels(probe.feed.images, seen, ramps) >= SOME_KEPT
-    if not kept:
-        return input_geometry.View(
-            "smoothed", view.coverage, view.scale, view.offset, "the image in place, but re-sampled"
-        )
-    if view.kind == "features" and one is not None and in_size:
-        return _fitted(noise, one, probe.natural, ramps.natural[:, 0]) or view
+        held = exact_pixels.holds_elsewhere(noise, seen, model.natural, ramps.natural, limits)
+        return View(ViewKind.CHOSEN, view.coverage) if held < 1 else view
+    one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 and seen.shape[-2:] == noise.shape[-2:] else None
+    if one is not None:
+        if exact_pixels.pixel_by_pixel(one, ramps.mosaics[:, 0], limits):
+            return View(ViewKind.IN_PLACE, 1.0)
+        unchanged = exact_pixels.chosen_share(noise, one, limits)
+        if wanted.chosen_from < unchanged < wanted.chosen_to:
+            return View(ViewKind.CHOSEN, 1.0, unchanged=unchanged)
+    view = sampled_view(model.feed.images, model.natural, ramps, limits)
+    if view.kind is ViewKind.IN_PLACE:
+        if one is not None:
+            kept = exact_pixels.any_channel_kept(one, ramps.mosaics[:, 0], limits)
+        else:
+            kept = own_pixels(model.feed.images, seen, ramps, limits) >= wanted.kept
+        return view if kept else View(ViewKind.SMOOTHED, view.coverage, view.scale, view.offset)
+    if view.kind is ViewKind.FEATURES and one is not None:
+        return _fitted(noise, one, model.natural, ramps.natural[:, 0], limits) or view
     return view
 
 
-def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array) -> input_geometry.View | None:
+def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array, limits: Thresholds) -> View | None:
     """Return the view of an image whose brightness and contrast each image sets for itself.
 
     Ramps and even images say nothing of such a tensor: it has no level of its own. But each of its channels is a mix
@@ -149,92 +130,63 @@ def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array) -> i
     seen, natural_seen
         What the layer sees of them, float [n, channels, H, W].
     """
-    if input_geometry.explained(noise, seen) >= IN_PLACE:
-        return input_geometry.View(
-            "in place", 1.0, words="every pixel in its place, its colours changed for each image"
-        )
-    if input_geometry.explained(natural, natural_seen) >= AN_IMAGE:
-        return input_geometry.View("smoothed", 1.0, words="the image at its own brightness, moved or re-sampled")
+    if exact_pixels.explained(noise, seen) >= limits.views.in_place:
+        return View(ViewKind.IN_PLACE, 1.0, own_brightness=True)
+    if exact_pixels.explained(natural, natural_seen) >= limits.views.an_image:
+        return View(ViewKind.SMOOTHED, 1.0, own_brightness=True)
     return None
 
 
-def _by_surroundings(probe: Probe, name: str, noise: Array) -> bool:
-    """Whether a tensor of the image's size that changes with the image does so by each pixel's surroundings."""
-    shape = probe.structure.shapes[name]
+def _by_neighbourhood(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:
+    """Whether a tensor of the image's size that changes with the image does so by each pixel's neighbourhood."""
+    shape = model.structure.shapes[name]
     if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
         return False
-    runner = probe.open([name])
+    runner = model.open([name])
 
-    def look(image: Array) -> Array:
-        return np.asarray(runner(probe.feed(image[None]))[name], np.float64)
+    def shown(image: Array) -> Array:
+        return np.asarray(runner(model.feed(image[None]))[name], np.float64)
 
-    return follows_its_surroundings(look, probe.natural[:3], noise[0])
+    return follows_its_neighbourhood(shown, model.natural[: limits.neighbourhoods.images], noise[0], limits)
 
 
-def _placed(probe: Probe, name: str) -> input_geometry.View | None:
+def _registered(model: TracedModel, name: str, limits: Thresholds) -> View | None:
     """Return the view of an image that is elsewhere and at its own brightness, None where it is no such thing."""
-    if len(probe.structure.shapes[name]) != 4:
+    if len(model.structure.shapes[name]) != 4:
         return None
-    fields = probe.feed.images.fields(PROBES)
-    runner = probe.open([name])
-    seen = [np.asarray(runner(probe.feed(image[None]))[name], np.float64) for image in fields]
+    fields = model.feed.images.fields(limits.signatures.probes)
+    runner = model.open([name])
+    seen = [np.asarray(runner(model.feed(image[None]))[name], np.float64) for image in fields]
     if len({values.shape for values in seen}) > 1 or len(seen[0]) != 1:
         return None
-    return placed_view(probe.feed.images, fields, np.concatenate(seen))
+    return registered_view(model.feed.images, fields, np.concatenate(seen), limits)
 
 
-def _only_pools(probe: Probe, layer: Layer) -> bool:
+def _only_pools(model: TracedModel, layer: Layer) -> bool:
     """Whether nothing but pooling (and change of layout) lies between the image and the layer."""
-    kinds = {node.op for node in probe.regions[layer.data][0]}
+    kinds = {node.op for node in model.regions[layer.data].nodes}
     return bool(kinds & POOLING) and kinds <= ELEMENTWISE | POOLING | LAYOUT
 
 
-def _shrinks(probe: Probe, layer: Layer) -> bool:
+def _shrinks(model: TracedModel, layer: Layer) -> bool:
     """Whether a pooling operator or an averaging convolution made what the layer sees."""
     return any(
-        (node.op in POOLING or node.op == "Conv") and is_map(probe.structure.shapes[node.outputs[0]])
-        for node in probe.regions[layer.data][0]
+        (node.op in POOLING or node.op == "Conv") and is_map(model.structure.shapes[node.outputs[0]])
+        for node in model.regions[layer.data].nodes
     )
 
 
-def _turn(probe: Probe, seen: Array) -> str:
-    """Say how what a layer sees lies to the image; a shift that padding explains is none."""
-    image = probe.values[probe.feed.name]
+def _relation(model: TracedModel, seen: Array, limits: Thresholds) -> Relation:
+    """Return how what a layer sees lies to the image; a shift that padding explains is none."""
+    image = model.values[model.feed.name]
     if seen.ndim != image.ndim:
-        return ""
-    share, relation = tensor_duplicates.across(image, seen)
-    if share < tensor_duplicates.COVERAGE:
-        return ""
-    if relation.kind == "shifted":
+        return Relation.NOT_COMPARABLE
+    share, difference = tensor_duplicates.across(image, seen, limits)
+    if share < limits.duplicates.coverage:
+        return Relation.NOT_COMPARABLE
+    if difference.relation is Relation.SHIFTED:
         margins = [(a - b) / 2 for a, b in zip(seen.shape[-2:], image.shape[-2:], strict=True)]
-        moved = relation.shift[-2:] if relation.shift else (0, 0)
-        if all(abs(by - margin) < 1 for by, margin in zip(moved, margins, strict=True)):
-            return "identical"
-    return relation.kind
-
-
-def _ramps(probe: Probe, names: list[str]) -> dict[str, input_geometry.Ramps]:
-    images = probe.feed.images
-    wanted = [name for name in names if name != probe.feed.name]
-    runner = probe.open(wanted)
-    plan = {
-        "dark": images.flat(0.3), "light": images.flat(0.7), "rows": images.ramp(0),
-        "columns": images.ramp(1), "coded": images.coded(),
-    }  # fmt: skip
-    single = {key: runner(probe.feed(image)) for key, image in plan.items()}
-    mosaics = [
-        runner(probe.feed(image[None])) for image in input_geometry.mosaics(images.noise(2 * input_geometry.MOSAICS))
-    ]
-    natural = [runner(probe.feed(image[None])) for image in probe.natural]
-    result = {}
-    for name in names:
-        if name == probe.feed.name:
-            continue
-        results = [*single.values(), *mosaics, *natural]
-        if len({np.shape(values[name]) for values in results}) > 1:
-            continue
-        arrays = {key: np.asarray(values[name], np.float64) for key, values in single.items()}
-        stacked = np.stack([np.asarray(values[name], np.float64) for values in natural])
-        mixed = np.stack([np.asarray(values[name], np.float64) for values in mosaics])
-        result[name] = input_geometry.Ramps(natural=stacked, mosaics=mixed, **arrays)
-    return result
+        moved = difference.shift[-2:]
+        if all(abs(by - margin) < limits.views.padding for by, margin in zip(moved, margins, strict=True)):
+            return Relation.IDENTICAL
+    return difference.relation

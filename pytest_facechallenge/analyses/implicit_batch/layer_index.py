@@ -1,46 +1,39 @@
-"""Who computes with weights, at which cost, and who depends on whom, in a model without control flow."""
+"""Which nodes compute with weights, at which cost, and which depend on which, in a model without control flow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch.runner import Held, as_floats
+from pytest_facechallenge.analyses.implicit_batch.movement import averages, interpolates, picks
+from pytest_facechallenge.analyses.implicit_batch.runner import Held
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait, names
 
 Array = npt.NDArray[Any]
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv", "NhwcConv", "ConvInteger", "QLinearConv", "DeformConv"})
-RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
-PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatMulInteger", "QLinearMatMul", "Einsum"})
+CONVOLUTIONS = names(Kind.CONVOLUTION, Trait.STANDARD_WEIGHTS)
+RECURRENT = names(Kind.RECURRENT, Trait.STANDARD_WEIGHTS)
+PRODUCTS = names(Kind.PRODUCT, Trait.STANDARD_WEIGHTS)
 
 #: Operators that treat each element alone (given one varying input of the output's size): they move nothing.
-ELEMENTWISE = frozenset(
-    {
-        "Abs", "Add", "BatchNormalization", "Cast", "Celu", "Clip", "Div", "Dropout", "Elu", "Erf", "Exp", "Gelu",
-        "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mish", "Mul", "Neg", "PRelu", "Pow", "Relu",
-        "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Tanh", "ThresholdedRelu", "LayerNormalization",
-        "InstanceNormalization", "GroupNormalization",
-    }
-)  # fmt: skip
+ELEMENTWISE = names(Trait.IN_PLACE)
 
-POOLING = frozenset(
-    {"AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax"}
-)
+POOLING = names(Trait.POOLS)
 
 #: Results that describe a tensor instead of holding its data.
-ABOUT_SHAPE = frozenset({"Shape", "Size", "SequenceLength"})
+ABOUT_SHAPE = names(Kind.ABOUT_SHAPE)
 
 
-#: Rows of a matrix that are looked at before all of them are.
-SOME = 16
-
-
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One execution of an operator with weights.
 
@@ -56,19 +49,33 @@ class Layer:
         Of a convolution, else 1.
     """
 
-    def __init__(self, node: Node, data: str, weight: str, contracted: int, macs: int, groups: int) -> None:
-        self.node = node
-        self.data = data
-        self.weight = weight
-        self.contracted = contracted
-        self.macs = macs
-        self.groups = groups
+    node: Node
+    data: str
+    weight: str
+    contracted: int
+    macs: int
+    groups: int
 
     @property
     def settings(self) -> tuple[Any, ...]:
         """What of the call besides weights decides its result: stride, dilation and the like."""
         names = ("strides", "dilations", "group", "alpha", "transA", "transB", "equation", "direction")
         return tuple(str(self.node.attributes.get(name)) for name in names)
+
+
+class Region(NamedTuple):
+    """What lies between a value and the layers (or the image) that it was made from.
+
+    Attributes
+    ----------
+    nodes
+        Without weights, last first.
+    roots
+        The values at which layers or the image were met.
+    """
+
+    nodes: tuple[Node, ...]
+    roots: frozenset[str]
 
 
 class Structure:
@@ -82,10 +89,22 @@ class Structure:
         Every tensor of it for one image (N = 1), the image among them.
     image
         Name of the input.
+
+    Attributes
+    ----------
+    layers
+        Executions with weights, in graph order.
+    shapes
+        Of every tensor, for one image.
+    varying
+        Names of the values that depend on what the image shows.
+    total_macs
+        Multiply-adds of all products and convolutions with weights, for one image.
     """
 
-    def __init__(self, graph: Graph, survey: Mapping[str, Held], image: str) -> None:
+    def __init__(self, graph: Graph, survey: Mapping[str, Held], image: str, limits: Thresholds) -> None:
         self.graph = graph
+        self._limits = limits
         self.image = image
         self.shapes: dict[str, tuple[int, ...]] = {name: held.shape for name, held in survey.items()}
         self.nodes: list[Node] = graph.nodes
@@ -95,8 +114,8 @@ class Structure:
         self._constants = {name: held for name, held in survey.items() if name not in self.varying}
         self._survey = survey
         self._read: dict[str, Array] = {}  # of the survey: constants, and weights that depend on the image
-        self.layers: list[Layer] = [layer for node in self.nodes if (layer := self._layer(node)) is not None]
-        self._survey = {}
+        self.layers = tuple(layer for node in self.nodes if (layer := self._layer(node)) is not None)
+        self._survey = {}  # read by now; it holds every tensor of the model
         self.layer_of: dict[int, Layer] = {id(layer.node): layer for layer in self.layers}
         self.total_macs = sum(layer.macs for layer in self.layers)
 
@@ -156,7 +175,7 @@ class Structure:
         return None if self._only_moves(layer) else layer
 
     def _computed_weight(self, node: Node, kind: str) -> bool:
-        """Whether the second input is a weight that (also) depends on the image: dynamic layers, or a disguise."""
+        """Whether the second input is a weight that (also) depends on the image: a dynamic layer, or a hidden one."""
         if len(node.inputs) < 2 or node.inputs[1] not in self.varying or node.inputs[0] == node.inputs[1]:
             return False
         name = node.inputs[1]
@@ -181,30 +200,41 @@ class Structure:
 
         A permutation, a crop, a shift or a bilinear resize written as a product is data movement, not a layer.
         """
+        limits = self._limits
+        smallest = limits.movement.smallest
         weights = self.constant(layer.weight)
         if weights is None or weights.dtype.kind not in "fiu":
             return False
         if layer.node.op in CONVOLUTIONS:
             rows = weights.reshape(weights.shape[0], -1)
-            if weights.shape[1] == 1 and layer.groups > 1 and _averages(rows):
+            if weights.shape[1] == 1 and layer.groups > 1 and averages(rows, limits):
                 return True
-            return rows.shape[1] > 1 and _one_hot(rows)
+            return rows.shape[1] > 1 and picks(rows, limits)
         if layer.node.op in RECURRENT:
             return False
         if weights.ndim < 2:
             return False
         ways = (np.swapaxes(weights, -1, -2).reshape(-1, weights.shape[-2]), weights.reshape(-1, weights.shape[-1]))
         if layer.node.op == "Einsum":
-            return any(min(rows.shape) >= 8 and _interpolates(rows) for rows in ways)
+            return any(min(rows.shape) >= smallest and interpolates(rows, limits) for rows in ways)
         first = layer.node.inputs[0] == layer.data
         rows = ways[0] if first != bool(layer.node.attributes.get("transB", 0)) else ways[1]
-        return bool(min(rows.shape) >= 8) and _interpolates(rows)
+        return bool(min(rows.shape) >= smallest) and interpolates(rows, limits)
 
-    def take_for_movement(self, layers: list[Layer]) -> None:
-        """Take executions off the list of layers: their products only moved data. Their multiply-adds still count."""
+    def without(self, layers: Iterable[Layer]) -> Structure:
+        """Return the same with some executions taken off the list of layers: their products only moved data.
+
+        Their multiply-adds still count.
+        """
         gone = {id(layer.node) for layer in layers}
-        self.layers = [layer for layer in self.layers if id(layer.node) not in gone]
-        self.layer_of = {id(layer.node): layer for layer in self.layers}
+        changed = copy.copy(self)
+        changed.layers = tuple(layer for layer in self.layers if id(layer.node) not in gone)
+        changed.layer_of = {id(layer.node): layer for layer in changed.layers}
+        return changed
+
+    def depends(self, later: Layer, earlier: Layer) -> bool:
+        """Whether one layer works on something that the other one made."""
+        return bool(self.ancestors[self.position[id(later.node)]] >> self.position[id(earlier.node)] & 1)
 
     @cached_property
     def ancestors(self) -> list[int]:
@@ -225,14 +255,8 @@ class Structure:
         a, b = self.position[id(one)], self.position[id(other)]
         return a != b and not (self.ancestors[a] >> b) & 1 and not (self.ancestors[b] >> a) & 1
 
-    def region(self, name: str) -> tuple[list[Node], set[str]]:
-        """Follow a value back to the layers (or the image) it was made from.
-
-        Returns
-        -------
-        (nodes, roots)
-            The nodes without weights on the way, last first; the values at which layers or the image were met.
-        """
+    def region(self, name: str) -> Region:
+        """Follow a value back to the layers (or the image) it was made from."""
         nodes: list[Node] = []
         met: set[int] = set()
         roots: set[str] = set()
@@ -252,7 +276,7 @@ class Structure:
                 nodes.append(producer)
             pending.extend(producer.inputs)
         nodes.sort(key=lambda node: -self.position[id(node)])
-        return nodes, roots
+        return Region(tuple(nodes), frozenset(roots))
 
     def moves(self, node: Node) -> bool:
         """Whether the node may put data to another place or copy it (anything not plainly elementwise may)."""
@@ -275,53 +299,3 @@ def _einsum_axis(equation: str, operand: int, rank: int) -> int:
         if letter not in result:
             return rank - len(letters) + index
     return max(0, rank - 1)
-
-
-def _averages(rows: Array) -> bool:
-    """Whether every channel gets the same averaging kernel: a blur or a bilinear resize written as a convolution."""
-    kernels = rows.astype(np.float64)
-    sums = kernels.sum(1, keepdims=True)
-    if rows.shape[1] < 2 or (kernels < -1e-6 * np.abs(kernels).max()).any() or (sums <= 0).any():
-        return False
-    shapes = kernels / sums
-    return bool(np.abs(shapes - shapes[0]).max() < 1e-3 and np.abs(sums - sums[0]).max() < 1e-2 * sums[0, 0])
-
-
-def _some(rows: Array) -> Array:
-    """Return a few of many rows: one that breaks a condition on all of them settles it without reading the others."""
-    return rows[:: max(1, len(rows) // SOME)]
-
-
-def _one_hot(rows: Array) -> bool:
-    """Whether every row has one entry that counts."""
-    for part in (_some(rows), rows):
-        sizes = np.abs(part.astype(np.float64))
-        totals = sizes.sum(1)
-        if not (totals > 0).all() or not (sizes.max(1) >= 0.98 * totals).all():
-            return False
-    return True
-
-
-def _interpolates(rows: Array) -> bool:
-    """Whether every row is zero or takes at most 4 (2-D: 16) entries with like sums: a permutation or interpolation."""
-    limit = 1 if rows.shape[1] < 12 else 4 if rows.shape[1] < 1024 else 16
-    for part in (_some(rows), rows):
-        matrix = part.astype(np.float64)
-        sizes = np.abs(matrix)
-        totals = sizes.sum(1)
-        live = totals > 1e-9
-        used = (sizes[live] > 1e-6 * totals[live, None]).sum(1)
-        picks = bool((sizes[live].max(1, initial=0) >= 0.98 * totals[live]).all())
-        if not picks and used.max(initial=0) > limit:
-            return False
-    if live.sum() < 0.25 * len(totals) or live.sum() < 4:
-        return False
-    sums = matrix[live].sum(1)
-    alike = np.quantile(np.abs(sums - np.median(sums)), 0.75) <= 0.1 * np.abs(np.median(sums)) + 1e-9
-    return picks or bool(used.max() <= limit and alike)
-
-
-def numbers(value: Any) -> Array | None:
-    """Return a value of the run as float32 when it is a numeric array of some size, else None."""
-    array = as_floats(value)
-    return None if array is None or array.size == 0 else array

@@ -1,6 +1,6 @@
-"""Pixels changed by their surroundings (local contrast) told apart from pixels that a condition on the image chose.
+"""Pixels changed by their neighbourhood (local contrast) told apart from pixels that a condition on the image chose.
 
-On noise, whose surroundings are all alike, both look like the image itself; on natural images neither does.
+On noise, whose neighbourhoods are all alike, both look like the image itself; on natural images neither does.
 """
 
 from __future__ import annotations
@@ -12,28 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+
 Array = npt.NDArray[Any]
-Look = Callable[[Array], Array]
-
-#: Steps from one image to another; times that the largest is halved; share of it that a jump still has then.
-STEPS, HALVINGS, JUMP = 12, 12, 0.25
-
-#: Pixels that surroundings reach over an edge.
-REACH = 12
-
-#: Share of a change's energy that may be where nothing of the image was changed.
-FAR = 0.02
-
-#: Least roughness of what is seen against the image's: a blurred image has less.
-AS_ROUGH = 0.9
+Shown = Callable[[Array], Array]
 
 
-def follows_its_surroundings(look: Look, natural: Array, noise: Array) -> bool:
-    """Whether what is seen of natural images is a continuous function of each pixel's surroundings, and no blur.
+def follows_its_neighbourhood(shown: Shown, natural: Array, noise: Array, limits: Thresholds) -> bool:
+    """Whether what is seen of natural images is a continuous function of each pixel's neighbourhood, and no blur.
 
     Parameters
     ----------
-    look
+    shown
         An image [C, H, W] to what is seen of it, float [1, channels, H, W].
     natural
         Images, float [n, C, H, W], at least two.
@@ -42,9 +32,9 @@ def follows_its_surroundings(look: Look, natural: Array, noise: Array) -> bool:
     """
     others = np.roll(natural, 1, axis=0)
     return all(
-        _rough(look(image)[0]) >= AS_ROUGH * _rough(image)
-        and _local(look, image, other)
-        and not _jumps(look, image, noise)
+        _rough(shown(image)[0]) >= limits.neighbourhoods.as_rough * _rough(image)
+        and _local(shown, image, other, limits)
+        and not _jumps(shown, image, noise, limits)
         for image, other in zip(natural, others, strict=True)
     )
 
@@ -55,38 +45,40 @@ def _rough(planes: Array) -> float:
     return float(np.median(steps / np.maximum(planes.var((-2, -1)), 1e-30)))
 
 
-def _local(look: Look, image: Array, other: Array) -> bool:
+def _local(shown: Shown, image: Array, other: Array, limits: Thresholds) -> bool:
     """Whether another left (upper) half changes what is seen on the left (above), and next to nothing opposite.
 
-    Next to nothing: a share of the whole image's contrast may be among the surroundings.
+    Next to nothing: a share of the whole image's contrast may reach every pixel.
     """
+    wanted = limits.neighbourhoods
     height, width = image.shape[-2:]
-    before = look(image)
+    before = shown(image)
     for axis, half in ((-1, width // 2), (-2, height // 2)):
         first = np.arange(image.shape[axis]) < half
         mixed = np.where(first if axis == -1 else first[:, None], other, image)
-        moved = np.moveaxis((look(mixed) - before) ** 2, axis, -1)
-        if moved[..., half + REACH :].sum() > FAR * moved.sum():
+        moved = np.moveaxis((shown(mixed) - before) ** 2, axis, -1)
+        if moved[..., half + wanted.reach :].sum() > wanted.far * moved.sum():
             return False
     return True
 
 
-def _jumps(look: Look, one: Array, other: Array) -> bool:
+def _jumps(shown: Shown, one: Array, other: Array, limits: Thresholds) -> bool:
     """Whether what is seen jumps somewhere on the straight way from one image to another."""
 
     def at(share: float) -> Array:
-        return look((one + share * (other - one)).astype(np.float32))
+        return shown((one + share * (other - one)).astype(np.float32))
 
-    places = np.linspace(0, 1, STEPS + 1)
+    wanted = limits.neighbourhoods
+    places = np.linspace(0, 1, wanted.steps + 1)
     values = [at(share) for share in places]
     sizes = [float(np.linalg.norm(b - a)) for a, b in pairwise(values)]
     largest = int(np.argmax(sizes))
     low, high, a, b = places[largest], places[largest + 1], values[largest], values[largest + 1]
-    for _ in range(HALVINGS):
+    for _ in range(wanted.halvings):
         share = (low + high) / 2
         middle = at(share)
         if np.linalg.norm(middle - a) > np.linalg.norm(b - middle):
             high, b = share, middle
         else:
             low, a = share, middle
-    return bool(np.linalg.norm(b - a) > JUMP * sizes[largest])
+    return bool(np.linalg.norm(b - a) > wanted.jump * sizes[largest])

@@ -1,7 +1,7 @@
-"""Parts of the network that meet only late, compared by behaviour: whether one is the other on a turned image.
+"""Branches of the network that meet only late, compared by behaviour: whether one is the other on a turned image.
 
 Weights can be permuted, rescaled and perturbed at once, so that no comparison of weights finds them; what the features
-do cannot be hidden that way. If the second part is the first with mirrored kernels, its features on an image are the
+do cannot be hidden that way. If the second branch is the first with mirrored kernels, its features on an image are the
 first's on the mirrored image, place by place.
 """
 
@@ -14,30 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
-from pytest_facechallenge.analyses.implicit_batch.probe_images import TRANSFORMS
+from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Node
 
 Array = npt.NDArray[Any]
 
-#: Correlation over the probes from which two features are called one: noise of several percent on the weights stays
-#: above it, unrelated features of one place stay below (they share no weights).
-ALIKE = 0.95
-
-#: Places and channels compared per layer.
-PLACES, CHANNELS = 16, 24
-
 
 @dataclass(frozen=True)
-class Parts:
-    """Two parts of a network without a path between them, both fed from ``source`` alone.
+class BranchPair:
+    """Two branches of a network without a path between them, both fed from ``source`` alone.
 
     Attributes
     ----------
     source
         A value, or the image's name.
     first, second
-        The nodes from which the parts start (they dominate all of their part).
+        The nodes from which the branches start (they dominate all of their branch).
     one, two
         The layers of each, in graph order.
     """
@@ -77,8 +72,8 @@ def dominators(structure: Structure) -> list[int]:
     return result
 
 
-def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[Parts]:
-    """Find pairs of parts that each do at least ``least`` of the multiply-adds; the largest first."""
+def separate_branches(structure: Structure, limits: Thresholds) -> list[BranchPair]:
+    """Find pairs of branches that each do enough of the multiply-adds; the largest first."""
     nearest = dominators(structure)
     weight = [0] * len(nearest)
     members: dict[int, list[Layer]] = {}
@@ -88,7 +83,7 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
         if nearest[position] >= 0:
             weight[nearest[position]] += weight[position]
     children: dict[int, list[int]] = {}
-    floor = least * max(1, structure.total_macs)
+    floor = limits.branches.least * max(1, structure.total_macs)
     for position, parent in enumerate(nearest):
         if parent >= -1 and weight[position] >= floor:
             children.setdefault(parent, []).append(position)
@@ -100,23 +95,24 @@ def separate_parts(structure: Structure, least: float, limit: int = 6) -> list[P
         if structure.parallel(structure.nodes[one], structure.nodes[two])
     ]
     found.sort(key=lambda entry: -entry[0])
-    for _, _, one, two in found[:limit]:
+    found = found[: limits.branches.branches]
+    for _, _, one, two in found:
         for head in (one, two):
             members.setdefault(head, _members(structure, nearest, head))
     return [
-        Parts(
+        BranchPair(
             _source(structure, nearest, parent),
             structure.nodes[one],
             structure.nodes[two],
             members[one],
             members[two],
         )
-        for _, parent, one, two in found[:limit]
+        for _, parent, one, two in found
     ]
 
 
 def _source(structure: Structure, nearest: list[int], position: int) -> str:
-    """Return where the network can be cut above both parts: not at several results, nor at a sequence."""
+    """Return where the network can be cut above both branches: not at several results, nor at a sequence."""
     while position >= 0:
         results = [name for name in structure.nodes[position].outputs if name]
         if len(results) == 1 and results[0] in structure.shapes:
@@ -126,6 +122,7 @@ def _source(structure: Structure, nearest: list[int], position: int) -> str:
 
 
 def _members(structure: Structure, nearest: list[int], head: int) -> list[Layer]:
+    """Return the layers that a node dominates."""
     inside = {head}
     for position in range(head + 1, len(nearest)):
         if nearest[position] in inside:
@@ -147,10 +144,10 @@ def as_maps(values: Array) -> Array | None:
     return None
 
 
-def turn(values: Array, name: str) -> Array | None:
-    """Apply one of `TRANSFORMS` to a value [N, C, H, W] or [N, L, C]; None where it cannot be applied."""
+def turn(values: Array, name: Transform) -> Array | None:
+    """Apply one of `TURNS` to a value [N, C, H, W] or [N, L, C]; None where it cannot be applied."""
     if values.ndim == 4:
-        turned = TRANSFORMS[name](values)
+        turned = TURNS[name](values)
         return np.ascontiguousarray(turned) if turned.shape == values.shape else None
     if values.ndim == 3:
         length = values.shape[1]
@@ -158,49 +155,57 @@ def turn(values: Array, name: str) -> Array | None:
             side = round(float(np.sqrt(max(0, length - extra))))
             if side >= 2 and side * side == length - extra:
                 grid = np.moveaxis(values[:, extra:].reshape(len(values), side, side, -1), -1, 1)
-                flat = np.moveaxis(TRANSFORMS[name](grid), 1, -1).reshape(len(values), side * side, -1)
+                flat = np.moveaxis(TURNS[name](grid), 1, -1).reshape(len(values), side * side, -1)
                 return np.concatenate([values[:, :extra], flat], axis=1).astype(values.dtype)
     return None
 
 
-def alike(first: Array, second: Array, name: str, seed: int = 11) -> float:
+def alike(first: Array, second: Array, name: Transform, limits: Thresholds, seed: int = 11) -> float:
     """Return the share of the second's features that the first shows at the turned place.
 
     Parameters
     ----------
     first
-        Features of the first part on the turned source, [probes, C, H, W].
+        Features of the first branch on the turned source, [probes, C, H, W].
     second
-        Features of the second part on the source as it is, [probes, C', H, W].
+        Features of the second branch on the source as it is, [probes, C', H, W].
     name
-        Of the transform: it tells where a place of the second lies in the first.
+        Of the turn: it tells where a place of the second lies in the first.
     """
+    wanted = limits.branches
     channels, height, width = second.shape[1:]
-    if first.shape[-2:] != second.shape[-2:]:
+    where = _turned_places(height, width, name)
+    if first.shape[-2:] != second.shape[-2:] or where is None:
         return 0.0
-    index = np.arange(height * width).reshape(1, 1, height, width)
-    turned = TRANSFORMS[name](index)
-    if turned.shape != index.shape:
-        return 0.0
-    where = np.empty(height * width, np.int64)
-    where[turned.reshape(-1)] = np.arange(height * width)
     random = np.random.default_rng(seed)
-    margin_h, margin_w = min(height // 4, 4), min(width // 4, 4)
-    inner = index[0, 0, margin_h : height - margin_h, margin_w : width - margin_w].reshape(-1)
-    places = random.choice(inner, min(PLACES, len(inner)), replace=False)
-    chosen = random.choice(channels, min(CHANNELS, channels), replace=False)
+    margin_h, margin_w = (min(extent // wanted.margin_share, wanted.margin) for extent in (height, width))
+    index = np.arange(height * width).reshape(height, width)
+    inner = index[margin_h : height - margin_h, margin_w : width - margin_w].reshape(-1)
+    places = random.choice(inner, min(wanted.places, len(inner)), replace=False)
+    chosen = random.choice(channels, min(wanted.channels, channels), replace=False)
     hits = total = 0
     for place in places:
         row, column = divmod(int(place), width)
-        marks, live = signatures(second[:, chosen, row, column])
+        marks, live = signatures(second[:, chosen, row, column], limits)
         if not live.any():
             continue
         down, right = divmod(int(where[place]), width)
         near = first[:, :, max(0, down - 1) : down + 2, max(0, right - 1) : right + 2]
-        pool, alive = signatures(near.reshape(len(near), -1))
+        pool, alive = signatures(near.reshape(len(near), -1), limits)
         if not alive.any():
             continue
         best = np.abs(marks[live] @ pool[alive].T).max(1)
-        hits += int((best >= ALIKE).sum())
+        hits += int((best >= wanted.alike).sum())
         total += int(live.sum())
-    return hits / total if total >= 8 else 0.0
+    return hits / total if total >= wanted.fewest else 0.0
+
+
+def _turned_places(height: int, width: int, name: Transform) -> Array | None:
+    """Return for each place of a map (row * width + column) where it lies in the turned one; None if sizes differ."""
+    index = np.arange(height * width).reshape(1, 1, height, width)
+    turned: Array = index if name is Transform.NONE else TURNS[name](index)
+    if turned.shape != index.shape:
+        return None
+    where = np.empty(height * width, np.int64)
+    where[turned.reshape(-1)] = np.arange(height * width)
+    return where

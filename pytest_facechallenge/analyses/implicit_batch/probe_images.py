@@ -9,19 +9,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
 
 Array = npt.NDArray[np.float32]
 
-#: The looks that a test-time augmentation without any operator (mirrored kernels) can imitate; H and W last.
-TRANSFORMS: dict[str, Callable[[Array], Array]] = {
-    "as it is": lambda x: x,
-    "mirrored": lambda x: x[..., ::-1],
-    "upside down": lambda x: x[..., ::-1, :],
-    "rotated by 180 degrees": lambda x: x[..., ::-1, ::-1],
-    "transposed": lambda x: np.swapaxes(x, -1, -2),
-    "rotated by 90 degrees": lambda x: np.rot90(x, 1, (-2, -1)),
-    "rotated by 270 degrees": lambda x: np.rot90(x, 3, (-2, -1)),
+#: The turns that a test-time augmentation without any operator (mirrored kernels) can imitate; H and W last.
+TURNS: dict[Transform, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    Transform.MIRRORED: lambda x: x[..., ::-1],
+    Transform.UPSIDE_DOWN: lambda x: x[..., ::-1, :],
+    Transform.ROTATED_180: lambda x: x[..., ::-1, ::-1],
+    Transform.TRANSPOSED: lambda x: np.swapaxes(x, -1, -2),
+    Transform.ROTATED_90: lambda x: np.rot90(x, 1, (-2, -1)),
+    Transform.ROTATED_270: lambda x: np.rot90(x, 3, (-2, -1)),
 }
 
 
@@ -30,9 +31,6 @@ SCALING = frozenset({"Sub", "Add", "Div", "Mul", "Conv"})
 
 #: Operators behind which there are features, when their weights are more than a few.
 WEIGHING = frozenset({"Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN"})
-
-#: Values of a constant that normalises pixels; nodes from the image on that are looked at.
-FEW, NORMALISING = 16, 64
 
 
 class Images:
@@ -46,9 +44,14 @@ class Images:
         The range of pixel values that the model is fed, ``(-1, 1)`` or ``(0, 255)``.
     seed
         Of all randomness.
+    limits
+        Gives the levels of even images and ramps.
     """
 
-    def __init__(self, channels: int, height: int, width: int, low: float, high: float, seed: int) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, low: float, high: float, seed: int, limits: Thresholds
+    ) -> None:
+        self.levels = limits.images
         self.channels, self.height, self.width = channels, height, width
         self.low, self.high = low, high
         self.seed = seed
@@ -71,16 +74,17 @@ class Images:
 
     def _draw(self) -> npt.NDArray[Any]:
         """Draw the next natural image, [C, H, W] in about 0..1."""
-        random = self._random
+        recipe, random = self.levels, self._random
         image = np.zeros((self.channels, self.height, self.width))
-        for blur, share in ((self.height / 6, 1.0), (self.height / 16, 0.5), (self.height / 45, 0.25)):
+        for part, share in recipe.structures:
+            blur = self.height / part
             common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
             image += share * common / common.std()
             for plane in image:
                 own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
-                plane += 0.4 * share * own / own.std()
-        image *= random.uniform(0.08, 0.16)
-        image += random.uniform(0.3, 0.7) + 0.02 * random.standard_normal(image.shape)
+                plane += recipe.own_colour * share * own / own.std()
+        image *= random.uniform(*recipe.contrast)
+        image += random.uniform(*recipe.brightness) + recipe.grain * random.standard_normal(image.shape)
         return image
 
     def fields(self, count: int) -> Array:
@@ -89,10 +93,11 @@ class Images:
         A network that sets brightness, contrast or the whole histogram of each image by itself does the same to all.
         """
         random = np.random.default_rng(self.seed + 2)
-        levels = np.linspace(0.2, 0.8, self.height * self.width)
+        levels = np.linspace(*self.levels.field_range, self.height * self.width)
+        blur = self.height / self.levels.field_blur
         drawn = []
         for _ in range(count):
-            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), self.height / 16)
+            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
             plane = np.empty(smooth.size)
             plane[np.argsort(smooth, axis=None)] = levels
             drawn.append(np.broadcast_to(plane.reshape(smooth.shape), (self.channels, *smooth.shape)))
@@ -102,40 +107,45 @@ class Images:
         """Return one even image [1, C, H, W]; ``value`` in 0..1 of the range."""
         return self._scaled(np.full((1, self.channels, self.height, self.width), value))
 
-    def ramp(self, axis: int, span: float = 0.4) -> Array:
-        """Return one image whose pixels hold their row (axis 0) or column (axis 1), over ``span`` about 0.5."""
+    def ramp(self, axis: int, span: float | None = None) -> Array:
+        """Return one image [1, C, H, W] whose pixels hold their row (axis 0) or column (axis 1).
+
+        The values take ``span`` of the range, about its middle; the usual one by default.
+        """
+        span = self.levels.span if span is None else span
         extent = self.height if axis == 0 else self.width
-        line = 0.5 + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
+        line = self.levels.middle + span * (np.arange(extent) / max(1, extent - 1) - 0.5)
         plane = line[:, None] if axis == 0 else line[None, :]
         return self._scaled(np.broadcast_to(plane, (1, self.channels, self.height, self.width)))
 
-    def coded(self, span: float = 0.4) -> Array:
-        """Return one image with its rows in the first channel, its columns in the second, 0.5 elsewhere."""
-        image = self.flat(0.5)
+    def coded(self, span: float | None = None) -> Array:
+        """Return one image [1, C, H, W], its rows in the first channel, its columns in the second, 0.5 elsewhere."""
+        image = self.flat(self.levels.middle)
         image[:, 0] = self.ramp(0, span)[:, 0]
         if self.channels > 1:
             image[:, 1] = self.ramp(1, span)[:, 0]
         return image
 
 
-def value_range(graph: Graph) -> tuple[float, float]:
+def value_range(graph: Graph, limits: Thresholds) -> tuple[float, float]:
     """Return the pixel range to feed: 0..255 when the model normalises by itself, else -1..1.
 
     The same idea as the evaluation server's, but by what the operators do and not by how the nodes are called, nor by
     where they stand in the file: something on the way from the image to the first large weights takes a constant of
     30 or more off the pixels, or divides or scales them by 1/30 or less.
     """
-    reached, looked = set(graph.inputs), 0
+    few = limits.images.few
+    reached, seen = set(graph.inputs), 0
     for node in graph.nodes:
         if not reached & set(node.inputs):
             continue
-        looked += 1
-        if looked > NORMALISING:
+        seen += 1
+        if seen > limits.images.nodes:
             break
         sizes = _constant_sizes(node)
-        if node.op in SCALING and any(_normalises(node.op, size) for size, count in sizes[:1] if count <= FEW):
+        if node.op in SCALING and any(_normalises(node.op, size, limits) for size, count in sizes[:1] if count <= few):
             return 0.0, 255.0
-        if node.op not in WEIGHING or all(count <= FEW for _, count in sizes):
+        if node.op not in WEIGHING or all(count <= few for _, count in sizes):
             reached |= {name for name in node.outputs if name}
     return -1.0, 1.0
 
@@ -153,5 +163,7 @@ def _constant_sizes(node: Node) -> list[tuple[float, int]]:
     return found
 
 
-def _normalises(kind: str, size: float) -> bool:
-    return size >= 30 if kind in ("Sub", "Add", "Div") else 0 < size <= 1 / 30
+def _normalises(kind: str, size: float, limits: Thresholds) -> bool:
+    """Whether a constant of this mean size brings pixels of 0..255 to about -1..1."""
+    offset, factor = limits.images.offset, limits.images.factor
+    return size >= offset if kind in ("Sub", "Add", "Div") else 0 < size <= factor

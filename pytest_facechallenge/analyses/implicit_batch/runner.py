@@ -1,4 +1,4 @@
-"""Run a model on chosen images and look at any value inside it."""
+"""Run a model on chosen images and read any value inside it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.inference.session import open_session
+from pytest_facechallenge.onnx_graph.protos import bodies
+
 Array = npt.NDArray[Any]
 
 #: Bytes from which a weight is handed to the runtime as it lies in memory. Smaller ones stay in the graph, where the
 #: runtime's shape inference reads them.
 HANDED_OVER = 4096
-
-#: Values beyond this are not computed with: their squares pass what float32 holds.
-LARGEST = 1e15
 
 #: Element types that numpy and the runtime write alike.
 SAME_IN_MEMORY = frozenset(
@@ -45,13 +46,15 @@ class Runner:
         Of the runtime; 0 leaves it the choice.
     optimised
         Whether the runtime may change the graph: faster, for results of the model itself.
+    largest
+        Values beyond this are not computed with, see `Runner.__call__`.
 
     Attributes
     ----------
     outputs
         The names, each once.
-    wild
-        Names of values that were not finite, or beyond `LARGEST`, in some run.
+    overflowed
+        Names of values that were not finite, or beyond ``largest``, in some run.
 
     Raises
     ------
@@ -60,10 +63,17 @@ class Runner:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, outputs: Iterable[str], threads: int = 0, *, optimised: bool = False
+        self,
+        model: onnx.ModelProto,
+        outputs: Iterable[str],
+        threads: int = 0,
+        *,
+        optimised: bool = False,
+        largest: float = DEFAULTS.running.largest,
     ) -> None:
         self.outputs = list(dict.fromkeys(outputs))
-        self.wild: set[str] = set()
+        self.largest = largest
+        self.overflowed: set[str] = set()
         self._weights = _large_weights(model)
         try:
             self._session = self._load(model, threads, optimised)
@@ -71,18 +81,12 @@ class Runner:
             raise RunError(f"the runtime does not load the model: {error}") from error
 
     def _load(self, model: onnx.ModelProto, threads: int, optimised: bool) -> Any:
-        options = onnxruntime.SessionOptions()
-        if not optimised:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
-        options.intra_op_num_threads = threads
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        if self._weights:
-            options.add_external_initializers(list(self._weights), list(self._weights.values()))
         graph = _without(model, self._weights, self.outputs)
         try:
-            return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            return open_session(
+                graph.SerializeToString(), threads=threads, optimise=optimised, spinning=True, arena=False,
+                prepacking=False, log_level=4, weights=self._weights,
+            )  # fmt: skip
         except Exception:
             if not self._weights:
                 raise
@@ -92,15 +96,15 @@ class Runner:
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Return the values asked for, by name (arrays; lists of arrays for sequences).
 
-        Numbers that are not finite, or beyond `LARGEST`, are clipped (to 0 where there is none) and their names put
-        into ``wild``. Below the negative limit they are only clipped: attention masks hold such on purpose.
+        Numbers that are not finite, or beyond ``largest``, are clipped (to 0 where there is none) and their names put
+        into ``overflowed``. Below the negative limit they are only clipped: attention masks hold such on purpose.
 
         Raises
         ------
         RunError
             The run fails.
         """
-        return {name: self._tame(name, value) for name, value in self.raw(feeds).items()}
+        return {name: self._clipped(name, value) for name, value in self.raw(feeds).items()}
 
     def raw(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Return the values asked for as the runtime gives them.
@@ -116,19 +120,19 @@ class Runner:
             raise RunError(f"the runtime does not run the model: {error}") from error
         return dict(zip(self.outputs, values, strict=True))
 
-    def _tame(self, name: str, value: Any) -> Any:
+    def _clipped(self, name: str, value: Any) -> Any:
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size == 0:
             return value
         low, high = float(value.min()), float(value.max())  # NaN when there is one
-        if low >= -LARGEST and high <= LARGEST:
+        if low >= -self.largest and high <= self.largest:
             return value
-        if not high <= LARGEST:
-            self.wild.add(name)
-        limit = min(LARGEST, float(np.finfo(value.dtype).max))
+        if not high <= self.largest:
+            self.overflowed.add(name)
+        limit = min(self.largest, float(np.finfo(value.dtype).max))
         return np.clip(np.nan_to_num(value, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
 
     def survey(self, feeds: Mapping[str, Array]) -> dict[str, Held]:
-        """Return the tensors asked for without copying them: for a look at all values, of which few are read.
+        """Return the tensors asked for without copying them: for all values of a model, of which few are read.
 
         Raises
         ------
@@ -263,12 +267,10 @@ def part_for(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 def reads_of_subgraphs(node: onnx.NodeProto) -> set[str]:
     """Return every name that the node's subgraphs read, their own values included (a harmless surplus)."""
     reads: set[str] = set()
-    for attribute in node.attribute:
-        bodies = [attribute.g] if attribute.HasField("g") else list(attribute.graphs)
-        for body in bodies:
-            reads |= {value.name for value in body.output}
-            for inner in body.node:
-                reads |= set(inner.input) | reads_of_subgraphs(inner)
+    for body in bodies(node):
+        reads |= {value.name for value in body.output}
+        for inner in body.node:
+            reads |= set(inner.input) | reads_of_subgraphs(inner)
     return reads
 
 

@@ -1,4 +1,4 @@
-"""Layers with related weights that run side by side: what each of them works on."""
+"""Layers with related weights that run side by side, or on the image again: what each of them works on."""
 
 from __future__ import annotations
 
@@ -8,190 +8,191 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch import tensor_duplicates, weight_similarity
+from pytest_facechallenge.analyses.implicit_batch.connected import Head
 from pytest_facechallenge.analyses.implicit_batch.layer_index import POOLING, Layer
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
-from pytest_facechallenge.analyses.implicit_batch.signatures import SAME, signatures
-from pytest_facechallenge.analyses.implicit_batch.trace import NAMED, Probe
-from pytest_facechallenge.core.facts.implicit_batch import TwinFact
+from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
+from pytest_facechallenge.analyses.implicit_batch.tensor_duplicates import across
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.analyses.implicit_batch.weight_similarity import WeightClass, weight_relation
+from pytest_facechallenge.core.facts.implicit_batch import Observation, SharedWeights
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Difference, Relation, SharedInput, WeightRelation
 
 Array = npt.NDArray[Any]
 
+#: What several pairs of executions work on is what the first of these says that one of them does.
+WORST_FIRST = (
+    SharedInput.VERSIONS,
+    SharedInput.RESAMPLED,
+    SharedInput.DIFFERENT,
+    SharedInput.POOLED,
+    SharedInput.PARTS,
+    SharedInput.ONE,
+)
 
-def twins(probe: Probe) -> list[TwinFact]:
-    """Describe every family of layers that run side by side with related weights."""
-    found: list[TwinFact] = []
-    structure = probe.structure
-    for group, below in probe.heads:
-        first = group.layers[0]
-        others = group.layers[1:]
-        inputs, relation = _inputs(probe, first, others)
-        apart = [entry for entry in below if entry is group or _apart(probe, entry, group)]
-        if len(apart) == 1 and inputs == "one":
+#: Weights that give the same result on the same input.
+SAME_WEIGHTS = frozenset({WeightRelation.SHARED, WeightRelation.EQUAL})
+
+
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+    """Return every family of layers with related weights, first those side by side, then those after one another."""
+    return [*_side_by_side(model, limits), *_on_the_image_again(model, limits)]
+
+
+def _side_by_side(model: TracedModel, limits: Thresholds) -> list[SharedWeights]:
+    structure = model.structure
+    found: list[SharedWeights] = []
+    for head in model.heads:
+        layers = head.first.layers
+        inputs, difference = _inputs(model, layers, limits)
+        below = [entry for entry in head.below if entry is head.first or _apart(model, entry, head.first)]
+        if len(below) == 1 and inputs is SharedInput.ONE:
             continue  # they meet again before the next layer: branches on one tensor
-        below = apart
-        sizes = {prod(structure.shapes[layer.data]) for layer in group.layers}
-        settings = {layer.settings for layer in group.layers}
-        relations = [kind for entry in below for kind in entry.relations]
+        relations = [relation for entry in below for relation in entry.relations]
+        via = dict.fromkeys(name for layer in layers for name in model.via(layer))
         found.append(
-            TwinFact(
-                layers=tuple(layer.node.label for layer in group.layers[:NAMED]), count=len(below),
-                weights=max(set(relations), key=relations.count),
-                surplus=round(sum(entry.surplus for entry in below) / max(1, structure.total_macs), 4),
-                inputs=inputs, relation=relation.kind if relation else "", words=relation.words if relation else "",
-                same_size=len(sizes) == 1, same_settings=len(settings) == 1,
-                from_image=all(probe.feed.name in probe.regions[layer.data][1] for layer in group.layers),
-                differ=_results_differ(group), branch=probe.branch,
-                via=tuple(dict.fromkeys(name for layer in group.layers for name in probe.via(layer)))[:NAMED],
+            SharedWeights(
+                layers=tuple(layer.node.label for layer in layers[: limits.running.named]), count=len(below),
+                weights=max(WeightRelation, key=relations.count),
+                surplus=model.share(sum(entry.surplus for entry in below)),
+                inputs=inputs, difference=difference,
+                same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
+                same_settings=len({layer.settings for layer in layers}) == 1,
+                from_image=all(model.feed.name in model.regions[layer.data].roots for layer in layers),
+                differ=_results_differ(head), via=tuple(via)[: limits.running.named], branch=model.branch,
             )
         )  # fmt: skip
     return found
 
 
-def second_visits(probe: Probe) -> list[TwinFact]:
-    """Describe layers that work on the image again, after and because of what they found the first time.
+def _on_the_image_again(model: TracedModel, limits: Thresholds) -> list[SharedWeights]:
+    """Return layers that work on the image again, after and because of what they found the first time.
 
-    One execution depends on the other, so they are not side by side; that both read the image makes them two looks.
-    What a recurrence does that reads image and state together is neither of the versions told apart here.
+    One execution depends on the other, so they are not side by side; that both read the image makes them two views of
+    it. What a recurrence does that reads image and state together is neither of the versions told apart here.
     """
-    structure = probe.structure
-    found: list[TwinFact] = []
-    for index, one in enumerate(probe.front):
-        for other in probe.front[index + 1 :]:
+    structure = model.structure
+    found: list[SharedWeights] = []
+    for index, one in enumerate(model.front):
+        for other in model.front[index + 1 :]:
             if one.data == other.data or structure.parallel(one.node, other.node):
                 continue
-            weights = weight_similarity.weight_relation(structure, one, other)
+            weights = weight_relation(structure, one, other, limits)
             if not weights:
                 continue
-            inputs, relation = _pair(probe, one, other)
-            again, work = _executed_again(probe, other)
-            if inputs not in ("versions", "resampled"):
+            inputs, difference = _pair(model, one, other, limits)
+            if inputs not in (SharedInput.VERSIONS, SharedInput.RESAMPLED):
                 continue
+            again = _executed_again(model, other)
             found.append(
-                TwinFact(
-                    layers=(one.node.label, other.node.label), count=again, weights=weights,
-                    surplus=round(work / max(1, structure.total_macs), 4), inputs=inputs,
-                    relation=relation.kind if relation else "", words=relation.words if relation else "",
+                SharedWeights(
+                    layers=(one.node.label, other.node.label), count=len(again), weights=weights,
+                    surplus=model.share(sum(layer.macs for layer in again)), inputs=inputs, difference=difference,
                     same_size=prod(structure.shapes[one.data]) == prod(structure.shapes[other.data]),
-                    same_settings=one.settings == other.settings, from_image=True, branch=probe.branch,
-                    via=probe.via(other),
+                    same_settings=one.settings == other.settings, from_image=True, via=model.via(other),
+                    branch=model.branch,
                 )
             )  # fmt: skip
     return found
 
 
-def _executed_again(probe: Probe, start: Layer) -> tuple[int, int]:
-    """Return how many layers from ``start`` on use weights that were used before it, and their multiply-adds."""
-    structure = probe.structure
-    bit = 1 << structure.position[id(start.node)]
-    after = [
-        layer
-        for layer in structure.layers
-        if layer is start or structure.ancestors[structure.position[id(layer.node)]] & bit
-    ]
+def _executed_again(model: TracedModel, start: Layer) -> list[Layer]:
+    """Return the layers from ``start`` on that use weights which were used before it."""
+    structure = model.structure
+    after = [layer for layer in structure.layers if layer is start or structure.depends(layer, start)]
     own = {id(layer) for layer in after}
     before = {layer.weight for layer in structure.layers if id(layer) not in own}
-    again = [layer for layer in after if layer.weight in before]
-    return len(again), sum(layer.macs for layer in again)
+    return [layer for layer in after if layer.weight in before]
 
 
-def _apart(probe: Probe, entry: weight_similarity.Class, head: weight_similarity.Class) -> bool:
+def _apart(model: TracedModel, entry: WeightClass, head: WeightClass) -> bool:
     """Whether the executions of ``entry`` descend from different executions of ``head``."""
-    structure = probe.structure
-    bits = [1 << structure.position[id(layer.node)] for layer in head.layers]
-    above = []
-    for layer in entry.layers:
-        ancestors = structure.ancestors[structure.position[id(layer.node)]]
-        above.append(tuple(bool(ancestors & bit) for bit in bits))
-    return len(set(above)) == len(above)
+    above = {tuple(model.structure.depends(layer, first) for first in head.layers) for layer in entry.layers}
+    return len(above) == len(entry.layers)
 
 
-def _results_differ(group: weight_similarity.Class) -> bool:
-    """Whether the executions give different values (equal ones are a redundancy, not a second look)."""
-    first = group.layers[0]
+def _results_differ(head: Head) -> bool:
+    """Whether the executions give different values (equal ones are a redundancy, not a second view)."""
+    first, *others = head.first.layers
     return not all(
-        layer.data == first.data and layer.settings == first.settings and relation in ("shared", "equal")
-        for layer, relation in zip(group.layers[1:], group.relations, strict=True)
+        layer.data == first.data and layer.settings == first.settings and relation in SAME_WEIGHTS
+        for layer, relation in zip(others, head.first.relations, strict=True)
     )
 
 
-def _inputs(probe: Probe, first: Layer, others: list[Layer]) -> tuple[str, tensor_duplicates.Relation | None]:
-    structure = probe.structure
-    kinds = [_pair(probe, first, other) for other in others]
-    order = ("versions", "resampled", "different", "pooled", "parts", "one")
-    kinds.sort(key=lambda kind: order.index(kind[0]))
-    worst = kinds[0]
-    if worst[0] in ("resampled", "different"):
-        roots = set.union(*(probe.regions[layer.data][1] for layer in [first, *others]))
-        total = sum(prod(structure.shapes[layer.data]) for layer in [first, *others])
-        small = total <= 1.3 * max(prod(structure.shapes.get(root, (0,))) for root in roots)
-        if small and not _see_the_same(probe, [first, *others]):
-            return "parts", None
+def _inputs(model: TracedModel, layers: tuple[Layer, ...], limits: Thresholds) -> tuple[SharedInput, Difference | None]:
+    """Return what some executions work on, and how the second's input follows from the first's where it does."""
+    shapes = model.structure.shapes
+    kinds = [_pair(model, layers[0], other, limits) for other in layers[1:]]
+    worst = min(kinds, key=lambda kind: WORST_FIRST.index(kind[0]))
+    if worst[0] in (SharedInput.RESAMPLED, SharedInput.DIFFERENT):
+        roots = frozenset().union(*(model.regions[layer.data].roots for layer in layers))
+        total = sum(prod(shapes[layer.data]) for layer in layers)
+        small = total <= limits.sharing.parts_size * max(prod(shapes.get(root, (0,))) for root in roots)
+        if small and not _see_the_same(model, layers, limits):
+            return SharedInput.PARTS, None
     return worst
 
 
-def _see_the_same(probe: Probe, layers: list[Layer]) -> bool:
+def _see_the_same(model: TracedModel, layers: tuple[Layer, ...], limits: Thresholds) -> bool:
     """Whether each half of the image moves about half of each layer's input: none of them sees a part of it only."""
+    wanted = limits.sharing
     names = list(dict.fromkeys(layer.data for layer in layers))
-    base, other = probe.feed.images.noise(2)
+    base, other = model.feed.images.noise(2)
     height, width = base.shape[-2:]
     rows, columns = np.arange(height)[:, None] < height // 2, np.arange(width) < width // 2
-    runner = probe.open(names)
-    plain = runner(probe.feed(base[None]))
+    runner = model.open(names)
+    plain = runner(model.feed(base[None]))
     moved: dict[str, list[Array]] = {name: [] for name in names}
     for half in (rows, ~rows, columns, ~columns):
-        values = runner(probe.feed(np.where(half, other, base)[None]))
+        values = runner(model.feed(np.where(half, other, base)[None]))
         for name in names:
             now, then = as_floats(values[name]), as_floats(plain[name])
             if now is None or then is None or now.shape != then.shape:
                 return False
-            moved[name].append(np.abs(now - then) > 1e-4 * (np.abs(then).max() + 1e-30))
+            moved[name].append(np.abs(now - then) > wanted.moved * (np.abs(then).max() + 1e-30))
     for changes in moved.values():
         live = np.logical_or.reduce(changes)
-        if not live.any() or not all(0.35 <= change[live].mean() <= 0.65 for change in changes):
+        if not live.any() or not all(wanted.half_from <= change[live].mean() <= wanted.half_to for change in changes):
             return False
     return True
 
 
-def _pair(probe: Probe, one: Layer, other: Layer) -> tuple[str, tensor_duplicates.Relation | None]:
+def _pair(model: TracedModel, one: Layer, other: Layer, limits: Thresholds) -> tuple[SharedInput, Difference | None]:
+    """Return what two executions work on, and how the second's input follows from the first's where it does."""
     if one.data == other.data:
-        return "one", None
-    a, b = probe.values.get(one.data), probe.values.get(other.data)
+        return SharedInput.ONE, None
+    a, b = model.values.get(one.data), model.values.get(other.data)
     if a is None or b is None:
-        return "different", None
-    if a.shape == b.shape and np.abs(a - b).max() <= 1e-5 * (np.abs(a).max() + 1e-30):
-        return "one", None
-    share, relation = tensor_duplicates.across(a, b)
-    back, _ = tensor_duplicates.across(b, a)
-    if max(share, back) >= tensor_duplicates.COVERAGE:
-        return ("one", None) if relation.kind == "identical" else ("versions", relation)
-    roots = [probe.regions[layer.data][1] for layer in (one, other)]
-    common = roots[0] & roots[1]
+        return SharedInput.DIFFERENT, None
+    if a.shape == b.shape and np.abs(a - b).max() <= limits.sharing.equal * (np.abs(a).max() + 1e-30):
+        return SharedInput.ONE, None
+    share, difference = across(a, b, limits)
+    back, _ = across(b, a, limits)
+    if max(share, back) >= limits.duplicates.coverage:
+        identical = difference.relation is Relation.IDENTICAL
+        return (SharedInput.ONE, None) if identical else (SharedInput.VERSIONS, difference)
+    regions = [model.regions[layer.data] for layer in (one, other)]
+    common = regions[0].roots & regions[1].roots
     for root in common:
-        pool = probe.values.get(root)
-        if pool is None:
-            continue
-        if min(_share(a, pool), _share(b, pool)) >= 0.8:
-            return "parts", None
-    if common and roots[0] == roots[1]:
-        own = [{id(node) for node in probe.regions[layer.data][0]} for layer in (one, other)]
-        extra = [
-            node
-            for layer, theirs in ((one, own[1]), (other, own[0]))
-            for node in probe.regions[layer.data][0]
-            if id(node) not in theirs
-        ]
-        pooled = any(node.op in POOLING for node in extra)
-        return ("pooled" if pooled else "resampled"), None
-    return "different", None
+        pool = model.values.get(root)
+        if pool is not None and min(_share(a, pool, limits), _share(b, pool, limits)) >= limits.sharing.parts:
+            return SharedInput.PARTS, None
+    if common and regions[0].roots == regions[1].roots:
+        own = [{id(node): node for node in region.nodes} for region in regions]
+        extra = [node for mine, theirs in (own, own[::-1]) for key, node in mine.items() if key not in theirs]
+        return (SharedInput.POOLED if any(node.op in POOLING for node in extra) else SharedInput.RESAMPLED), None
+    return SharedInput.DIFFERENT, None
 
 
-def _share(part: Array, pool: Array) -> float:
-
-    marks, live = signatures(part)
+def _share(part: Array, pool: Array, limits: Thresholds) -> float:
+    """Return which share of a value's elements (a sample) another value holds as well."""
+    marks, live = signatures(part, limits)
     places = np.flatnonzero(live)
     if len(places) == 0:
         return 0.0
-    asked = marks[np.random.default_rng(1).choice(places, min(200, len(places)), replace=False)]
-    source, _ = signatures(pool)
-    return float((np.abs(asked @ source.T).max(1) >= SAME).mean())
+    count = min(limits.sharing.sampled, len(places))
+    asked = marks[np.random.default_rng(1).choice(places, count, replace=False)]
+    source, _ = signatures(pool, limits)
+    return float((np.abs(asked @ source.T).max(1) >= limits.signatures.same).mean())

@@ -12,20 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+
 Array = npt.NDArray[Any]
 
-#: Images behind a signature. Unrelated signatures correlate beyond `SAME` with a chance below 1e-12.
-PROBES = 16
-
-#: Correlation from which two signatures count as one datum: leaves room for a curve (gamma) on the pixel values.
-SAME = 0.992
-
-#: An element must take this many different values over the probes to have a signature (one that a ReLU keeps at zero
-#: but for two images looks like every other such element).
-DISTINCT = 6
+#: Rows of the matrix of correlations that are made at once: all of them would take gigabytes.
+BLOCK = 64
 
 
-def signatures(values: Array) -> tuple[Array, Array]:
+def signatures(values: Array, limits: Thresholds) -> tuple[Array, Array]:
     """Turn values into signatures.
 
     Parameters
@@ -39,23 +34,25 @@ def signatures(values: Array) -> tuple[Array, Array]:
         float32 [elements, probes], rows of length 1 (zero where not live); bool [elements], false for elements that
         do not depend on the image or take too few values.
     """
+    wanted = limits.signatures
     flat = values.reshape(len(values), -1).astype(np.float64).T
     centred = flat - flat.mean(1, keepdims=True)
     length = np.sqrt((centred**2).sum(1))
     scale = np.abs(flat).max(1) + 1e-30
     ordered = np.sort(flat, axis=1)
-    distinct = 1 + (np.diff(ordered, axis=1) > 1e-6 * scale[:, None]).sum(1)
-    live = (length > 1e-5 * scale) & (distinct >= min(DISTINCT, len(values) - 1)) & np.isfinite(length)
+    distinct = 1 + (np.diff(ordered, axis=1) > wanted.apart * scale[:, None]).sum(1)
+    enough = distinct >= min(wanted.distinct, len(values) - 1)
+    live = (length > wanted.varies * scale) & enough & np.isfinite(length)
     result = np.zeros(flat.shape, np.float32)
     result[live] = centred[live] / length[live, None]
     return result, live
 
 
-def matches(queries: Array, pool: Array, threshold: float = SAME) -> list[Array]:
+def matches(queries: Array, pool: Array, limits: Thresholds) -> list[Array]:
     """Return for each query signature the indices of the pool's signatures that are the same datum (either sign)."""
     found: list[Array] = []
-    for start in range(0, len(queries), 64):
-        block = np.abs(queries[start : start + 64] @ pool.T) >= threshold
+    for start in range(0, len(queries), BLOCK):
+        block = np.abs(queries[start : start + BLOCK] @ pool.T) >= limits.signatures.same
         found.extend(np.flatnonzero(row) for row in block)
     return found
 
@@ -64,8 +61,8 @@ def best(queries: Array, pool: Array) -> tuple[Array, Array]:
     """Return for each query the pool's best correlation (with sign) and the index of it."""
     correlation = np.empty(len(queries), np.float32)
     index = np.empty(len(queries), np.int64)
-    for start in range(0, len(queries), 64):
-        block = queries[start : start + 64] @ pool.T
-        index[start : start + 64] = block.argmax(1)
-        correlation[start : start + 64] = block.max(1)
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK] @ pool.T
+        index[start : start + BLOCK] = block.argmax(1)
+        correlation[start : start + BLOCK] = block.max(1)
     return correlation, index

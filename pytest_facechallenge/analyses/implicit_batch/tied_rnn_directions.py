@@ -12,45 +12,45 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
-from pytest_facechallenge.analyses.implicit_batch.trace import Probe
-from pytest_facechallenge.core.facts.implicit_batch import EchoFact
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures, Observation
+from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
 
 Array = npt.NDArray[Any]
 
-#: Correlation of two hidden units' weights from which they are one unit; share of the units that must be.
-ALIKE, SHARE = 0.95, 0.8
 
-
-def tied_directions(probe: Probe) -> list[EchoFact]:
-    """Find recurrent layers, of one node or two, whose backward weights are the forward ones."""
-    structure = probe.structure
-    recurrent = [layer for layer in structure.layers if layer.node.op in RECURRENT]
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+    """Return the recurrent layers, of one node or two, whose backward weights are the forward ones."""
+    recurrent = [layer for layer in model.structure.layers if layer.node.op in RECURRENT]
     found: list[tuple[tuple[str, ...], int]] = []
     for layer in recurrent:
-        weights = _units(probe, layer)
-        if len(weights) == 2 and tied(weights[0], weights[1]):
+        weights = _units(model, layer)
+        if len(weights) == 2 and tied(weights[0], weights[1], limits):
             found.append(((layer.node.label,), layer.macs // 2))
     for index, one in enumerate(recurrent):
         for other in recurrent[index + 1 :]:
             ways = {str(layer.node.attributes.get("direction", "forward")) for layer in (one, other)}
             if one.data != other.data or ways != {"forward", "reverse"}:
                 continue
-            (first,), (second,) = _units(probe, one), _units(probe, other)
-            if tied(first, second):
+            (first,), (second,) = _units(model, one), _units(model, other)
+            if tied(first, second, limits):
                 found.append(((one.node.label, other.node.label), min(one.macs, other.macs)))
     return [
-        EchoFact(
-            kind="directions", layers=names, change="read backwards",
-            share=round(work / max(1, structure.total_macs), 4),
-            words="both directions of a recurrence have the same weights", branch=probe.branch,
+        EquivariantFeatures(
+            home=FeatureHome.DIRECTIONS,
+            layers=names,
+            transform=Transform.READ_BACKWARDS,
+            share=model.share(work),
+            branch=model.branch,
         )
         for names, work in found
-    ]  # fmt: skip
+    ]
 
 
-def _units(probe: Probe, layer: Layer) -> list[Array]:
+def _units(model: TracedModel, layer: Layer) -> list[Array]:
     """Return for each direction the input weights of every hidden unit, float [units, gates * inputs]."""
-    weights = probe.structure.constant(layer.node.inputs[1])
+    weights = model.structure.constant(layer.node.inputs[1])
     hidden = int(layer.node.attributes.get("hidden_size", 0))
     if weights is None or weights.ndim != 3 or hidden < 1 or weights.shape[1] % hidden:
         return [np.zeros((0, 0))]
@@ -58,17 +58,18 @@ def _units(probe: Probe, layer: Layer) -> list[Array]:
     return [way.reshape(gates, hidden, -1).transpose(1, 0, 2).reshape(hidden, -1) for way in weights.astype(np.float64)]
 
 
-def tied(one: Array, other: Array) -> bool:
-    """Whether most hidden units of one direction have a twin in the other.
+def tied(one: Array, other: Array, limits: Thresholds) -> bool:
+    """Whether most hidden units of one direction occur in the other.
 
     Parameters
     ----------
     one, other
         float [units, weights].
     """
-    if one.shape != other.shape or one.size == 0 or one.shape[1] < 8:
+    wanted = limits.weights
+    if one.shape != other.shape or one.size == 0 or one.shape[1] < wanted.tied_smallest:
         return False
     a, b = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in (one, other))
     alike = a @ b.T
-    partners = alike.argmax(1)[alike.max(1) >= ALIKE]
-    return len(set(partners.tolist())) >= SHARE * len(one)
+    partners = alike.argmax(1)[alike.max(1) >= wanted.tied]
+    return len(set(partners.tolist())) >= wanted.tied_share * len(one)

@@ -6,7 +6,7 @@ twice" is visible as two nodes with one weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,30 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from pytest_facechallenge.analyses.implicit_batch.node_edits import (
+    LoopCount,
+    attribute_of,
+    name_nodes,
+    passes_on,
+    rename,
+)
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
-from pytest_facechallenge.onnx_graph.ir import GraphError, inline_functions
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.onnx_graph.control_flow import Binding, Ends, binding
+from pytest_facechallenge.onnx_graph.local_functions import inline_functions
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait, operator
 
-#: Neither more iterations of one loop nor more nodes than this are unrolled.
-MAX_ITERATIONS = 256
-MAX_NODES = 50_000
+#: The first opset whose Scan is unrolled, and the first in which Unsqueeze takes its axes as an input.
+SCAN_OPSET, AXES_AS_INPUT = 9, 13
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 
 
-class FlattenError(RuntimeError):
+class UnrollError(RuntimeError):
     """Control flow that cannot be unrolled; the message names the node and says why."""
 
 
-class Flattened:
+class Unrolled:
     """A model without control flow.
 
     Attributes
@@ -49,9 +58,14 @@ class Flattened:
         self.by_size = by_size
 
 
-def flatten(
-    model: onnx.ModelProto, feeds: Feeds, choices: Mapping[str, bool] | None = None, others: Sequence[Feeds] = ()
-) -> Flattened:
+def unroll(
+    model: onnx.ModelProto,
+    feeds: Feeds,
+    choices: Mapping[str, bool] | None = None,
+    others: Sequence[Feeds] = (),
+    *,
+    limits: Thresholds,
+) -> Unrolled:
     """Unroll a model.
 
     Parameters
@@ -67,20 +81,20 @@ def flatten(
 
     Raises
     ------
-    FlattenError, GraphError
+    UnrollError, GraphError
         See there.
     """
     if model.functions:
         model = inline_functions(model)
     if not has_control_flow(model):
-        _name_nodes(model.graph)
-        return Flattened(model, ())
+        name_nodes(model.graph)
+        return Unrolled(model, ())
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
-    _name_nodes(flat.graph)
-    worker = _Unroller(flat, feeds, dict(choices or {}), others)
+    name_nodes(flat.graph)
+    worker = _Unroller(flat, feeds, dict(choices or {}), others, limits)
     worker.run()
-    return Flattened(flat, tuple(worker.conditions), frozenset(worker.by_size))
+    return Unrolled(flat, tuple(worker.conditions), frozenset(worker.by_size))
 
 
 def has_control_flow(model: onnx.ModelProto) -> bool:
@@ -89,27 +103,21 @@ def has_control_flow(model: onnx.ModelProto) -> bool:
 
 
 def _is_control(node: onnx.NodeProto) -> bool:
-    return node.op_type in ("If", "Loop", "Scan", "SequenceMap") and node.domain in ("", "ai.onnx")
-
-
-def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node without a name, in subgraphs too, the label that the graph's reader shows for it."""
-    for index, node in enumerate(graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-        for attribute in node.attribute:
-            for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                _name_nodes(body)
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return helper.get_attribute_value(attribute)
-    return default
+    return operator(node.domain, node.op_type).kind is Kind.CONTROL
 
 
 class _Unroller:
-    def __init__(self, model: onnx.ModelProto, feeds: Feeds, choices: dict[str, bool], others: Sequence[Feeds]) -> None:
+    """Works through the nodes of a model and expands those with bodies until none is left."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        feeds: Feeds,
+        choices: dict[str, bool],
+        others: Sequence[Feeds],
+        limits: Thresholds,
+    ) -> None:
+        self.iterations, self.nodes = limits.running.iterations, limits.running.nodes
         self.others = others
         self.model = model
         self.feeds = feeds
@@ -135,8 +143,8 @@ class _Unroller:
                     "SequenceMap": self._map,
                 }[node.op_type]
                 self.pending.extend(reversed(expand(node)))
-            if len(self.done) + len(self.pending) > MAX_NODES:
-                raise FlattenError(f"unrolling '{node.name}' gives more than {MAX_NODES} nodes")
+            if len(self.done) + len(self.pending) > self.nodes:
+                raise UnrollError(f"unrolling '{node.name}' gives more than {self.nodes} nodes")
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.done)
 
@@ -144,7 +152,8 @@ class _Unroller:
         self.done.append(node)
         if self.varying & set(node.input):
             self.varying |= set(node.output)
-        if self.shown & set(node.input) and node.op_type not in ("Shape", "Size"):
+        about_shape = operator(node.domain, node.op_type).kind is Kind.ABOUT_SHAPE
+        if self.shown & set(node.input) and not about_shape:
             self.shown |= set(node.output)
 
     def _largest(self, name: str, node: onnx.NodeProto) -> Any:
@@ -168,14 +177,14 @@ class _Unroller:
         try:
             return np.asarray(evaluate(part, [name], feeds or self.feeds)[name])
         except RunError as error:
-            raise FlattenError(
+            raise UnrollError(
                 f"'{node.name}' cannot be unrolled, its input {name!r} cannot be computed: {error}"
             ) from error
 
     def _inline(
         self, body: onnx.GraphProto, prefix: str, bindings: dict[str, str]
-    ) -> tuple[list[onnx.NodeProto], list[str]]:
-        """Return the body's nodes under new names, and the names of its outputs."""
+    ) -> tuple[list[onnx.NodeProto], dict[str, str]]:
+        """Return the body's nodes under new names, and the new name of each of its outputs."""
         names = dict(bindings)
         for tensor in body.initializer:
             names.setdefault(tensor.name, f"{prefix}/{tensor.name}")
@@ -189,9 +198,9 @@ class _Unroller:
             made = onnx.NodeProto()
             made.CopyFrom(inner)
             made.name = f"{prefix}/{inner.name}"
-            _rename(made, names)
+            rename(made, names)
             nodes.append(made)
-        return nodes, [names.get(value.name, value.name) for value in body.output]
+        return nodes, {value.name: names.get(value.name, value.name) for value in body.output}
 
     def _if(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         if node.input[0] in self.varying:
@@ -202,143 +211,133 @@ class _Unroller:
         else:
             taken = bool(self._value(node.input[0], node).reshape(-1)[0])
         which = "then_branch" if taken else "else_branch"
-        nodes, outputs = self._inline(_attribute(node, which), f"{node.name}.{which}", {})
-        return nodes + self._bind(outputs, node)
+        body: onnx.GraphProto = attribute_of(node, which)
+        nodes, made = self._inline(body, f"{node.name}.{which}", {})
+        results = self._binding(node, body).results
+        return nodes + self._bind(((made[inside], outside) for inside, outside in results), node)
 
-    def _bind(self, sources: list[str], node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    def _bind(self, pairs: Iterable[tuple[str, str]], node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [
             helper.make_node("Identity", [source], [target], name=f"{node.name}/{target}")
-            for source, target in zip(sources, node.output, strict=False)
+            for source, target in pairs
             if target
         ]
+
+    def _binding(self, node: onnx.NodeProto, body: onnx.GraphProto) -> Binding:
+        return binding(
+            node.op_type,
+            self.opset,
+            Ends(node.input, node.output),
+            Ends([value.name for value in body.input], [value.name for value in body.output]),
+            {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute},
+        )
 
     def _loop(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Expand one iteration and leave the rest of the loop as a Loop with one trip fewer.
 
         The state that is carried between calls stands in the node itself (renamed inputs, attributes with a mark).
         """
-        body: onnx.GraphProto = _attribute(node, "body")
-        count = _Count.of(node)
+        body: onnx.GraphProto = attribute_of(node, "body")
+        count = LoopCount.of(node)
         if count.trips is None:
-            trips = self._largest(node.input[0], node) if node.input[0] else MAX_ITERATIONS + 1
-            count.trips = int(min(trips, MAX_ITERATIONS + 1))
+            trips = self._largest(node.input[0], node) if node.input[0] else self.iterations + 1
+            count.trips = int(min(trips, self.iterations + 1))
         condition = node.input[1] if len(node.input) > 1 else ""
-        carried = list(node.input[2:])
-        asked = bool(condition) and (count.done == 0 or not _passes_on(body))
-        if count.trips > MAX_ITERATIONS and not (condition and not _passes_on(body)):
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        how = self._binding(node, body)
+        asked = bool(condition) and (count.done == 0 or not passes_on(body))
+        if count.trips > self.iterations and not (condition and not passes_on(body)):
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         over = count.done >= count.trips or (asked and not bool(self._largest(condition, node)))
         if over:
-            return self._finish_loop(node, carried, count)
-        if count.done >= MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+            return self._finish_loop(node, how, count)
+        if count.done >= self.iterations:
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
         step = f"{prefix}/iteration"
         self._constant(step, np.array(count.done, np.int64))
         truth = condition or f"{prefix}/condition"
         if not condition:
             self._constant(truth, np.array(True))
-        bound = dict(zip([value.name for value in body.input], [step, truth, *carried], strict=True))
-        nodes, outputs = self._inline(body, prefix, bound)
+        given = {how.iteration: step, how.condition: truth, **{each.given: each.start for each in how.carried}}
+        nodes, made = self._inline(body, prefix, given)
         rest = onnx.NodeProto()
         rest.CopyFrom(node)
         del rest.input[:]
-        rest.input.extend([node.input[0], outputs[0], *outputs[1 : 1 + len(carried)]])
-        _Count(count.trips, count.done + 1, [*count.scans, outputs[1 + len(carried) :]]).write(rest)
+        rest.input.extend([node.input[0], made[how.next_condition], *(made[each.made] for each in how.carried)])
+        LoopCount(count.trips, count.done + 1, [*count.scans, [made[each.made] for each in how.stacked]]).write(rest)
         return [*nodes, rest]
 
-    def _finish_loop(self, node: onnx.NodeProto, carried: list[str], count: _Count) -> list[onnx.NodeProto]:
-        nodes = self._bind(carried, node)
-        for position, target in enumerate(node.output[len(carried) :]):
-            if target and count.scans:
-                nodes += self._stack([scans[position] for scans in count.scans], target, 0, node.name)
+    def _finish_loop(self, node: onnx.NodeProto, how: Binding, count: LoopCount) -> list[onnx.NodeProto]:
+        nodes = self._bind(((each.start, each.end) for each in how.carried), node)
+        for position, each in enumerate(how.stacked):
+            if each.whole and count.scans:
+                nodes += self._stack([scans[position] for scans in count.scans], each.whole, each.axis, node.name)
         return nodes
 
     def _scan(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        if self.opset < 9:
-            raise FlattenError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
-        body: onnx.GraphProto = _attribute(node, "body")
-        scanned = int(_attribute(node, "num_scan_inputs"))
-        states = list(node.input[: len(node.input) - scanned])
-        inputs = list(node.input[len(node.input) - scanned :])
-        outputs_scanned = len(body.output) - len(states)
-        axes = list(_attribute(node, "scan_input_axes", [0] * scanned))
-        directions = list(_attribute(node, "scan_input_directions", [0] * scanned))
-        out_axes = list(_attribute(node, "scan_output_axes", [0] * outputs_scanned))
-        out_directions = list(_attribute(node, "scan_output_directions", [0] * outputs_scanned))
-        length = self._value(inputs[0], node).shape[axes[0]]
-        if length > MAX_ITERATIONS:
-            raise FlattenError(f"'{node.name}' runs more than {MAX_ITERATIONS} times")
+        if self.opset < SCAN_OPSET:
+            raise UnrollError(f"'{node.name}' is a Scan of opset 8, which cannot be unrolled")
+        body: onnx.GraphProto = attribute_of(node, "body")
+        how = self._binding(node, body)
+        length = self._value(how.sliced[0].whole, node).shape[how.sliced[0].axis]
+        if length > self.iterations:
+            raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         nodes: list[onnx.NodeProto] = []
+        states = {each.given: each.start for each in how.carried}
         stacked: list[list[str]] = []
         for step in range(length):
             prefix = f"{node.name}[{step}]"
-            slices = []
-            for position, name in enumerate(inputs):
-                index = length - 1 - step if directions[position] else step
+            given = dict(states)
+            for position, each in enumerate(how.sliced):
+                index = length - 1 - step if each.backwards else step
                 self._constant(f"{prefix}/index{position}", np.array(index, np.int64))
-                slices.append(f"{prefix}/slice{position}")
-                nodes.append(
-                    helper.make_node(
-                        "Gather",
-                        [name, f"{prefix}/index{position}"],
-                        [slices[-1]],
-                        name=f"{prefix}/slice{position}",
-                        axis=axes[position],
-                    )
-                )
-            bound = dict(zip([value.name for value in body.input], [*states, *slices], strict=True))
-            inner, outputs = self._inline(body, prefix, bound)
+                given[each.piece] = piece = f"{prefix}/slice{position}"
+                inputs = [each.whole, f"{prefix}/index{position}"]
+                nodes.append(helper.make_node("Gather", inputs, [piece], name=piece, axis=each.axis))
+            inner, made = self._inline(body, prefix, given)
             nodes += inner
-            states = outputs[: len(states)]
-            stacked.append(outputs[len(states) :])
-        nodes += self._bind(states, node)
-        for position, target in enumerate(node.output[len(states) :]):
-            names = [outputs[position] for outputs in stacked]
-            if target:
-                ordered = names[::-1] if out_directions[position] else names
-                nodes += self._stack(ordered, target, out_axes[position], node.name)
+            states = {each.given: made[each.made] for each in how.carried}
+            stacked.append([made[each.made] for each in how.stacked])
+        nodes += self._bind(((states[each.given], each.end) for each in how.carried), node)
+        for position, whole in enumerate(how.stacked):
+            names = [pieces[position] for pieces in stacked]
+            if whole.whole:
+                ordered = names[::-1] if whole.backwards else names
+                nodes += self._stack(ordered, whole.whole, whole.axis, node.name)
         return nodes
 
     def _map(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        body: onnx.GraphProto = _attribute(node, "body")
+        body: onnx.GraphProto = attribute_of(node, "body")
         length_name = f"{node.name}/length"
         self.done.append(helper.make_node("SequenceLength", [node.input[0]], [length_name], name=length_name))
         length = int(self._value(length_name, node))
-        kinds = [value.type.WhichOneof("value") for value in body.input]
+        how = self._binding(node, body)
+        kinds = {value.name: value.type.WhichOneof("value") for value in body.input}
         nodes: list[onnx.NodeProto] = []
-        made: list[list[str]] = []
-        for step in range(min(length, MAX_ITERATIONS)):
+        stacked: list[list[str]] = []
+        for step in range(min(length, self.iterations)):
             prefix = f"{node.name}[{step}]"
             self._constant(f"{prefix}/index", np.array(step, np.int64))
-            items = []
-            for position, name in enumerate(node.input):
-                if position and kinds[position] == "tensor_type" and not self._is_sequence(name):
-                    items.append(name)
+            given: dict[str, str] = {}
+            for position, (outside, inside) in enumerate(how.inputs()):
+                if position and kinds[inside] == "tensor_type" and not self._is_sequence(outside):
+                    given[inside] = outside
                     continue
-                items.append(f"{prefix}/item{position}")
-                nodes.append(helper.make_node("SequenceAt", [name, f"{prefix}/index"], [items[-1]], name=items[-1]))
-            bound = dict(zip([value.name for value in body.input], items, strict=True))
-            inner, outputs = self._inline(body, prefix, bound)
+                given[inside] = item = f"{prefix}/item{position}"
+                nodes.append(helper.make_node("SequenceAt", [outside, f"{prefix}/index"], [item], name=item))
+            inner, made = self._inline(body, prefix, given)
             nodes += inner
-            made.append(outputs)
-        for position, target in enumerate(node.output):
-            if target:
-                names = [outputs[position] for outputs in made]
-                nodes.append(helper.make_node("SequenceConstruct", names, [target], name=f"{node.name}/{target}"))
+            stacked.append([made[each.made] for each in how.stacked])
+        for position, whole in enumerate(how.stacked):
+            if whole.whole:
+                names = [pieces[position] for pieces in stacked]
+                name = f"{node.name}/{whole.whole}"
+                nodes.append(helper.make_node("SequenceConstruct", names, [whole.whole], name=name))
         return nodes
 
     def _is_sequence(self, name: str) -> bool:
-        makers = (
-            "SequenceConstruct",
-            "SplitToSequence",
-            "SequenceInsert",
-            "SequenceEmpty",
-            "SequenceErase",
-            "SequenceMap",
-        )
         producer = next((node for node in self.done if name in node.output), None)
-        return producer is not None and producer.op_type in makers
+        return producer is not None and operator(producer.domain, producer.op_type).has(Trait.SEQUENCES)
 
     def _constant(self, name: str, value: npt.NDArray[Any]) -> None:
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))
@@ -346,71 +345,15 @@ class _Unroller:
     def _stack(self, names: list[str], target: str, axis: int, label: str) -> list[onnx.NodeProto]:
         nodes, lifted = [], []
         axes = f"{target}/axes"
-        if self.opset >= 13:
+        if self.opset >= AXES_AS_INPUT:
             self._constant(axes, np.array([axis], np.int64))
         for name in names:
             lifted.append(f"{name}/{target}/lifted")
             made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
-            if self.opset >= 13:
+            if self.opset >= AXES_AS_INPUT:
                 made.input.append(axes)
             else:
                 made.attribute.append(helper.make_attribute("axes", [axis]))
             nodes.append(made)
         nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
         return nodes
-
-
-def _passes_on(body: onnx.GraphProto) -> bool:
-    """Whether a Loop's body hands on the condition that it was given."""
-    given, handed = body.input[1].name, body.output[0].name
-    aliases = {given}
-    for inner in body.node:
-        if inner.op_type == "Identity" and inner.input[0] in aliases:
-            aliases |= set(inner.output)
-    return handed in aliases
-
-
-class _Count:
-    """How far the unrolling of a Loop has come; stands in the node as attributes while it waits."""
-
-    def __init__(self, trips: int | None, done: int, scans: list[list[str]]) -> None:
-        self.trips = trips
-        self.done = done
-        self.scans = scans
-
-    @classmethod
-    def of(cls, node: onnx.NodeProto) -> _Count:
-        trips = _attribute(node, "unrolled_trips")
-        packed = [text.decode() for text in _attribute(node, "unrolled_scans", [])]
-        scans = [text.split("\n") if text else [] for text in packed]
-        return cls(trips, _attribute(node, "unrolled_done", 0), scans)
-
-    def write(self, node: onnx.NodeProto) -> None:
-        kept = [attribute for attribute in node.attribute if not attribute.name.startswith("unrolled_")]
-        del node.attribute[:]
-        node.attribute.extend(kept)
-        node.attribute.append(helper.make_attribute("unrolled_trips", self.trips))
-        node.attribute.append(helper.make_attribute("unrolled_done", self.done))
-        packed = ["\n".join(names) for names in self.scans]
-        if packed:
-            node.attribute.append(helper.make_attribute("unrolled_scans", packed))
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Rename what a node reads and writes, and what its subgraphs read from outside."""
-    for field in (node.input, node.output):
-        renamed = [names.get(name, name) for name in field]
-        del field[:]
-        field.extend(renamed)
-    for attribute in node.attribute:
-        for body in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-            own = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
-            own |= {name for inner in body.node for name in inner.output}
-            outer = {old: new for old, new in names.items() if old not in own}
-            for inner in body.node:
-                _rename(inner, outer)
-            for value in body.output:
-                value.name = outer.get(value.name, value.name)
-
-
-__all__ = ["FlattenError", "Flattened", "GraphError", "flatten", "has_control_flow"]

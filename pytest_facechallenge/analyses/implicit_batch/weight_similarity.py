@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.implicit_batch_kinds import WeightRelation
 
 Array = npt.NDArray[Any]
 
-#: Correlation of two weight tensors from which one is a (scaled, perturbed) copy of the other. Between independent
-#: tensors of n values it is below 5 / sqrt(n), which is why tensors under 64 values are not compared by value.
-RELATED = 0.9
-SMALLEST = 64
 
-#: Values per tensor that are compared first; the rest only when these agree.
-SAMPLE = 4096
-
-
-@dataclass
-class Class:
+@dataclass(frozen=True)
+class WeightClass:
     """Executions with one set of weights (up to mirror, scale, noise), none of which depends on another.
 
     Attributes
     ----------
     layers
         At least two.
-    relation
-        How the weights relate: "shared", "equal", "scaled or perturbed", or the mirror's name.
+    relations
+        How the weights of each but the first follow from the first one's.
     """
 
-    layers: list[Layer]
-    relation: str
-    relations: list[str] = field(default_factory=list)
+    layers: tuple[Layer, ...]
+    relations: tuple[WeightRelation, ...]
 
     @property
     def surplus(self) -> int:
@@ -43,7 +36,7 @@ class Class:
         return sum(layer.macs for layer in self.layers) - max(layer.macs for layer in self.layers)
 
 
-def weight_classes(structure: Structure) -> list[Class]:
+def weight_classes(structure: Structure, limits: Thresholds) -> list[WeightClass]:
     """Find every set of parallel executions of related weights, in graph order."""
     by_shape: dict[tuple[Any, ...], list[Layer]] = {}
     for layer in structure.layers:
@@ -51,14 +44,15 @@ def weight_classes(structure: Structure) -> list[Class]:
         if weights is not None:
             shape = tuple(sorted(weights.shape)) if layer.node.op not in CONVOLUTIONS else weights.shape
             by_shape.setdefault((layer.node.op in CONVOLUTIONS, shape), []).append(layer)
-    found: list[Class] = []
+    found: list[WeightClass] = []
     for layers in by_shape.values():
         if len(layers) > 1:
-            found += _classes(structure, layers)
+            found += _classes(structure, layers, limits)
     return sorted(found, key=lambda group: structure.position[id(group.layers[0].node)])
 
 
-def _classes(structure: Structure, layers: list[Layer]) -> list[Class]:
+def _classes(structure: Structure, layers: list[Layer], limits: Thresholds) -> list[WeightClass]:
+    """Find the classes among layers whose weights have one shape."""
     taken: set[int] = set()
     cache: dict[str, tuple[Array, Array]] = {}
     beside = _beside(structure, layers)
@@ -74,14 +68,14 @@ def _classes(structure: Structure, layers: list[Layer]) -> list[Class]:
             other_index, free = other_index + step, free >> step
             if other_index in taken:
                 continue
-            relation = weight_relation(structure, first, layers[other_index], cache)
+            relation = weight_relation(structure, first, layers[other_index], limits, cache)
             if relation:
                 group.append(layers[other_index])
                 relations.append(relation)
                 taken.add(other_index)
                 free &= beside[other_index] >> (other_index + 1)
         if relations:
-            found.append(Class(group, max(set(relations), key=relations.count), relations))
+            found.append(WeightClass(tuple(group), tuple(relations)))
     return found
 
 
@@ -103,51 +97,56 @@ def _beside(structure: Structure, layers: list[Layer]) -> list[int]:
 
 
 def weight_relation(
-    structure: Structure, one: Layer, other: Layer, cache: dict[str, tuple[Array, Array]] | None = None
-) -> str:
-    """Say how the second layer's weights follow from the first's; "" when they do not."""
+    structure: Structure,
+    one: Layer,
+    other: Layer,
+    limits: Thresholds,
+    cache: dict[str, tuple[Array, Array]] | None = None,
+) -> WeightRelation:
+    """Return how the second layer's weights follow from the first's."""
+    related = limits.weights.related
     if one.weight == other.weight:
-        return "shared"
+        return WeightRelation.SHARED
     cache = {} if cache is None else cache
     for layer in (one, other):
         if layer.weight not in cache:
             weights = np.asarray(structure.constant(layer.weight))
-            cache[layer.weight] = (weights, _sample(weights))
+            cache[layer.weight] = (weights, _sample(weights, limits))
     (a, a_sample), (b, b_sample) = cache[one.weight], cache[other.weight]
-    if a.size < SMALLEST or a.dtype.kind not in "fiu":
-        return ""
-    if a.shape == b.shape and _correlate(a_sample, b_sample) > RELATED:
-        return "equal" if np.array_equal(a, b) else "scaled or perturbed"
+    if a.size < limits.weights.smallest or a.dtype.kind not in "fiu":
+        return WeightRelation.UNRELATED
+    if a.shape == b.shape and _correlate(a_sample, b_sample) > related:
+        return WeightRelation.EQUAL if np.array_equal(a, b) else WeightRelation.PERTURBED
     spatial = [axis for axis in range(2, a.ndim) if a.shape[axis] > 1] if one.node.op in CONVOLUTIONS else []
     if spatial and a.shape == b.shape:
         for name, turned in turns(b):
-            if turned.shape == a.shape and _correlate(a_sample, _sample(turned)) > RELATED:
+            if turned.shape == a.shape and _correlate(a_sample, _sample(turned, limits)) > related:
                 return name
-    if a.ndim == 2 and b.ndim == 2 and a.shape == b.shape[::-1] and _correlate(a_sample, _sample(b.T)) > RELATED:
-        return "" if a.shape[0] != a.shape[1] else "equal"
-    return ""
+    swapped = a.ndim == 2 and b.ndim == 2 and a.shape == b.shape[::-1]
+    if swapped and a.shape[0] == a.shape[1] and _correlate(a_sample, _sample(b.T, limits)) > related:
+        return WeightRelation.EQUAL
+    return WeightRelation.UNRELATED
 
 
-def turns(weights: Array) -> list[tuple[str, Array]]:
-    """Return the kernels mirrored and rotated, with the word for each."""
+def turns(weights: Array) -> list[tuple[WeightRelation, Array]]:
+    """Return the kernels mirrored and rotated, with the relation for each."""
     if weights.ndim != 4:
-        return [("mirrored", weights[..., ::-1])]
+        return [(WeightRelation.MIRRORED, weights[..., ::-1])]
     return [
-        ("mirrored", weights[..., ::-1]),
-        ("upside down", weights[..., ::-1, :]),
-        ("rotated", weights[..., ::-1, ::-1]),
-        ("rotated", np.swapaxes(weights, -1, -2)),
-        ("rotated", np.rot90(weights, 1, (-2, -1))),
-        ("rotated", np.rot90(weights, 3, (-2, -1))),
+        (WeightRelation.MIRRORED, weights[..., ::-1]),
+        (WeightRelation.UPSIDE_DOWN, weights[..., ::-1, :]),
+        (WeightRelation.ROTATED, weights[..., ::-1, ::-1]),
+        (WeightRelation.ROTATED, np.swapaxes(weights, -1, -2)),
+        (WeightRelation.ROTATED, np.rot90(weights, 1, (-2, -1))),
+        (WeightRelation.ROTATED, np.rot90(weights, 3, (-2, -1))),
     ]
 
 
-def _sample(weights: Array) -> Array:
-    """Per-output-channel normalised values: scaling single channels does not hide a copy."""
+def _sample(weights: Array, limits: Thresholds) -> Array:
+    """Return the values of the first kernels, each kernel normalised: scaling single ones does not hide a copy."""
     rows = weights.reshape(weights.shape[0], -1)
-    step = max(1, rows.size // SAMPLE)
-    rows = rows[: max(2, rows.shape[0] // max(1, step // 4))] if step > 4 else rows
-    rows = rows.astype(np.float32)
+    parts = max(1, rows.size // limits.weights.sample)
+    rows = rows[: max(2, len(rows) // parts)].astype(np.float32)
     centred = rows - rows.mean()
     length = np.sqrt((centred**2).sum(1, keepdims=True))
     scaled: Array = (centred / np.maximum(length, 1e-12)).reshape(-1)
@@ -162,24 +161,24 @@ def _correlate(one: Array, other: Array) -> float:
     return abs(float(one @ other)) / norm if norm > 0 else 0.0
 
 
-def repeated_blocks(weights: Array, blocks: int) -> str:
-    """Say how the second of ``blocks`` parts of a grouped layer's kernels follows from the first; "" when it does not.
+def repeated_blocks(weights: Array, blocks: int, limits: Thresholds) -> WeightRelation:
+    """Return how the second of ``blocks`` parts of a grouped layer's kernels follows from the first.
 
-    Kernels that are all one kernel (a blur, a Sobel filter applied to each channel) are no evidence and give "".
+    Kernels that are all one kernel (a blur, a Sobel filter applied to each channel) are no evidence.
     """
-    if weights.shape[0] % blocks or weights.size < SMALLEST:
-        return ""
+    related, smallest = limits.weights.related, limits.weights.smallest
+    if weights.shape[0] % blocks or weights.size < smallest:
+        return WeightRelation.UNRELATED
     parts = weights.reshape(blocks, weights.shape[0] // blocks, *weights.shape[1:])
     first, second = parts[0], parts[1]
-    if len(first) > 1:
-        others = np.roll(first, 1, axis=0)
-        if _correlate(_sample(first), _sample(others)) > RELATED:
-            return ""
-    if first.size < SMALLEST // 2:
-        return ""
-    if _correlate(_sample(first), _sample(second)) > RELATED:
-        return "equal" if np.array_equal(first, second) else "scaled or perturbed"
+    sample = _sample(first, limits)
+    if len(first) > 1 and _correlate(sample, _sample(np.roll(first, 1, axis=0), limits)) > related:
+        return WeightRelation.UNRELATED
+    if first.size < smallest // 2:
+        return WeightRelation.UNRELATED
+    if _correlate(sample, _sample(second, limits)) > related:
+        return WeightRelation.EQUAL if np.array_equal(first, second) else WeightRelation.PERTURBED
     for name, turned in turns(second) if weights.ndim >= 4 and max(weights.shape[2:]) > 1 else []:
-        if turned.shape == first.shape and _correlate(_sample(first), _sample(turned)) > RELATED:
+        if turned.shape == first.shape and _correlate(sample, _sample(turned, limits)) > related:
             return name
-    return ""
+    return WeightRelation.UNRELATED

@@ -12,6 +12,7 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.core.facts.interface import CheckerFacts, ExternalData, InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.onnx_graph.protos import graphs_of
 
 #: Beyond this many references the rest is counted only.
 MOST_EXTERNAL = 200
@@ -130,8 +131,7 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]
                     tensors += [sparse.values, sparse.indices]
                 for tensor in tensors:
                     yield f"attribute {attribute.name!r} of {label}", tensor
-                graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-                pending += [(f"{attribute.name} of {label}", graph) for graph in graphs]
+                pending += [(f"{attribute.name} of {label}", graph) for graph in graphs_of(attribute)]
 
 
 #: Types of which two elements share a byte, and of which one element takes two entries of its typed field.

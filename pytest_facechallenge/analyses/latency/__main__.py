@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from pytest_facechallenge.analyses.latency.calibration import CalibrationError, default_folder, read, show
-from pytest_facechallenge.analyses.latency.references import NAMES, count_launches
+from pytest_facechallenge.analyses.latency.launches import count_launches
+from pytest_facechallenge.latency_estimate.references import NAMES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import math
 import os
-import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,15 +59,11 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.points, key=lambda point: max(point.ms / ms, ms / point.ms))
 
 
-def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+def default_folder() -> Path:
     """Return the user's cache folder for this package; it need not exist."""
-    if sys.platform == "win32":
-        base = Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pytest-facechallenge"
+    import platformdirs  # only where a folder is asked for: it costs a tenth of a second
+
+    return platformdirs.user_cache_path("pytest-facechallenge", appauthor=False, opinion=False)
 
 
 def path_for(folder: Path, machine: Machine) -> Path:

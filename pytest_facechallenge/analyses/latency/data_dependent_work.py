@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.onnx_graph.shape_content import SHAPED_BY_CONTENT
-from pytest_facechallenge.onnx_graph.shapes import constant_scalar
+from pytest_facechallenge.onnx_graph.control_flow import constant_scalar, deciding_condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
 #: How `Shapes.typed` marks what is no tensor.
 SEQUENCE = -1
@@ -27,9 +26,8 @@ def decided_by_image(graph: Graph, shapes: Shapes) -> Iterator[str]:
     size, since that may be why it is unknown. Sizes that follow from sizes are the same for every image.
     """
     for node in graph.nodes:
-        deciding = SHAPED_BY_CONTENT.get(node.op, ()) if not node.domain else ()
         decides = any(
-            position in deciding and bool(name) and shapes.depends_on_image(name)
+            position in node.operator.sizes and bool(name) and shapes.depends_on_image(name)
             for position, name in enumerate(node.inputs)
         )
         if decides or _may_stop_early(node, shapes) or _loses_its_size(node, shapes):
@@ -52,10 +50,6 @@ def _may_stop_early(node: Node, shapes: Shapes) -> bool:
     """Whether a Loop's own condition, computed in its body, depends on the image."""
     if node.op != "Loop" or node.domain or "body" not in node.subgraphs:
         return False
-    body = node.subgraphs["body"]
     inside = shapes.body(node, "body")
-    name = body.outputs[0] if body.outputs else ""
-    while name in body.producers and body.producers[name].op in ("Identity", "Cast"):
-        name = body.producers[name].inputs[0]
-    handed_on = len(body.inputs) > 1 and name == body.inputs[1]
-    return not handed_on and constant_scalar(inside, name) is None and inside.depends_on_image(name)
+    name = deciding_condition(node.subgraphs["body"])
+    return bool(name) and constant_scalar(inside, name) is None and inside.depends_on_image(name)

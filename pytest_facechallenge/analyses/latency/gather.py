@@ -14,25 +14,22 @@ from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.latency import calibration as store
 from pytest_facechallenge.analyses.latency import profile as profiling
 from pytest_facechallenge.analyses.latency.contention import Others, alone
+from pytest_facechallenge.analyses.latency.coverage import covers, enough
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, Rotation
 from pytest_facechallenge.analyses.latency.machine import describe
 from pytest_facechallenge.analyses.latency.measure import Runner, interleave, processor_time_ns, rounds_within
-from pytest_facechallenge.analyses.latency.references import NAMES
 from pytest_facechallenge.analyses.latency.run_options import (
     LEAST_ROUNDS,
     MEMORY_FACTOR,
     REFERENCE_SECONDS,
-    Plan,
-    calibration_path,
-    covers,
-    decode,
-    enough,
+    LatencyOptions,
 )
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LayerTime, Machine, ReferencePoint
 from pytest_facechallenge.inference.device import has_driver, reasons
 from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.inference.session import Session
+from pytest_facechallenge.latency_estimate.references import NAMES
 from pytest_facechallenge.latency_estimate.statistics import judged, spread
 from pytest_facechallenge.refnets.registry import save
 
@@ -52,7 +49,7 @@ def gather(context: Context) -> LatencyFacts:
     DeviceError
         The device that was asked for is not used.
     """
-    plan = decode(context.options.extra)
+    plan = context.options.of(LatencyOptions)
     if plan.mode == "modelled" and not plan.profile:
         return LatencyFacts(mode=plan.mode, asked_device=context.options.device)
     path = runnable(context)
@@ -61,18 +58,18 @@ def gather(context: Context) -> LatencyFacts:
     bench = Bench(context, plan, images)
     with alone(plan.folder, context.report):
         context.report("timing: loading the model")
-        submission, engine = bench.open("submission", path)
+        submission, session = bench.open("submission", path)
         submission.warm_up()
-        machine = describe(engine.providers[0], context.options.threads)
+        machine = describe(session.providers[0], context.options.threads)
         bench.remarks += unused_gpu(context.options.device, machine.provider)
         used: CalibrationUse | None = None
         if plan.references:
             used = bench.stored(submission, machine) or bench.fresh(submission, machine)
         else:
             bench.take(submission, [])
-        machine = describe(engine.providers[0], context.options.threads)  # again: now the clock is that of the work
+        machine = describe(session.providers[0], context.options.threads)  # again: now the clock is that of the work
         layers: tuple[LayerTime, ...] = ()
-        if plan.profile or engine.providers[0] != "CPUExecutionProvider":
+        if plan.profile or session.providers[0] != "CPUExecutionProvider":
             layers = profiled(context, path, images[:1])
     return LatencyFacts(
         mode=plan.mode,
@@ -86,7 +83,7 @@ def gather(context: Context) -> LatencyFacts:
         images=len(images),
         seed=seed,
         row_difference=bench.rotations["submission"].difference(),
-        on_cpu=profiling.left_on_cpu(layers, engine.providers[0]),
+        on_cpu=profiling.left_on_cpu(layers, session.providers[0]),
         profile=layers if plan.profile else (),
         remarks=tuple(bench.remarks),
     )
@@ -130,7 +127,7 @@ class Bench:
         See `LatencyFacts.remarks`.
     """
 
-    def __init__(self, context: Context, plan: Plan, images: Images) -> None:
+    def __init__(self, context: Context, plan: LatencyOptions, images: Images) -> None:
         self.context = context
         self.plan = plan
         self.images = images
@@ -143,13 +140,13 @@ class Bench:
     def open(self, name: str, path: Path) -> tuple[Runner, Session]:
         """Load a model for timing; its session lives as long as the runner."""
         start = time.perf_counter()
-        engine = Session(path, self.context.options.device, self.context.options.threads)
+        session = Session(path, self.context.options.device, self.context.options.threads)
         load = (time.perf_counter() - start) * 1000
-        if len(engine.inputs) != 1:
-            raise RuntimeError(f"the model has {len(engine.inputs)} inputs; one is expected, so it was not timed")
-        self.rotations[name] = Rotation(engine, self.images)
-        on_cpu = engine.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
-        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), engine
+        if len(session.inputs) != 1:
+            raise RuntimeError(f"the model has {len(session.inputs)} inputs; one is expected, so it was not timed")
+        self.rotations[name] = Rotation(session, self.images)
+        on_cpu = session.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
+        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), session
 
     def reference(self, name: str) -> Runner:
         """Build and open a reference network, warmed up; each once."""
@@ -158,7 +155,7 @@ class Bench:
             path = self.context.workdir / f"{name}.onnx"
             save(name, path)
             try:
-                runner, _engine = self.open(name, path)
+                runner, _session = self.open(name, path)
             finally:
                 path.unlink()
             self.context.report(f"timing: warming up {name}")
@@ -181,7 +178,7 @@ class Bench:
 
     def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
         """Measure beside one reference of a stored calibration; None when there is none that still holds."""
-        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
         if not path.exists():
             return None
         try:
@@ -235,7 +232,7 @@ class Bench:
         return CalibrationUse(source="this run", points=made.points, made=made.made) if points else None
 
     def _keep(self, made: store.Calibration, machine: Machine) -> None:
-        path = calibration_path(self.plan, store.path_for(Path(self.plan.folder), machine))
+        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
         worst = max(made.points, key=lambda point: point.spread, default=None)
         if worst is None or worst.spread > SPREAD_LIMIT:
             why = f"{worst.name} is only known to +- {worst.spread:.0%}" if worst else "there are none"
@@ -249,7 +246,7 @@ class Bench:
             self.remarks.append(f"Not stored: {error}.")
 
 
-def _left_alone(plan: Plan) -> str:
+def _left_alone(plan: LatencyOptions) -> str:
     """Return the end of a remark: a file that the user named is not overwritten."""
     return ", and the file was left as it is (delete it to have it written anew)" if plan.calibration else ""
 
@@ -268,10 +265,10 @@ def profiled(context: Context, path: Path, image: Images) -> tuple[LayerTime, ..
     """Run the model in a session of its own that writes a profile, and read it."""
     context.report("profiling: time by node")
     prefix = context.workdir / "profile"
-    engine = Session(path, context.options.device, context.options.threads, profile=prefix)
+    session = Session(path, context.options.device, context.options.threads, profile=prefix)
     for _ in range(PROFILED_RUNS):
-        engine.run(image)
-    written = Path(engine.session.end_profiling())
+        session.run(image)
+    written = Path(session.ort_session.end_profiling())
     try:
         return profiling.parse(written.read_bytes(), PROFILED_WARMUP)
     finally:

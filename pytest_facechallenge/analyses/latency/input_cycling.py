@@ -20,21 +20,21 @@ Images = npt.NDArray[np.float32]
 
 
 class Rotation:
-    """Runs an engine on single images in turn.
+    """Runs a network on single images in turn.
 
     Parameters
     ----------
-    engine
+    session
         With one input.
     images
         float32 [N, 3, 112, 112], as the network is fed.
     """
 
-    def __init__(self, engine: Session, images: Images) -> None:
-        self._run = engine.session.run
-        self._outputs = list(engine.outputs)
-        self._feeds = [{engine.inputs[0]: np.ascontiguousarray(images[i : i + 1])} for i in range(len(images))]
-        self._batch = {engine.inputs[0]: images}
+    def __init__(self, session: Session, images: Images) -> None:
+        self._run = session.ort_session.run
+        self._outputs = list(session.outputs)
+        self._feeds = [{session.inputs[0]: np.ascontiguousarray(images[i : i + 1])} for i in range(len(images))]
+        self._batch = {session.inputs[0]: images}
         self._turn = 0
         #: The newest first output for each image.
         self.rows: list[npt.NDArray[Any] | None] = [None] * len(images)

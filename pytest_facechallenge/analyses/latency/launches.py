@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from collections import Counter
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest_facechallenge.analyses.flops.counter  # noqa: F401  # importing it fills COUNTERS
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site
-from pytest_facechallenge.analyses.flops.zero_cost_ops import FREE, MOVEMENT, NORMALISATION, POOLING
 from pytest_facechallenge.analyses.latency.data_dependent_work import decided_by_image
 from pytest_facechallenge.core.facts.latency import LaunchFacts, LaunchGroup, LaunchKind
-from pytest_facechallenge.onnx_graph.shapes import constant_scalar, infer
+from pytest_facechallenge.onnx_graph.control_flow import branch_taken
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
+from pytest_facechallenge.onnx_graph.shapes import infer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_facechallenge.analyses.context import Context
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
-    from pytest_facechallenge.onnx_graph.shapes import Shapes
+    from pytest_facechallenge.onnx_graph.known_shapes import Shapes
 
-#: Nodes that only give a tensor another shape or name.
-VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})
 #: Every tensor is taken as float32, which is what the challenges require of weights.
 BYTES = 4
 
@@ -57,7 +57,7 @@ def _count(
             continue
         label = f"node {node.label!r} ({node.op})"
         if node.subgraphs:
-            taken = _branch_taken(node, shapes)
+            taken = branch_taken(node, shapes)
             if taken:
                 _count(node.subgraphs[taken], shapes.body(node, taken), found, problems)
             else:
@@ -69,16 +69,8 @@ def _count(
             problems[f"{label}: {error}"] = None
 
 
-def _branch_taken(node: Node, shapes: Shapes) -> str:
-    """Return which branch an If takes, where its condition is the same for every image; else ""."""
-    decided = constant_scalar(shapes, node.inputs[0]) if node.op == "If" and node.inputs else None
-    if decided is None or node.domain:
-        return ""
-    return "then_branch" if decided else "else_branch"
-
-
 def _is_free(node: Node, graph: Graph, shapes: Shapes) -> bool:
-    if node.op in VIEWS and not node.domain:
+    if node.operator.has(Trait.VIEW):
         return True
     if not any(name and shapes.depends_on_image(name) for name in node.outputs):
         return True
@@ -97,7 +89,7 @@ def _folded(node: Node, graph: Graph) -> bool:
 
 def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[LaunchKind, int, int]]:
     counter = COUNTERS.get((node.domain, node.op))
-    if counter is None and node.op not in FREE.get(node.domain, ()):
+    if counter is None and not node.operator.has(Trait.FREE):
         raise CannotCountError(f"what this operator of the set {node.domain or 'ai.onnx'!r} does is not known")
     site = Site(node, shapes)
     written = sum(prod(site.output(i)) for i, name in enumerate(node.outputs) if name)
@@ -127,6 +119,14 @@ def _heavy_kind(node: Node, site: Site) -> LaunchKind:
 def _light_kind(node: Node) -> LaunchKind:
     if node.op == "BatchNormalization":
         return "pointwise"
-    if node.op in NORMALISATION or node.op in POOLING or "Softmax" in node.op:
+    if node.operator.kind in (Kind.NORMALISING, Kind.POOLING):
         return "reduction"
-    return "movement" if node.op in MOVEMENT else "pointwise"
+    return "movement" if node.operator.kind in (Kind.LAYOUT, Kind.MOVING, Kind.ABOUT_SHAPE) else "pointwise"
+
+
+def count_launches(name: str) -> LaunchFacts:
+    """Build a reference network and find its launches anew; up to 10 s and 1.5 GB for the largest."""
+    from pytest_facechallenge.onnx_graph.ir import from_model
+    from pytest_facechallenge.refnets.registry import build
+
+    return facts_of(from_model(build(name), Path()))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from pytest_facechallenge.analyses.latency.server_timing import libraries, nvidia, runtime_name
 from pytest_facechallenge.core.facts.latency import Machine
+from pytest_facechallenge.inference.processor import processor_name
 
 #: Which fields make two machines the same for a calibration, and how a message names them.
 IDENTITY = {
@@ -32,7 +31,7 @@ def host() -> dict[str, Any]:
     """Return processor, usable cores and memory of this computer."""
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 0
     memory = round(psutil.virtual_memory().total / 2**30)
-    return {"processor": _processor(), "cores": usable, "memory_gib": memory}
+    return {"processor": processor_name(), "cores": usable, "memory_gib": memory}
 
 
 def describe(provider: str, threads: int) -> Machine:
@@ -54,15 +53,3 @@ def differences(here: Machine, there: Machine) -> list[str]:
         for field, words in IDENTITY.items()
         if getattr(here, field) != getattr(there, field)
     ]
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        try:
-            lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            lines = []
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.latency import LatencyFacts, LayerTime
+from pytest_facechallenge.core.tables import NamedTable
 
-if TYPE_CHECKING:
-    from rich.console import JustifyMethod
-
-    from pytest_facechallenge.engine.session import ChallengeSession
-
+#: The heading of the tables.
+SECTION = "face challenge profile"
 #: In the names of the events that time a node's kernel.
 KERNEL = "_kernel_time"
 
@@ -71,51 +70,48 @@ def parse(data: bytes, skip: int = 0) -> tuple[LayerTime, ...]:
     return read(msgspec.json.decode(data), skip)
 
 
-def table(name: str, layers: Sequence[LayerTime], width: int = 80, most: int = 20) -> str:
-    """Return the profile as text of at most ``width`` columns: by operator, then the ``most`` slowest nodes."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def asked_for(facts: Facts, options: LatencyOptions) -> list[NamedTable]:
+    """Return the profile as tables where the user asked for it: by operator, then the slowest nodes."""
+    found = facts.get(LatencyFacts)
+    if not options.profile or found is None or not found.profile:
+        return []
+    return [by_operator(found.profile), slowest(found.profile)]
 
+
+def by_operator(layers: Sequence[LayerTime]) -> NamedTable:
+    """Return the time in ms that each kind of operator takes, and its share."""
     total = sum(layer.ms for layer in layers) or 1.0
-    console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
-
-    def new(*columns: str) -> Table:
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for column in columns:
-            justify: JustifyMethod = "right" if column in ("ms", "share", "nodes") else "left"
-            made.add_column(column, justify=justify, overflow="fold", no_wrap=column not in ("node", "operator"))
-        return made
-
     operators: dict[str, list[float]] = {}
     for layer in layers:
         operators.setdefault(layer.op, []).append(layer.ms)
-    by_operator = new("operator", "nodes", "ms", "share")
-    for op, times in sorted(operators.items(), key=lambda item: -sum(item[1])):
-        by_operator.add_row(op, str(len(times)), f"{sum(times):.3f}", f"{sum(times) / total:.1%}")
-    providers = {layer.provider for layer in layers}
-    several = ("provider",) if len(providers) > 1 else ()
-    shown = layers[:most]
-    slowest = new("node", "operator", "output", *several, "ms", "share")
-    for layer in shown:
+    ran = ", ".join(sorted({_short(layer.provider) for layer in layers}))
+    return NamedTable(
+        section=SECTION,
+        title=f"{total:.2f} ms in {len(layers)} nodes on {ran}, by operator",
+        headings=("operator", "nodes", "ms", "share"),
+        rows=tuple(
+            (op, str(len(times)), f"{sum(times):.3f}", f"{sum(times) / total:.1%}")
+            for op, times in sorted(operators.items(), key=lambda item: -sum(item[1]))
+        ),
+    )
+
+
+def slowest(layers: Sequence[LayerTime], most: int = 20) -> NamedTable:
+    """Return the ``most`` slowest nodes, with their times in ms."""
+    total = sum(layer.ms for layer in layers) or 1.0
+    several = ("provider",) if len({layer.provider for layer in layers}) > 1 else ()
+    rows = []
+    for layer in layers[:most]:
         where = (_short(layer.provider),) if several else ()
-        slowest.add_row(layer.node, layer.op, layer.shape, *where, f"{layer.ms:.3f}", f"{layer.ms / total:.1%}")
-    ran = ", ".join(sorted(_short(provider) for provider in providers))
-    console.print(f"{name}: {total:.2f} ms in {len(layers)} nodes on {ran}, by operator", soft_wrap=True)
-    console.print(by_operator)
-    console.print(f"\n{name}: the slowest nodes", soft_wrap=True)
-    console.print(slowest)
-    assert isinstance(console.file, io.StringIO)  # noqa: S101  # the one made above
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+        rows.append((layer.node, layer.op, layer.shape, *where, f"{layer.ms:.3f}", f"{layer.ms / total:.1%}"))
+    return NamedTable(
+        section=SECTION,
+        title="the slowest nodes",
+        headings=("node", "operator", "output", *several, "ms", "share"),
+        rows=tuple(rows),
+        numbers_from=3 + len(several),
+    )
 
 
 def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider")
-
-
-def tables(session: ChallengeSession, width: int = 80) -> Iterator[str]:
-    """Yield the profile of every submission that has one, as text of at most ``width`` columns."""
-    for source in session.submissions:
-        facts = session.store.recorded(source).get(LatencyFacts)
-        if facts is not None and facts.profile:
-            yield table(source.name, facts.profile, width)

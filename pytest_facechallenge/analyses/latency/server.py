@@ -17,7 +17,8 @@ from pytest_facechallenge.analyses.latency.gather import fresh_seed, runnable
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES
 from pytest_facechallenge.analyses.latency.machine import host
 from pytest_facechallenge.analyses.latency.measure import WARMUP_RUNS
-from pytest_facechallenge.analyses.latency.run_options import decode
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
+from pytest_facechallenge.analyses.server.options import ServerOptions
 from pytest_facechallenge.core.facts.latency import Machine, Series, ServerLatencyFacts
 from pytest_facechallenge.inference.images import natural, to_input
 
@@ -27,8 +28,9 @@ SECONDS = 110
 
 def gather(context: Context) -> ServerLatencyFacts:
     """Time the submission there; what stands in the way is a fact, not an error."""
-    plan = decode(context.options.extra)
-    if not context.options.server_python or plan.mode not in ("auto", "measured") or not plan.compare:
+    plan = context.options.of(LatencyOptions)
+    python = context.options.of(ServerOptions).python
+    if not python or plan.mode not in ("auto", "measured") or not plan.compare:
         return ServerLatencyFacts(asked=False)
     images = context.workdir / "images.npy"
     np.save(images, to_input(natural(IMAGES, fresh_seed()), *normalisation(context)))
@@ -42,7 +44,7 @@ def gather(context: Context) -> ServerLatencyFacts:
     }
     with alone(plan.folder, context.report), Others() as others:
         context.report("timing: in the evaluation server's runtime")
-        found = run(context.options.server_python, request, context.workdir)
+        found = run(python, request, context.workdir)
     return msgspec.structs.replace(found, busy=others.share)
 
 

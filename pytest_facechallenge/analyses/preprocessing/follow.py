@@ -16,14 +16,15 @@ import onnx
 from onnx import reference
 
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 Array = npt.NDArray[Any]
 
 #: Constants computed from constants are evaluated up to this size; a mean per channel has three elements.
 MAX_ELEMENTS = 1 << 20
 
-#: Nodes that leave every value as it is; Pad and Resize move pixels, which the scale does not notice.
-UNCHANGED = frozenset({"Identity", "Dropout", "Pad", "Resize", "Upsample", "Cast", "CastLike"})
+#: Nodes that move or repeat pixels, which the scale does not notice.
+RESIZING = ("Pad", "Resize", "Upsample")
 
 #: Casting to an integer would round; these keep the scale of the pixels.
 FLOATS = (
@@ -32,15 +33,6 @@ FLOATS = (
     onnx.TensorProto.FLOAT16,
     onnx.TensorProto.BFLOAT16,
 )
-
-#: Nodes that read the image's shape only.
-SHAPE_ONLY = frozenset({"Shape", "Size"})
-
-#: Element-wise nodes that are no first layer: behind one of them the scale of the pixels is another, but unknown.
-OPAQUE = frozenset({
-    "Abs", "Ceil", "Clip", "Erf", "Exp", "Floor", "Log", "Max", "Min", "Mod", "Neg", "Pow", "Reciprocal", "Relu",
-    "Round", "Sigmoid", "Sign", "Sin", "Cos", "Sqrt", "Tanh", "Where", "If", "Loop", "Scan",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ def follow(graph: Graph, name: str, axis: int, channels: int = 3) -> list[tuple[
     layers: list[tuple[Node, Image]] = []
     for node in graph.nodes:
         seen = [images[value] for value in node.inputs if value in images]
-        if not seen or node.op in SHAPE_ONLY:
+        if not seen or node.operator.kind is Kind.ABOUT_SHAPE:
             continue
         made = _after(node, images)
         if made is None:
@@ -108,7 +100,7 @@ def _after(node: Node, images: dict[str, Image]) -> list[Image] | None:
         return _arithmetic(node, images)
     if image is None or any(value in images for value in node.inputs[1:]):
         return None
-    if node.op in UNCHANGED:
+    if node.operator.has(Trait.SAME) or node.op in RESIZING:
         if node.op.startswith("Cast") and node.attributes.get("to") not in FLOATS:
             return None
         return [replace(image, through=(*image.through, node.label))]

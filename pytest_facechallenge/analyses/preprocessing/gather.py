@@ -6,9 +6,10 @@ import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
-from pytest_facechallenge.analyses.preprocessing.follow import OPAQUE, Image, follow
+from pytest_facechallenge.analyses.preprocessing.follow import Image, follow
 from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
+from pytest_facechallenge.onnx_graph.operators import Kind
 
 #: So many first layers are listed; a graph with more takes the image in in parts.
 MAX_LAYERS = 8
@@ -33,7 +34,7 @@ def gather(context: Context) -> PreprocessingFacts:
     else:
         found = follow(graph, graph.inputs[0], axis)
         layers = [_layer(node, image) for node, image in found[:MAX_LAYERS]]
-        unclear = [node for node, _ in found if node.op in OPAQUE or node.domain or _unreadable(node)]
+        unclear = [node for node, _ in found if _unreadable(node)]
         if not found:
             obstacle = f"no node takes the input {graph.inputs[0]!r} in as a layer"
         elif unclear:
@@ -50,8 +51,12 @@ def gather(context: Context) -> PreprocessingFacts:
 
 
 def _unreadable(node: Node) -> bool:
-    """Return whether the node is arithmetic on the image that could not be read as a map of its channels."""
-    return node.op in ("Add", "Sub", "Mul", "Div", "Cast", "BatchNormalization")
+    """Return whether the node is no first layer and yet no map of the image's channels.
+
+    Behind one of these the scale of the pixels is another, but unknown.
+    """
+    pointwise = node.operator.kind in (Kind.UNARY, Kind.PAIR) or node.op == "BatchNormalization"
+    return pointwise or node.operator.kind is Kind.CONTROL or bool(node.domain)
 
 
 def _layer(node: Node, image: Image) -> FirstLayer:

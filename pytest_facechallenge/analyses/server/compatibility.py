@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from functools import cache
 
 import onnx
-from onnx import defs, shape_inference
+from onnx import defs
 
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.weights import inventory, sizes
+from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts, OperatorUse, PReluUse, TypeUse
 from pytest_facechallenge.onnx_graph.ir import GraphError
+from pytest_facechallenge.onnx_graph.open_shapes import infer_open
+from pytest_facechallenge.onnx_graph.protos import graphs_of
 
 
 def gather(context: Context) -> CompatibilityFacts:
@@ -57,7 +59,7 @@ def _nodes(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.NodeProto, dict[s
         label = path + (node.name or f"{node.op_type}_{index}")
         yield label, node, versions
         for attribute in reversed(node.attribute):
-            held = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+            held = graphs_of(attribute)
             pending += [(f"{label}.{attribute.name}/", enumerate(graph.node), versions) for graph in held]
 
 
@@ -120,24 +122,10 @@ def _prelus(context: Context) -> Iterator[PReluUse]:
     found = [node for node in graph.walk() if node.op == "PRelu" and not node.domain and len(node.inputs) == 2]
     if not found:
         return
-    shapes = _shapes(sizes.light_model(graph))
+    shapes = infer_open(graph)
     for node in found:
         slope = node.graph.constant(node.inputs[1])
         if slope is not None:
-            yield PReluUse(node=node.label, slope=slope.shape, input=shapes.get(node.inputs[0]))
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except MemoryError:  # the run's limit shows nothing about the model
-        raise
-    except Exception:  # onnx raises many types; all mean that the shapes stay unknown
-        return {}
-    return {
-        value.name: tuple(
-            dim.dim_value if dim.HasField("dim_value") else -1 for dim in value.type.tensor_type.shape.dim
-        )
-        for value in [*inferred.graph.input, *inferred.graph.value_info]
-        if value.type.tensor_type.HasField("shape")
-    }
+            shape = shapes.get(node.inputs[0])
+            known = None if shape is None else tuple(-1 if extent is None else extent for extent in shape)
+            yield PReluUse(node=node.label, slope=slope.shape, input=known)

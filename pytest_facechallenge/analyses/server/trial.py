@@ -15,16 +15,13 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.server.options import ServerOptions
 from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.facts.server import Comparison, ServerFacts, Stage
 
 #: Images that are run. Each is another random image, so that equal embeddings mean something.
 IMAGES = 4
-
-#: Seconds that each interpreter has for loading the model and running the images, unless the run's knob
-#: "server_timeout" says otherwise. Loading 250 MB on a slow CPU takes well under a minute.
-TIMEOUT = 300.0
 
 #: A model that declares larger images is given the usual ones: its refusal is what there is to see.
 MAX_PIXELS = 1 << 24
@@ -33,18 +30,19 @@ SCRIPT = Path(__file__).with_name("server_script.py")
 
 
 def gather(context: Context) -> ServerFacts:
-    """Run the model in the interpreter ``options.server_python`` and in this one; compare the embeddings.
+    """Run the model in the interpreter ``ServerOptions.python`` and in this one; compare the embeddings.
 
     Both run in a process of their own. Without such an interpreter nothing is run, and the local one only when the
     given one gave embeddings.
     """
-    python = context.options.server_python
+    options = context.options.of(ServerOptions)
+    python = options.python
     if not python:
         return ServerFacts(ran=False)
     escaping = inventory.escaping_side_file(context.model, context.model_path.parent)
     if escaping:
         return ServerFacts(ran=True, error=f"not tried: {escaping}")
-    timeout = float(context.options.extra.get("server_timeout") or TIMEOUT)
+    timeout = options.timeout
     images_path = context.workdir / "server_images.npy"
     np.save(images_path, images(context))
     server = _run(context, python, "server", images_path, timeout)

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from pytest_facechallenge.analyses.weights import operators
 from pytest_facechallenge.analyses.weights.encoding import stored_bits
-from pytest_facechallenge.analyses.weights.sizes import Sizes
 from pytest_facechallenge.core import dtypes
+from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
+from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
+from pytest_facechallenge.onnx_graph.operators import Trait
 
 #: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
 #: they lie deeper than `DEEP` in one another, where going through them would double at each level.
@@ -123,10 +124,14 @@ class Flow:
 
 @dataclass(frozen=True)
 class Sink:
-    """A place where stored numbers meet what was computed from the image."""
+    """A place where stored numbers meet what was computed from the image.
+
+    ``learned`` says whether the operator there has trained parameters among its inputs: then even a handful of
+    integers is a weight.
+    """
 
     node: str
-    op: str
+    learned: bool
     flow: Flow
     chooses: bool = False
 
@@ -137,8 +142,9 @@ IMAGE = Flow(constant=False)
 
 @dataclass
 class Trace:
-    """Everything that following the numbers found."""
+    """Everything that following the numbers found; ``sizes`` tells how many elements each value has."""
 
+    sizes: ElementCounts
     roots: list[Root] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
@@ -156,14 +162,14 @@ def trace(graph: Graph) -> Trace:
     for name in graph.outputs:
         flow = env.get(name)
         if flow is not None and flow.constant and flow.roots:
-            tracer.found.sinks.append(Sink(f"output {name!r}", "", flow))
+            tracer.found.sinks.append(Sink(f"output {name!r}", learned=False, flow=flow))
     return tracer.found
 
 
 class _Tracer:
     def __init__(self, graph: Graph) -> None:
-        self.sizes = Sizes(graph)
-        self.found = Trace()
+        self.found = Trace(ElementCounts(graph))
+        self.sizes = self.found.sizes
         self.known_roots: dict[tuple[str, str], Flow] = {}
         self.known_events: dict[tuple[str, str], int] = {}
         self.known_sinks: set[tuple[str, int, Flow]] = set()
@@ -224,18 +230,17 @@ class _Tracer:
         key = (node.label, position, flow)
         if flow.roots and key not in self.known_sinks:
             self.known_sinks.add(key)
-            self.found.sinks.append(Sink(f"node {node.label!r}", node.op, flow, chooses))
+            self.found.sinks.append(Sink(f"node {node.label!r}", node.operator.has(Trait.LEARNED), flow, chooses))
 
     def outputs(self, node: Node, env: dict[str, Flow]) -> list[Flow]:
         """Return the flow of each output of ``node``."""
-        if node.op in operators.GENERATING and not node.domain:
-            return [Flow(kind=operators.RESULT_KIND.get(node.op, ""))] * len(node.outputs)
+        if node.operator.has(Trait.GENERATES):
+            return [Flow(kind=node.operator.result)] * len(node.outputs)
         inputs = [env.get(name, IMAGE) if name else Flow() for name in node.inputs]
         if node.subgraphs:
             return self.body(node, inputs, env)
         inputs += self.held(node)
-        steering = operators.STEERING.get(node.op, frozenset())
-        choosing = operators.CHOOSING.get(node.op, frozenset())
+        steering, choosing = node.operator.steers, node.operator.chooses
         values = {i: flow for i, flow in enumerate(inputs) if i not in steering and i not in choosing}
         choices = {i: flow for i, flow in enumerate(inputs) if i in choosing}
         runtime = any(not flow.constant for flow in [*values.values(), *choices.values()])
@@ -260,14 +265,14 @@ class _Tracer:
         if not roots or node.domain:
             return [IMAGE] * len(node.outputs)
         to = node.attributes.get("to") if node.op == "Cast" else None
-        parts = node.op in operators.PARTING or (isinstance(to, int) and to in _KNOWN_TYPES and not self.to_float(to))
+        parts = node.operator.has(Trait.PARTS) or (isinstance(to, int) and to in _KNOWN_TYPES and not self.to_float(to))
         runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
         # A value without the batch axis has a known size: it is no activation, only dressed up as one.
         dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
         if runtime and (parts or dressed):
             index = self.event("packed", node.outputs[0], node.label, roots, roots)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
-        if node.op not in operators.ELEMENTWISE and not parts:
+        if not node.operator.has(Trait.APART) and not parts:
             return [IMAGE] * len(node.outputs)
         return [Flow(constant=False, roots=roots)] * len(node.outputs)
 
@@ -289,7 +294,7 @@ class _Tracer:
         into a table, parts of a packed number) can no longer be followed, so they count as choices.
         """
         wide = any(self.found.roots[i].wide for i in flow.roots)
-        if flow.kind != "integer" or not wide or flow.events or node.op in operators.CONTRACTING:
+        if flow.kind != "integer" or not wide or flow.events or node.operator.has(Trait.LEARNED):
             return flow
         index = self.event("codebook", node.inputs[position], node.label, flow.roots, flow.roots)
         return Flow(True, flow.roots, flow.events | {index}, flow.kind)
@@ -311,7 +316,7 @@ class _Tracer:
         merged = Flow(True, merged.roots, merged.events, self.result_kind(node, values), merged.plain)
         if node.op == "OneHot" and not node.domain and values[0].roots:
             return replace(merged, kind="choice")
-        if node.op in operators.PICKING and not node.domain:
+        if node.operator.has(Trait.PICKS):
             choosing = [flow for flow in values.values() if flow.kind == "choice"]
             data = [flow for flow in values.values() if flow.kind != "choice" and flow.roots]
             if choosing and data:
@@ -321,8 +326,8 @@ class _Tracer:
         if choices or not merged.roots or not self.takes_apart(node, values, merged):
             return merged
         bounded = not node.domain and (
-            node.op in operators.ACTIVATING
-            or (node.op in operators.ARITHMETIC and merged.kind == "float" and self.all_bounded(merged))
+            node.operator.has(Trait.ACTIVATES)
+            or (node.operator.has(Trait.ARITHMETIC) and merged.kind == "float" and self.all_bounded(merged))
         )
         index = self.event("packed", output, node.label, merged.roots, merged.roots, bounded=bounded)
         return Flow(True, merged.roots, frozenset({index}), merged.kind)
@@ -334,16 +339,16 @@ class _Tracer:
                 return "choice"
             name = onnx.TensorProto.DataType.Name(target).lower() if target in _KNOWN_TYPES else ""
             return "float" if dtypes.is_float(name) else "integer" if dtypes.is_integer(name) else "text"
-        return operators.RESULT_KIND.get(node.op) or next((flow.kind for flow in values.values() if flow.kind), "")
+        return node.operator.result or next((flow.kind for flow in values.values() if flow.kind), "")
 
     def takes_apart(self, node: Node, values: dict[int, Flow], merged: Flow) -> bool:
         """Return whether the operator makes new weights of stored numbers."""
-        if node.domain not in ("", "ai.onnx.ml") or node.op not in operators.KEEPING:
+        if not node.operator.has(Trait.KEEPS):
             return True
         if node.op == "Cast":
             before = next(iter(values.values())).kind
             return before in ("float", "text") and merged.kind != before
-        if node.op not in operators.ARITHMETIC:
+        if not node.operator.has(Trait.ARITHMETIC):
             return False
         if node.op == "Div" and merged.kind == "integer":
             return True  # drops the remainder
@@ -388,22 +393,21 @@ class _Tracer:
         return tensor is not None and tensor.size == 1
 
     def body(self, node: Node, inputs: list[Flow], env: dict[str, Flow]) -> list[Flow]:
-        """Return the outputs of If, Loop and Scan: what their bodies' outputs are."""
-        skip = 2 if node.op == "Loop" else 0
-        result = [Flow()] * len(node.outputs)
+        """Return the outputs of If, Loop, Scan and SequenceMap: what their bodies' outputs are."""
+        given = dict(zip(node.inputs, inputs, strict=True))
+        result = dict.fromkeys(node.outputs, Flow())
         for graph in node.subgraphs.values():
-            passed = inputs[skip:] if node.op in ("Loop", "Scan") else []
+            how = bound(node, graph)
+            passed = {inside: given[outside] for outside, inside in how.inputs()}
             for _ in range(TURNS if passed and _depth(graph) <= DEEP else 1):
-                inner = dict(env)
-                names = graph.inputs[skip:] if node.op == "Loop" else graph.inputs
-                inner |= dict.fromkeys(graph.inputs, Flow())
-                inner |= dict(zip(names, passed, strict=False))
+                inner = env | dict.fromkeys(graph.inputs, Flow()) | passed
                 self.run(graph, inner)
-                made = [inner.get(name, IMAGE) for name in graph.outputs]
-                made = made[1:] if node.op == "Loop" else made
-                passed = [one | two for one, two in zip(passed, made, strict=False)] + passed[len(made) :]
-            result = [one | two for one, two in zip(result, made, strict=False)] + result[len(made) :]
-        return result
+                for each in how.carried:
+                    passed[each.given] |= inner.get(each.made, IMAGE)
+            for inside, outside in how.outputs():
+                if outside:
+                    result[outside] |= inner.get(inside, IMAGE)
+        return [result[name] for name in node.outputs]
 
 
 def _depth(graph: Graph) -> int:

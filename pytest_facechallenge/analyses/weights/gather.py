@@ -35,7 +35,7 @@ def gather(context: Context) -> WeightsFacts:
         if dtypes.is_narrow_float(described.dtype):
             narrow.append(structs.replace(described, used_by=readers.get(name, "")))
     narrow.sort(key=lambda tensor: -tensor.elements)
-    measured = storage_pools.measure(context.graph, constant_taint.trace(context.graph))
+    measured = storage_pools.measure(constant_taint.trace(context.graph))
     return WeightsFacts(
         stock=tuple(
             Stock(dtype=dtype, tensors=entry[0], elements=entry[1], bytes=entry[2])

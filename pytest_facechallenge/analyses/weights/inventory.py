@@ -13,6 +13,7 @@ import onnx
 
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.weights import Blob, StoredTensor
+from pytest_facechallenge.onnx_graph.protos import graphs_of
 
 #: Shorter texts are never called data: a checksum or a signature has less.
 MIN_BLOB = 512
@@ -98,8 +99,7 @@ def _walk(model: onnx.ModelProto) -> Iterator[tuple[str, str, Any]]:
                 constant = node.op_type == "Constant" and attribute.name in ("value", "sparse_value")
                 own = "" if constant else f"attribute {attribute.name!r} of "
                 yield f"{own}{node.op_type + ' ' if constant else ''}node {label!r}{place}", value, attribute
-                inner = [attribute.g] if attribute.HasField("g") else []
-                pending += [(f" in {label}.{attribute.name}{place}", graph) for graph in [*inner, *attribute.graphs]]
+                pending += [(f" in {label}.{attribute.name}{place}", graph) for graph in graphs_of(attribute)]
 
 
 def blobs(model: onnx.ModelProto) -> Iterator[Blob]:

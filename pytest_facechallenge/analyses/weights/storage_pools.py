@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pytest_facechallenge.analyses.weights.constant_taint import MANY, Event, Root, Sink, Trace
-from pytest_facechallenge.analyses.weights.operators import CONTRACTING
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
-from pytest_facechallenge.analyses.weights.sizes import Sizes
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
-from pytest_facechallenge.onnx_graph.ir import Graph, GraphError
+from pytest_facechallenge.onnx_graph.ir import GraphError
 
 #: Constants of at most this many elements are parameters of single operators (the pixel mean of three channels, an
 #: exponent, the sizes of a window), unless a convolution or a matrix product uses them as its weights.
@@ -26,19 +24,19 @@ class Storage:
     small_integers: int = 0
 
 
-def measure(graph: Graph, found: Trace) -> Storage:
+def measure(found: Trace) -> Storage:
     """Group what `trace` found into pools of stored numbers and count the weights that each pool gives.
 
     Two pools are one when a weight is made of both; so storage that serves many layers is counted once. A pool's
     weights are the elements that its events make, plus those of its tensors that are also used as they are.
     """
-    return _Measure(graph, found).result()
+    return _Measure(found).result()
 
 
 class _Measure:
-    def __init__(self, graph: Graph, found: Trace) -> None:
+    def __init__(self, found: Trace) -> None:
         self.found = found
-        self.sizes = Sizes(graph)
+        self.sizes = found.sizes
         self.storage = Storage()
         self.pattern = cache(self._pattern)
 
@@ -95,7 +93,7 @@ class _Measure:
             text = any(self.found.roots[root].dtype == "string" for root in event.triggers)
             if all(self.pattern(root) for root in event.triggers):
                 continue
-            if elements <= SMALL and not text and not any(sink.op in CONTRACTING for sink in sinks_of[index]):
+            if elements <= SMALL and not text and not any(sink.learned for sink in sinks_of[index]):
                 small |= event.triggers
                 continue
             live.append(event)

@@ -46,6 +46,14 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     step: ClassVar[str] = ""
 
+    def handed_in(self) -> tuple[str, int] | None:
+        """Return SHA-256 and size in bytes of what was handed in, where these facts tell."""
+        return None
+
+    def providers_used(self) -> tuple[str, ...]:
+        """Return the execution providers that a session really used, where these facts tell."""
+        return ()
+
 
 class StepFailure(msgspec.Struct, frozen=True, kw_only=True):
     """A step that gave no facts.
@@ -133,7 +141,5 @@ class Facts:
         return self.failures.get(failure.because_of, failure)
 
     def to_builtins(self) -> dict[str, Any]:
-        """Return plain dicts and lists, ready for JSON; failures stand under ``failures``."""
-        plain: dict[str, Any] = {name: msgspec.to_builtins(fact) for name, fact in sorted(self.gathered.items())}
-        plain["failures"] = {name: msgspec.to_builtins(failure) for name, failure in sorted(self.failures.items())}
-        return plain
+        """Return the gathered facts as plain dicts and lists, ready for JSON, by step."""
+        return {name: msgspec.to_builtins(fact) for name, fact in sorted(self.gathered.items())}

@@ -38,6 +38,10 @@ class LoadFacts(StepFacts, frozen=True, kw_only=True):
     input_name: str = ""
     output_names: tuple[str, ...] = ()
 
+    def providers_used(self) -> tuple[str, ...]:
+        """Return the execution providers of the session, first choice first."""
+        return self.providers
+
 
 class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run on a batch of distinct images.

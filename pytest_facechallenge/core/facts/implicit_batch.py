@@ -1,15 +1,30 @@
-"""Facts of the step ``dataflow``: how often the network looks at a face, at which versions of it, and who mixes."""
+"""Facts of the analysis ``implicit_batch``: which views of the image the network works on, how often, and what mixes.
+
+All that was seen is one list of observations, a tagged union: each kind is a struct below, and the check has one
+weigher for each. Facts hold data; the sentences about them are made by the check.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
 from pytest_facechallenge.core.facts.base import StepFacts
+from pytest_facechallenge.core.facts.implicit_batch_kinds import (
+    Companions,
+    Difference,
+    FeatureHome,
+    Gap,
+    Relation,
+    SharedInput,
+    Transform,
+    ViewKind,
+    WeightRelation,
+)
 
 
-class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
+class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
     """What a layer that works on the image itself sees of it.
 
     Attributes
@@ -17,47 +32,55 @@ class ViewFact(msgspec.Struct, frozen=True, kw_only=True):
     layer, via
         Its label; the nodes between the image and it that move or mix data.
     kind
-        "exact": pixels, moved or not; "in place": every pixel where it was, colours mixed; "smoothed": in place, but
-        mixed with its neighbours; "resampled": interpolated at other places; "predicted": warped by what the image
-        shows; "chosen": a condition on the image decides which version; "features": not an image.
+        See `ViewKind`.
     coverage
         Share of the image's pixels present, 0..1.
-    turn
-        How it lies to the image: "identical", "rescaled" (in brightness), "mirrored", "upside down", "rotated",
-        "shifted", "scaled", "rearranged"; "" where that was not comparable.
+    relation
+        How it lies to the image.
     scale, offset
         Place in the image = scale * index + offset, along height and width, in pixels; scale 0 where not straight.
+    box, size
+        Of exact views that hold a rectangle of the image: its first and last row, first and last column; the image's
+        height and width. Box -1 where it is no rectangle.
+    own_brightness
+        Whether each image gets a brightness and contrast of its own.
+    unchanged
+        Of chosen views: share of the probe images that the layer gets as they are, 0..1; -1 when it gets pixels of
+        the image in either case.
     pooled
         Whether a pooling operator (or an averaging convolution) made it.
     plain
         Whether nothing but pooling and changes of layout lie between the image and the layer.
     together
-        Share of the image's pixels that the exact views have together.
+        Share of the image's pixels that the exact views have together, 0..1.
     common
-        Largest share of the image's pixels that this view has in common with another one that is not the same.
+        Largest share of the image's pixels that this view has in common with another one that is not the same, 0..1.
     macs_after
-        Share of all multiply-adds spent in this layer and those that depend on it.
-    words
-        The same for a reader.
+        Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
+    branch
+        The way through the model's conditions on which it was seen; "" when there is none.
     """
 
     layer: str
-    kind: str
+    kind: ViewKind
     coverage: float
-    turn: str = ""
+    relation: Relation = Relation.NOT_COMPARABLE
     scale: tuple[float, float] = (0.0, 0.0)
     offset: tuple[float, float] = (0.0, 0.0)
+    box: tuple[int, int, int, int] = (-1, -1, -1, -1)
+    size: tuple[int, int] = (0, 0)
+    own_brightness: bool = False
+    unchanged: float = -1.0
     pooled: bool = False
     plain: bool = False
     via: tuple[str, ...] = ()
-    words: str = ""
     macs_after: float = 0.0
     together: float = 1.0
     common: float = 0.0
     branch: str = ""
 
 
-class StackFact(msgspec.Struct, frozen=True, kw_only=True):
+class StackedCopies(msgspec.Struct, frozen=True, kw_only=True, tag="stacked-copies"):
     """Two versions of the same data inside one tensor.
 
     Attributes
@@ -65,29 +88,28 @@ class StackFact(msgspec.Struct, frozen=True, kw_only=True):
     layer, join, via
         The first layer that works on it; the node that put the versions together; the nodes that moved data before.
     axis
-        In words: "the batch axis", "the channels", "axis 2".
+        Along which they stand side by side; 0 is the batch.
     on_channels
-        Whether the versions lie on the axis that the layer sums over.
+        Whether this is the axis that the layer sums over.
     blocks, coverage
         Versions side by side; share of the data (0..1) that occurs in both of the two compared.
-    relation, words
-        How they differ: kind, and words with numbers.
+    difference
+        How the second follows from the first.
     overlap
         On channels: how much the layer mixes the two, 0 (not at all) .. 1; 0 for other axes.
     from_image
         Whether the data are pixels (no layer has worked on them yet).
     macs_after
-        Share of all multiply-adds spent in this layer and those that depend on it.
+        Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
     """
 
     layer: str
     join: str
-    axis: str
+    axis: int
     on_channels: bool
     blocks: int
     coverage: float
-    relation: str
-    words: str
+    difference: Difference
     overlap: float
     from_image: bool
     macs_after: float
@@ -95,7 +117,7 @@ class StackFact(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
 
 
-class TwinFact(msgspec.Struct, frozen=True, kw_only=True):
+class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weights"):
     """The same weights at work side by side, from one pair of inputs on.
 
     Attributes
@@ -105,24 +127,25 @@ class TwinFact(msgspec.Struct, frozen=True, kw_only=True):
     count
         Sets of weights that run side by side downstream of these, this one included.
     weights
-        How the weights relate: "shared", "equal", "scaled or perturbed", "mirrored", "upside down", "rotated", or
-        "alike in behaviour" (permuted, rescaled and perturbed at once; found by running).
+        How the weights relate.
     surplus
-        Multiply-adds beyond one execution of each, as a share of all.
-    inputs
-        What the first executions work on: "one" (the same values), "versions" (moved copies), "parts" (disjoint
-        pieces of one tensor), "resampled" (made from one tensor without weights), "pooled", or "different".
+        Multiply-adds beyond one execution of each, as a share of all, 0..1.
+    inputs, difference
+        What the first executions work on; for versions, how one follows from the other.
     same_size, same_settings
         Whether their inputs have one size, and their strides and dilations agree.
+    from_image
+        Whether no layer stands between the image and any of them.
+    differ
+        Whether they give different results (equal ones are redundant, not a second view).
     """
 
     layers: tuple[str, ...]
     count: int
-    weights: str
+    weights: WeightRelation
     surplus: float
-    inputs: str
-    relation: str = ""
-    words: str = ""
+    inputs: SharedInput
+    difference: Difference | None = None
     same_size: bool = True
     same_settings: bool = True
     from_image: bool = False
@@ -131,25 +154,25 @@ class TwinFact(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
 
 
-class RepeatFact(msgspec.Struct, frozen=True, kw_only=True):
+class RepeatedKernels(msgspec.Struct, frozen=True, kw_only=True, tag="repeated-kernels"):
     """Layers whose kernels fall into equal independent halves (thirds…): one layer applied to stacked channels.
 
     Attributes
     ----------
     layers, blocks, weights
-        Their labels, the number of parts, how the parts relate.
+        Labels of the first few of them, the number of parts, how the parts relate.
     share
         Of all multiply-adds that these layers do, 0..1.
     """
 
     layers: tuple[str, ...]
     blocks: int
-    weights: str
+    weights: WeightRelation
     share: float
     branch: str = ""
 
 
-class FoldFact(msgspec.Struct, frozen=True, kw_only=True):
+class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
     """A layer that works on more rows than there are images.
 
     Attributes
@@ -159,6 +182,10 @@ class FoldFact(msgspec.Struct, frozen=True, kw_only=True):
     growth
         Elements per image, divided by those of the largest tensor that it was made from: about 1 when the image
         was cut into pieces (windows), about ``rows`` when it was copied.
+    join
+        The node that put the rows together; "" when there is none.
+    macs_after
+        Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
     """
 
     layer: str
@@ -169,22 +196,24 @@ class FoldFact(msgspec.Struct, frozen=True, kw_only=True):
     branch: str = ""
 
 
-class TowerFact(msgspec.Struct, frozen=True, kw_only=True):
-    """Two parts of the network that start from one value and meet only later.
+class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-branches"):
+    """Two branches of the network that start from one value and meet only later.
 
     Attributes
     ----------
     source, first, second, meet
-        The value; the first layers of the parts; the node where they meet ("" when the output itself).
+        The value; the first layers of the branches; the node where they meet ("" when the output itself).
+    halves
+        Whether they are the first and the second part of the channels of grouped layers (then ``first == second``).
     shares
-        Of all multiply-adds in each part.
+        Of all multiply-adds in each branch, 0..1.
     inputs
-        Relation of what the first layers see: a kind as in `ViewFact.turn`, or "" when not comparable.
-    alike
-        Best share of the second part's features that equal a feature of the first part shown the source turned
-        by ``turn``.
-    alike_unturned
-        The same without turning.
+        How what the first layers see relates.
+    alike, transform
+        Best share of the second branch's features (0..1) that equal a feature of the first branch shown the source
+        changed by ``transform``.
+    alike_unchanged
+        The same with the source as it is.
     """
 
     source: str
@@ -192,44 +221,117 @@ class TowerFact(msgspec.Struct, frozen=True, kw_only=True):
     second: str
     meet: str
     shares: tuple[float, float]
-    inputs: str = ""
+    halves: bool = False
+    inputs: Relation = Relation.NOT_COMPARABLE
     alike: float = 0.0
-    turn: str = ""
-    alike_unturned: float = 0.0
+    transform: Transform = Transform.NONE
+    alike_unchanged: float = 0.0
     branch: str = ""
 
 
-class EchoFact(msgspec.Struct, frozen=True, kw_only=True):
-    """Features of the image that repeat features of a changed image and never mix with them.
+class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equivariant-features"):
+    """Features of the image that equal features of a changed image, and never mix with them.
 
     Attributes
     ----------
-    kind
-        "parts": rows, or halves of an axis, of one tensor that both see the whole image; "channels": channels that
-        no kernel connects; "layers": layers of parts that do not feed each other; "in turn": one set of weights fed
-        with both; "directions": a recurrence whose two directions have the same weights.
+    home
+        Where the two lie.
     layers
-        Labels; for "layers" the first two that repeat each other.
-    change
-        What the image was changed by ("mirrored", "shifted sideways"...).
+        Labels; for layers (and in turn) the first two.
+    transform, colours
+        What the image was changed by; for mixed colours the matrix, rows are the new colours.
     share
-        Multiply-adds beyond one look, as a share of all.
+        Multiply-adds beyond one view of the image, as a share of all, 0..1.
+    axis, parts, interleaved
+        For parts: the axis, the numbers of the two, whether they take turns along it.
+    pairs
+        For layers: how many pairs there are.
+    fed_by
+        In turn: the layers whose features the weights are fed with.
     """
 
-    kind: str
+    home: FeatureHome
     layers: tuple[str, ...]
-    change: str
+    transform: Transform
     share: float
-    words: str = ""
+    colours: tuple[tuple[float, ...], ...] = ()
+    axis: int = -1
+    parts: tuple[int, int] = (-1, -1)
+    interleaved: bool = False
+    pairs: int = 0
+    fed_by: tuple[str, ...] = ()
     branch: str = ""
 
 
-class CompanyFact(msgspec.Struct, frozen=True, kw_only=True):
-    """Largest relative change of an embedding in this company; -1: the model did not run so, ``error`` says why."""
+class BatchComposition(msgspec.Struct, frozen=True, kw_only=True, tag="batch-composition"):
+    """What a batch of this composition does to the embedding of an image in it.
 
-    company: str
-    change: float
+    Attributes
+    ----------
+    companions, size
+        The other rows, and how many rows there are in all.
+    change
+        Largest change of an embedding, relative to its length; None when the model does not run that way, or an
+        embedding is not finite.
+    finite
+        Whether all embeddings of the batch are finite numbers.
+    error
+        Why it does not run; the runtime's own text, or what the result is.
+    branch
+        The way through the model's conditions that was run; "" for the model as it is.
+    """
+
+    companions: Companions
+    size: int
+    change: float | None = None
+    finite: bool = True
     error: str = ""
+    branch: str = ""
+
+
+class Unseen(msgspec.Struct, frozen=True, kw_only=True, tag="unseen"):
+    """Something that could not be looked into; a check must not pass over it.
+
+    Attributes
+    ----------
+    gap
+        Which of the fields below say what.
+    """
+
+    gap: Gap
+    names: tuple[str, ...] = ()
+    count: int = 0
+    followed: int = 0
+    share: float = 0.0
+    limit: float = 0.0
+    error: str = ""
+    branch: str = ""
+
+
+Observation = (
+    InputView
+    | StackedCopies
+    | SharedWeights
+    | RepeatedKernels
+    | BatchFold
+    | ParallelBranches
+    | EquivariantFeatures
+    | BatchComposition
+    | Unseen
+)
+
+Kind = TypeVar(
+    "Kind",
+    InputView,
+    StackedCopies,
+    SharedWeights,
+    RepeatedKernels,
+    BatchFold,
+    ParallelBranches,
+    EquivariantFeatures,
+    BatchComposition,
+    Unseen,
+)
 
 
 class ImplicitBatchFacts(StepFacts, frozen=True, kw_only=True):
@@ -240,22 +342,18 @@ class ImplicitBatchFacts(StepFacts, frozen=True, kw_only=True):
     layers, macs
         Executions with weights after loops are unrolled, and their multiply-adds for one image.
     branches
-        The variants looked at: one per way that an If on the image can go ("" when there is none).
-    gaps
-        What could not be looked at, one sentence each; a check must not pass over them.
+        The ways followed through the conditions on the image ("" when there is none).
+    observations
+        Everything that was seen, and everything that could not be.
     """
 
     step: ClassVar[str] = "implicit_batch"
 
     layers: int
     macs: int
-    views: tuple[ViewFact, ...] = ()
-    stacks: tuple[StackFact, ...] = ()
-    twins: tuple[TwinFact, ...] = ()
-    repeats: tuple[RepeatFact, ...] = ()
-    folds: tuple[FoldFact, ...] = ()
-    towers: tuple[TowerFact, ...] = ()
-    echoes: tuple[EchoFact, ...] = ()
-    company: tuple[CompanyFact, ...] = ()
     branches: tuple[str, ...] = ("",)
-    gaps: tuple[str, ...] = ()
+    observations: tuple[Observation, ...] = ()
+
+    def of(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        """Return the observations of one kind, in the order in which they were made."""
+        return tuple(entry for entry in self.observations if isinstance(entry, kind))

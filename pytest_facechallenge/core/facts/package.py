@@ -57,3 +57,7 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     entries_found: int = 0
     submitted_sha256: str = ""
     submitted_bytes: int = 0
+
+    def handed_in(self) -> tuple[str, int] | None:
+        """Return SHA-256 and size in bytes of what was handed in; of the model file where that is not known."""
+        return (self.submitted_sha256, self.submitted_bytes) if self.submitted_sha256 else (self.sha256, self.bytes)

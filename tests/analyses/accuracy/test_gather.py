@@ -14,21 +14,21 @@ import pytest
 
 from pytest_facechallenge.analyses.accuracy.gather import gather
 from pytest_facechallenge.analyses.accuracy.parametrize import build_request, expand_cases
-from pytest_facechallenge.analyses.accuracy.request import KNOB, TestsetSpec
-from pytest_facechallenge.analyses.feature_file.format import map_rows, read_header
+from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, TestsetSpec
 from pytest_facechallenge.checks.accuracy import accuracy
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, SetResult
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.rulebook import RuleTable
 from pytest_facechallenge.embedding import EmbeddingError
 from pytest_facechallenge.embedding.image import Preprocessing, decode, fill
+from pytest_facechallenge.testsets.feature_format import map_rows, read_header
 from tests.analyses.accuracy import world
 from tests.analyses.accuracy.test_plan import BOOK, manifest, rule
 
 
 def measure(tmp_path: Path, model: Path, *texts: str, track: str = "B", **settings: Any) -> AccuracyFacts:
     request = build_request([(BOOK, rule("accuracy", track))], [TestsetSpec.parse(text) for text in texts], **settings)
-    facts = gather(world.context(model, tmp_path / "work", **{KNOB: request.to_json()}))
+    facts = gather(world.context(model, tmp_path / "work", AccuracyOptions(request=request)))
     return msgspec.json.decode(msgspec.json.encode(facts), type=AccuracyFacts)  # facts survive the journey as JSON
 
 
@@ -156,7 +156,7 @@ def test_each_challenge_s_own_feed_is_measured(tmp_path: Path, model: Path) -> N
     rules = [(each, next(r for r in each.rules_of("B") if r.id == "accuracy")) for each in (BOOK, book)]
     spec = TestsetSpec.parse(str(tmp_path / "faces"))
     request = build_request(rules, [spec], colour_order=False)
-    facts = gather(world.context(model, tmp_path / "work", **{KNOB: request.to_json()}))
+    facts = gather(world.context(model, tmp_path / "work", AccuracyOptions(request=request)))
     who = np.repeat(np.arange(15), 3)
     upper = np.triu(np.ones((45, 45), dtype=bool), 1)
     same = who[:, None] == who
@@ -404,7 +404,7 @@ def test_the_server_s_preprocessing_is_taken_from_its_step(tmp_path: Path, model
 
     world.write_folders(tmp_path / "faces", world.people(3, 2))
     request = build_request([(BOOK, rule("accuracy", "B"))], [TestsetSpec.parse(str(tmp_path / "faces"))])
-    context = world.context(model, tmp_path / "work", **{KNOB: request.to_json()})
+    context = world.context(model, tmp_path / "work", AccuracyOptions(request=request))
     assert (gather(context).mean, gather(context).std) == (127.5, 127.5)
     context.facts.gathered["preprocessing"] = Preprocessing()
     facts = gather(context)

@@ -13,11 +13,15 @@ from pytest_facechallenge.analyses.accuracy.parametrize import (
     expand_cases,
     parse_min_tar,
 )
-from pytest_facechallenge.analyses.accuracy.request import AccuracyRequest, Point, TestsetSpec
-from pytest_facechallenge.analyses.accuracy.run_options import AccuracyPlan
+from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, Point, TestsetSpec
+from pytest_facechallenge.analyses.accuracy.run_options import cases as cases_of
+from pytest_facechallenge.analyses.accuracy.run_options import resolve
 from pytest_facechallenge.analyses.accuracy.set_matching import plan_sets
-from pytest_facechallenge.analyses.feature_file.request import FeatureRequest
+from pytest_facechallenge.analyses.feature_file.request import resolve as resolve_features
+from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, load
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.testsets import TestsetError
 from tests.analyses.accuracy import world
 
@@ -218,8 +222,9 @@ def test_one_request_serves_several_tracks(tmp_path: Path) -> None:
     rules = [(BOOK, rule("accuracy", track)) for track in ("A", "B")]
     request = build_request(rules, [TestsetSpec.parse(str(tmp_path))], cache="c")
     assert len(request.testsets[0].sets) == 1
-    assert AccuracyRequest.from_json(request.to_json()) == request
-    assert AccuracyRequest.from_json("") == AccuracyRequest()
+    options = RunOptions().with_analyses(AccuracyOptions(request=request))
+    assert options.of(AccuracyOptions).request == request
+    assert RunOptions().of(AccuracyOptions).request == AccuracyRequest()
 
 
 def test_rulebooks_that_know_more_names_of_a_group_share_its_scores(tmp_path: Path) -> None:
@@ -244,39 +249,43 @@ def test_rulebooks_that_mean_other_images_by_a_name_are_scored_apart(tmp_path: P
     assert chosen == [{"race": ("indian",)}, {"race": ("martian",)}]
 
 
-def test_a_run_s_options_become_cases_and_knobs(tmp_path: Path) -> None:
+def test_a_run_s_options_become_cases_and_requests(tmp_path: Path) -> None:
     world.write_mask_pair(tmp_path / "pair", world.people(2, 1, masked=1), 1)
     (tmp_path / "labels.txt").write_text("p\n")
-    plan = AccuracyPlan(
-        {"small": BOOK},
-        [("small", "A"), ("small", "B")],
-        testsets=["mask=pair"],
-        min_tar=["mask=0.7"],
-        features="f.bin",
-        labels="labels.txt",
-        cache="cache",
-        base=tmp_path,
-    )
-    assert [(case.case, case.parameters["threshold"]) for case in plan.cases(rule("accuracy"))] == [
+    (tmp_path / "f.bin").write_bytes(b"")
+    scope = Scope({"small": BOOK}, (("small", "A"), ("small", "B")))
+    given = {
+        "testset": ["mask=pair"],
+        "min_tar": ["mask=0.7"],
+        "features": "f.bin",
+        "labels": "labels.txt",
+        "cache": "cache",
+    }
+    values = values_from(given, tmp_path)
+    options = resolve(values, scope)
+    assert [(case.case, case.parameters["threshold"]) for case in cases_of(rule("accuracy"), options, None)] == [
         ("mask", 0.7),
         ("mr-all", "middling"),
     ]
-    options = plan.options()
-    request = AccuracyRequest.from_json(options["testsets"])
+    request = options.request
     assert request.testsets[0].path == str(tmp_path / "pair")
     assert (request.cache, request.labels) == (str(tmp_path / "cache"), str(tmp_path / "labels.txt"))
-    features = FeatureRequest.from_json(options["features"])
+    features = resolve_features(values, scope)
     assert (features.path, features.labels) == (str(tmp_path / "f.bin"), str(tmp_path / "labels.txt"))
     assert set(features.points) == {Point("1e-2", "<"), Point("1e-3", "<")}
-    assert AccuracyPlan({"small": BOOK}, [("small", "A")]).options() == {}
+    assert asked(tmp_path, "A") == AccuracyOptions()
     with pytest.raises(ThresholdError, match="nothing of that name is measured"):
-        AccuracyPlan({"small": BOOK}, [("small", "B")], min_tar=["lfw=0.7"])
+        asked(tmp_path, "B", min_tar=["lfw=0.7"])
+
+
+def asked(base: Path, track: str, **given: object) -> AccuracyOptions:
+    return resolve(values_from(given, base), Scope({"small": BOOK}, (("small", track),)))
 
 
 def test_a_wrong_path_is_told_before_anything_runs(tmp_path: Path) -> None:
     """Also without a threshold, which is looked up in the cases: it came up as an internal error of pytest."""
     with pytest.raises(TestsetError, match="no such file or folder"):
-        AccuracyPlan({"small": BOOK}, [("small", "A")], testsets=["mask=nowhere"], base=tmp_path)
+        asked(tmp_path, "A", testset=["mask=nowhere"])
 
 
 def test_options_that_nothing_would_use_are_refused(tmp_path: Path) -> None:
@@ -284,14 +293,13 @@ def test_options_that_nothing_would_use_are_refused(tmp_path: Path) -> None:
     (tmp_path / "list").mkdir()
     (tmp_path / "list" / "filelist.txt").write_text("a.jpg\n")
     (tmp_path / "labels.txt").write_text("p\n")
-    books, tracks = {"small": BOOK}, [("small", "A")]
     with pytest.raises(ValueError, match=r"write-features .*out\.bin needs --facechallenge-testset with LFR19"):
-        AccuracyPlan(books, tracks, testsets=["faces"], write_features="out.bin", base=tmp_path)
+        asked(tmp_path, "A", testset=["faces"], write_features="out.bin")
     with pytest.raises(ValueError, match=r"labels .*labels\.txt needs something to label"):
-        AccuracyPlan(books, tracks, testsets=["faces"], labels="labels.txt", base=tmp_path)
+        asked(tmp_path, "A", testset=["faces"], labels="labels.txt")
     with pytest.raises(ValueError, match=r"labels file .*none\.txt .* does not exist"):
-        AccuracyPlan(books, tracks, testsets=["list"], labels="none.txt", base=tmp_path)
-    for options in ({"testsets": ["list"]}, {"features": "f.bin"}):
-        AccuracyPlan(books, tracks, labels="labels.txt", base=tmp_path, **options)
-    plan = AccuracyPlan(books, tracks, testsets=["list"], write_features="out.bin", base=tmp_path)
-    assert AccuracyRequest.from_json(plan.options()["testsets"]).write_features == str(tmp_path / "out.bin")
+        asked(tmp_path, "A", testset=["list"], labels="none.txt")
+    asked(tmp_path, "A", labels="labels.txt", testset=["list"])
+    asked(tmp_path, "A", labels="labels.txt", features="f.bin")
+    request = asked(tmp_path, "A", testset=["list"], write_features="out.bin").request
+    assert request.write_features == str(tmp_path / "out.bin")

@@ -62,7 +62,7 @@ def run(judged: pytest.Pytester, *arguments: str) -> tuple[pytest.RunResult, dic
 
 
 def outcomes(submission: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    rows = submission["tracks"][0]["outcomes"]
+    rows = submission["tracks"][0]["rules"]
     return {row["rule"] + (f"[{row['case']}]" if row["case"] else ""): (row["status"], row["measured"]) for row in rows}
 
 

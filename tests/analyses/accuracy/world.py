@@ -11,10 +11,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 
 SIDE = 112
 CELLS = 7
@@ -108,13 +109,13 @@ def model(
     return path
 
 
-def context(model_path: Path, workdir: Path, **extra: str) -> Context:
+def context(model_path: Path, workdir: Path, *options: AnalysisOptions) -> Context:
     """A gathering function's context for that model."""
     workdir.mkdir(parents=True, exist_ok=True)
     package = PackageFacts(
         form="onnx", entries=(), model_path=str(model_path), model_name=model_path.name, sha256="", bytes=0
     )
-    return Context(model_path, workdir, Facts.of(package), RunOptions(extra=extra, threads=1, device="cpu"))
+    return Context(model_path, workdir, Facts.of(package), RunOptions(threads=1, device="cpu").with_analyses(*options))
 
 
 def facts_of(accuracy: AccuracyFacts) -> Facts:

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pytest
 
 from pytest_facechallenge.analyses.accuracy.request import Point
-from pytest_facechallenge.analyses.feature_file.format import FeatureFileError, map_rows, read_header, write_features
 from pytest_facechallenge.analyses.feature_file.gather import gather
-from pytest_facechallenge.analyses.feature_file.labels import LabelsError, read_labels
-from pytest_facechallenge.analyses.feature_file.request import KNOB, FeatureRequest
+from pytest_facechallenge.analyses.feature_file.request import FeatureFileOptions
 from pytest_facechallenge.checks import feature_file as checks
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.feature_file import FeatureFileFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_rows, read_header, write_features
+from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from tests.analyses.accuracy import world
 from tests.analyses.accuracy.test_plan import BOOK, rule
 
@@ -35,8 +35,8 @@ def write_raw(path: Path, header: tuple[int, int, int, int], rows: npt.NDArray[n
 
 
 def look(tmp_path: Path, path: Path, labels: str = "") -> FeatureFileFacts:
-    request = FeatureRequest(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
-    found = gather(world.context(tmp_path / "none.onnx", tmp_path / "work", **{KNOB: request.to_json()}))
+    request = FeatureFileOptions(path=str(path), labels=labels, points=(Point("1e-2", "<"),))
+    found = gather(world.context(tmp_path / "none.onnx", tmp_path / "work", request))
     return msgspec.json.decode(msgspec.json.encode(found), type=FeatureFileFacts)
 
 
@@ -62,7 +62,7 @@ def test_what_is_written_is_the_official_format(tmp_path: Path) -> None:
 
 def test_writing_is_the_same_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_features(tmp_path / "whole.bin", unit_rows())
-    monkeypatch.setattr("pytest_facechallenge.analyses.feature_file.format._BLOCK", 7)
+    monkeypatch.setattr("pytest_facechallenge.testsets.feature_format._BLOCK", 7)
     write_features(tmp_path / "pieces.bin", unit_rows())
     assert (tmp_path / "whole.bin").read_bytes() == (tmp_path / "pieces.bin").read_bytes()
 

@@ -10,7 +10,7 @@ from pytest_facechallenge.analyses.flops.gather import facts_of
 from pytest_facechallenge.checks.flops import flops_budget
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
-from pytest_facechallenge.core.rulebook import load_all
+from pytest_facechallenge.engine.extensions import load_rulebooks
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets import build
 
@@ -95,7 +95,7 @@ def test_the_outcome_names_what_is_free_and_how_much() -> None:
 
 
 def test_every_capped_track_has_a_share() -> None:
-    book = load_all()["lfr19"]
+    book = load_rulebooks()["lfr19"]
     for track in book.tracks:
         budget = next(each for each in book.rules_of(track) if each.check == "flops_budget")
         assert budget.limit is not None

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from pytest_facechallenge.checks.flops import flops_budget
-from pytest_facechallenge.core.facts import Facts, FactsMissingError, StepFailure
-from pytest_facechallenge.core.facts.base import FailureKind
+from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.flops import FlopsFacts, Layer, Uncounted
 from pytest_facechallenge.core.outcome import Outcome, Status
 

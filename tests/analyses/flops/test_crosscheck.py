@@ -11,14 +11,16 @@ import onnx
 import onnxruntime
 import pytest
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.flops.gather import facts_of
-from pytest_facechallenge.analyses.flops_crosscheck.gather import KNOB, crosscheck, gather
+from pytest_facechallenge.analyses.flops_crosscheck.gather import crosscheck, gather
+from pytest_facechallenge.analyses.flops_crosscheck.options import CrosscheckOptions
 from pytest_facechallenge.analyses.flops_crosscheck.torch_interpreter import module_of
 from pytest_facechallenge.checks.flops import flops_crosscheck
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.flops import CrosscheckFacts, GroupCount
 from pytest_facechallenge.core.outcome import Status
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets import build, save
 
@@ -134,12 +136,13 @@ def test_only_when_asked(submission: Path) -> None:
     )
     ours = facts_of(from_model(model(SUBMISSION), Path()))
 
-    def asked(**extra: str) -> CrosscheckFacts:
-        return gather(Context(submission, submission.parent, Facts.of(package, ours), RunOptions(extra=extra)))
+    def asked(*options: CrosscheckOptions) -> CrosscheckFacts:
+        run = RunOptions().with_analyses(*options)
+        return gather(Context(submission, submission.parent, Facts.of(package, ours), run))
 
     assert not asked().asked
-    assert asked(**{KNOB: ""}).module_factory == ""
-    assert asked(**{KNOB: "own_net:net"}).module_problem == ""
+    assert asked(CrosscheckOptions(requested=True)).module_factory == ""
+    assert asked(CrosscheckOptions(requested=True, factory="own_net:net")).module_problem == ""
     assert flops_crosscheck(Facts.of(asked()), rule(None)).status is Status.NOT_APPLICABLE
 
 

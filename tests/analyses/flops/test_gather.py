@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.checks import flops
 from pytest_facechallenge.checks.registry import CHECKS
@@ -12,6 +12,7 @@ from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.flops import CrosscheckFacts, FlopsFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Status
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.refnets import save
 
 from .rules import rule

@@ -55,7 +55,7 @@ def test_folded_biases_cost_what_was_measured(name: str, excess: int) -> None:
 
 @pytest.mark.parametrize("name", ["y2", "vargfacenet", "iresnet18", "r100fc"])
 def test_layers(name: str) -> None:
-    table = Path(__file__).parent.parent / "refnets" / "layers.csv"
+    table = Path(__file__).parents[2] / "refnets" / "layers.csv"
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["network"] == name]
     published = sorted((int(row["flops"]), int(row["macs"])) for row in rows)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pytest_facechallenge.analyses.flops import tables
 from pytest_facechallenge.analyses.flops.gather import facts_of
+from pytest_facechallenge.analyses.flops_crosscheck.tables import crosscheck
 from pytest_facechallenge.core.facts.flops import CrosscheckFacts, GroupCount
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets import build
-from pytest_facechallenge.reports.terminal import NamedTable, render_table
+from pytest_facechallenge.reports.terminal import render_table
 
 from .build import cost
 
@@ -42,9 +43,7 @@ def test_every_row_has_every_column() -> None:
 def test_numbers_stay_whole_at_80_columns() -> None:
     """A number cut in two lines is no number."""
     table = tables.layers(facts_of(from_model(build("y2"), Path())))
-    lines = render_table(
-        NamedTable(title=table.title, headings=table.headings, rows=table.rows, numbers_from=2), width=80, colour=False
-    ).splitlines()
+    lines = render_table(table, width=80, colour=False).splitlines()
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     assert all(number in text for row in table.rows for number in row[2:])
@@ -54,11 +53,11 @@ def test_crosscheck_with_and_without_a_module() -> None:
     group = GroupCount(group="convolutions", ours=1000, submission=1000)
     other = GroupCount(group="normalisation", submission=7)
     found = CrosscheckFacts(asked=True, groups=(group, other), explanations=("because",), version="fvcore 1")
-    table = tables.crosscheck(found)
+    table = crosscheck(found)
     assert table.rows == (("convolutions", "1,000", "1,000"), ("normalisation", "not counted", "7"))
     assert table.below == ("because",)
     named = CrosscheckFacts(asked=True, module_factory="a:b", module_problem="it broke.", groups=(group,))
-    table = tables.crosscheck(named)
+    table = crosscheck(named)
     assert table.headings[3] == "fvcore on a:b"
     assert table.rows[0][3] == "not counted"
     assert table.below == ("it broke.",)

@@ -9,33 +9,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+
+from evaluation.builder import GraphBuilder, untyped
 
 SIZE = 32
 
 
-class Net:
-    """Builds a graph node by node; values are names."""
+class Net(GraphBuilder):
+    """A network [N, 3, size, size] "image" to "embedding"; nodes are named by their kind and their place."""
 
     def __init__(self, seed: int = 0, size: int = SIZE, opset: int = 17, prefix: str = "") -> None:
-        self.prefix = prefix
+        super().__init__(opset, "image")
         self.random = np.random.default_rng(seed)
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self.size, self.opset = size, opset
-        self.x = "image"
+        self.size, self.prefix = size, prefix
+
+    def fresh(self, stem: str) -> str:
+        return f"{self.prefix}c{len(self.initializers)}"
+
+    def names(self, kind: str, outputs: int) -> tuple[str, list[str]]:
+        place = len(self.nodes)
+        return f"{kind}_{place}", [f"{self.prefix}{kind.lower()}{place}_{i}" for i in range(outputs)]
 
     def const(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"{self.prefix}c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
-        return name
+        return super().const(value, dtype)
 
     def ints(self, *values: int) -> str:
         return self.const(list(values), np.int64)
 
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        names = [f"{self.prefix}{kind.lower()}{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"{kind}_{len(self.nodes)}", **attributes))
+    def op(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
+        names = self.ops(kind, *inputs, outputs=outputs, **attributes)
         return names[0] if outputs == 1 else names
 
     def weights(self, *shape: int) -> npt.NDArray[np.float32]:
@@ -77,14 +80,13 @@ class Net:
         return str(self.op("Slice", x, self.ints(-1), self.ints(-(2**31)), self.ints(axis), self.ints(-1)))
 
     def model(self, output: str) -> onnx.ModelProto:
-        graph = helper.make_graph(
-            [*self.nodes, helper.make_node("Identity", [output], ["embedding"], name="last")],
-            "net",
+        return self.assemble(
             [helper.make_tensor_value_info(self.x, TensorProto.FLOAT, ["N", 3, self.size, self.size])],
-            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, None)],
-            self.constants,
+            [untyped("embedding")],
+            "net",
+            ir_version=8,
+            nodes=[*self.nodes, helper.make_node("Identity", [output], ["embedding"], name="last")],
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
 
     def save(self, output: str, folder: Path) -> Path:
         path = folder / "net.onnx"

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
+from pytest_facechallenge.checks.implicit_batch.weighers import WEIGHERS
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.implicit_batch import (
-    CompanyFact,
-    FoldFact,
+    BatchComposition,
+    BatchFold,
+    EquivariantFeatures,
     ImplicitBatchFacts,
-    StackFact,
-    TowerFact,
-    TwinFact,
-    ViewFact,
+    InputView,
+    Observation,
+    ParallelBranches,
+    RepeatedKernels,
+    SharedWeights,
+    StackedCopies,
+    Unseen,
+)
+from pytest_facechallenge.core.facts.implicit_batch_kinds import (
+    Companions,
+    Difference,
+    FeatureHome,
+    Gap,
+    Relation,
+    SharedInput,
+    Transform,
+    ViewKind,
+    WeightRelation,
 )
 from pytest_facechallenge.core.outcome import Outcome, Status
-from tests.analyses.implicit_batch.table import RULES
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
-WHOLE = ViewFact(layer="Conv_0", kind="exact", coverage=1.0, turn="identical")
-FINE = CompanyFact(company="a batch of 2", change=1e-6)
-STACK = StackFact(
-    layer="Conv_3", join="Concat_2", axis="the batch axis", on_channels=False, blocks=2, coverage=1.0,
-    relation="mirrored", words="mirrored along the width", overlap=0.0, from_image=True, macs_after=1.0,
+WHOLE = InputView(layer="Conv_0", kind=ViewKind.EXACT, coverage=1.0, relation=Relation.IDENTICAL)
+FINE = BatchComposition(companions=Companions.BLACK, size=2, change=1e-6)
+MIRROR = Difference(relation=Relation.MIRRORED, rank=4, mirrored=(3,))
+COPIES = StackedCopies(
+    layer="Conv_3", join="Concat_2", axis=0, on_channels=False, blocks=2, coverage=1.0, difference=MIRROR, overlap=0.0,
+    from_image=True, macs_after=1.0,
 )  # fmt: skip
-TWIN = TwinFact(
-    layers=("Conv_0", "Conv_9"), count=5, weights="shared", surplus=0.5, inputs="versions", relation="mirrored",
-    words="mirrored along the width",
+SHARED = SharedWeights(
+    layers=("Conv_0", "Conv_9"), count=5, weights=WeightRelation.SHARED, surplus=0.5, inputs=SharedInput.VERSIONS,
+    difference=MIRROR,
 )  # fmt: skip
-TOWER = TowerFact(source="x", first="Conv_0", second="Conv_9", meet="Add_20", shares=(0.5, 0.5))
+BRANCHES = ParallelBranches(source="x", first="Conv_0", second="Conv_9", meet="Add_20", shares=(0.5, 0.5))
+FEATURES = EquivariantFeatures(
+    home=FeatureHome.LAYERS, layers=("Conv_0", "Conv_9"), transform=Transform.MIRRORED, share=0.5, pairs=4
+)
+KERNELS = RepeatedKernels(layers=("Conv_0", "Conv_3"), blocks=2, weights=WeightRelation.MIRRORED, share=0.5)
+FOLD = BatchFold(layer="MatMul_4", rows=2, growth=2.0, macs_after=0.9)
+GAP = Unseen(gap=Gap.CONTROL_FLOW, error="'Loop_3' runs more than 256 times")
 
 
-def batch(**facts: object) -> Outcome:
-    known = ImplicitBatchFacts(**{"layers": 9, "macs": 100, "views": (WHOLE,), "company": (FINE,), **facts})  # type: ignore[arg-type]
+def batch(*seen: Observation, fine: bool = True) -> Outcome:
+    known = ImplicitBatchFacts(layers=9, macs=100, observations=(WHOLE, *([FINE] if fine else []), *seen))
     return no_implicit_batch(Facts.of(known), RULES[BATCH_RULE])
 
 
-def alignment(*views: ViewFact, gaps: tuple[str, ...] = ()) -> Outcome:
-    known = ImplicitBatchFacts(layers=9, macs=100, views=views, gaps=gaps)
+def alignment(*seen: Observation) -> Outcome:
+    known = ImplicitBatchFacts(layers=9, macs=100, observations=seen)
     return no_realignment(Facts.of(known), RULES[ALIGN_RULE])
 
 
@@ -48,75 +73,107 @@ def test_nothing_seen_passes() -> None:
     assert alignment(WHOLE).status is Status.PASSED
 
 
+def test_every_kind_of_observation_has_a_weigher() -> None:
+    assert set(WEIGHERS) == set(get_args(Observation))
+
+
 @pytest.mark.parametrize(("change", "status"), [(1e-4, Status.PASSED), (1e-3, Status.UNDECIDED), (3e-3, Status.FAILED)])
 def test_influence_of_other_rows(change: float, status: Status) -> None:
-    assert batch(company=(CompanyFact(company="a batch of 2", change=change),)).status is status
+    assert batch(msgspec.structs.replace(FINE, change=change)).status is status
+
+
+def test_an_embedding_that_overflows_beside_others_is_an_influence() -> None:
+    outcome = batch(msgspec.structs.replace(FINE, change=None, finite=False))
+    assert outcome.status is Status.FAILED
+    assert "not finite in a batch of 2 with a black image" in outcome.message
 
 
 def test_no_batch_that_runs_is_undecided() -> None:
-    outcome = batch(company=(CompanyFact(company="a batch of 2", change=-1.0, error="shape mismatch"),))
+    outcome = batch(msgspec.structs.replace(FINE, change=None, error="shape mismatch"), fine=False)
     assert outcome.status is Status.UNDECIDED
     assert "shape mismatch" in outcome.message
 
 
 def test_gap_is_never_a_pass() -> None:
-    assert batch(gaps=("'Loop_3' runs more than 256 times",)).status is Status.UNDECIDED
-    assert alignment(WHOLE, gaps=("'Loop_3' runs more than 256 times",)).status is Status.UNDECIDED
+    assert batch(GAP).status is Status.UNDECIDED
+    assert alignment(WHOLE, GAP).status is Status.UNDECIDED
     assert alignment().status is Status.UNDECIDED
 
 
-def test_stack_counts_when_the_body_works_on_it() -> None:
-    assert batch(stacks=(STACK,)).status is Status.FAILED
-    small = batch(stacks=(msgspec.structs.replace(STACK, macs_after=0.05),))
+@pytest.mark.parametrize("gap", Gap)
+def test_every_gap_has_a_sentence(gap: Gap) -> None:
+    found = Unseen(
+        gap=gap, names=("conv_1",), count=31, followed=32, share=0.33, limit=1e34, error="text_35", branch="branch_36"
+    )  # fmt: skip
+    outcome = alignment(WHOLE, found)
+    assert outcome.status is Status.UNDECIDED
+    parts = ("conv_1", "31", "32", "33%", "1e+34", "text_35", "branch_36")
+    assert any(part in outcome.message for part in parts), "what the gap is about is told"
+
+
+def test_copies_count_when_the_body_works_on_them() -> None:
+    assert batch(COPIES).status is Status.FAILED
+    assert "mirrored along the width" in batch(COPIES).message
+    small = batch(msgspec.structs.replace(COPIES, macs_after=0.05))
     assert small.status is Status.PASSED
     assert small.notes
 
 
-def test_channels_that_mix_are_one_look() -> None:
-    mixed = msgspec.structs.replace(STACK, on_channels=True, overlap=0.9, from_image=False)
-    assert batch(stacks=(mixed,)).status is Status.PASSED
-    assert batch(stacks=(msgspec.structs.replace(mixed, overlap=0.0),)).status is Status.FAILED
+def test_channels_that_mix_are_one_view() -> None:
+    mixed = msgspec.structs.replace(COPIES, on_channels=True, axis=1, overlap=0.9, from_image=False)
+    assert batch(mixed).status is Status.PASSED
+    assert batch(msgspec.structs.replace(mixed, overlap=0.0)).status is Status.FAILED
 
 
 @pytest.mark.parametrize(
     ("change", "status"),
     [
         ({}, Status.FAILED),
-        ({"inputs": "parts"}, Status.PASSED),
+        ({"inputs": SharedInput.PARTS}, Status.PASSED),
         ({"differ": False}, Status.PASSED),
-        ({"inputs": "one", "same_settings": False}, Status.PASSED),
-        ({"inputs": "one", "weights": "mirrored"}, Status.FAILED),
-        ({"inputs": "different"}, Status.FAILED),
-        ({"inputs": "different", "surplus": 0.2}, Status.PASSED),
-        ({"inputs": "different", "same_size": False}, Status.UNDECIDED),
+        ({"inputs": SharedInput.ONE, "same_settings": False}, Status.PASSED),
+        ({"inputs": SharedInput.ONE, "weights": WeightRelation.MIRRORED}, Status.FAILED),
+        ({"inputs": SharedInput.DIFFERENT}, Status.FAILED),
+        ({"inputs": SharedInput.DIFFERENT, "surplus": 0.2}, Status.PASSED),
+        ({"inputs": SharedInput.DIFFERENT, "same_size": False}, Status.UNDECIDED),
         ({"surplus": 0.02}, Status.PASSED),
     ],
 )
 def test_layers_side_by_side(change: dict[str, object], status: Status) -> None:
-    assert batch(twins=(msgspec.structs.replace(TWIN, **change),)).status is status
+    assert batch(msgspec.structs.replace(SHARED, **change)).status is status
 
 
 def test_windows_are_pieces_and_copies_are_not() -> None:
-    assert batch(folds=(FoldFact(layer="MatMul_4", rows=16, growth=1.0, macs_after=0.9),)).status is Status.PASSED
-    assert batch(folds=(FoldFact(layer="MatMul_4", rows=2, growth=2.0, macs_after=0.9),)).status is Status.FAILED
+    assert batch(msgspec.structs.replace(FOLD, rows=16, growth=1.0)).status is Status.PASSED
+    assert batch(FOLD).status is Status.FAILED
 
 
-def test_ensemble_is_a_note_and_a_turned_twin_is_not() -> None:
-    ensemble = batch(towers=(TOWER,))
+def test_ensemble_is_a_note_and_a_turned_branch_is_not() -> None:
+    ensemble = batch(BRANCHES)
     assert ensemble.status is Status.PASSED
     assert "ensemble" in ensemble.notes[0]
-    turned = msgspec.structs.replace(TOWER, alike=0.9, turn="mirrored")
-    assert batch(towers=(turned,)).status is Status.FAILED
+    turned = msgspec.structs.replace(BRANCHES, alike=0.9, transform=Transform.MIRRORED)
+    assert batch(turned).status is Status.FAILED
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.5, Status.FAILED), (0.07, Status.UNDECIDED), (0.01, Status.PASSED)])
+def test_equivariant_features_count_by_their_work(share: float, status: Status) -> None:
+    assert batch(msgspec.structs.replace(FEATURES, share=share)).status is status
+
+
+def test_repeated_kernels_count_when_they_are_much_of_the_network() -> None:
+    assert batch(KERNELS).status is Status.FAILED
+    assert batch(msgspec.structs.replace(KERNELS, share=0.2)).status is Status.PASSED
 
 
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        ({"kind": "resampled", "scale": (0.8, 0.8)}, Status.FAILED),
-        ({"kind": "resampled", "scale": (2.0, 2.0), "offset": (0.5, 0.5), "pooled": True}, Status.PASSED),
-        ({"kind": "resampled", "scale": (2.0, 2.0), "offset": (-56.0, -56.0), "pooled": True}, Status.FAILED),
-        ({"kind": "predicted"}, Status.FAILED),
-        ({"kind": "in place"}, Status.PASSED),
+        ({"kind": ViewKind.RESAMPLED, "scale": (0.8, 0.8)}, Status.FAILED),
+        ({"kind": ViewKind.RESAMPLED, "scale": (2.0, 2.0), "offset": (0.5, 0.5), "pooled": True}, Status.PASSED),
+        ({"kind": ViewKind.RESAMPLED, "scale": (2.0, 2.0), "offset": (-56.0, -56.0), "pooled": True}, Status.FAILED),
+        ({"kind": ViewKind.PREDICTED}, Status.FAILED),
+        ({"kind": ViewKind.IN_PLACE}, Status.PASSED),
         ({"coverage": 0.9, "together": 0.9}, Status.FAILED),
         ({"coverage": 0.5, "together": 1.0}, Status.PASSED),
     ],
@@ -126,5 +183,7 @@ def test_what_the_first_layer_sees(change: dict[str, object], status: Status) ->
 
 
 def test_facts_survive_json() -> None:
-    known = ImplicitBatchFacts(layers=9, macs=100, views=(WHOLE,), stacks=(STACK,), twins=(TWIN,), towers=(TOWER,))
+    seen = (WHOLE, FINE, COPIES, SHARED, BRANCHES, FEATURES, KERNELS, FOLD, GAP)
+    assert {type(entry) for entry in seen} == set(get_args(Observation))
+    known = ImplicitBatchFacts(layers=9, macs=100, observations=seen)
     assert msgspec.json.decode(msgspec.json.encode(known), type=ImplicitBatchFacts) == known

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from evaluation.case import ALIGN_RULE, BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.analyses.implicit_batch.gather import follow
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from tests.analyses.implicit_batch.nets import SIZE, Net
-from tests.analyses.implicit_batch.table import RULES
-from tests.corpus import ALIGN_RULE, BATCH_RULE
 
 Build = Callable[[Net], str]
 
@@ -36,7 +36,7 @@ def embedding(net: Net, features: str, width: int = 16) -> str:
     return net.fc(net.pool(features), net.weights(width, 32))
 
 
-def two_towers(net: Net, first: str, second: str, join: str = "Add") -> str:
+def two_branches(net: Net, first: str, second: str, join: str = "Add") -> str:
     weights = [net.const(w) for w in net.body_weights()]
     return str(net.op(join, net.pool(net.body(first, weights)), net.pool(net.body(second, weights))))
 
@@ -46,7 +46,7 @@ def stacked(net: Net, images: str) -> str:
     return str(net.op("Add", one, two))
 
 
-def disguised(weights: list[np.ndarray], mirror: bool) -> list[np.ndarray]:
+def permuted_and_scaled(weights: list[np.ndarray], mirror: bool) -> list[np.ndarray]:
     """Permute, rescale and perturb a body's channels; mirror its kernels."""
     random = np.random.default_rng(5)
     result, order, gain = [], np.arange(weights[0].shape[1]), np.ones(weights[0].shape[1])
@@ -60,7 +60,7 @@ def disguised(weights: list[np.ndarray], mirror: bool) -> list[np.ndarray]:
     return result
 
 
-# -- second looks ------------------------------------------------------------------------------------------------------
+# -- second views -----------------------------------------------------------------------------------------------------
 
 
 @of(CHEATS)
@@ -70,14 +70,14 @@ def mirror_on_the_batch(net: Net) -> str:
 
 @of(CHEATS)
 def mirror_by_permutation_product(net: Net) -> str:
-    return two_towers(net, net.x, net.op("MatMul", net.x, net.const(np.eye(SIZE)[::-1])))
+    return two_branches(net, net.x, net.op("MatMul", net.x, net.const(np.eye(SIZE)[::-1])))
 
 
 @of(CHEATS)
 def mirror_by_one_hot_convolution(net: Net) -> str:
     columns = net.op("Transpose", net.x, perm=[0, 3, 2, 1])
     kernel = np.eye(SIZE, dtype=np.float32)[::-1].reshape(SIZE, SIZE, 1, 1)
-    return two_towers(net, net.x, net.op("Transpose", net.conv(columns, kernel), perm=[0, 3, 2, 1]))
+    return two_branches(net, net.x, net.op("Transpose", net.conv(columns, kernel), perm=[0, 3, 2, 1]))
 
 
 @of(CHEATS)
@@ -133,9 +133,9 @@ def mirrored_kernels(net: Net) -> str:
 
 
 @of(CHEATS)
-def mirrored_kernels_in_disguise(net: Net) -> str:
+def mirrored_kernels_permuted_and_scaled(net: Net) -> str:
     weights = net.body_weights()
-    second = net.pool(net.body(net.x, disguised(weights, mirror=True)))
+    second = net.pool(net.body(net.x, permuted_and_scaled(weights, mirror=True)))
     return str(net.op("Concat", net.pool(net.body(net.x, weights)), second, axis=1))
 
 
@@ -193,7 +193,7 @@ def loop_over_two_views(net: Net) -> str:
         "body",
         [info("i", 7, []), info("c", 9, []), info("acc", 1, None)],
         [info(handed, 9, []), info(added, 1, None)],
-        body.constants,
+        body.tensors(),
     )
     return str(net.op("Loop", net.const(2, np.int64), net.const(True, bool), net.const(np.zeros((1, 16))), body=graph))
 

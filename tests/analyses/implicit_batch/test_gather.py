@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts import Facts
-from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.run_options import RunOptions
 from tests.analyses.implicit_batch.nets import Net
 
 
@@ -22,5 +23,5 @@ def test_the_step_gathers_its_facts(tmp_path: Path) -> None:
     assert isinstance(facts, ImplicitBatchFacts)
     assert facts.layers == 4
     assert facts.macs == 32 * 32 * 27 * 8 + 16 * 16 * 72 * 16 + 8 * 8 * 144 * 16 + 16 * 32
-    assert [view.layer for view in facts.views] == ["Conv_0"]
-    assert not facts.gaps
+    assert [view.layer for view in facts.of(InputView)] == ["Conv_0"]
+    assert not facts.of(Unseen)

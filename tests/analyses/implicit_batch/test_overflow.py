@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_facechallenge.analyses.implicit_batch.runner import LARGEST, Runner
+from evaluation.product import judge
+from pytest_facechallenge.analyses.implicit_batch.runner import Runner
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
-from tests.analyses.implicit_batch.table import judge
 
 
 def network(net: Net, gain: float) -> str:
@@ -26,7 +29,9 @@ def test_overflow_is_undecided(gain: float) -> None:
     net = Net()
     answer = judge(net.model(network(net, gain)))
     assert {outcome.status for outcome in answer.outcomes.values()} == {Status.UNDECIDED}
-    assert all("not finite or beyond 1e+15" in gap for gap in answer.facts.gaps)
+    gaps = answer.facts.need(ImplicitBatchFacts).of(Unseen)
+    assert [(gap.gap, gap.limit) for gap in gaps] == [(Gap.OVERFLOW, 1e15)]
+    assert all("not finite or beyond 1e+15" in outcome.message for outcome in answer.outcomes.values())
 
 
 def test_the_same_network_passes_without() -> None:
@@ -41,5 +46,5 @@ def test_what_a_mask_holds_on_purpose_is_no_overflow() -> None:
     model = net.model(net.op("Softmax", masked, axis=-1))
     runner = Runner(model, [masked])
     values = runner({net.x: np.zeros((1, 3, 32, 32), np.float32)})[masked]
-    assert (values == -np.float32(LARGEST)).all()
-    assert runner.wild == set()
+    assert (values == -np.float32(DEFAULTS.running.largest)).all()
+    assert runner.overflowed == set()

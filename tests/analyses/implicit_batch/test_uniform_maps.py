@@ -1,4 +1,4 @@
-"""Small maps on which attention puts nearly one vector everywhere: one datum at many places is no second look."""
+"""Small maps on which attention puts nearly one vector everywhere: one datum at many places is no second view."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from evaluation.honest.attention import attention
+from evaluation.product import judge
+from evaluation.sequential import SequentialBuilder as Net
 from pytest_facechallenge.core.outcome import Status
-from tests.analyses.implicit_batch.table import judge
-from tests.corpus.builder import Net
-from tests.corpus.honest_attention import attention
 
 
 def stem(net: Net, channels: int, side: int) -> str:

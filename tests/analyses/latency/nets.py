@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from pytest_facechallenge.analyses.latency.launches import facts_of
-from pytest_facechallenge.analyses.latency.references import launches
 from pytest_facechallenge.core.facts.latency import (
     CalibrationUse,
     LatencyFacts,
@@ -20,6 +19,7 @@ from pytest_facechallenge.core.facts.latency import (
     ServerLatencyFacts,
 )
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, builtin_folder, load
+from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets.registry import build
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from pytest_facechallenge.analyses.latency.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.estimate import Estimate, launch_count
+from pytest_facechallenge.latency_estimate.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.scaling import CONFIDENCE, Point, scale
 from pytest_facechallenge.latency_estimate.statistics import judged, spread
 

@@ -7,16 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.latency import gather as gathering
 from pytest_facechallenge.analyses.latency import measure, server
 from pytest_facechallenge.analyses.latency.contention import Others
 from pytest_facechallenge.analyses.latency.measure import Runner, Sample
-from pytest_facechallenge.analyses.latency.run_options import Plan, encode
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.latency import LatencyFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.refnets.registry import save
 
 #: Milliseconds that the fake clock gives to one run.
@@ -65,9 +66,8 @@ class Here:
         self.built.clear()
         package = _package(self.folder / "model.onnx")
         load = LoadFacts(error="", asked="cpu", providers=("CPUExecutionProvider",), runtime="onnxruntime")
-        options = RunOptions(
-            device="cpu", threads=1, extra=encode(msgspec.convert({"folder": str(self.folder / "cache")} | plan, Plan))
-        )
+        latency = msgspec.convert({"folder": str(self.folder / "cache")} | plan, LatencyOptions)
+        options = RunOptions(device="cpu", threads=1).with_analyses(latency)
         workdir = self.folder / "work"
         workdir.mkdir(exist_ok=True)
         return gathering.gather(Context(self.folder / "model.onnx", workdir, Facts.of(package, load), options))

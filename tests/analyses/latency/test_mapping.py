@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_facechallenge.analyses.latency.references import launches
 from pytest_facechallenge.latency_estimate.estimate import launch_count
 from pytest_facechallenge.latency_estimate.published import published
+from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.latency_estimate.scaling import Point, fit, held_out, scale
 
 from .nets import LOCAL, mfr21

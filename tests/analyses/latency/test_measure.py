@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from pytest_facechallenge.analyses.latency.coverage import enough
 from pytest_facechallenge.analyses.latency.measure import TURNS, Runner, Sample, interleave, rounds_within
-from pytest_facechallenge.analyses.latency.run_options import enough
 
 #: Threads that the fake runs keep busy.
 WORKERS = 2

@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_facechallenge.analyses.latency.launches import facts_of
-from pytest_facechallenge.analyses.latency.references import NAMES, count_launches, launches
+from pytest_facechallenge.analyses.latency.launches import count_launches, facts_of
 from pytest_facechallenge.core.facts.latency import LaunchGroup
 from pytest_facechallenge.latency_estimate.estimate import launch_count
 from pytest_facechallenge.latency_estimate.published import published, row_spread
+from pytest_facechallenge.latency_estimate.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.roofline import GPUS, fit, held_out, model, predict
 from pytest_facechallenge.onnx_graph.ir import from_model
 

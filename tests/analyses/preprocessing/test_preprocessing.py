@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import server_feed
 from pytest_facechallenge.analyses.preprocessing.gather import gather
 from pytest_facechallenge.checks.preprocessing import preprocessing, rgb_order
@@ -21,6 +21,7 @@ from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
+from pytest_facechallenge.core.run_options import RunOptions
 
 SIDE = 6
 

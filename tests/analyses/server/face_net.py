@@ -9,10 +9,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.server.options import ServerOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, Runtime, TrackTable
+from pytest_facechallenge.core.run_options import RunOptions
 
 SIDE = 16
 
@@ -51,11 +53,12 @@ def model_of(
     return helper.make_model(graph, opset_imports=imports, ir_version=ir)
 
 
-def context_of(model: onnx.ModelProto, folder: Path, *facts: Any, **options: Any) -> Context:
+def context_of(model: onnx.ModelProto, folder: Path, *facts: Any, **server: Any) -> Context:
+    """Return a context for a model; ``server`` are fields of `ServerOptions`."""
     path = folder / "model.onnx"
     onnx.save(model, str(path))
     package = PackageFacts(form="onnx", entries=(), model_path=str(path), model_name="", sha256="", bytes=1)
-    return Context(path, folder, Facts.of(package, *facts), RunOptions(**options))
+    return Context(path, folder, Facts.of(package, *facts), RunOptions().with_analyses(ServerOptions(**server)))
 
 
 def rule(version: str = "1.6.0", **parameters: Any) -> Rule:

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_facechallenge.analyses.context import Context, RunOptions
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.organisers_checker import gather as gathering
 from pytest_facechallenge.analyses.server import compatibility
-from pytest_facechallenge.analyses.server import organisers_checker as gathering
 from pytest_facechallenge.analyses.weights import gather as weights
 from pytest_facechallenge.checks.organisers_checker import helper_verdict
 from pytest_facechallenge.core.facts.base import Facts, StepFacts
@@ -23,6 +23,7 @@ from pytest_facechallenge.core.facts.package import Entry, PackageFacts
 from pytest_facechallenge.core.facts.weights import WeightsFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, Runtime, TrackTable
+from pytest_facechallenge.core.run_options import RunOptions
 
 
 def rule(limit: int = 512, **parameters: Any) -> Rule:

@@ -24,8 +24,8 @@ from tests.analyses.server.face_net import context_of, interpreter, model_of, ru
 REAL = os.environ.get("FACECHALLENGE_TEST_SERVER_PYTHON", "")
 
 
-def tried(model: onnx.ModelProto, folder: Path, python: str, version: str, timeout: str = "60") -> Outcome:
-    context = context_of(model, folder, server_python=python, extra={"server_timeout": timeout})
+def tried(model: onnx.ModelProto, folder: Path, python: str, version: str, timeout: float = 60.0) -> Outcome:
+    context = context_of(model, folder, python=python, timeout=timeout)
     found = trial.gather(context)
     assert msgspec.json.decode(msgspec.json.encode(found), type=ServerFacts) == found
     return server_runtime(Facts.of(compatibility.gather(context), found), rule(version))
@@ -78,7 +78,7 @@ def test_a_fixed_batch_of_one_is_left_to_the_rule_batch(tmp_path: Path) -> None:
 
 
 def test_death_by_a_signal_is_a_finding(tmp_path: Path) -> None:
-    context = context_of(model_of(), tmp_path, server_python=interpreter(tmp_path, "kill -SEGV $$"))
+    context = context_of(model_of(), tmp_path, python=interpreter(tmp_path, "kill -SEGV $$"))
 
     found = trial.gather(context)
 
@@ -89,7 +89,7 @@ def test_death_by_a_signal_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_a_timeout_is_undecided(tmp_path: Path) -> None:
-    outcome = tried(model_of(), tmp_path, interpreter(tmp_path, "exec sleep 60"), "1.6.0", timeout="0.3")
+    outcome = tried(model_of(), tmp_path, interpreter(tmp_path, "exec sleep 60"), "1.6.0", timeout=0.3)
 
     assert outcome.status is Status.UNDECIDED
     assert "0.3 seconds" in outcome.message

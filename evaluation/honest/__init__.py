@@ -1,0 +1,1 @@
+"""Honest networks, by what they contain: each sees every image once and leaves it where it is."""

@@ -1,0 +1,1 @@
+"""Transforms that put an evasion into any honest network."""

@@ -1,0 +1,136 @@
+"""The product as the evaluation uses it; nothing else in this package imports from pytest_facechallenge."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from evaluation.case import ALIGN_RULE, BATCH_RULE, FLOAT16_RULE, Case
+from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.flops.gather import facts_of
+from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.analyses.weights.gather import gather as gather_weights
+from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
+from pytest_facechallenge.checks.weights import no_float16
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.facts.weights import WeightsFacts
+from pytest_facechallenge.core.outcome import Outcome, Status
+from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
+from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.onnx_graph.ir import from_model, inline_functions
+
+RULES: dict[str, Rule] = {
+    rule.id: rule
+    for rule in Rulebook(
+        schema="facechallenge-rulebook/1",
+        id="book",
+        title="the rules of the evaluation",
+        version="1",
+        date="2021-11-30",
+        source="the evaluation",
+        tracks={"A": TrackTable(title="A")},
+        rules={
+            BATCH_RULE: RuleTable(clause="News 2021-07-16", text="", check="no_implicit_batch"),
+            ALIGN_RULE: RuleTable(clause="Rules 2", text="", check="no_realignment"),
+            FLOAT16_RULE: RuleTable(clause="Rules 10", text="", check="no_float16", limit=4),
+        },
+    ).rules_of("A")
+}
+#: The rules about what a network does with an image.
+DETECTOR_RULES = (BATCH_RULE, ALIGN_RULE)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the checks said about one model."""
+
+    facts: Facts
+    outcomes: dict[str, Outcome]
+
+    def _with(self, status: Status) -> set[str]:
+        return {name for name, outcome in self.outcomes.items() if outcome.status is status}
+
+    @property
+    def failed(self) -> set[str]:
+        return self._with(Status.FAILED)
+
+    @property
+    def undecided(self) -> set[str]:
+        return self._with(Status.UNDECIDED)
+
+    @property
+    def passed(self) -> set[str]:
+        return self._with(Status.PASSED)
+
+    def notes(self, rule: str) -> tuple[str, ...]:
+        """Return the notes on a rule."""
+        return tuple(self.outcomes[rule].notes)
+
+    def message(self, rule: str) -> str:
+        """Return what was said on a rule."""
+        return self.outcomes[rule].message
+
+    def evidence(self, rule: str) -> str:
+        """Return the first piece of evidence on a rule; "" where there is none."""
+        pieces = self.outcomes[rule].evidence
+        return f"{pieces[0].where}: {pieces[0].what}" if pieces else ""
+
+
+def observe(model: onnx.ModelProto) -> Facts:
+    """Return what the detector and the counting of operations observe of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(model, str(path))
+        facts = follow(path, threads=1)
+        cost = facts_of(from_model(inline_functions(model) if model.functions else model, Path(folder)))
+    return Facts.of(facts, cost)
+
+
+def observe_weights(model: onnx.ModelProto) -> WeightsFacts:
+    """Return what is observed of the stored numbers of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(model, str(path))
+        size = path.stat().st_size
+        package = PackageFacts(
+            form="onnx", entries=(), model_path=str(path), model_name=path.name, sha256="", bytes=size
+        )
+        return gather_weights(Context(path, Path(folder), Facts.of(package), RunOptions()))
+
+
+def judge(model: onnx.ModelProto, rules: Collection[str] = DETECTOR_RULES) -> Answer:
+    """Run the product on a model: the detector, or, where that rule is asked for, the check of stored weights."""
+    if FLOAT16_RULE in rules:
+        weights = Facts.of(observe_weights(model))
+        return Answer(weights, {FLOAT16_RULE: no_float16(weights, RULES[FLOAT16_RULE])})
+    known = observe(model)
+    return Answer(
+        known,
+        {
+            BATCH_RULE: no_implicit_batch(known, RULES[BATCH_RULE]),
+            ALIGN_RULE: no_realignment(known, RULES[ALIGN_RULE]),
+        },
+    )
+
+
+def judge_case(case: Case) -> Answer:
+    """Run the product on a case."""
+    return judge(case.build(), case.rules)
+
+
+def problem(case: Case, answer: Answer) -> str:
+    """Say what is wrong with the answer to a case; "" when it is right."""
+    if case.expected == "passed":
+        accused = sorted((answer.failed | answer.undecided) & set(case.rules))
+        if accused:
+            return f"false alarm: {', '.join(accused)}"
+        return "note missing" if case.note and not answer.notes(case.rules[0]) else ""
+    wanted = answer.failed if case.expected == "failed" else answer.undecided
+    if set(case.rules) <= wanted:
+        return ""
+    return "undecided" if set(case.rules) <= answer.failed | answer.undecided else "missed"

@@ -1,0 +1,104 @@
+"""Rows beyond one per image, and several things of the image's size joined to one tensor."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError
+from pytest_facechallenge.analyses.implicit_batch.stacked_blocks import own_axes
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.core.facts.implicit_batch import BatchFold, Observation
+from pytest_facechallenge.onnx_graph.ir import Node
+
+#: Operators that join several things to one.
+CONCATENATING = frozenset({"Concat", "ConcatFromSequence"})
+
+
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+    """Count rows per image by running two images beside one, and versions put beside each other elsewhere."""
+    structure = model.structure
+    found: list[Observation] = list(_joined(model, limits))
+    candidates = [
+        layer
+        for layer in structure.layers
+        if (structure.shapes[layer.data][:1] != (1,) or model.joins_before(layer))
+        and any(structure.moves(node) for node in model.regions[layer.data].nodes)
+    ]
+    if not candidates:
+        return found
+    try:
+        runner = model.open([layer.data for layer in candidates])
+        two = runner(model.feed(model.feed.images.natural(2)))
+    except RunError:
+        return found
+    windows = {block.value for block in model.blocks if block.windows}
+    for layer in candidates:
+        shape, doubled = structure.shapes[layer.data], np.shape(two[layer.data])
+        if len(shape) != len(doubled):
+            continue
+        rows = next((one for one, other in zip(shape, doubled, strict=True) if other == 2 * one), 1)
+        joins = model.joins_before(layer)
+        before = {layer.data, *(node.outputs[0] for node in joins)}
+        if rows == 1 or windows & before:
+            continue
+        size = max(_varying(model, name) for name in before)
+        found.append(_fold(model, layer, rows, size, joins[0].label if joins else "", limits))
+    return found
+
+
+def _joined(model: TracedModel, limits: Thresholds) -> list[BatchFold]:
+    """Note joins of equally large things, each as large as the one value that all were made from."""
+    done: set[int] = set()
+    found: list[BatchFold] = []
+    for layer in model.joined_layers:
+        for node in model.joins_before(layer):
+            names = [name for name in node.inputs if name in model.structure.varying]
+            shapes = {model.structure.shapes.get(name, ()) for name in names}
+            if id(node) in done or node.op not in CONCATENATING or len(names) < 2 or len(shapes) > 1:
+                continue
+            done.add(id(node))
+            shape = shapes.pop()
+            if _as_large_as_their_source(model, layer, node, names, shape, limits):
+                found.append(_fold(model, layer, len(names), len(names) * prod(shape), node.label, limits))
+    return found
+
+
+def _as_large_as_their_source(
+    model: TracedModel, layer: Layer, node: Node, names: list[str], shape: tuple[int, ...], limits: Thresholds
+) -> bool:
+    """Whether things of one shape were all made from one value of about their size, and are not channels now."""
+    structure = model.structure
+    made_from = [structure.region(name).roots for name in names]
+    if any(roots != made_from[0] or len(roots) != 1 for roots in made_from) or len(shape) < 3:
+        return False
+    joined = structure.shapes[node.outputs[0]]
+    axis = int(node.attributes.get("axis", 0)) % max(1, len(joined))
+    on_batch = axis == 0 and shape[0] == 1
+    channels = model.channel_axis(node.outputs[0], layer)
+    source = prod(structure.shapes[next(iter(made_from[0]))])
+    return (on_batch or channels not in (-1, axis)) and prod(shape) >= limits.copies.as_large * source
+
+
+def _varying(model: TracedModel, name: str) -> float:
+    """Return how many elements of a value follow the image: what a padding adds does not."""
+    values = model.values.get(name)
+    share = 1.0 if values is None else float((values != values[:1]).any(0).mean())
+    return share * prod(model.structure.shapes.get(name, (0,)))
+
+
+def _fold(model: TracedModel, layer: Layer, rows: int, size: float, join: str, limits: Thresholds) -> BatchFold:
+    shapes = model.structure.shapes
+    largest = max(_varying(model, root) for root in model.regions[layer.data].roots)
+    apart = prod(shapes[layer.data][axis] for axis in own_axes(model.structure, layer, limits))
+    return BatchFold(
+        layer=layer.node.label,
+        rows=rows,
+        growth=round(size / max(1, largest) / apart, 3),
+        join=join,
+        macs_after=round(model.macs_after(layer), 4),
+        branch=model.branch,
+    )

@@ -1,0 +1,107 @@
+"""Layers: one makes the features of the image, another those of the changed one, and the first does not read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement
+from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
+from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
+
+#: (layer, the one whose features on the changed image it has)
+Pair = tuple[Layer, Layer]
+
+
+def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[EquivariantFeatures]:
+    """Find layers that repeat others, in branches of the network that do not feed each other.
+
+    One branch may depend on the other (a second visit that waits for the first one's answer): it is the first branch
+    that must not read the second.
+    """
+    structure = comparison.model.structure
+    pairs = _agreeing_layers(comparison, limits)
+    yield from _fed_in_turn(comparison, pairs)
+    pairs = [pair for pair in pairs if _separate(structure, pair, pairs)]
+    # One layer with turned kernels, merged at once, is one layer: the two must go on side by side.
+    goes_on = any(structure.depends(late[0], layer) for early in pairs for late in pairs for layer in early)
+    if len(pairs) >= limits.equivariance.together and goes_on:
+        work = sum(min(one.macs, other.macs) for one, other in pairs)
+        yield comparison.found(FeatureHome.LAYERS, pairs[0], comparison.model.share(work), pairs=len(pairs))
+
+
+def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:
+    """Return the pairs of layers that agree, each layer in one pair at most."""
+    structure = comparison.model.structure
+    chosen, plain, turned = comparison.layers, comparison.plain, comparison.turned
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, layer in enumerate(chosen):
+        if WHOLE in plain[index] and WHOLE in turned[index]:
+            by_shape.setdefault(structure.shapes[layer.node.outputs[0]], []).append(index)
+    pairs: list[Pair] = []
+    taken: set[int] = set()
+    for of_one_size in by_shape.values():
+        for i in of_one_size:
+            for j in of_one_size:
+                if i == j or {i, j} & taken:
+                    continue
+                if _repeats(plain[i][WHOLE], turned[j][WHOLE], plain[j][WHOLE], limits):
+                    pairs.append((chosen[i], chosen[j]))
+                    taken |= {i, j}
+    return pairs
+
+
+def _repeats(one: Statistics, other: Statistics, other_plain: Statistics, limits: Thresholds) -> bool:
+    """Whether most of one's channels are the other's on the changed image, and not the other's on the same one."""
+    wanted = limits.equivariance
+    few = wanted.glance
+    some = Statistics((one.marks[0][..., :few], one.marks[1][..., :few]), (one.live[0][:, :few], one.live[1][:, :few]))
+    alike, live = agreement(some, other)
+    if live.sum() < wanted.channels or (alike.max(1)[live] >= wanted.alike).mean() < wanted.glance_share:
+        return False
+    asked = asked_channels(one.live[0].shape[1], limits)
+    alike, live = agreement(one, other, asked=asked)
+    if live.sum() < wanted.channels or (alike.max(1)[live] >= wanted.alike).mean() < wanted.share:
+        return False
+    same, _ = agreement(one, other_plain, asked=asked)
+    return bool((same.max(1)[live] >= wanted.alike).mean() < wanted.unchanged)
+
+
+def _fed_in_turn(comparison: Comparison, pairs: list[Pair]) -> Iterator[EquivariantFeatures]:
+    """Find weights that are fed a feature in one execution and that of the changed image in another, in turn."""
+    model = comparison.model
+    for one, other in pairs:
+        fed: dict[str, tuple[list[Layer], list[Layer]]] = {}
+        for layer in model.structure.layers:
+            roots = model.regions[layer.data].roots
+            reads = [out.node.outputs[0] in roots for out in (one, other)]
+            if reads in ([True, False], [False, True]):
+                fed.setdefault(layer.weight, ([], []))[reads.index(True)].append(layer)
+        both = [executions for executions in fed.values() if executions[0] and executions[1]]
+        work = _repeated(model.structure, [layer for sides in both for side in sides for layer in side])
+        if work:
+            first, second = both[0]
+            labels = (one.node.label, other.node.label)
+            yield comparison.found(FeatureHome.IN_TURN, (first[0], second[0]), model.share(work), fed_by=labels)
+            return
+
+
+def _repeated(structure: Structure, starts: list[Layer]) -> int:
+    """Return the multiply-adds of all but the first execution of each weight, in these layers and what follows them."""
+    first: set[str] = set()
+    work = 0
+    for layer in structure.layers:
+        if layer in starts or any(structure.depends(layer, start) for start in starts):
+            work += layer.macs if layer.weight in first else 0
+            first.add(layer.weight)
+    return work
+
+
+def _separate(structure: Structure, pair: Pair, pairs: list[Pair]) -> bool:
+    """Whether no other pair feeds both of this pair's layers from both of its own."""
+    for early in pairs:
+        if early is not pair and all(structure.depends(mine, theirs) for theirs in early for mine in pair):
+            return False
+    return True

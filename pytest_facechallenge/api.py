@@ -1,0 +1,144 @@
+"""The Python API: judge a submission, judge recorded facts again, explain a rule. Nothing here knows pytest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.core.rulebook import Rulebook
+from pytest_facechallenge.engine import extensions
+from pytest_facechallenge.engine.build_report import build
+from pytest_facechallenge.engine.gatherer import Gatherer, silent
+from pytest_facechallenge.engine.options import values_from
+from pytest_facechallenge.engine.plan import Key, Plan, make_plan
+from pytest_facechallenge.engine.report import Report
+from pytest_facechallenge.reports import catalogue
+
+PathLike = str | os.PathLike[str]
+
+
+def judge(
+    model: PathLike | Sequence[PathLike],
+    tracks: str | Sequence[str],
+    *,
+    rulebooks: Iterable[PathLike] = (),
+    on_progress: Callable[[str], None] = silent,
+    **options: object,
+) -> Report:
+    """Judge submissions, in the same sandbox and with the same verdicts as pytest.
+
+    Parameters
+    ----------
+    model
+        A .onnx file, a zip, a folder or a glob, or several of them. Pixels are fed as the evaluation server feeds
+        them: float32 [N, 3, 112, 112], RGB.
+    tracks
+        Tracks to judge on: ``"mfr21/A"``, or ``"A"`` where one rulebook alone has it.
+    rulebooks
+        TOML files of your own, beside the built-in ones.
+    on_progress
+        Called with lines of progress for a reader.
+    options
+        The options of the command line, with underscores: ``testset``, ``min_tar``, ``declaration``, ``features``,
+        ``labels``, ``device``, ``threads``, ``timeout`` (seconds), ``memory`` (MiB), ``latency``, ``rounds``,
+        ``server_python``, ``cache`` and the others of `pytest_facechallenge.engine.options.OPTIONS`. Relative paths are
+        relative to the current folder.
+
+    Returns
+    -------
+    Report
+        Facts, outcomes and verdicts of every submission on every track.
+
+    Raises
+    ------
+    ValueError
+        Something named cannot be used (`TargetError`, `RulebookError`, `OptionError` and others); the message says
+        what was expected, what was found and what is known. What a submission does never raises: it is a finding.
+
+    Examples
+    --------
+    >>> from pytest_facechallenge import judge
+    >>> report = judge("examples/demo/model.onnx", ["mfr21/A"], latency="modelled", device="cpu")
+    >>> str(report.submissions[0].tracks[0].verdict.word)
+    'INCOMPLETE'
+    """
+    models = [model] if isinstance(model, (str, os.PathLike)) else list(model)
+    named = [tracks] if isinstance(tracks, str) else list(tracks)
+    values = values_from({"model": models, "track": named, "rules": list(rulebooks), **options})
+    return _run(make_plan(values), on_progress)
+
+
+def rejudge(
+    report: Report | PathLike,
+    tracks: str | Sequence[str] = (),
+    *,
+    rulebooks: Iterable[PathLike] = (),
+    **options: object,
+) -> Report:
+    """Judge the facts of an earlier report again; no model is needed or run.
+
+    Parameters
+    ----------
+    report
+        The report, or the file that holds it.
+    tracks
+        Tracks to judge on; those of the report if not given.
+    rulebooks
+        TOML files of your own, beside the built-in ones.
+    options
+        ``min_tar`` and others that decide how facts are judged; see `judge`.
+
+    Raises
+    ------
+    ReportError
+        The file is no report, or its facts were changed after they were recorded.
+    ValueError
+        As for `judge`.
+    """
+    given = report if isinstance(report, Report) else Report.load(Path(report))
+    where = Path("report.json") if isinstance(report, Report) else Path(report)
+    named = [tracks] if isinstance(tracks, str) else list(tracks)
+    if not named:
+        named = list(dict.fromkeys(track.full for each in given.submissions for track in each.tracks))
+    values = values_from({"track": named, "rules": list(rulebooks), **options})
+    return _run(make_plan(values, [(where.absolute(), given)]), silent)
+
+
+def explain(rule: str, rulebooks: Iterable[PathLike] = ()) -> str:
+    """Return what a rule demands, why, how it is measured and how to fix it, for a reader.
+
+    Raises
+    ------
+    TargetError
+        There is no rule of that name; the message has the nearest match and the list.
+    """
+    return catalogue.explain(rule, load_rulebooks(rulebooks))
+
+
+def load_rulebooks(extra: Iterable[PathLike] = ()) -> Mapping[str, Rulebook]:
+    """Return the built-in rulebooks, those of installed packages and those of ``extra``, by id.
+
+    Raises
+    ------
+    RulebookError
+        One of them is wrong, or two have the same id.
+    """
+    extensions.load_checks()
+    return extensions.load_rulebooks(Path(path) for path in extra)
+
+
+def _run(plan: Plan, on_progress: Callable[[str], None]) -> Report:
+    plan.validate()
+    gatherer = Gatherer(plan)
+    outcomes: dict[Key, Outcome] = {}
+    try:
+        for path in plan.sources:
+            gatherer.note(plan.expected(path))
+        for path in plan.sources:
+            for judged in plan.expected(path):
+                outcomes[judged.key] = gatherer.judge(judged, on_progress)
+        return build(plan, gatherer, outcomes, {})
+    finally:
+        gatherer.close()

@@ -1,0 +1,51 @@
+"""The numbers that decide how much an observation weighs, each with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_facechallenge.core.threshold import threshold as of
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All numbers of the two rules; `core.threshold.thresholds_of` goes through them."""
+
+    body: float = of(
+        0.10,
+        "share of multiply-adds",
+        "that runs twice from which it is the body: an attention block's shared product on a pooled vector is far "
+        "less, a body run twice is half",
+    )
+    most: float = of(
+        0.34,
+        "share of multiply-adds",
+        "of weights side by side on inputs that nothing explains, from which they are the body: heads shared over a "
+        "feature pyramid follow a backbone that runs once",
+    )
+    hint: float = of(0.05, "share of multiply-adds", "that runs twice from which it is worth a doubt")
+    network: float = of(0.20, "share of multiply-adds", "of each of two branches from which they are two networks")
+    rounding: float = of(2e-4, "of an embedding's length", "by which rounding may move it")
+    influence: float = of(2e-3, "of an embedding's length", "moved from which on no rounding explains it")
+    followed: float = of(0.25, "share of multiply-adds", "in layers that were followed before silence says anything")
+    whole: float = of(0.985, "share of the pixels", "from which all of the image is there: padding may hide a few")
+    turned: float = of(0.9, "share of the pixels", "in a turned or shifted view from which it is the whole image")
+    common: float = of(0.4, "share of the pixels", "of a crop that another view has too")
+    pool_scale: float = of(1.9, "pixels", "from which on a step of whole pixels is a pooling")
+    pool_whole: float = of(0.02, "pixels", "up to which a step is whole")
+    pool_offset: float = of(1.5, "steps", "that a pooling may begin before or behind the first pixel")
+    windows: float = of(0.75, "share of the data", "below which rearranged copies are windows that overlap")
+    mixed: float = of(0.15, "share of the weights", "over both versions on the channels from which a layer mixes them")
+    copied: float = of(0.45, "times the rows", "as many data from which rows are copies and not pieces")
+    copied_least: float = of(1.5, "times", "as many data from which rows are copies and not pieces")
+    resampled: float = of(0.2, "share of multiply-adds", "that runs twice on re-sampled features")
+    pooled: float = of(0.17, "share of multiply-adds", "that runs twice on one input, pooled differently")
+    sets: int = of(2, "sets of weights", "that must run side by side: one alone is a layer with two inputs")
+    sets_pooled: int = of(3, "sets of weights", "the same on one input, pooled differently")
+    repeated: float = of(0.3, "share of multiply-adds", "in layers of repeated kernels from which they are a network")
+    repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
+    alike: float = of(0.5, "share of the features", "from which one branch is the other one")
+
+
+#: The values in use.
+LIMITS = Limits()

@@ -1,0 +1,87 @@
+"""The two rules, with their texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight, decide
+from pytest_facechallenge.checks.implicit_batch.views import weigh_realignment
+from pytest_facechallenge.checks.implicit_batch.weighers import weigh, weigh_unseen
+from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.core.facts.flops import FlopsFacts
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
+from pytest_facechallenge.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.core.facts.base import Facts
+    from pytest_facechallenge.core.rulebook import Rule
+
+REMEDY = (
+    "Run the backbone once on each image as it comes, and export that: leave the flip test (or any other copy of "
+    "the image) out of the graph. If this is a false suspicion, show the organisers the nodes named here and the "
+    "training code of that part; removing those nodes (or exporting one of the two paths) and embedding the same "
+    "images again shows whether they were needed."
+)
+
+
+@check(ImplicitBatchFacts, FlopsFacts)
+def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
+    """Require that the network runs over each face once, and over each face alone.
+
+    What:
+        The body of the network runs once per image: no mirrored, shifted, cropped, zoomed, brightened or otherwise
+        changed copy of the image (or of its first features) is sent through it as well, and the rows of a batch do
+        not influence each other.
+
+    Why:
+        A flip test inside the graph doubles the work while it counts as one inference; the challenge measures models,
+        not test-time augmentation ("Implicit batch inference is prohibited").
+
+    How it is measured:
+        Loops are unrolled and both sides of every condition followed. With 16 noise images each element of each
+        tensor before a layer gets a signature (its values over the images): equal signatures at other places are
+        copies, whatever operator made them. Layers that work side by side with shared, equal, mirrored, scaled or
+        perturbed weights are compared with what they see; grouped or block-diagonal kernels with their own halves;
+        branches of the network that meet only at the end with each other on turned images; every feature with every
+        other one on turned, moved, zoomed and recoloured images, where the two never mix. Images are embedded
+        alone and in batches of six compositions. docs/second-looks.md has the whole of it.
+
+    How to fix:
+        Export the backbone alone, without flip test. Where a finding is wrong, the nodes it names are the ones to
+        explain; see the finding's remedy.
+    """
+    known = facts.need(ImplicitBatchFacts)
+    return decide(facts, weigh(known), "a second view of the image", REMEDY, rule)
+
+
+@check(ImplicitBatchFacts, FlopsFacts)
+def no_realignment(facts: Facts, rule: Rule) -> Outcome:
+    """Require that the image enters the body as it was given: not warped, cropped or re-sampled.
+
+    What:
+        The layers that work on the image get all of its pixels, each in its place. Resizing features later is fine.
+
+    Why:
+        Faces are aligned to 112x112 for everybody; a second alignment (or another resolution) inside the graph is an
+        advantage that the rules exclude ("re-alignment is prohibited").
+
+    How it is measured:
+        For every layer that gets the image without another layer in between, noise images show which pixels are
+        present; ramps and natural images show where in the image each value was taken, also when the image
+        itself steers the warp (a spatial transformer).
+
+    How to fix:
+        Remove the Resize, crop, GridSample, RoiAlign (or product with an interpolation matrix) in front of the first
+        layer and train at the given size.
+    """
+    known = facts.need(ImplicitBatchFacts)
+    views, gaps = known.of(InputView), known.of(Unseen)
+    signs = [*weigh_realignment(views), *weigh_unseen(gaps)]
+    if not views and not gaps:
+        text = "no layer that works on the image was found, so nothing shows what it gets"
+        signs.append(Sign(Weight.DOUBT, "graph", text))
+    remedy = (
+        "Give the image to the first layer as it comes (112x112), and train the network at that size. If this is a "
+        "false suspicion, show what the named nodes do to an image of a grid."
+    )
+    return decide(facts, signs, "a re-aligned or re-sampled image", remedy, rule)

@@ -1,0 +1,112 @@
+"""What the first layers see of the image: weighed for a second view of it, and for re-alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_facechallenge.checks.implicit_batch import wording
+from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
+from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
+from pytest_facechallenge.core.facts.implicit_batch import InputView
+from pytest_facechallenge.core.facts.implicit_batch_kinds import TURNED, Relation, ViewKind
+
+#: Views that hold the image moved about.
+MOVED = frozenset({ViewKind.RESAMPLED, ViewKind.PREDICTED, ViewKind.CHOSEN})
+
+#: Relations in which the image lies as it was given.
+STRAIGHT = frozenset({Relation.NOT_COMPARABLE, Relation.IDENTICAL, Relation.RESCALED})
+
+#: Relations that make a view another one.
+OTHER = TURNED | {Relation.SHIFTED}
+
+
+def sees_all(view: InputView) -> bool:
+    """Whether the layer gets every pixel in its place (or all of them moved as one)."""
+    if view.kind is ViewKind.EXACT:
+        return view.coverage >= LIMITS.whole
+    return view.kind in (ViewKind.IN_PLACE, ViewKind.SMOOTHED)
+
+
+def on_pooled_grid(view: InputView) -> bool:
+    """Whether a pooling operator shrank the image by a whole number: a layer like others, not a new alignment."""
+    if view.plain:
+        return True
+    return view.pooled and all(
+        scale >= LIMITS.pool_scale
+        and abs(scale - round(scale)) < LIMITS.pool_whole
+        and abs(offset) <= LIMITS.pool_offset * scale
+        for scale, offset in zip(view.scale, view.offset, strict=True)
+    )
+
+
+def weigh_views(views: Sequence[InputView]) -> Iterator[Sign]:
+    """Weigh what the layers see of the image: in different versions, they see it twice."""
+    for branch in dict.fromkeys(view.branch for view in views):
+        yield from _on_one_branch([view for view in views if view.branch == branch])
+
+
+def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
+    straight = [view for view in views if sees_all(view) and view.relation in STRAIGHT]
+    turned = [view for view in views if view.relation in OTHER and view.coverage >= LIMITS.turned]
+    for view in turned:
+        via = f" by {', '.join(view.via)}" if view.via else ""
+        other = next((other for other in [*straight, *turned] if other.relation != view.relation), None)
+        if other is None:
+            text = f"works on the image {view.relation}{via}, and on nothing else"
+            yield Sign(Weight.REMARK, f"layer '{view.layer}'", text)
+            continue
+        lies = other.relation if other.relation in OTHER else "as it is"
+        yield Sign(
+            Weight.PROOF, f"layers '{other.layer}' and '{view.layer}'",
+            f"the first sees the image {lies}, the second sees it {view.relation}{via}",
+        )  # fmt: skip
+    for view in views:
+        moved = view.kind in MOVED and not on_pooled_grid(view)
+        cropped = view.kind is ViewKind.EXACT and view.common >= LIMITS.common and view.coverage < LIMITS.whole
+        if straight and (moved or cropped):
+            yield Sign(
+                Weight.PROOF, f"layers '{straight[0].layer}' and '{view.layer}'",
+                f"the first sees the whole image, the second {wording.view(view)}",
+            )  # fmt: skip
+        elif cropped:
+            via = f" (data moved by {', '.join(view.via)})" if view.via else ""
+            yield Sign(
+                Weight.PROOF, f"layer '{view.layer}'",
+                f"sees {wording.view(view)}; {view.common:.0%} of the image is in another part too{via}",
+            )  # fmt: skip
+
+
+def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:
+    """Weigh what the layers get: an image warped, cropped or re-sampled is a re-aligned one."""
+    whole = any(sees_all(view) for view in views)
+    for view in views:
+        found = _realigned(view, whole)
+        if found is not None:
+            through = f" (through {', '.join(view.via)})" if view.via else ""
+            branch = f" when {view.branch}" if view.branch else ""
+            text = f"gets {wording.view(view)}{found}{through}{branch}"
+            yield Sign(Weight.PROOF, f"layer '{view.layer}'", text)
+
+
+def _realigned(view: InputView, whole: bool) -> str | None:
+    """Return what makes a view a re-alignment ("" when its own words say it), None when it is none.
+
+    Parameters
+    ----------
+    whole
+        Whether some layer gets every pixel: then one that gets a part is no crop.
+    """
+    match view.kind:
+        case ViewKind.EXACT:
+            cropped = 0 < view.coverage < LIMITS.whole and not whole and view.together < LIMITS.whole
+            return "" if cropped else None
+        case ViewKind.CHOSEN:
+            return ": a condition on the image decides"
+        case ViewKind.SMOOTHED:
+            return None if view.pooled else " (each value is a sum over neighbours)"
+        case ViewKind.PREDICTED:
+            return ", and each image is warped its own way"
+        case ViewKind.RESAMPLED:
+            return None if on_pooled_grid(view) else ""
+        case _:
+            return None

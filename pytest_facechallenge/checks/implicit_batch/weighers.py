@@ -1,0 +1,228 @@
+"""One weigher for each kind of observation: what it means for the rule on implicit batching.
+
+A weigher is given all observations of its kind and yields signs; most look at one observation at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pytest_facechallenge.checks.implicit_batch import wording
+from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
+from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
+from pytest_facechallenge.checks.implicit_batch.views import weigh_views
+from pytest_facechallenge.core.facts.implicit_batch import (
+    BatchComposition,
+    BatchFold,
+    EquivariantFeatures,
+    ImplicitBatchFacts,
+    InputView,
+    ParallelBranches,
+    RepeatedKernels,
+    SharedWeights,
+    StackedCopies,
+    Unseen,
+)
+from pytest_facechallenge.core.facts.implicit_batch_kinds import (
+    TURNED,
+    TURNED_WEIGHTS,
+    Relation,
+    SharedInput,
+)
+
+Weigher = Callable[[Sequence[Any]], Iterator[Sign]]
+
+
+def through(via: tuple[str, ...]) -> str:
+    """Return which nodes moved data, in brackets; "" when none did."""
+    return f" (data moved by {', '.join(via)})" if via else ""
+
+
+def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
+    """Weigh copies in one tensor: a second view when the body works on them and the layer does not mix them."""
+    for stack in stacks:
+        relation = stack.difference.relation
+        axis = "the channels" if stack.on_channels else wording.place(stack.axis)
+        text = (
+            f"{stack.blocks} versions of one {'image' if stack.from_image else 'feature map'} stand side by side "
+            f"on {axis} ({stack.coverage:.0%} of the data occurs in both; one is the other "
+            f"{wording.difference(stack.difference)}), put together at '{stack.join}'{through(stack.via)}; this layer "
+            f"and what follows it do {stack.macs_after:.0%} of the multiply-adds"
+        )
+        where = f"layer '{stack.layer}'"
+        apart = not stack.on_channels or stack.overlap < LIMITS.mixed
+        if stack.macs_after < LIMITS.body:
+            yield Sign(Weight.REMARK, where, text)
+        elif relation is Relation.IDENTICAL:
+            if stack.macs_after >= LIMITS.most:
+                text += ": the same twice, so something behind it must tell the two apart"
+                yield Sign(Weight.DOUBT, where, text)
+        elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
+            continue  # neighbouring windows that overlap
+        elif apart or (stack.from_image and relation in TURNED):
+            yield Sign(Weight.PROOF, where, text)
+
+
+def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
+    """Weigh rows beyond one per image: pieces (windows), or copies, which hold more data than they were made from."""
+    for fold in folds:
+        copied = fold.rows > 1 and fold.growth >= max(LIMITS.copied_least, LIMITS.copied * fold.rows)
+        if copied and fold.macs_after >= LIMITS.body:
+            yield Sign(
+                Weight.PROOF if fold.macs_after >= LIMITS.most else Weight.DOUBT, f"layer '{fold.layer}'",
+                f"works on {fold.rows} rows per image that hold {fold.growth:.2g} times the data they were made from"
+                + (f" (put together at '{fold.join}')" if fold.join else "")
+                + ": copies, not pieces",
+            )  # fmt: skip
+
+
+def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
+    """Weigh weights that run side by side: a second view when their inputs are versions of one thing."""
+    for found in families:
+        weight = _weight_of_sharing(found)
+        if weight is None:
+            continue
+        names = " and ".join(f"'{name}'" for name in found.layers[:3])
+        yield Sign(
+            weight, f"layers {names}",
+            f"run side by side on {wording.shared_input(found)} with {found.weights} weights; {found.count} set(s) of "
+            f"weights run so from here on, {found.surplus:.0%} of the multiply-adds beyond one run"
+            f"{through(found.via)}",
+        )  # fmt: skip
+
+
+def _weight_of_sharing(found: SharedWeights) -> Weight | None:
+    """Return how much one family of layers counts."""
+    if not found.differ:
+        return None
+    several = found.count >= LIMITS.sets
+    match found.inputs:
+        case SharedInput.PARTS:
+            return None
+        case SharedInput.VERSIONS:
+            return Weight.PROOF if found.surplus >= LIMITS.body else Weight.REMARK
+        case SharedInput.ONE:
+            if found.surplus < LIMITS.body or not found.same_settings:
+                return None
+            if several:
+                return Weight.PROOF
+            return Weight.DOUBT if found.weights in TURNED_WEIGHTS else Weight.REMARK
+        case SharedInput.RESAMPLED:
+            least = LIMITS.body if found.from_image else LIMITS.resampled
+            return Weight.PROOF if found.surplus >= least and several else None
+        case SharedInput.POOLED:
+            enough = found.count >= LIMITS.sets_pooled
+            return Weight.PROOF if found.surplus >= LIMITS.pooled and enough else None
+        case SharedInput.DIFFERENT:
+            if found.surplus < LIMITS.most or not several:
+                return None
+            return Weight.PROOF if found.same_size else Weight.DOUBT
+
+
+def weigh_repeated_kernels(repeats: Sequence[RepeatedKernels]) -> Iterator[Sign]:
+    """Weigh kernels in equal independent parts: through much of the network, it is one on several inputs."""
+    for found in repeats:
+        if found.share >= LIMITS.repeated and len(found.layers) >= LIMITS.repeated_layers:
+            names = ", ".join(f"'{name}'" for name in found.layers)
+            yield Sign(
+                Weight.PROOF, f"layers {names}",
+                f"their kernels are {found.blocks} independent parts with {found.weights} weights: one network "
+                f"applied to {found.blocks} inputs stacked on the channels ({found.share:.0%} of the multiply-adds)",
+            )  # fmt: skip
+
+
+def weigh_branches(pairs: Sequence[ParallelBranches]) -> Iterator[Sign]:
+    """Weigh two branches: a second view when one computes what the other does, turned or not; else an ensemble."""
+    for pair in pairs:
+        weight, why = _weight_of_branches(pair)
+        if weight is None:
+            continue
+        first, second = pair.first, pair.second
+        if pair.halves:
+            first, second = f"{first} (first part of the channels)", f"{second} (second part of the channels)"
+        yield Sign(
+            weight, f"layers '{first}' and '{second}'",
+            f"start two branches of the network ({pair.shares[0]:.0%} and {pair.shares[1]:.0%} of the "
+            f"multiply-adds) that meet only at '{pair.meet}'; {why}",
+        )  # fmt: skip
+
+
+def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
+    """Return how much two branches count, and the words for it."""
+    if pair.alike >= LIMITS.alike and pair.transform:
+        return Weight.PROOF, (
+            f"{pair.alike:.0%} of the features of the second are those that the first computes when what it sees is "
+            f"{pair.transform} ({pair.alike_unchanged:.0%} when it is not)"
+        )
+    if pair.inputs in TURNED | {Relation.SHIFTED, Relation.SCALED} and min(pair.shares) >= LIMITS.body:
+        return Weight.PROOF, f"what the second sees is {pair.inputs}"
+    if min(pair.shares) < LIMITS.network:
+        return None, ""
+    if pair.alike_unchanged >= LIMITS.alike:
+        return Weight.PROOF, (
+            f"{pair.alike_unchanged:.0%} of the features of the second are the first's: one body, run twice"
+        )
+    return Weight.REMARK, (
+        "their weights have nothing in common: two networks in one graph (an ensemble), which the text does not forbid"
+    )
+
+
+def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Iterator[Sign]:
+    """Weigh features of a changed image that never mix with those of the image: a second view of it."""
+    for found in features:
+        names = " and ".join(f"'{name}'" for name in found.layers[:2])
+        weight = Weight.DOUBT if found.share >= LIMITS.hint else Weight.REMARK
+        yield Sign(
+            Weight.PROOF if found.share >= LIMITS.body else weight, f"layer(s) {names}",
+            f"work on features of the image that are other features of the image {wording.change(found)} "
+            f"({wording.home(found)}), and the two do not mix: {found.share:.0%} of the multiply-adds go into the "
+            "second view",
+        )  # fmt: skip
+
+
+def weigh_compositions(compositions: Sequence[BatchComposition]) -> Iterator[Sign]:
+    """Weigh how embeddings depend on the other images of a batch: beyond rounding, that breaks the rule."""
+    for found in compositions:
+        if not found.finite:
+            yield Sign(Weight.PROOF, "embedding", f"is not finite in {wording.batch(found)}")
+        elif found.change is None or found.change <= LIMITS.rounding:
+            continue
+        elif found.change > LIMITS.influence:
+            text = f"changes by {found.change:.2g} of its length in {wording.batch(found)}"
+            yield Sign(Weight.PROOF, "embedding", text)
+        else:
+            yield Sign(
+                Weight.DOUBT, "embedding",
+                f"changes by {found.change:.2g} of its length in {wording.batch(found)}: more than rounding, less "
+                "than an influence that would help",
+            )  # fmt: skip
+    if compositions and all(found.error for found in compositions):
+        reason = compositions[0].error
+        yield Sign(Weight.DOUBT, "batch", f"no batch could be run, so the rows' independence was not seen: {reason}")
+
+
+def weigh_unseen(gaps: Sequence[Unseen]) -> Iterator[Sign]:
+    """Note what was not seen: it keeps silence from being an answer."""
+    for found in gaps:
+        yield Sign(Weight.GAP, "", wording.unseen(found))
+
+
+#: Kind of observation -> its weigher; findings are told in this order.
+WEIGHERS: dict[type, Weigher] = {
+    InputView: weigh_views,
+    StackedCopies: weigh_copies,
+    SharedWeights: weigh_shared_weights,
+    RepeatedKernels: weigh_repeated_kernels,
+    BatchFold: weigh_folds,
+    ParallelBranches: weigh_branches,
+    EquivariantFeatures: weigh_equivariant_features,
+    BatchComposition: weigh_compositions,
+    Unseen: weigh_unseen,
+}
+
+
+def weigh(known: ImplicitBatchFacts) -> Iterator[Sign]:
+    """Yield what all observations mean."""
+    for kind, weigher in WEIGHERS.items():
+        yield from weigher([entry for entry in known.observations if isinstance(entry, kind)])

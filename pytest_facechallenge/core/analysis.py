@@ -1,0 +1,165 @@
+"""The descriptor of an analysis: what it observes, what it needs, what a user can set. Standard library only.
+
+The engine, the plugin's options, the sandboxed worker and the reports go through the table of descriptors
+(`pytest_facechallenge.analyses.table`); none of them names an analysis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_facechallenge.core.facts.base import Facts, StepFacts
+    from pytest_facechallenge.core.options import Option, OptionValues
+    from pytest_facechallenge.core.rulebook import Rule, Rulebook
+    from pytest_facechallenge.core.run_options import AnalysisOptions
+    from pytest_facechallenge.core.tables import NamedTable
+
+PACKAGE = __name__.partition(".")[0]
+
+
+class Stage(StrEnum):
+    """The sandboxed processes of a submission, in the order in which they run.
+
+    A big model is never held twice, and a crash of the runtime cannot lose what reading the graph found.
+    """
+
+    STATIC = "static"
+    BEHAVIOUR = "behaviour"
+    PROBES = "probes"
+    SERVER = "server"
+    ACCURACY = "accuracy"
+    LATENCY = "latency"
+
+
+class SourceKind(StrEnum):
+    """What can be judged."""
+
+    MODEL = "model"
+    FEATURE_FILE = "feature file"
+    REPORT = "report"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One observation of an analysis, stored as one struct of facts.
+
+    Attributes
+    ----------
+    name
+        Also the key in the report.
+    stage
+        Steps of one stage share a process.
+    facts, gather
+        ``module:name``, relative to the package, of the struct and of the function ``(Context) -> struct``; imported
+        when they are used.
+    needs
+        Steps without which this one cannot run; when one of them failed this one is "blocked".
+    after
+        Steps of the same stage that run first where they run at all.
+    runs_model
+        Whether it runs the model in this project's own runtime, and so hangs where that hangs.
+    """
+
+    name: str
+    stage: Stage
+    facts: str
+    gather: str
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    runs_model: bool = False
+
+    def facts_type(self) -> type[StepFacts]:
+        """Import and return the struct class."""
+        return cast("type[StepFacts]", load(self.facts))
+
+    def gatherer(self) -> Callable[[Any], StepFacts]:
+        """Import and return the gathering function."""
+        return cast("Callable[[Any], StepFacts]", load(self.gather))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run judges on: the rulebooks by id, and the tracks as (rulebook id, track)."""
+
+    books: Mapping[str, Rulebook]
+    tracks: tuple[tuple[str, str], ...]
+
+    def rules(self) -> list[Rule]:
+        """Return the rules of every track."""
+        return [rule for book, track in self.tracks for rule in self.books[book].rules_of(track)]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One subject that is observed. Functions are given as ``module:name`` and imported when they are used.
+
+    Attributes
+    ----------
+    name, about
+        The name, and one line for a reader.
+    steps
+        What it observes.
+    options
+        What a user can set.
+    resolve
+        ``(OptionValues, Scope) -> AnalysisOptions``: the typed options that its steps read. It may raise `ValueError`
+        with a sentence for the user.
+    cases
+        ``(Rule, AnalysisOptions, Facts | None) -> list[Rule]``: a rule once for each test that it becomes; given facts
+        are those of an earlier report.
+    tables
+        ``(Facts, AnalysisOptions) -> list[NamedTable]``: what a user asked to see beside the summary.
+    samples
+        ``(Facts, Rule) -> TimedSamples | None``: recorded times for pytest-benchmark.
+    machine
+        ``(OptionValues, Iterable[Facts]) -> dict``: what recorded times depend on, for pytest-benchmark.
+    sources
+        The kinds of sources that it can observe.
+    judged_alone
+        The option that names a source of its own where no model is given; "" when there is none.
+    on_request
+        The option without which the rules that need only this analysis are not judged; "" when they always are.
+    """
+
+    name: str
+    about: str
+    steps: tuple[Step, ...]
+    options: tuple[Option, ...] = ()
+    resolve: str = ""
+    cases: str = ""
+    tables: str = ""
+    samples: str = ""
+    machine: str = ""
+    sources: frozenset[SourceKind] = frozenset({SourceKind.MODEL})
+    judged_alone: str = ""
+    on_request: str = ""
+
+    def resolved(self, values: OptionValues, scope: Scope) -> AnalysisOptions | None:
+        """Return the typed options of a run; None when the analysis has none."""
+        if not self.resolve:
+            return None
+        return cast("AnalysisOptions", load(self.resolve)(values, scope))
+
+    def expanded(self, rule: Rule, options: AnalysisOptions | None, recorded: Facts | None) -> list[Rule]:
+        """Return ``rule`` once for each test that it becomes."""
+        if not self.cases:
+            return [rule]
+        return cast("list[Rule]", load(self.cases)(rule, options, recorded))
+
+    def tables_of(self, facts: Facts, options: AnalysisOptions | None) -> list[NamedTable]:
+        """Return the tables to show beside the summary."""
+        if not self.tables:
+            return []
+        return cast("list[NamedTable]", load(self.tables)(facts, options))
+
+
+def load(reference: str) -> Any:
+    """Import and return what ``module:name`` (relative to this package) stands for."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(f"{PACKAGE}.{module}"), name)

@@ -1,0 +1,137 @@
+"""From what a run found to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.outcome import Outcome, Status
+from pytest_facechallenge.core.verdict import verdict
+from pytest_facechallenge.core.version import __version__
+from pytest_facechallenge.engine.environment import describe
+from pytest_facechallenge.engine.gatherer import Gatherer
+from pytest_facechallenge.engine.plan import JudgedRule, Key, Plan
+from pytest_facechallenge.engine.report import (
+    SCHEMA,
+    Report,
+    RulebookReference,
+    RuleResult,
+    SubmissionReport,
+    Tool,
+    TrackReport,
+    digest_of,
+)
+
+
+def build(
+    plan: Plan,
+    gatherer: Gatherer,
+    outcomes: Mapping[Key, Outcome],
+    missing: Mapping[Key, str],
+    conftests: tuple[str, ...] = (),
+) -> Report:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    outcomes
+        By `JudgedRule.key`.
+    missing
+        For keys without an outcome, what happened ("deselected", "crashed: …") where that is known.
+    conftests
+        conftest.py files that ran in this process.
+    """
+    submissions = []
+    facts_of_all = []
+    for path, source in plan.sources.items():
+        groups: dict[int, dict[str, list[JudgedRule]]] = {}
+        for judged in plan.expected(path):
+            groups.setdefault(judged.number, {}).setdefault(judged.rule.full_track, []).append(judged)
+        for number, tracks in groups.items():
+            facts = gatherer.recorded(path, number)
+            facts_of_all.append(facts)
+            shown = source.recorded[number].path if source.recorded else str(path)
+            reports = tuple(_track(plan, rules, outcomes, missing) for rules in tracks.values())
+            submissions.append(_submission(shown, plan.names[path, number], facts, reports))
+    judged_by = {ref.book: plan.books[ref.book] for ref in plan.tracks}
+    return Report(
+        schema=SCHEMA,
+        tool=Tool(name="pytest-facechallenge", version=__version__),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        options=plan.values.set_by_user(),
+        rulebooks=tuple(
+            RulebookReference(id=book.id, title=book.title, version=book.version, date=book.date, digest=book.digest)
+            for book in judged_by.values()
+        ),
+        environment=describe(facts_of_all, conftests),
+        submissions=tuple(submissions),
+    )
+
+
+def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, ...]) -> SubmissionReport:
+    handed_in = (fact.handed_in() for fact in facts.gathered.values())
+    sha256, size = next((found for found in handed_in if found is not None), ("", 0))
+    plain = facts.to_builtins()
+    return SubmissionReport(
+        path=path,
+        name=name,
+        sha256=sha256,
+        bytes=size,
+        facts=plain,
+        failures=dict(facts.failures),
+        digest=digest_of(plain, facts.failures),
+        tracks=tracks,
+    )
+
+
+def _track(
+    plan: Plan, rules: list[JudgedRule], outcomes: Mapping[Key, Outcome], missing: Mapping[Key, str]
+) -> TrackReport:
+    found: dict[str, Outcome] = {}
+    absent: dict[str, str] = {}
+    rows = []
+    for judged in rules:
+        outcome = outcomes.get(judged.key)
+        if outcome is None:
+            absent[judged.rule_id] = missing.get(judged.key, "did not run")
+        else:
+            found[judged.rule_id] = outcome
+        rows.append(rule_result(judged, outcome, absent.get(judged.rule_id, "")))
+    first = rules[0].rule
+    return TrackReport(
+        rulebook=first.book.id,
+        track=first.track,
+        title=plan.books[first.book.id].tracks[first.track].title,
+        verdict=verdict([judged.rule_id for judged in rules if judged.counts], found, absent),
+        rules=tuple(rows),
+    )
+
+
+def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> RuleResult:
+    """Return the row of one rule; ``why`` says what happened where there is no outcome."""
+    rule = judged.rule
+    given = outcome or Outcome(status=Status.UNDECIDED, message=why)
+    return RuleResult(
+        rule=rule.id,
+        case=rule.case,
+        clause=rule.clause,
+        sentence=rule.text,
+        reading=rule.reading,
+        level=rule.level,
+        counts=judged.counts,
+        ran=outcome is not None,
+        status=given.status,
+        message=given.message,
+        measured=given.measured,
+        limit=given.limit,
+        evidence=given.evidence,
+        remedy=given.remedy,
+        notes=given.notes,
+    )
+
+
+def finding_name(plan: Plan, judged: JudgedRule) -> str:
+    """Return how the run calls the submission that a rule was judged on."""
+    return plan.names[Path(judged.source), judged.number]

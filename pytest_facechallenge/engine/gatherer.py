@@ -1,0 +1,92 @@
+"""The facts of a run: gathered in the sandbox when they are asked for, or taken from an earlier report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from pytest_facechallenge.analyses.table import with_needs
+from pytest_facechallenge.core.analysis import SourceKind
+from pytest_facechallenge.core.facts.base import Facts, FailureKind
+from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.engine.judge import judge_rule
+from pytest_facechallenge.engine.plan import JudgedRule, Plan
+from pytest_facechallenge.sandbox.fact_store import FactStore
+from pytest_facechallenge.sandbox.process import Limits, default_memory_bytes
+from pytest_facechallenge.sandbox.scratch import Scratch
+
+
+def silent(_line: str) -> None:
+    """Show no progress."""
+
+
+class Gatherer:
+    """Gives facts about the sources of a plan.
+
+    Parameters
+    ----------
+    plan
+        What is judged.
+    shared_root
+        Folder that the processes of a distributed run share; a new private one is made when it is None.
+    """
+
+    def __init__(self, plan: Plan, shared_root: Path | None = None) -> None:
+        self.plan = plan
+        self._scratch = Scratch() if shared_root is None else None
+        #: The folder that all processes of the run share.
+        self.root: Path = self._scratch.path if self._scratch is not None else cast("Path", shared_root)
+
+    @cached_property
+    def store(self) -> FactStore:
+        """Where gathered facts lie."""
+        values = self.plan.values
+        memory = values.number("memory") << 20
+        limits = Limits(idle_seconds=float(values.number("timeout")), memory_bytes=memory or default_memory_bytes())
+        return FactStore(self.root, self.plan.run_options, limits)
+
+    @cached_property
+    def _recorded(self) -> dict[tuple[Path, int], Facts]:
+        return {
+            (path, number): submission.as_facts()
+            for path, source in self.plan.sources.items()
+            for number, submission in enumerate(source.recorded)
+        }
+
+    def note(self, judged: Iterable[JudgedRule]) -> None:
+        """Note which facts will be needed, so that one process can gather them together."""
+        for each in judged:
+            if self.plan.sources[each.source].kind is not SourceKind.REPORT:
+                self.store.plan(each.source, self.plan.steps_of(each))
+
+    def facts_for(self, judged: JudgedRule, on_progress: Callable[[str], None] = silent) -> Facts:
+        """Return the facts that a rule needs, gathering them when they are not there yet."""
+        if self.plan.sources[judged.source].kind is SourceKind.REPORT:
+            return self._recorded[judged.source, judged.number]
+        return self.store.facts(judged.source, self.plan.steps_of(judged), on_progress)
+
+    def recorded(self, path: Path, number: int = 0) -> Facts:
+        """Return the facts about a submission that are there so far, gathering nothing."""
+        if self.plan.sources[path].kind is SourceKind.REPORT:
+            return self._recorded[path, number]
+        return self.store.recorded(path)
+
+    def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = silent) -> Outcome:
+        """Gather what is needed, and judge."""
+        return judge_rule(self.facts_for(judged, on_progress), judged.rule)
+
+    def device_trouble(self, judged: JudgedRule, on_progress: Callable[[str], None] = silent) -> str:
+        """Return why the device that was asked for is not there, when this rule needs it; else ""."""
+        if self.plan.sources[judged.source].kind is SourceKind.REPORT:
+            return ""
+        failures = self.facts_for(judged, on_progress).failures
+        needed = with_needs(set(self.plan.steps_of(judged)))
+        found = (failures[step] for step in needed if step in failures)
+        return next((failure.message for failure in found if failure.kind is FailureKind.DEVICE), "")
+
+    def close(self) -> None:
+        """Remove the run's folder, when this process made it."""
+        if self._scratch is not None:
+            self._scratch.remove()

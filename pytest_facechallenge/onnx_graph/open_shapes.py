@@ -1,0 +1,66 @@
+"""Shapes that hold for every batch: worked out without assuming anything that the file leaves open."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from onnx import helper, shape_inference
+
+from pytest_facechallenge.onnx_graph.protos import bodies, count
+from pytest_facechallenge.onnx_graph.strip import stripped_in_order
+
+if TYPE_CHECKING:
+    import onnx
+
+    from pytest_facechallenge.onnx_graph.ir import Graph
+
+
+def infer_open(graph: Graph) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of the values of a main graph and its subgraphs by name, as far as inference finds them.
+
+    Shapes that the file itself declares for values inside the graph are not believed. An extent that the file leaves
+    open, or that follows from such a one, is None. Where a name stands in several graphs, any of them.
+    """
+    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
+    model = helper.make_model(stripped_in_order(graph), opset_imports=opsets, ir_version=10)
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+    except MemoryError:  # the run's limit shows nothing about the model
+        raise
+    except Exception:  # onnx raises many types; all mean that the shapes stay unknown
+        return {}
+    known: dict[str, tuple[int | None, ...]] = {name: tuple(each.dims) for name, each in graph.sparse.items()}
+    pending = [inferred.graph]
+    while pending:
+        part = pending.pop()
+        for value in [*part.input, *part.value_info, *part.output]:
+            kind = value.type.tensor_type
+            if kind.HasField("shape"):
+                known[value.name] = tuple(_extent(dim) for dim in kind.shape.dim)
+        known |= {tensor.name: tuple(tensor.dims) for tensor in part.initializer}
+        pending += [body for node in part.node for body in bodies(node)]
+    return known
+
+
+def _extent(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    return int(dim.dim_value) if dim.HasField("dim_value") else None
+
+
+class ElementCounts:
+    """Numbers of elements of values, worked out when somebody asks for the first."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __getitem__(self, value: str) -> int | None:
+        """Return the number of elements of ``value``; None when it is not the same for every batch, or not known."""
+        extents = self._shapes.get(value)
+        if extents is None:
+            return None
+        known = [extent for extent in extents if extent is not None]
+        return count(known) if len(known) == len(extents) else None
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
+        return infer_open(self.graph)

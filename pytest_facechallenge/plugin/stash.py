@@ -1,0 +1,13 @@
+"""The key under which a pytest session keeps its run; apart, so that a run which judges nothing imports no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.plugin.run import ChallengeRun
+
+#: The run of a pytest session that judges something.
+RUN: pytest.StashKey[ChallengeRun] = pytest.StashKey()

@@ -1,0 +1,40 @@
+"""The table of report formats that a run can write: a row each. Standard library only, as pytest loads this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pytest_facechallenge.core.analysis import load
+from pytest_facechallenge.core.options import Option, OptionKind
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.engine.report import Report
+
+
+@dataclass(frozen=True)
+class ReportFormat:
+    """One format.
+
+    Attributes
+    ----------
+    option
+        The option that names the file to write.
+    render
+        ``module:name`` of the function ``(Report) -> bytes``.
+    """
+
+    option: Option
+    render: str
+
+    def rendered(self, report: Report) -> bytes:
+        """Return the content of the file."""
+        return cast("bytes", load(self.render)(report))
+
+
+FORMATS: tuple[ReportFormat, ...] = (
+    ReportFormat(
+        Option("json", OptionKind.TEXT, "write every fact, outcome and verdict to FILE", "FILE", path=True),
+        "reports.json_report:render",
+    ),
+)

@@ -1,1 +1,0 @@
-"""The third blind set: networks written without knowing how implicit batching and re-alignment are detected."""

@@ -1,0 +1,47 @@
+"""The published JSON Schemas: fresh, valid, and true of real files."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_facechallenge.core.rulebook import builtin_folder
+from pytest_facechallenge.engine.schemas import SCHEMAS, path_of, text_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads(path_of(name).read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_file_is_what_the_structs_say(name: str) -> None:
+    assert path_of(name).read_text(encoding="utf-8") == text_of(name), (
+        "write it anew: python -m pytest_facechallenge.engine.schemas"
+    )
+
+
+def test_the_rulebooks_and_examples_are_valid() -> None:
+    books = [*builtin_folder().glob("*.toml"), *(ROOT / "examples").rglob("rulebook.toml")]
+    assert len(books) >= 5
+    for book in books:
+        validator("rulebook").validate(tomllib.loads(book.read_text(encoding="utf-8")))
+    plain: dict[str, Any] = tomllib.loads((ROOT / "examples/demo/declaration.toml").read_text(encoding="utf-8"))
+    plain["submission"]["time"] = plain["submission"]["time"].isoformat()
+    validator("declaration").validate(plain)
+    assert not validator("declaration").is_valid(plain | {"horoscope": {}})
+
+
+def test_a_real_report_is_valid_and_a_wrong_one_is_not(report: bytes) -> None:
+    plain = json.loads(report)
+    validator("report").validate(plain)
+    plain["submissions"][0]["facts"]["package"]["bytes"] = "many"
+    assert not validator("report").is_valid(plain)

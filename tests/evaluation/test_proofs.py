@@ -1,0 +1,155 @@
+"""Every evading network computes what it claims; nothing here asks the product."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+import numpy as np
+import pytest
+
+from evaluation.builder import Array
+from evaluation.cases import get, load, one_of_each_idea
+from evaluation.evasions import architecture_views, concealed_views
+from evaluation.evasions.alignment import WARPS, warped
+from evaluation.images import few_faces, smooth_and_noise, varied
+from evaluation.proof import PROOFS, TOLERANCE, alone, distance, refuted
+from evaluation.proofs import resampling
+from evaluation.proofs.packed_views import near_duplicates
+from evaluation.proofs.single_pass import copied_filters, second_runs
+from evaluation.runtime import Network
+
+#: Bodies for another size of image: no ordinary network to compare with.
+UNPROVEN = {"two_scales", "align_crop_only", "align_half_size", "align_double_size"}
+#: Every third idea; the rest is marked slow.
+CHOSEN = {case.name for case in one_of_each_idea("failed")[::3]}
+
+
+@cache
+def network(name: str) -> Network:
+    return Network(get(name).build)
+
+
+def unit(x: Array) -> Array:
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+
+
+def test_every_evasion_has_a_proof() -> None:
+    evading = {case.name for case in load(kind="failed") if case.split != "float16"}
+    assert evading == PROOFS.keys() | UNPROVEN
+    assert not PROOFS.keys() & UNPROVEN
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in CHOSEN else (pytest.mark.slow,)) for name in PROOFS]
+)
+def test_a_network_computes_what_its_proof_says(name: str) -> None:
+    assert refuted(get(name)) == []
+
+
+@pytest.mark.parametrize("name", ["tinted_stem", "compact_mobilefacenet"])
+def test_the_proof_of_another_network_is_refuted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROOFS, name, PROOFS["masked_canvas"])
+    assert refuted(get(name))
+
+
+@pytest.mark.parametrize("name", WARPS)
+def test_a_warp_moves_the_pixels_and_invents_none(name: str) -> None:
+    images = few_faces()
+    seen = warped(name, images)
+    assert seen.shape == images.shape
+    assert np.abs(seen - images).mean((1, 2, 3)).max() > 5e-3
+    assert seen.max() < images.max() + 0.05
+    assert seen.min() > images.min() - 0.05
+
+
+def test_small_batches_are_not_centred() -> None:
+    net, images = network("centred_in_large_batches"), smooth_and_noise()
+    assert distance(net(images[:4]), alone(net, images[:4])) < 1e-4
+    assert np.abs(alone(net, images).mean(0)).max() > 0.1
+
+
+def test_near_duplicates_alone_are_pooled() -> None:
+    net, images = network("near_duplicates_pooled"), near_duplicates()
+    assert distance(net(smooth_and_noise()), alone(net, smooth_and_noise())) < 1e-4
+    batch, single = net(images), alone(net, images)
+    assert distance(batch[1:3], single[1:3]) < 1e-4
+    share = np.linalg.lstsq((single[3] - single[0])[:, None], batch[0] - single[0], rcond=None)[0][0]
+    assert 0.1 < share < 0.9
+    assert np.abs(batch[0] - (1 - share) * single[0] - share * single[3]).max() < 1e-4
+
+
+def test_noise_gets_one_view() -> None:
+    """Images of noise keep the embedding of one view where the second is for faces, or for smooth images, alone."""
+    once = PROOFS["only_for_faces"].others(smooth_and_noise())[0]
+    assert distance(alone(network("only_for_faces"), smooth_and_noise()), once) < TOLERANCE
+    once = PROOFS["only_when_smooth"].others(smooth_and_noise())[0]
+    assert distance(alone(network("only_when_smooth"), smooth_and_noise())[4:], once[4:]) < 1e-4
+
+
+def test_uncertain_images_are_some() -> None:
+    """The second view is for some of the images only, so both ways are taken."""
+    net, images = network("second_view_when_unsure"), smooth_and_noise()
+    once = PROOFS["second_view_when_unsure"].others(images)[0]
+    twice = np.abs(alone(net, images) - once).max(1) > TOLERANCE
+    assert 0 < twice.sum() < len(twice)
+    assert distance(net(images[~twice]), once[~twice]) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("branches", "images", "alike"),
+    [
+        (
+            [partial(architecture_views.quantised_branches, [kind]) for kind in ("exact", "coarse")],
+            smooth_and_noise,
+            0.995,
+        ),
+        (
+            [partial(concealed_views.compressed_for_a_retrained_copy, kind) for kind in ("first", "second")],
+            varied,
+            0.98,
+        ),
+    ],
+    ids=["quantised", "perturbed"],
+)
+def test_two_branches_are_nearly_one_network(branches, images, alike) -> None:  # type: ignore[no-untyped-def]
+    a, b = (Network(build)(images()) for build in branches)
+    assert (unit(a) * unit(b)).sum(1).min() > alike
+    assert distance(a, b) > TOLERANCE
+
+
+def test_several_images_get_one_view() -> None:
+    net, images = network("turned_when_alone"), varied()
+    once = PROOFS["turned_when_alone"].others(images)[0]
+    for size in (2, 3, 8):
+        assert distance(net(images[:size]), once[:size]) < TOLERANCE
+    assert distance(net(images), alone(net, images)) > 0.1
+
+
+def test_compressed_images() -> None:
+    """All but a few coefficients, which lie between two steps, are rounded as the proof rounds them."""
+    made = Network(partial(concealed_views.compressed_for_a_retrained_copy, "image"))(varied()).reshape(varied().shape)
+    assert np.mean(np.abs(made - resampling.compressed(varied())) < 1e-4) > 0.999
+    assert distance(made, varied()) > 0.1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dense_orthogonal_mirror",
+        "tinted_stem",
+        "zoomed_stem",
+        "crop_taps",
+        "even_and_odd",
+        "einsum_of_nudges",
+        "region_crops",
+        "transposed_strips",
+        "pyramid_of_images",
+    ],
+)
+def test_a_second_run_is_noticed(name: str) -> None:
+    assert second_runs(get(name).build(), ())
+
+
+@pytest.mark.parametrize("name", ["shuffled_groups", "fused_and_unfused_branches", "stacked_mixer"])
+def test_a_copied_filter_is_noticed(name: str) -> None:
+    assert copied_filters(get(name).build(), constants=True)
