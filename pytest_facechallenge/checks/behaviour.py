@@ -28,11 +28,11 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         the size of the batch.
 
     Why:
-        The server evaluates in batches. A model that answers wrongly in company gets a wrong score, and one that looks
-        at the company is not a model of one face.
+        The server evaluates in batches. A model that answers wrongly beside other images gets a wrong score, and one
+        that looks at them is not a model of one face.
 
     How it is measured:
-        32 distinct images are run as one batch; then 7, 2 and 1 of them in another order and company. Every row is
+        32 distinct images are run as one batch; then 7, 2 and 1 of them in another order and composition. Every row is
         compared with the same image's row in the batch of 32: the largest difference must stay below 1e-3 of the
         row's largest value (float32 noise is about 1e-6). A batch axis that is fixed is made symbolic, as the server
         does, and the repaired model is judged.
@@ -91,7 +91,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
             notes=(*notes, *wrong[1:]),
         )
     return passed(
-        "Every batch size runs, and no row depends on its company.",
+        "Every batch size runs, and no row depends on the others.",
         measured=measured,
         limit=limit,
         evidence=tuple(evidence),

@@ -61,12 +61,12 @@ def flops_budget(facts: Facts, rule: Rule) -> Outcome:
         return not_applicable(f"{figure}; this track has no cap on FLOPs.", **shown)
     if not rule.within(cost.low / cost.batch):
         return failed(f"{figure}; allowed are {_limit(rule)}{_macs_mistake(cost, rule)}.", remedy=REMEDY, **shown)
-    doubt = _unsure_figure(cost, rule, figure) or _unsure_reading(cost, rule, figure)
-    if doubt is not None:
-        evidence = (*_free(cost), *shown["evidence"]) if doubt.free else shown["evidence"]
+    open_question = _unsure_figure(cost, rule, figure) or _unsure_reading(cost, rule, figure)
+    if open_question is not None:
+        evidence = (*_free(cost), *shown["evidence"]) if open_question.free else shown["evidence"]
         return undecided(
-            doubt.message,
-            remedy=doubt.remedy,
+            open_question.message,
+            remedy=open_question.remedy,
             measured=measured,
             limit=shown["limit"],
             notes=shown["notes"],
@@ -75,7 +75,7 @@ def flops_budget(facts: Facts, rule: Rule) -> Outcome:
     return passed(f"{figure}; allowed are {_limit(rule)}.", **shown)
 
 
-class _Doubt(NamedTuple):
+class _Uncertainty(NamedTuple):
     """Why the budget is undecided, what would decide it, and whether the largest free operators are evidence."""
 
     message: str
@@ -83,39 +83,39 @@ class _Doubt(NamedTuple):
     free: bool = False
 
 
-def _unsure_figure(cost: FlopsFacts, rule: Rule, figure: str) -> _Doubt | None:
-    """Return a doubt in the figure itself: something is not counted, or the graph is not what it says."""
+def _unsure_figure(cost: FlopsFacts, rule: Rule, figure: str) -> _Uncertainty | None:
+    """Return an open question in the figure itself: something is not counted, or the graph is not what it says."""
     if cost.uncounted:
-        return _Doubt(
+        return _Uncertainty(
             f"{figure}, and what {_names(cost)} cost{'s' if len(cost.uncounted) == 1 else ''} cannot be told: "
             f"{cost.uncounted[0].why}. The figure is a lower bound, so {_limit(rule)} cannot be confirmed.",
             "Export the model with standard operators and fixed sizes (a fixed 3x112x112 input, no loop or "
             "shape that depends on the image), or show the organisers how the named nodes are counted.",
         )
     if cost.assumed:
-        return _Doubt(
+        return _Uncertainty(
             f"the cost depends on more than the file says: {'; '.join(cost.assumed)}. With this, {figure}.",
             "Export the model with an open batch axis and a fixed channel count, height and width.",
         )
     if cost.problems:
-        return _Doubt(
+        return _Uncertainty(
             f"the graph is not sound, so its count is not either: {'; '.join(cost.problems)}. As it stands, {figure}.",
             "Repair the named nodes; onnx.checker and a run with one image show whether the model is sound.",
         )
     return None
 
 
-def _unsure_reading(cost: FlopsFacts, rule: Rule, figure: str) -> _Doubt | None:
-    """Return a doubt that matters at this cap: the two ends lie around it, or what is free could hide the rest."""
+def _unsure_reading(cost: FlopsFacts, rule: Rule, figure: str) -> _Uncertainty | None:
+    """Return an open question at this cap: the two ends lie around it, or what is free could hide the rest."""
     if not rule.within(cost.high):
-        return _Doubt(
+        return _Uncertainty(
             f"{figure}: within {_limit(rule)} or above it, depending on what the file does not say.",
             "Export the model in training form, so that BatchNorm stays a node (torch.onnx.export with "
             "training=TrainingMode.PRESERVE and do_constant_folding=False), or show the organisers the network.",
         )
     share = rule.parameters.get("free_share", 0)
     if not rule.within(cost.high + _hideable(cost)) and _hideable(cost) > share * cost.low:
-        return _Doubt(
+        return _Uncertainty(
             f"{figure}, within the cap; but operators that the method gives 0 work on {cost.touched:,} values of the "
             f"image{_most_free(cost)}. Were each a product and its sum, {_hideable(cost):,} FLOPs more could hide "
             f"there; up to {share:.0%} of the figure would be usual.",

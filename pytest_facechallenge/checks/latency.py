@@ -8,7 +8,7 @@ from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, M
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.latency_estimate import evidence_grades
-from pytest_facechallenge.latency_estimate.caveats import Doubt, about_images, about_scaling, some
+from pytest_facechallenge.latency_estimate.caveats import Caveat, about_images, about_scaling, some
 from pytest_facechallenge.latency_estimate.estimate import Estimate
 from pytest_facechallenge.latency_estimate.published import published
 from pytest_facechallenge.latency_estimate.statistics import Summary, rule_in_words, summarise
@@ -63,7 +63,7 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
         facts.need(LatencyFacts)  # undecided, with the reason
     assert here is not None  # noqa: S101  # need() raised otherwise
     notes = _notes(here)
-    doubts = [*about_images(graph, here.row_difference), *about_scaling(graph, here)]
+    caveats = [*about_images(graph, here.row_difference), *about_scaling(graph, here)]
     evidence = _local_evidence(here)
     model = evidence_grades.modelled(graph, rule.book)
     if isinstance(model, Estimate):
@@ -83,7 +83,7 @@ def latency(facts: Facts, rule: Rule) -> Outcome:
         estimate = evidence_grades.scaled(here, graph, rule.book)
     if isinstance(estimate, str):
         return _not_scaled(rule, here, estimate, model, notes, tuple(evidence))
-    return _judge_scaled(rule, here, estimate, model, notes, evidence, doubts)
+    return _judge_scaled(rule, here, estimate, model, notes, evidence, caveats)
 
 
 def _judge_measured(summary: Summary, server: ServerLatencyFacts, graph: LaunchFacts | None, rule: Rule) -> Outcome:
@@ -95,11 +95,11 @@ def _judge_measured(summary: Summary, server: ServerLatencyFacts, graph: LaunchF
     message = f"Measured (grade 1 of 3) on the rulebook's hardware ({where}): {summary.judged:.4g} ms."
     if rule.limit is None:
         return passed(message, measured=cell, notes=notes, evidence=evidence)
-    doubts = about_images(graph, server.row_difference)
-    if rule.within(summary.judged) and doubts:
+    caveats = about_images(graph, server.row_difference)
+    if rule.within(summary.judged) and caveats:
         return undecided(
-            f"{message} {_within_but(doubts)}",
-            remedy=" ".join(doubt.way_out for doubt in doubts),
+            f"{message} {_within_but(caveats)}",
+            remedy=" ".join(caveat.way_out for caveat in caveats),
             measured=cell,
             limit=limit,
             notes=notes,
@@ -119,9 +119,9 @@ def _judge_scaled(
     model: Estimate | str,
     notes: tuple[str, ...],
     evidence: list[Evidence],
-    doubts: list[Doubt],
+    caveats: list[Caveat],
 ) -> Outcome:
-    status, finding, remedy = _compare(rule, estimate, model, doubts)
+    status, finding, remedy = _compare(rule, estimate, model, caveats)
     found = f"Scaled (grade 2 of 3) from here to a {_gpu(rule)}: {estimate.text()}, at least 95 % confidence."
     return Outcome(
         status=status,
@@ -134,7 +134,7 @@ def _judge_scaled(
     )
 
 
-def _compare(rule: Rule, estimate: Estimate, model: Estimate | str, doubts: list[Doubt]) -> tuple[Status, str, str]:
+def _compare(rule: Rule, estimate: Estimate, model: Estimate | str, caveats: list[Caveat]) -> tuple[Status, str, str]:
     """Return status, finding and remedy of a scaled time."""
     if isinstance(model, Estimate) and evidence_grades.disagree(estimate, model):
         finding = (
@@ -144,9 +144,9 @@ def _compare(rule: Rule, estimate: Estimate, model: Estimate | str, doubts: list
         return Status.UNDECIDED, finding, _way_to_measure(rule)
     if rule.limit is None:
         return Status.PASSED, "There is no limit.", ""
-    if rule.within(estimate.high) and doubts:
-        way_out = " ".join(doubt.way_out for doubt in doubts)
-        return Status.UNDECIDED, _within_but(doubts), f"{way_out} {_way_to_measure(rule)}"
+    if rule.within(estimate.high) and caveats:
+        way_out = " ".join(caveat.way_out for caveat in caveats)
+        return Status.UNDECIDED, _within_but(caveats), f"{way_out} {_way_to_measure(rule)}"
     if rule.within(estimate.high):
         return Status.PASSED, "The whole interval is within the limit.", ""
     limit = rule.limit_text()
@@ -156,8 +156,8 @@ def _compare(rule: Rule, estimate: Estimate, model: Estimate | str, doubts: list
     return Status.UNDECIDED, f"The limit of {limit} lies inside.", remedy
 
 
-def _within_but(doubts: list[Doubt]) -> str:
-    return f"That is within the limit, but {' Also, '.join(doubt.why for doubt in doubts)}"
+def _within_but(caveats: list[Caveat]) -> str:
+    return f"That is within the limit, but {' Also, '.join(caveat.why for caveat in caveats)}"
 
 
 def _gpu(rule: Rule) -> str:

@@ -101,7 +101,7 @@ def _read_only(compat: CompatibilityFacts, runtime: Runtime, problems: list[Prob
             remedy=" ".join(dict.fromkeys(problem.remedy for problem in problems)),
             notes=tuple(notes),
         )
-    doubtful = _doubtful(compat, runtime)
+    doubtful = _uncertain(compat, runtime)
     if doubtful:
         names = ", ".join(f"{use.domain}.{use.op} (node {use.first!r})" for use in doubtful[:5])
         return undecided(
@@ -307,7 +307,7 @@ def _prelu(use: PReluUse) -> Problem | None:
     return Problem(10**7, f"node {use.node!r}", what, remedy)
 
 
-def _doubtful(compat: CompatibilityFacts, runtime: Runtime) -> list[OperatorUse]:
+def _uncertain(compat: CompatibilityFacts, runtime: Runtime) -> list[OperatorUse]:
     """Return the operators of onnxruntime's own domain of which no table says whether this version has them."""
     known, exact = contrib_operators(runtime.onnxruntime)
     return [use for use in compat.operators if use.domain == "com.microsoft" and not exact and use.op not in known]

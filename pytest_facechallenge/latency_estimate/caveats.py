@@ -1,4 +1,4 @@
-"""Why a time within the limit would not show that the limit is kept: pure functions of facts. A doubt fails nothing."""
+"""Why a time within the limit would not show that the limit is kept: functions of facts. A caveat fails nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW_TOLERANCE = 1e-2
 DISTURBED = 0.50
 
 
-class Doubt(NamedTuple):
+class Caveat(NamedTuple):
     """A sentence on what is not known, and one on what would settle it."""
 
     why: str
@@ -27,11 +27,11 @@ def some(names: tuple[str, ...], most: int = 5) -> str:
     return ", ".join(names[:most]) + (" and others" if len(names) > most else "")
 
 
-def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Doubt]:
+def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Caveat]:
     """Return why other images may take longer than those that were timed."""
     if graph is None:
         return [
-            Doubt(
+            Caveat(
                 "the graph could not be analysed, so it is not known whether every image takes the same time.",
                 "Look at what the other rules say about the graph.",
             )
@@ -39,7 +39,7 @@ def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Doubt
     found = []
     if graph.varying:
         found.append(
-            Doubt(
+            Caveat(
                 f"how much is computed may depend on what is in the image ({some(graph.varying)}), so other images "
                 "may take longer.",
                 "Take the choice that the image makes out of the graph.",
@@ -47,7 +47,7 @@ def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Doubt
         )
     if row_difference < 0:
         found.append(
-            Doubt(
+            Caveat(
                 "the timed images could not be embedded as one batch, so nothing shows that the timed runs did the "
                 "whole work.",
                 "Make the model run on batches; the rule on batches says what is in the way.",
@@ -55,7 +55,7 @@ def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Doubt
         )
     if row_difference > ROW_TOLERANCE:
         found.append(
-            Doubt(
+            Caveat(
                 "the timed runs gave other embeddings than a batch of the same images (they differ by "
                 f"{row_difference:.2g} of the largest value), so it is not known whether they did the whole work.",
                 "Make an image's embedding the same alone and in a batch.",
@@ -64,12 +64,12 @@ def about_images(graph: LaunchFacts | None, row_difference: float) -> list[Doubt
     return found
 
 
-def about_scaling(graph: LaunchFacts | None, here: LatencyFacts) -> list[Doubt]:
+def about_scaling(graph: LaunchFacts | None, here: LatencyFacts) -> list[Caveat]:
     """Return why the scaled time, beside that, may be too small."""
     found = []
     if graph is not None and graph.problems:
         found.append(
-            Doubt(
+            Caveat(
                 f"not all kernel launches are known, so nothing checks the scaled time: {graph.problems[0]}.",
                 "Export the model without it.",
             )
@@ -77,7 +77,7 @@ def about_scaling(graph: LaunchFacts | None, here: LatencyFacts) -> list[Doubt]:
     compares_work = here.submission is not None and bool(here.submission.work)
     if here.busy > DISTURBED and not compares_work:
         found.append(
-            Doubt(
+            Caveat(
                 f"other programs used {here.busy:.0%} of the processors while the times were taken.",
                 "Time again on a quiet machine.",
             )

@@ -123,7 +123,7 @@ def normalisation(context: Context) -> tuple[float, float]:
 
 
 def gather_batch(context: Context) -> BatchFacts:
-    """Run batches of `BATCH_SIZES` distinct images, each in different company, and compare row by row."""
+    """Run batches of `BATCH_SIZES` distinct images, each beside different others, and compare row by row."""
     session = _session(context)
     mean, std = normalisation(context)
     largest = max(BATCH_SIZES)

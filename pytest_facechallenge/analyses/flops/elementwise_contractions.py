@@ -74,9 +74,9 @@ def _of_node(graph: Graph, shapes: Shapes, node: Node) -> list[Work]:
         [Way(graph, shapes, source, axes, linear=not node.operator.has(Trait.SUMS_CHANGED), spread=spread)]
     )
     after = shapes.shape(node.outputs[0])
-    clear = [entry for entry in found if not _doubtful(entry)]
+    clear = [entry for entry in found if not _uncertain(entry)]
     works = [_together(clear, after)] if clear else []
-    doubtful = [entry for entry in found if _doubtful(entry)]
+    doubtful = [entry for entry in found if _uncertain(entry)]
     if doubtful:
         whole = _together(doubtful, after)
         text = f"{whole.text}: a scaling or a product"
@@ -84,7 +84,7 @@ def _of_node(graph: Graph, shapes: Shapes, node: Node) -> list[Work]:
     return works
 
 
-def _doubtful(found: Found) -> bool:
+def _uncertain(found: Found) -> bool:
     return found.shared or found.length < UNROLLED
 
 

@@ -1,4 +1,4 @@
-"""Fourier transforms. A transform of n points is a matrix product in disguise, usually done faster.
+"""Fourier transforms. A transform of n points is a matrix product that is usually done faster.
 
 Low count: the customary 5 n log2 n operations of a fast transform (n/2 log2 n butterflies of ten operations, as the
 FFTW benchmarks count). High count: the product by the n x n matrix, 8 operations for each complex product and sum. How

@@ -35,7 +35,7 @@ def recovering_layers(model: OpenedModel, limits: Thresholds) -> list[Layer]:
     return [
         layer
         for name, made in candidates.items()
-        if (name in single and _is_image(model, name, limits)) or _warped_by_what_it_shows(model, name, limits)
+        if (name in single and _is_image(model, name, limits)) or _sampled_by_content(model, name, limits)
         for layer in made
     ]
 
@@ -63,7 +63,7 @@ def _candidates(model: OpenedModel, limits: Thresholds) -> dict[str, list[Layer]
     return {name: made for name, made in candidates.items() if made}
 
 
-def _warped_by_what_it_shows(model: OpenedModel, name: str, limits: Thresholds) -> bool:
+def _sampled_by_content(model: OpenedModel, name: str, limits: Thresholds) -> bool:
     """Whether a value is the image in places that depend on the image.
 
     An image that has its rows in one colour and its columns in another tells where every element was taken; in a paler

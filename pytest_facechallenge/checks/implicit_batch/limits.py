@@ -23,7 +23,7 @@ class Limits:
         "of weights side by side on inputs that nothing explains, from which they are the body: heads shared over a "
         "feature pyramid follow a backbone that runs once",
     )
-    hint: float = of(0.05, "share of multiply-adds", "that runs twice from which it is worth a doubt")
+    hint: float = of(0.05, "share of multiply-adds", "that runs twice from which the rule is undecided")
     network: float = of(0.20, "share of multiply-adds", "of each of two branches from which they are two networks")
     rounding: float = of(2e-4, "of an embedding's length", "by which rounding may move it")
     influence: float = of(2e-3, "of an embedding's length", "moved from which on no rounding explains it")

@@ -79,7 +79,7 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     signs = [*weigh_realignment(views), *weigh_unseen(gaps)]
     if not views and not gaps:
         text = "no layer that works on the image was found, so nothing shows what it gets"
-        signs.append(Sign(Weight.DOUBT, "graph", text))
+        signs.append(Sign(Weight.UNSURE, "graph", text))
     remedy = (
         "Give the image to the first layer as it comes (112x112), and train the network at that size. If this is a "
         "false suspicion, show what the named nodes do to an image of a grid."

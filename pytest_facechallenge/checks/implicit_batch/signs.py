@@ -22,7 +22,7 @@ class Weight(StrEnum):
 
     PROOF = "proof"
     """The rule is broken."""
-    DOUBT = "doubt"
+    UNSURE = "unsure"
     """It is not clear."""
     REMARK = "remark"
     """It changes nothing."""
@@ -57,8 +57,8 @@ def decide(facts: Facts, signs: Iterable[Sign], what: str, remedy: str, rule: Ru
     """
     known = facts.need(ImplicitBatchFacts)
     signs = list(dict.fromkeys([*signs, *_not_followed(known, facts.get(FlopsFacts))]))
-    proofs, doubts, remarks, gaps = ([sign for sign in signs if sign.weight is weight] for weight in Weight)
-    evidence = tuple(Evidence(where=sign.where, what=sign.what) for sign in [*proofs, *doubts])
+    proofs, unsure, remarks, gaps = ([sign for sign in signs if sign.weight is weight] for weight in Weight)
+    evidence = tuple(Evidence(where=sign.where, what=sign.what) for sign in [*proofs, *unsure])
     notes = tuple(f"{sign.where}: {sign.what}" for sign in remarks)
     clause = f" ({rule.clause})" if getattr(rule, "clause", "") else ""
     if proofs:
@@ -67,8 +67,8 @@ def decide(facts: Facts, signs: Iterable[Sign], what: str, remedy: str, rule: Ru
             message += f" {len(proofs) - 1} more finding(s) agree."
         # What is remarked beside a proof (a small layer that runs twice as well) would only hide it.
         return failed(message, remedy=remedy, measured=f"{len(proofs)} finding(s)", evidence=evidence)
-    if doubts or gaps:
-        reasons = [f"{sign.where}: {sign.what}" for sign in doubts] + [sign.what for sign in gaps]
+    if unsure or gaps:
+        reasons = [f"{sign.where}: {sign.what}" for sign in unsure] + [sign.what for sign in gaps]
         return undecided(
             f"Whether there is {what} is not clear{clause}: " + "; ".join(reasons) + ".",
             remedy="What would decide it: " + remedy, evidence=evidence, notes=notes,

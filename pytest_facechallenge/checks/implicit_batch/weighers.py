@@ -57,7 +57,7 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
         elif relation is Relation.IDENTICAL:
             if stack.macs_after >= LIMITS.most:
                 text += ": the same twice, so something behind it must tell the two apart"
-                yield Sign(Weight.DOUBT, where, text)
+                yield Sign(Weight.UNSURE, where, text)
         elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
             continue  # neighbouring windows that overlap
         elif apart or (stack.from_image and relation in TURNED):
@@ -70,7 +70,7 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
         copied = fold.rows > 1 and fold.growth >= max(LIMITS.copied_least, LIMITS.copied * fold.rows)
         if copied and fold.macs_after >= LIMITS.body:
             yield Sign(
-                Weight.PROOF if fold.macs_after >= LIMITS.most else Weight.DOUBT, f"layer '{fold.layer}'",
+                Weight.PROOF if fold.macs_after >= LIMITS.most else Weight.UNSURE, f"layer '{fold.layer}'",
                 f"works on {fold.rows} rows per image that hold {fold.growth:.2g} times the data they were made from"
                 + (f" (put together at '{fold.join}')" if fold.join else "")
                 + ": copies, not pieces",
@@ -107,7 +107,7 @@ def _weight_of_sharing(found: SharedWeights) -> Weight | None:
                 return None
             if several:
                 return Weight.PROOF
-            return Weight.DOUBT if found.weights in TURNED_WEIGHTS else Weight.REMARK
+            return Weight.UNSURE if found.weights in TURNED_WEIGHTS else Weight.REMARK
         case SharedInput.RESAMPLED:
             least = LIMITS.body if found.from_image else LIMITS.resampled
             return Weight.PROOF if found.surplus >= least and several else None
@@ -117,7 +117,7 @@ def _weight_of_sharing(found: SharedWeights) -> Weight | None:
         case SharedInput.DIFFERENT:
             if found.surplus < LIMITS.most or not several:
                 return None
-            return Weight.PROOF if found.same_size else Weight.DOUBT
+            return Weight.PROOF if found.same_size else Weight.UNSURE
 
 
 def weigh_repeated_kernels(repeats: Sequence[RepeatedKernels]) -> Iterator[Sign]:
@@ -172,7 +172,7 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
     """Weigh features of a changed image that never mix with those of the image: a second view of it."""
     for found in features:
         names = " and ".join(f"'{name}'" for name in found.layers[:2])
-        weight = Weight.DOUBT if found.share >= LIMITS.hint else Weight.REMARK
+        weight = Weight.UNSURE if found.share >= LIMITS.hint else Weight.REMARK
         yield Sign(
             Weight.PROOF if found.share >= LIMITS.body else weight, f"layer(s) {names}",
             f"work on features of the image that are other features of the image {wording.change(found)} "
@@ -193,13 +193,13 @@ def weigh_compositions(compositions: Sequence[BatchComposition]) -> Iterator[Sig
             yield Sign(Weight.PROOF, "embedding", text)
         else:
             yield Sign(
-                Weight.DOUBT, "embedding",
+                Weight.UNSURE, "embedding",
                 f"changes by {found.change:.2g} of its length in {wording.batch(found)}: more than rounding, less "
                 "than an influence that would help",
             )  # fmt: skip
     if compositions and all(found.error for found in compositions):
         reason = compositions[0].error
-        yield Sign(Weight.DOUBT, "batch", f"no batch could be run, so the rows' independence was not seen: {reason}")
+        yield Sign(Weight.UNSURE, "batch", f"no batch could be run, so the rows' independence was not seen: {reason}")
 
 
 def weigh_unseen(gaps: Sequence[Unseen]) -> Iterator[Sign]:

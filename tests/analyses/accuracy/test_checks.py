@@ -24,7 +24,7 @@ from pytest_facechallenge.core.facts.accuracy import (
 from pytest_facechallenge.core.facts.base import Facts, FactsMissingError
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule
-from tests.analyses.accuracy.test_plan import BOOK, rule
+from tests.analyses.accuracy.test_parametrize import BOOK, rule
 
 POINT = PointResult(
     far="1e-2",

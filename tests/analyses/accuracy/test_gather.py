@@ -23,7 +23,7 @@ from pytest_facechallenge.embedding import EmbeddingError
 from pytest_facechallenge.embedding.image import Preprocessing, decode, fill
 from pytest_facechallenge.testsets.feature_format import map_rows, read_header
 from tests.analyses.accuracy import world
-from tests.analyses.accuracy.test_plan import BOOK, manifest, rule
+from tests.analyses.accuracy.test_parametrize import BOOK, manifest, rule
 
 
 def measure(tmp_path: Path, model: Path, *texts: str, track: str = "B", **settings: Any) -> AccuracyFacts:

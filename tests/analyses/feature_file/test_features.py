@@ -20,7 +20,7 @@ from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_rows, read_header, write_features
 from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from tests.analyses.accuracy import world
-from tests.analyses.accuracy.test_plan import BOOK, rule
+from tests.analyses.accuracy.test_parametrize import BOOK, rule
 
 
 def unit_rows(people: int = 20, each: int = 3, width: int = 16, noise: float = 0.3) -> npt.NDArray[np.float32]:

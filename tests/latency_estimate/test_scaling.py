@@ -8,8 +8,7 @@ from pytest_facechallenge.latency_estimate.estimate import launch_count
 from pytest_facechallenge.latency_estimate.published import published
 from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.latency_estimate.scaling import Point, fit, held_out, scale
-
-from .nets import LOCAL, mfr21
+from tests.analyses.latency.nets import LOCAL, mfr21
 
 
 def points(count: int = 5, spread: float = 0.005) -> list[Point]:

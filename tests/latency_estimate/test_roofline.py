@@ -16,8 +16,7 @@ from pytest_facechallenge.latency_estimate.published import published, row_sprea
 from pytest_facechallenge.latency_estimate.references import NAMES, launches
 from pytest_facechallenge.latency_estimate.roofline import GPUS, fit, held_out, model, predict
 from pytest_facechallenge.onnx_graph.ir import from_model
-
-from .nets import launch_facts, mfr21
+from tests.analyses.latency.nets import launch_facts, mfr21
 
 V100 = GPUS["Tesla V100"]
 

@@ -13,8 +13,7 @@ from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import builtin_folder, load
 from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.latency_estimate.evidence_grades import same_gpu
-
-from .nets import CPU, LOCAL, SERVER, latency_facts, launch_facts, rule, series, server_facts
+from tests.analyses.latency.nets import CPU, LOCAL, SERVER, latency_facts, launch_facts, rule, series, server_facts
 
 
 def outcome(*facts: StepFacts | StepFailure, track: str = "A", net: str = "iresnet100") -> Outcome:
