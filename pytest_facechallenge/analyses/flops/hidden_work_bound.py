@@ -2,8 +2,8 @@
 
 `elementwise_contractions` finds the ways of writing a contraction that somebody thought of. However one is written,
 each product of two numbers has to be made by some operator, and each has to be added to a sum by one. So the values
-that the free operators of arithmetic touch bound from above what they can hide. Networks of known architectures keep this small
-beside their convolutions and matrix products; one that does not is not what it seems.
+that the free operators of arithmetic touch bound from above what they can hide. Networks of known architectures keep
+this small beside their convolutions and matrix products; one that does not is not what it seems.
 """
 
 from __future__ import annotations
