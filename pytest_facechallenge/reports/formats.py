@@ -37,4 +37,8 @@ FORMATS: tuple[ReportFormat, ...] = (
         Option("json", OptionKind.TEXT, "write every fact, outcome and verdict to FILE", "FILE", path=True),
         "reports.json_report:render",
     ),
+    ReportFormat(
+        Option("html", OptionKind.TEXT, "write a page for people to FILE, complete in itself", "FILE", path=True),
+        "reports.html_report:render",
+    ),
 )
