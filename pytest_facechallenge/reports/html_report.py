@@ -14,6 +14,7 @@ from markupsafe import Markup
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.reports.page.books import books_of
 from pytest_facechallenge.reports.page.replay import judge_again, replay
+from pytest_facechallenge.reports.page.rules import rule_texts
 from pytest_facechallenge.reports.page.submissions import overview, submission_view
 from pytest_facechallenge.reports.page.wording import visible
 
@@ -36,6 +37,9 @@ def render(report: Report) -> bytes:
         report=report,
         views=views,
         overview=overview(report, views),
+        texts=rule_texts(report),
+        # Several submissions are judged by the same rules: the page says them once.
+        shared=len(views) > 1,
         replay=replay(report),
         judge_again=judge_again(report),
         # Our own text, without anything of a report's in it.

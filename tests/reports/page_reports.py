@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Callable
 from statistics import NormalDist
-from typing import Any
 
 import msgspec
 
-from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts.accuracy import (
     AccuracyFacts,
     CurvePoint,
@@ -42,8 +37,8 @@ from pytest_facechallenge.engine.report import (
     SCHEMA,
     Environment,
     Report,
-    RuleResult,
     RulebookReference,
+    RuleResult,
     SubmissionReport,
     Tool,
     TrackReport,
@@ -100,9 +95,15 @@ def set_result(name: str, *, decided: bool = True) -> SetResult:
         ),
         eer=EqualErrorRate(rate=0.012, threshold_low=0.4, threshold_high=0.401),
         curve=tuple(curve),
-        histogram=Histogram(genuine=_counts(GENUINE, edges, 1170), impostor=_counts(IMPOSTOR, edges, 303420), sampled=False),
-        hardest_genuine=tuple(HardPair(left=f"{name}/{n}_0.jpg", right=f"{name}/{n}_1.jpg", score=0.1) for n in range(20)),
-        hardest_impostor=tuple(HardPair(left=f"{name}/{n}_0.jpg", right=f"{name}/0_1.jpg", score=0.8) for n in range(20)),
+        histogram=Histogram(
+            genuine=_counts(GENUINE, edges, 1170), impostor=_counts(IMPOSTOR, edges, 303420), sampled=False
+        ),
+        hardest_genuine=tuple(
+            HardPair(left=f"{name}/{n}_0.jpg", right=f"{name}/{n}_1.jpg", score=0.1) for n in range(20)
+        ),
+        hardest_impostor=tuple(
+            HardPair(left=f"{name}/{n}_0.jpg", right=f"{name}/0_1.jpg", score=0.8) for n in range(20)
+        ),
     )
 
 
@@ -141,7 +142,17 @@ def facts() -> tuple[StepFacts, ...]:
             parameters=266_880,
             layers=tuple(
                 msgspec.convert(
-                    [f"/layers/{n}/Conv", "Conv", "convolution", "1x64x14x14", 2_000_000, 2_000_000, 1_000_000, 1, True],
+                    [
+                        f"/layers/{n}/Conv",
+                        "Conv",
+                        "convolution",
+                        "1x64x14x14",
+                        2_000_000,
+                        2_000_000,
+                        1_000_000,
+                        1,
+                        True,
+                    ],
                     Layer,
                 )
                 for n in range(36)
@@ -203,7 +214,14 @@ def rules(broken: bool) -> tuple[RuleResult, ...]:
             message="deselected",
             ran=False,
         ),
-        RuleResult(rule="ranking-score", clause="12", level="measurement", status=Status.PASSED, message="82", measured="82.022 %"),
+        RuleResult(
+            rule="ranking-score",
+            clause="12",
+            level="measurement",
+            status=Status.PASSED,
+            message="82",
+            measured="82.022 %",
+        ),
         *(
             RuleResult(
                 rule="accuracy",
@@ -272,7 +290,13 @@ def report(*submissions: SubmissionReport) -> Report:
         schema=SCHEMA,
         tool=Tool(name="pytest-facechallenge", version="0.1.0"),
         date="2026-01-01T00:00:00+00:00",
-        options={"model": ["model.onnx"], "track": ["A", "B"], "device": "auto", "rules": ["my own.toml"], "strict": True},
+        options={
+            "model": ["model.onnx"],
+            "track": ["A", "B"],
+            "device": "auto",
+            "rules": ["my own.toml"],
+            "strict": True,
+        },
         rulebooks=(
             RulebookReference(
                 id=judged.id, title=judged.title, version=judged.version, date=judged.date, digest=judged.digest
@@ -291,52 +315,3 @@ def report(*submissions: SubmissionReport) -> Report:
         ),
         submissions=submissions or (submission(),),
     )
-
-
-def with_every_text(value: Any, change: Callable[[str], str], kept: frozenset[str] = frozenset()) -> Any:
-    """Return a report, facts or rulebook with every free text in it changed, keys of dicts too.
-
-    Texts of a closed set of words (a Literal, an Enum) stay, and so do fields named in ``kept``.
-    """
-    if isinstance(value, SubmissionReport):
-        changed = {
-            step: msgspec.to_builtins(with_every_text(msgspec.convert(plain, STEPS[step].facts_type()), change, kept))
-            for step, plain in value.facts.items()
-        }
-        rest = {
-            name: _changed(getattr(value, name), kind, change, kept)
-            for name, kind in _fields(value)
-            if name not in {"facts", "failures", "tracks", "digest"}
-        }
-        failures = {step: with_every_text(each, change, kept) for step, each in value.failures.items()}
-        tracks = tuple(with_every_text(each, change, kept) for each in value.tracks)
-        return msgspec.structs.replace(value, facts=changed, failures=failures, tracks=tracks, **rest)
-    fields = {
-        name: _changed(getattr(value, name), kind, change, kept) for name, kind in _fields(value) if name not in kept
-    }
-    return msgspec.structs.replace(value, **fields)
-
-
-def _fields(value: msgspec.Struct) -> list[tuple[str, Any]]:
-    return [(field.name, field.type) for field in msgspec.structs.fields(value)]
-
-
-def _changed(value: Any, kind: Any, change: Callable[[str], str], kept: frozenset[str]) -> Any:
-    if isinstance(value, msgspec.Struct):
-        return with_every_text(value, change, kept)
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        if any(typing.get_origin(each) is typing.Literal for each in arguments):
-            return value
-        kind = str if isinstance(value, str) else next((e for e in arguments if typing.get_origin(e)), kind)
-        arguments = typing.get_args(kind)
-    if type(value) is str:
-        return change(value) if kind in (str, Any) else value
-    if isinstance(value, (list, tuple)):
-        of = [each for each in arguments if each is not Ellipsis] or [Any]
-        kinds = of if len(of) == len(value) else [of[0]] * len(value)
-        return type(value)(_changed(each, k, change, kept) for each, k in zip(value, kinds, strict=True))
-    if isinstance(value, dict):
-        name, of = arguments or (Any, Any)
-        return {_changed(key, name, change, kept): _changed(each, of, change, kept) for key, each in value.items()}
-    return value

@@ -21,19 +21,20 @@ from pytest_facechallenge.engine.report import Report, digest_of
 from pytest_facechallenge.reports import html_report
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.html_report import render
-from tests.reports.page_reports import SETS, book, report, submission, with_every_text
+from tests.reports.every_text import with_every_text
+from tests.reports.page_reports import SETS, book, report, submission
 
-PAYLOADS = (
+PAYLOAD = " ".join((
+    "javascript:EVIL",
     "<script>alert('EVIL')</script>",
     "\"><img src=x onerror=alert('EVIL')>",
     "' onmouseover='EVIL' x='",
     "</style></script></title></desc></svg><b>EVIL</b>",
     "]]><!--EVIL--><![CDATA[",
-    "javascript:EVIL",
     "{{ 7 * 7 }}{% EVIL %}",
     "&lt;b&gt;&#x3c;EVIL>",
     "EVIL\u202e\u2066\u200f\0\x1b[31m\udc80\ufeff",
-)
+))  # fmt: skip
 #: What ties a report's parts to each other and to its rulebook: with these left alone, every chart is drawn.
 TIES = frozenset({"rulebook", "track", "set", "testset", "far", "digest", "rule", "case", "source", "id", "schema"})
 
@@ -44,7 +45,12 @@ def tree(page: bytes) -> Element:
 
 
 def text_of(element: Element) -> str:
-    return " ".join("".join(element.itertext()).split())
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def caption_of(table: Element) -> str:
+    caption = table.find("caption")
+    return "" if caption is None else text_of(caption)
 
 
 def with_class(root: Element, name: str) -> list[Element]:
@@ -81,7 +87,7 @@ def test_the_verdict_and_what_decides_it_come_first(page: bytes) -> None:
 def test_every_rule_says_everything(page: bytes) -> None:
     rows = with_class(tree(page), "rule")
     assert len(rows) == 2 * len(submission().tracks[0].rules)
-    assert [row.get("data-state") for row in rows[:3]] == ["bad", "open", "open"]
+    assert [row.get("class") for row in rows[:3]] == ["rule bad", "rule open", "rule open"]
     said = text_of(rows[1])
     for wanted in (
         "latency", "Rules 1", "modelled: 1.23 ms", "<= 10 ms", "Modelled only.", "The sentence of the challenge",
@@ -113,7 +119,7 @@ def test_charts_and_tables_of_what_was_measured(page: bytes) -> None:
     assert "TAR beside the published baselines" in titles
     assert titles.count("Time of one image on a Tesla V100") == 2
     assert titles.count("The scaling: from here to there") == 1
-    table = next(each for each in root.iter("table") if "published baseline" in text_of(each.find("caption") or each))
+    table = next(each for each in root.iter("table") if "published baseline" in caption_of(each))
     assert "R100 Glint360K" in text_of(table)
     assert "not decided" in text_of(with_class(table, "own")[0])
     said = text_of(root)
@@ -127,7 +133,7 @@ def test_charts_name_themselves_and_tables_their_headers(page: bytes) -> None:
     assert len(images) == len(list(root.iter("figure")))
     assert all(len(each.findall("{*}desc")) == 1 for each in images)
     for table in root.iter("table"):
-        assert text_of(table.find("caption") or Element("none"))
+        assert caption_of(table)
         assert all(each.get("scope") in ("col", "row") for each in table.iter("th"))
 
 
@@ -152,7 +158,7 @@ def test_nothing_is_loaded_and_the_policy_allows_nothing_else(page: bytes) -> No
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     policy = next(m.get("content") or "" for m in root.iter("meta") if m.get("http-equiv") == "Content-Security-Policy")
     for kind in ("style", "script"):
-        inline = [each for each in root.iter(kind)]
+        inline = list(root.iter(kind))
         assert len(inline) == 1
         digest = base64.b64encode(hashlib.sha256((inline[0].text or "").encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
@@ -160,17 +166,16 @@ def test_nothing_is_loaded_and_the_policy_allows_nothing_else(page: bytes) -> No
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("kept", [frozenset({"digest"}), TIES], ids=["every-text", "with-every-chart"])
-def test_hostile_text_is_text(payload: str, kept: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_text_is_text(kept: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = report(submission("one", broken=True), submission("two"))
-    monkeypatch.setattr(html_report, "books_of", lambda _: {"mfr21": _book_of(payload)})
-    hostile = tree(render(with_every_text(plain, numbered(payload), kept)))
+    monkeypatch.setattr(html_report, "books_of", lambda _: {"mfr21": _book_of(PAYLOAD)})
+    hostile = tree(render(with_every_text(plain, numbered(PAYLOAD), kept)))
     monkeypatch.setattr(html_report, "books_of", lambda _: {"mfr21": _book_of("harmless")})
     harmless = tree(render(with_every_text(plain, numbered("harmless"), kept)))
     assert list(skeleton(hostile)) == list(skeleton(harmless))
     assert text_of(hostile).count("EVIL") > 300
-    assert ("Scores of" in text_of(hostile)) == (kept is TIES)
+    assert ("Time of one image" in text_of(hostile)) == (kept is TIES)
     for each in hostile.iter():
         assert not any("EVIL" in value for value in each.attrib.values())
         assert not re.search(r"[\0-\x08\x0b-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", each.text or "")
@@ -237,12 +242,11 @@ def test_facts_that_say_little_make_a_page_too() -> None:
 
 
 def test_extreme_numbers_are_drawn_at_the_edge() -> None:
-    extreme = msgspec.to_builtins(
-        msgspec.convert(submission().facts["accuracy"], AccuracyFacts)
-    )
+    extreme = msgspec.to_builtins(msgspec.convert(submission().facts["accuracy"], AccuracyFacts))
     for result in extreme["sets"]:
-        result["curve"] += [{"threshold": 0.0, "far": far, "tar": tar, "far_deviate": None, "frr_deviate": None}
-                            for far, tar in ((1e-300, -5.0), (1e300, 5.0), (0.5, 1e300))]  # fmt: skip
+        for far, tar in ((1e-300, -5.0), (1e300, 5.0), (0.5, 1e300)):
+            added = {"threshold": 0.0, "far": far, "tar": tar, "far_deviate": None, "frr_deviate": None}
+            result["curve"] = [*result["curve"], added]
         result["points"][0]["far"] = "1e-320"
         result["points"][0]["interval"] = {"low": -9.0, "high": 9e99, "confidence": 0.95, "method": "", "units": 0}
         result["eer"]["rate"] = -1.0

@@ -27,7 +27,7 @@ FRAME = (52.0, 14.0, WIDTH - 12.0, HEIGHT - 46.0)
 #: Below this many false accepts a FAR is hardly known: the rule of 30 (Doddington, 1998).
 RULE_OF_30 = 30
 #: Hardest pairs of a set that the page lists; the JSON report has more.
-SHOWN_PAIRS = 5
+SHOWN_PAIRS = 4
 Z95 = NormalDist().inv_cdf(0.975)
 
 
@@ -204,8 +204,8 @@ def histogram(result: SetResult) -> Chart | None:
     keys = [Key("genuine", "genuine pairs"), Key("impostor", "impostor pairs"), Key("threshold", "threshold")]
     return Chart(
         title=f"Scores of {result.set}",
-        description=f"Cosine similarity of {count(sum(found.genuine))} genuine and {count(sum(found.impostor))} impostor "
-        "pairs, each as a share of its own number.",
+        description=f"Cosine similarity of {count(sum(found.genuine))} genuine and {count(sum(found.impostor))} "
+        "impostor pairs, each as a share of its own number.",
         x_label="cosine similarity",
         y_label="share of pairs",
         frame=FRAME,

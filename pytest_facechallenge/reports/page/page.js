@@ -50,7 +50,7 @@ for (const filter of document.querySelectorAll(".filter")) {
     const words = search.value.toLowerCase();
     let shown = 0;
     for (const rule of rules) {
-      const fits = (state === "all" || rule.dataset.state === state) && rule.textContent.toLowerCase().includes(words);
+      const fits = (state === "all" || rule.classList.contains(state)) && rule.textContent.toLowerCase().includes(words);
       rule.hidden = !fits;
       shown += fits;
     }
@@ -60,7 +60,7 @@ for (const filter of document.querySelectorAll(".filter")) {
     }
   };
   for (const [name, text] of STATES) {
-    const number = name === "all" ? rules.length : rules.filter((rule) => rule.dataset.state === name).length;
+    const number = name === "all" ? rules.length : rules.filter((rule) => rule.classList.contains(name)).length;
     if (!number) continue;
     const button = document.createElement("button");
     button.type = "button";

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
-from pytest_facechallenge.engine.report import RuleResult, TrackReport
+from pytest_facechallenge.engine.report import Report, RuleResult, TrackReport
 
 #: What a verdict looks like: its class in the style sheet and its sign, so that colour is never alone.
 VERDICTS = {
@@ -21,6 +21,22 @@ STATES = {
     Status.NOT_APPLICABLE: ("none", "–", "not applicable"),
 }
 LEVELS = {"rule": "", "note": "note only", "measurement": "measured only"}
+
+
+class RuleText(NamedTuple):
+    """What a rulebook says in one rule; ``key`` is its anchor where the page says it once for all submissions."""
+
+    key: str
+    book: str
+    rule: str
+    clause: str
+    sentence: str
+    reading: str
+
+    @property
+    def says(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self.sentence or self.reading)
 
 
 class RuleRow(NamedTuple):
@@ -64,6 +80,18 @@ class TrackView(NamedTuple):
     rows: tuple[RuleRow, ...]
     anchors: dict[str, str]
     tally: tuple[tuple[str, str, int], ...]
+
+
+def rule_texts(report: Report) -> dict[tuple[str, str], RuleText]:
+    """Return what the rulebooks say, by rulebook and rule."""
+    texts: dict[tuple[str, str], RuleText] = {}
+    for submission in report.submissions:
+        for track in submission.tracks:
+            for result in track.rules:
+                key = f"w{len(texts) + 1}"
+                said = RuleText(key, track.rulebook, result.rule, result.clause, result.sentence, result.reading)
+                texts.setdefault((track.rulebook, result.rule), said)
+    return texts
 
 
 def track_view(key: str, track: TrackReport) -> TrackView:

@@ -23,8 +23,8 @@ def visible(text: str) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a rate as "81.37 %"."""
-    return f"{100 * value:.2f} %"
+    """Return a rate as "81.37 %", which no line break takes apart."""
+    return f"{100 * value:.2f}\N{NO-BREAK SPACE}%"
 
 
 def count(number: int) -> str:
