@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +77,7 @@ def photograph(browser: Browser, pages: dict[str, Path]) -> None:
         shown.goto(pages[page].as_uri())
         if heading:
             shown.get_by_role("heading", name=heading, exact=True).first.evaluate("each => each.scrollIntoView()")
-        picture = Image.open(io.BytesIO(shown.screenshot())).convert("P", palette=Image.Palette.ADAPTIVE, colors=128)
+        picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
         path = IMAGES / f"{name}.png"
         picture.save(path, optimize=True)
         shown.close()
@@ -108,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
