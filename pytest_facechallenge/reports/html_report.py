@@ -11,8 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.reports.page.books import books_of
+from pytest_facechallenge.reports.page.faces import faces_of
 from pytest_facechallenge.reports.page.replay import judge_again, replay
 from pytest_facechallenge.reports.page.rules import rule_texts
 from pytest_facechallenge.reports.page.submissions import overview, submission_view
@@ -21,8 +23,14 @@ from pytest_facechallenge.reports.page.wording import visible
 PAGE = Path(__file__).with_name("page")
 
 
-def render(report: Report) -> bytes:
+def render(report: Report, *, images: bool | None = None) -> bytes:
     """Return the page.
+
+    Parameters
+    ----------
+    images
+        Whether to show the images of the hardest pairs; None: as the report's options say. For a report that somebody
+        else wrote say it here, as its options and paths are theirs.
 
     Raises
     ------
@@ -31,6 +39,9 @@ def render(report: Report) -> bytes:
     """
     books = books_of(report)
     views = [submission_view(f"s{number}", each, books) for number, each in enumerate(report.submissions, 1)]
+    if images is None:
+        images = report.options.get("html-images") is True
+    measured = [facts for each in report.submissions if (facts := each.as_facts().get(AccuracyFacts))]
     style, script = _text("page.css"), _text("page.js")
     page = _templates().get_template("page.html.jinja")
     return page.render(
@@ -40,6 +51,7 @@ def render(report: Report) -> bytes:
         texts=rule_texts(report),
         # Several submissions are judged by the same rules: the page says them once.
         shared=len(views) > 1,
+        faces=faces_of(measured) if images else {},
         replay=replay(report),
         judge_again=judge_again(report),
         # Our own text, without anything of a report's in it.

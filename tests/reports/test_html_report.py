@@ -15,14 +15,14 @@ import html5lib
 import msgspec
 import pytest
 
-from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, HardPair, SuppliedTestset
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.report import Report, digest_of
 from pytest_facechallenge.reports import html_report
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.html_report import render
 from tests.reports.every_text import with_every_text
-from tests.reports.page_reports import SETS, book, report, submission
+from tests.reports.page_reports import SETS, book, report, set_result, submission
 
 PAYLOAD = " ".join((
     "javascript:EVIL",
@@ -263,3 +263,36 @@ def test_also_from_a_saved_report(tmp_path: Path) -> None:
 def test_the_option_names_the_format() -> None:
     row = next(each for each in FORMATS if each.option.flag == "--facechallenge-html")
     assert row.rendered(report()).startswith(b"<!doctype html>")
+
+
+def test_faces_are_shown_only_when_they_are_asked_for(tmp_path: Path) -> None:
+    from PIL import Image
+
+    names = [f"person{number}/{turn}.png" for number in range(2) for turn in range(2)]
+    for index, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (112, 112), (60 * index, 90, 120)).save(tmp_path / name)
+    pairs = (
+        HardPair(left=names[0], right=names[1], score=0.1),
+        HardPair(left=names[2], right="../away.png", score=0.2),
+    )
+    scored = msgspec.structs.replace(set_result("mask"), hardest_genuine=pairs, hardest_impostor=())
+    supplied = SuppliedTestset(name="testset", path=str(tmp_path))
+    measured = msgspec.to_builtins(AccuracyFacts(testsets=(supplied,), sets=(scored,)))
+    judged = report(msgspec.structs.replace(submission(), facts={"accuracy": measured}))
+    assert not list(tree(render(judged)).iter("img"))
+    asked = msgspec.structs.replace(judged, options={"html-images": True})
+    assert not list(tree(render(asked, images=False)).iter("img"))
+    page = render(asked)
+    shown = list(tree(page).iter("img"))
+    assert [(each.get("src") or "")[:23] for each in shown] == ["data:image/jpeg;base64,"] * 2
+    assert b"img-src data:;" in page
+    assert b"html-images" not in page
+
+
+def test_a_testset_that_is_gone_leaves_the_names() -> None:
+    supplied = SuppliedTestset(name="testset", path="/no/such/folder")
+    measured = msgspec.to_builtins(AccuracyFacts(testsets=(supplied,), sets=(set_result("mask"),)))
+    page = render(report(msgspec.structs.replace(submission(), facts={"accuracy": measured})), images=True)
+    assert "mask/0_0.jpg" in text_of(tree(page))
+    assert b"<img" not in page

@@ -62,6 +62,11 @@ def set_cards(facts: AccuracyFacts) -> list[SetCard]:
     return [_card(result) for result in facts.sets]
 
 
+def shown_pairs(pairs: tuple[HardPair, ...]) -> tuple[HardPair, ...]:
+    """Return those of a set's hardest pairs that the page lists."""
+    return pairs[:SHOWN_PAIRS]
+
+
 def _card(result: SetResult) -> SetCard:
     rows = tuple(_row(point) for point in result.points)
     decided = [row for point, row in zip(result.points, rows, strict=True) if not point.undecided]
@@ -85,8 +90,8 @@ def _card(result: SetResult) -> SetCard:
         error=result.error,
         points=rows,
         charts=tuple(charts),
-        genuine=result.hardest_genuine[:SHOWN_PAIRS],
-        impostor=result.hardest_impostor[:SHOWN_PAIRS],
+        genuine=shown_pairs(result.hardest_genuine),
+        impostor=shown_pairs(result.hardest_impostor),
     )
 
 

@@ -10,7 +10,7 @@ from pytest_facechallenge.engine.options import OPTIONS
 from pytest_facechallenge.engine.report import Report
 
 #: What a run wrote is not what decides its verdicts.
-OUTPUTS = frozenset({"json", "html"})
+OUTPUTS = frozenset({"json", "html", "html-images"})
 
 
 def replay(report: Report) -> str:
