@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: The only list of options: the command line, the ini keys and the environment variables are made from it.
 OPTIONS: tuple[Option, ...] = (
     *OF_THE_RUN,
-    *(each.option for each in FORMATS),
+    *(option for each in FORMATS for option in (each.option, *each.details)),
     Option("list", OptionKind.FLAG, "show rulebooks, tracks and rules, and exit"),
     Option(
         "explain", OptionKind.TEXT, "explain one rule (what, why, how it is measured, how to fix it), and exit", "RULE"

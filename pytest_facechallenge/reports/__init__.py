@@ -1,1 +1,1 @@
-"""Views of a run: terminal and JSON. They decide nothing."""
+"""Views of a run: terminal, JSON and a page. They decide nothing."""

@@ -22,10 +22,13 @@ class ReportFormat:
         The option that names the file to write.
     render
         ``module:name`` of the function ``(Report) -> bytes``.
+    details
+        Options that it reads from the report.
     """
 
     option: Option
     render: str
+    details: tuple[Option, ...] = ()
 
     def rendered(self, report: Report) -> bytes:
         """Return the content of the file."""
@@ -36,5 +39,16 @@ FORMATS: tuple[ReportFormat, ...] = (
     ReportFormat(
         Option("json", OptionKind.TEXT, "write every fact, outcome and verdict to FILE", "FILE", path=True),
         "reports.json_report:render",
+    ),
+    ReportFormat(
+        Option("html", OptionKind.TEXT, "write a page for people to FILE, complete in itself", "FILE", path=True),
+        "reports.html_report:render",
+        (
+            Option(
+                "html-images",
+                OptionKind.FLAG,
+                "show the images of the hardest pairs on the page; faces are personal data",
+            ),
+        ),
     ),
 )

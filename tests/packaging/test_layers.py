@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 #: None of these may be loaded by a run of pytest that judges nothing.
-HEAVY = ("numpy", "onnx", "onnxruntime", "rich", "msgspec", "filelock", "psutil", "scipy", "PIL")
+HEAVY = ("numpy", "onnx", "onnxruntime", "rich", "msgspec", "filelock", "psutil", "scipy", "PIL", "jinja2")
 
 
 def test_arrows_point_one_way() -> None:
