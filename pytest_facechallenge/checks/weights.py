@@ -27,10 +27,11 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether every weight is stored with at least the width of a float32.
 
     What:
-        No weight is stored in fewer than 32 bits: not as float16, bfloat16 or an 8-bit float, and not as
-        something else that holds such numbers: integers scaled to floats, tables read through stored indices, several
-        weights inside one number, weights inside strings or metadata. A tensor of a narrow floating type is a finding even when no
-        node reads it: it counts in the size of the file and the organisers' checker refuses it.
+        No weight is stored in fewer than 32 bits: not as float16, bfloat16 or an 8-bit float, and not as something
+        else that holds such numbers: integers scaled to floats, tables read through stored indices, several weights
+        inside one number, weights inside strings or metadata. A tensor of a narrow floating type is a finding even
+        when no node reads it: it counts in the size of the file and the organisers' checker refuses it.
+
     Why:
         The limit on the model's size assumes four bytes for each weight; narrower storage makes the model look
         smaller than it is.
