@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import datetime
 import re
+from pathlib import PurePath
 
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
-from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
-STATE_IT = "State it in a declaration.toml beside the model (examples/demo/declaration.toml shows every key)"
+WRITE_IT = (
+    "Write a template with pytest --facechallenge-write-declaration declaration.toml, fill it in, and keep it beside "
+    "the model."
+)
+#: The statement that tells practice from entries; a declaration read before it existed is one of an entry.
+PURPOSE, PRACTICE = "purpose", "practice"
 
 
 def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
@@ -20,13 +26,13 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
     if found.problem:
         return failed(
             f"The declaration cannot be used: {found.problem}.",
-            remedy=f"Correct it; {STATE_IT[0].lower()}{STATE_IT[1:]}.",
+            remedy="Correct it; pytest --facechallenge-write-declaration FILE writes a template with every key.",
             measured="unusable declaration",
         )
     if not found.path:
         return undecided(
             "There is no declaration.",
-            remedy=f"{STATE_IT}.",
+            remedy=WRITE_IT,
             measured="no declaration",
             evidence=(
                 *(Evidence(where=place, what="no such file") for place in found.looked_for),
@@ -37,10 +43,17 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
     if missing:
         return undecided(
             f"The declaration does not state {', '.join(missing)}.",
-            remedy=f"{STATE_IT}.",
+            remedy=f"State it in {PurePath(found.path).name}.",
             measured=f"not stated: {', '.join(missing)}",
         )
     return {key: found.statements[key] for key in keys}
+
+
+def _of_entry(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
+    """Return the statements that a rule about entries asks for; such a rule does not apply to practice."""
+    if facts.need(DeclarationFacts).statements.get(PURPOSE) == PRACTICE:
+        return not_applicable("The declaration says that this is for practice; this rule is about entries.")
+    return _statements(facts, keys)
 
 
 def _evidence(facts: Facts, statements: dict[str, str]) -> tuple[Evidence, ...]:
@@ -185,7 +198,8 @@ def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     """Judge the number of submissions on one day.
 
     What:
-        A participant may submit a limited number of times a day.
+        A participant may submit a limited number of times a day. The rule is about entries: it does not apply to a
+        declaration whose purpose is practice.
 
     Why:
         Many submissions would tune a model to the hidden testset.
@@ -196,7 +210,7 @@ def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         Wait for the next day.
     """
-    stated = _statements(facts, ("submission.number_that_day",))
+    stated = _of_entry(facts, ("submission.number_that_day",))
     if isinstance(stated, Outcome):
         return stated
     number = int(stated["submission.number_that_day"])
@@ -230,7 +244,8 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the organization is named.
 
     What:
-        Participants sign up with the name of their real organization (it may be hidden on the leaderboard).
+        Participants sign up with the name of their real organization (it may be hidden on the leaderboard). The rule is
+        about entries: it does not apply to a declaration whose purpose is practice.
 
     Why:
         The limit of submissions holds for each participant; several made-up names would get around it.
@@ -241,7 +256,7 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         State organization.name in declaration.toml.
     """
-    stated = _statements(facts, ("organization.name",))
+    stated = _of_entry(facts, ("organization.name",))
     if isinstance(stated, Outcome):
         return stated
     return passed(
@@ -256,7 +271,8 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     """Judge the time of the submission.
 
     What:
-        A submission counts when it was made between the opening and the closing of the leaderboard.
+        A submission counts when it was made between the opening and the closing of the leaderboard. The rule is about
+        entries: it does not apply to a declaration whose purpose is practice.
 
     Why:
         Later submissions could use what the leaderboard taught.
@@ -267,7 +283,7 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         State submission.time as an offset date-time (2021-09-30T18:00:00+08:00). A late model cannot be ranked.
     """
-    stated = _statements(facts, ("submission.time",))
+    stated = _of_entry(facts, ("submission.time",))
     if isinstance(stated, Outcome):
         return stated
     when = datetime.datetime.fromisoformat(stated["submission.time"])
@@ -288,7 +304,7 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     side = "before the opening" if when < opens else "after the closing"
     return failed(
         f"The submission was made {side} of the leaderboard: {when}.",
-        remedy="Submit within the window; a late model cannot be ranked.",
+        remedy='Submit within the window; a late model cannot be ranked. To try a model out, state purpose = "practice".',
         measured=str(when),
         limit=limit,
         evidence=_evidence(facts, stated),

@@ -42,9 +42,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --facechallenge-list and --facechallenge-explain, which run no tests."""
+    """Answer --facechallenge-list, -explain and -write-declaration, which run no tests."""
     try:
         chosen = _options.resolve(config)
+        if chosen.text("write-declaration"):
+            from pytest_facechallenge.core.declaration import write_declaration
+
+            written = write_declaration(chosen.path_of("write-declaration"))
+            sys.stdout.write(f"{written} was written: fill it in and keep it beside the model\n")
+            return 0
         if chosen.flag("list") or chosen.text("explain"):
             from pytest_facechallenge.engine.extensions import load_rulebooks
             from pytest_facechallenge.reports.catalogue import explain, listing

@@ -93,7 +93,7 @@ def _verdict(console: Console, name: str, track: TrackReport, verbose: bool) -> 
         verdict.word, "bold yellow"
     )
     console.print()
-    console.print(Text.assemble(f"{name} on {track.full}: ", (str(verdict.word), style)))
+    console.print(Text.assemble(f"{name} on {track.full}: ", (track.verdict_text, style)))
     messages = {result.name: result.message for result in track.rules}
     for rule in verdict.broken:
         _say(console, f"  - {rule} is broken: {messages[rule]}")
