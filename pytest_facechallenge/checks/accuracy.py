@@ -39,22 +39,13 @@ SHOWN_PROBLEMS = 5
 OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
 
-@check(
-    AccuracyFacts,
-    parameters=(
-        "flip",
-        "testset",
-        "set",
-        "official",
-        "protocol",
-        "select",
-        "far",
-        "comparison",
-        "threshold",
-        "flipped",
-        "raw",
-    ),
+#: What a rulebook may set for the accuracy rule, and what the cases that it becomes are told.
+PARAMETERS = {"flip": list[str]} | dict.fromkeys(
+    ("testset", "set", "official", "protocol", "select", "far", "comparison", "threshold", "flipped", "raw"), Any
 )
+
+
+@check(AccuracyFacts, parameters=PARAMETERS)
 def accuracy(facts: Facts, rule: Rule) -> Outcome:
     """Judge the accuracy on one set of a supplied testset, at one operating point.
 

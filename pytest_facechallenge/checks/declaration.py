@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 import re
 from pathlib import PurePath
+from typing import Annotated
+
+import msgspec
 
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
@@ -18,6 +21,10 @@ WRITE_IT = (
 )
 #: The statement that tells practice from entries; a declaration read before it existed is one of an entry.
 PURPOSE, PRACTICE = "purpose", "practice"
+
+#: A moment of a rulebook: with its offset from UTC, or it would be another one for everybody.
+BOUNDS = ("opens", "closes")
+Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
@@ -65,7 +72,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
-@check(DeclarationFacts, parameters=("datasets",))
+@check(DeclarationFacts, parameters={"datasets": list[str]})
 def declared_training_set(facts: Facts, rule: Rule) -> Outcome:
     """Judge the declared training set.
 
@@ -193,7 +200,7 @@ def declared_reproducible_solution(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(DeclarationFacts)
+@check(DeclarationFacts, limit="needed")
 def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     """Judge the number of submissions on one day.
 
@@ -266,7 +273,7 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(DeclarationFacts, parameters=("opens", "closes"))
+@check(DeclarationFacts, parameters=dict.fromkeys(BOUNDS, Moment))
 def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     """Judge the time of the submission.
 
@@ -287,7 +294,7 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     if isinstance(stated, Outcome):
         return stated
     when = datetime.datetime.fromisoformat(stated["submission.time"])
-    limit = f"{rule.parameters.get('opens')} to {rule.parameters.get('closes')}"
+    limit = " to ".join(str(rule.parameters.get(side, "any time")) for side in BOUNDS)
     if when.tzinfo is None:
         return undecided(
             f"submission.time = {when} has no UTC offset, so the moment is not known.",
@@ -295,13 +302,14 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
             measured=str(when),
             limit=limit,
         )
-    opens = datetime.datetime.fromisoformat(str(rule.parameters["opens"]))
-    closes = datetime.datetime.fromisoformat(str(rule.parameters["closes"]))
-    if opens <= when <= closes:
+    early, late = (
+        side in rule.parameters and datetime.datetime.fromisoformat(str(rule.parameters[side])) for side in BOUNDS
+    )
+    if (not early or early <= when) and (not late or when <= late):
         return passed(
             f"Declared: submitted at {when}.", measured=str(when), limit=limit, evidence=_evidence(facts, stated)
         )
-    side = "before the opening" if when < opens else "after the closing"
+    side = "before the opening" if early and when < early else "after the closing"
     return failed(
         f"The submission was made {side} of the leaderboard: {when}.",
         remedy='Submit within the window; a late model cannot be ranked. To try a model out, state purpose = "practice".',

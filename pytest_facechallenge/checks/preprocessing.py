@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
@@ -26,7 +28,10 @@ MOST_OFFSET = 4.0
 SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
-@check(PreprocessingFacts, parameters=("feed", "least_spread", "most_spread", "most_offset"))
+@check(
+    PreprocessingFacts,
+    parameters={"feed": Literal["helper", "raw"], "least_spread": float, "most_spread": float, "most_offset": float},
+)
 def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the server's normalisation and the graph's own fit together.
 

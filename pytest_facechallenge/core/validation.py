@@ -89,6 +89,18 @@ def words(kind: inspect.Type) -> str:
     return "a value"
 
 
+def wrong_value(value: Any, kind: Any) -> str:
+    """Return why a value is none of a type ("" when it is one)."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        match = _PLACE.search(str(error))
+        inside = value[int(match["place"][1:-1])] if match and isinstance(value, list) else value
+        each = "" if inside is value else f", each {words(inspect.type_info(type(value[0])))}" if value else ""
+        return f"{words(inspect.type_info(kind))} is expected, found {shown(inside)}{each}"
+    return wrong_number(value)
+
+
 def wrong_number(value: Any) -> str:
     """Return why a number can be no limit ("" when it can): NaN, infinite or negative."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
