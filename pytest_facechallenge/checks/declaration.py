@@ -312,7 +312,9 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     side = "before the opening" if early and when < early else "after the closing"
     return failed(
         f"The submission was made {side} of the leaderboard: {when}.",
-        remedy='Submit within the window; a late model cannot be ranked. To try a model out, state purpose = "practice".',
+        remedy=(
+            'Submit within the window; a late model cannot be ranked. To try a model out, state purpose = "practice".'
+        ),
         measured=str(when),
         limit=limit,
         evidence=_evidence(facts, stated),

@@ -21,7 +21,7 @@ CheckFunction = "Callable[[Facts, Rule], Outcome]"
 HEADINGS = ("What", "Why", "How it is measured", "How to fix")
 
 
-#: What a rule that uses the check may have as its limit: anything, a number, or a number on every track where it applies.
+#: What a rule that uses the check may have as its limit: anything, a number, or a number wherever it applies.
 LimitKind = Literal["any", "number", "needed"]
 
 

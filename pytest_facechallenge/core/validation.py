@@ -1,4 +1,4 @@
-"""From plain values (of TOML) to a typed struct, and what is wrong in a sentence: key, what is expected, what was found."""
+"""From plain values (of TOML) to a typed struct, and what is wrong in a sentence: the key, expected, found, known."""
 
 from __future__ import annotations
 

@@ -237,6 +237,6 @@ def _refuse_memory(values: OptionValues) -> None:
     given = values.number("memory")
     if given and given < LEAST_MEMORY_MIB:
         raise OptionError(
-            f"--facechallenge-memory must be at least {LEAST_MEMORY_MIB} MiB (Python, numpy, onnx and onnxruntime alone "
-            f"take most of that), found {given}"
+            f"--facechallenge-memory must be at least {LEAST_MEMORY_MIB} MiB (what a worker itself "
+            f"takes), found {given}"
         )

@@ -55,7 +55,7 @@ def refuse_half_an_invocation(config: pytest.Config) -> None:
         )
     if getattr(config.option, "facechallenge_track", None) and config.stash.get(OWNS_TRACK, True):
         raise pytest.UsageError(
-            "a track is named but nothing to judge on it: add --facechallenge-model PATH (or --facechallenge-facts FILE)"
+            "a track is named but nothing to judge: add --facechallenge-model PATH (or --facechallenge-facts FILE)"
         )
 
 
