@@ -223,9 +223,14 @@ def testset_images(facts: Facts, rule: Rule) -> Outcome:
     )
     if count > SHOWN_PROBLEMS:
         notes += ("The JSON report lists more of them (--facechallenge-json FILE).",)
-    usable = sum(testset.images - testset.problem_count for testset in measured.testsets if testset.name not in failures)
+    usable = sum(
+        testset.images - testset.problem_count for testset in measured.testsets if testset.name not in failures
+    )
     said = [f"{count:,} of {images:,} images cannot be used."] if count else []
-    said += [f"The testset {name!r} cannot be used: {why}{'' if why.endswith('.') else '.'}" for name, why in failures.items()]
+    said += [
+        f"The testset {name!r} cannot be used: {why}{'' if why.endswith('.') else '.'}"
+        for name, why in failures.items()
+    ]
     return undecided(
         " ".join(said),
         remedy="Repair or replace the listed images; they must be 112x112 and are not re-sampled."

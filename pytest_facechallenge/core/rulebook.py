@@ -268,7 +268,9 @@ def load(path: Path) -> Rulebook:
     found = raw.get("schema")
     if found != SCHEMA:
         hint = " (a declaration is given by --facechallenge-declaration)" if "declaration" in str(found) else ""
-        raise RulebookError(f'the rulebook {path} is wrong: schema = "{SCHEMA}" is expected, found {shown(found)}{hint}')
+        raise RulebookError(
+            f'the rulebook {path} is wrong: schema = "{SCHEMA}" is expected, found {shown(found)}{hint}'
+        )
     try:
         book = convert(raw, Rulebook)
     except ValueError as error:

@@ -76,7 +76,10 @@ def test_a_server_python_with_the_runtime_is_taken(pytester: pytest.Pytester, mo
         (('"model_size"', '"model_sizes"'), "no check is named 'model_sizes'; did you mean 'model_size'?"),
         (('"model_size"', '"model_size"\nparameters = { mb = 1 }'), "has no parameter mb; known: none"),
         (("limit = 10", 'limit = "ten"'), "compares with a number, found 'ten'"),
-        (("limit = 10", "limit = true"), "rules.size.limit must be a number or a text in quotes or a table, found true"),
+        (
+            ("limit = 10", "limit = true"),
+            "rules.size.limit must be a number or a text in quotes or a table, found true",
+        ),
         (("limit = 10", "limit = [10]"), "found a list of 1"),
         (("limit = 10", "limit = nan"), "rules.size.limit: a finite number is expected, found nan"),
         (("limit = 10", "limit = -1"), "rules.size.limit: a number of at least 0 is expected, found -1"),

@@ -10,7 +10,14 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.entries import How, SomeImages, embed_images
 from pytest_facechallenge.core.facts.accuracy import ColourOrder
 from pytest_facechallenge.testsets.model import BoolArray, IntArray, ListedPairs, Testset
-from pytest_facechallenge.verification import AllToAll, OperatingPoint, Settings, VerificationError, verify, verify_pairs
+from pytest_facechallenge.verification import (
+    AllToAll,
+    OperatingPoint,
+    Settings,
+    VerificationError,
+    verify,
+    verify_pairs,
+)
 from pytest_facechallenge.verification.rows import UnitRows
 
 #: Feeding everything twice would double the time of a big run; so many images of whole identities are enough.
