@@ -114,3 +114,17 @@ def test_the_verdict_says_for_practice(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*model.onnx on mfr21/A: INCOMPLETE (for practice)*"])
     (pytester.path / "declaration.toml").write_text(COMPLETE)
     pytester.runpytest(*base).stdout.no_fnmatch_line("*for practice*")
+
+
+def test_compliant_for_practice_on_a_cpu(pytester: pytest.Pytester) -> None:
+    """The demo's own rules, without the testset that its accuracy needs: every one can be decided here."""
+    demo = Path(__file__).parents[2] / "examples" / "demo"
+    book = (demo / "rulebook.toml").read_text(encoding="utf-8")
+    thresholds = book[book.index("[tracks.drawings.accuracy]") : book.index("# The runtime of MFR21")]
+    (pytester.path / "rulebook.toml").write_text(book.replace(thresholds, ""), encoding="utf-8")
+    save(network(), pytester.path / "model.onnx")
+    (pytester.path / "declaration.toml").write_bytes((demo / "declaration.toml").read_bytes())
+    base = ("-q", "--facechallenge-model=model.onnx", "--facechallenge-rules=rulebook.toml", "--facechallenge-strict")
+    result = pytester.runpytest(*base, "--track=drawings", "--facechallenge-device=cpu")
+    result.stdout.fnmatch_lines(["*model.onnx on demo/drawings: COMPLIANT (for practice)*"])
+    assert result.ret == 0
