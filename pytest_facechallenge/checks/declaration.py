@@ -19,8 +19,6 @@ WRITE_IT = (
     "Write a template with pytest --facechallenge-write-declaration declaration.toml, fill it in, and keep it beside "
     "the model."
 )
-#: The statement that tells practice from entries; a declaration read before it existed is one of an entry.
-PURPOSE, PRACTICE = "purpose", "practice"
 
 #: A moment of a rulebook: with its offset from UTC, or it would be another one for everybody.
 BOUNDS = ("opens", "closes")
@@ -58,8 +56,8 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
 
 def _of_entry(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
     """Return the statements that a rule about entries asks for; such a rule does not apply to practice."""
-    if facts.need(DeclarationFacts).statements.get(PURPOSE) == PRACTICE:
-        return not_applicable("The declaration says that this is for practice; this rule is about entries.")
+    if facts.need(DeclarationFacts).purpose == "practice":
+        return not_applicable("The model is judged for practice, and this rule is about entries.")
     return _statements(facts, keys)
 
 

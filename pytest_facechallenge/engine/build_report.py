@@ -118,11 +118,9 @@ def _track(
 
 
 def _purpose(facts: Facts) -> Literal["", "practice", "entry"]:
-    """Return what the declaration says that the model is judged for; "" where none was read."""
+    """Return what the model is judged for; "" where no declaration was read."""
     found = facts.get(DeclarationFacts)
-    if found is None or not found.path or found.problem:
-        return ""
-    return "practice" if found.statements.get("purpose") == "practice" else "entry"
+    return "" if found is None else found.purpose
 
 
 def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> RuleResult:

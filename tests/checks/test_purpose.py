@@ -116,6 +116,21 @@ def test_the_verdict_says_for_practice(pytester: pytest.Pytester) -> None:
     pytester.runpytest(*base).stdout.no_fnmatch_line("*for practice*")
 
 
+def test_an_audit_judges_entries_whatever_declarations_say(pytester: pytest.Pytester) -> None:
+    save(network(), pytester.path / "model.onnx")
+    (pytester.path / "declaration.toml").write_text(PRACTICE)
+    base = ("-q", "--facechallenge-model=model.onnx", "--track=A", "-k", "organization or submission")
+    audit = pytester.runpytest(*base, "--facechallenge-purpose=entry")
+    audit.stdout.no_fnmatch_line("*for practice*")
+    audit.stdout.fnmatch_lines(["*organization*undecided*not stated:*"])
+    (pytester.path / "declaration.toml").unlink()
+    trial = pytester.runpytest(*base, "--facechallenge-purpose=practice")
+    trial.stdout.fnmatch_lines(["*INCOMPLETE (for practice)*"])
+    wrong = pytester.runpytest(*base, "--facechallenge-purpose=fun")
+    assert wrong.ret == pytest.ExitCode.USAGE_ERROR
+    wrong.stderr.fnmatch_lines(["*must be practice or entry, found 'fun'*"])
+
+
 def test_compliant_for_practice_on_a_cpu(pytester: pytest.Pytester) -> None:
     """The demo's own rules, without the testset that its accuracy needs: every one can be decided here."""
     demo = Path(__file__).parents[2] / "examples" / "demo"

@@ -6,6 +6,8 @@ import os
 import tomllib
 from pathlib import Path
 
+import msgspec
+
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
 from pytest_facechallenge.core.declaration import read_declaration
@@ -25,7 +27,12 @@ def gather(context: Context) -> DeclarationFacts:
     It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
     the submission (inside it when it is a folder).
     """
-    named = context.options.of(DeclarationOptions).path
+    options = context.options.of(DeclarationOptions)
+    found = _read(context, options.path)
+    return msgspec.structs.replace(found, asked_for=options.purpose)
+
+
+def _read(context: Context, named: str) -> DeclarationFacts:
     places = _places(context.source, named)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
