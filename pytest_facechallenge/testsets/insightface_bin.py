@@ -57,8 +57,9 @@ class _Array:
                 "(JPEG or PNG) or as pixels of 0..255 in uint8"
             )
         shape = state[1] if isinstance(state[1], tuple) and all(type(axis) is int for axis in state[1]) else ()
-        # Pixels in Fortran's order would need turning; nobody writes such files, so their shape is not believed.
-        self.data, self.kind, self.shape = data, state[2].name, () if state[3] else shape
+        if state[3] and len(shape) > 1:
+            raise pickle.UnpicklingError("an array in it is stored by columns (Fortran's order), by rows is expected")
+        self.data, self.kind, self.shape = data, state[2].name, shape
 
 
 def _reconstruct(*_arguments: Any) -> _Array:

@@ -168,3 +168,37 @@ def test_decoded_pixels_are_read_as_rgb_and_that_is_said(
 def test_other_contents_say_what_is_expected(tmp_path: Path, content: object, words: str) -> None:
     with pytest.raises(TestsetError, match=words):
         read_testset(write(tmp_path / "odd.bin", content))
+
+
+class Claims:
+    """Pickles as an array that claims to have a shape which its bytes do not fit."""
+
+    def __init__(self, shape: Any, data: bytes = b"x" * 12) -> None:
+        self.shape, self.data = shape, data
+
+    def __reduce__(self) -> Any:
+        return Claims._make(), (self.data, np.dtype("u1"), self.shape, "C")
+
+    @staticmethod
+    def _make() -> Any:
+        return np.array([1], dtype=np.uint8).__reduce_ex__(5)[0]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(-2, -2, 3), (3, -2, -2), (2, 2, 3.0), (10**30, 2, 3), "abc", (2, 3), (0, 0, 3), (2**40, 1, 1, 3), (1, 2, 2, 3)],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_shapes_that_lie_harm_nobody(tmp_path: Path, shape: Any, whole: bool) -> None:
+    content = (Claims(shape), [True]) if whole else ([Claims(shape)] * 2, [True])
+    try:
+        testset = read_testset(write(tmp_path / "odd.bin", content, 5))
+    except TestsetError:
+        return
+    assert len(testset) == 2
+
+
+def test_pixels_by_columns_are_refused(tmp_path: Path) -> None:
+    stored = [np.asfortranarray(np.zeros((112, 112, 3), np.uint8))] * 2
+    with pytest.raises(TestsetError, match="stored by columns"):
+        read_testset(write(tmp_path / "odd.bin", (stored, [True]), 4))
