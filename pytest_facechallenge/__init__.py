@@ -16,6 +16,7 @@ from pytest_facechallenge.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from pytest_facechallenge.api import explain, judge, load_rulebooks, rejudge
     from pytest_facechallenge.checks.registry import check
+    from pytest_facechallenge.core.declaration import declaration_template, write_declaration
     from pytest_facechallenge.core.facts.base import Facts
     from pytest_facechallenge.core.outcome import (
         Evidence,
@@ -36,6 +37,8 @@ _HOMES = {
     "rejudge": "api",
     "explain": "api",
     "load_rulebooks": "api",
+    "declaration_template": "core.declaration",
+    "write_declaration": "core.declaration",
     "check": "checks.registry",
     "Facts": "core.facts.base",
     "Evidence": "core.outcome",
@@ -65,6 +68,7 @@ __all__ = [
     "Verdict",
     "VerdictWord",
     "check",
+    "declaration_template",
     "explain",
     "failed",
     "judge",
@@ -73,6 +77,7 @@ __all__ = [
     "passed",
     "rejudge",
     "undecided",
+    "write_declaration",
 ]
 
 

@@ -27,7 +27,7 @@ from pytest_facechallenge.checks.scores import (
     unusable,
     with_interval,
 )
-from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, PointResult, SetResult
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, PointResult, SetResult, SuppliedTestset
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
@@ -39,22 +39,13 @@ SHOWN_PROBLEMS = 5
 OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
 
-@check(
-    AccuracyFacts,
-    parameters=(
-        "flip",
-        "testset",
-        "set",
-        "official",
-        "protocol",
-        "select",
-        "far",
-        "comparison",
-        "threshold",
-        "flipped",
-        "raw",
-    ),
+#: What a rulebook may set for the accuracy rule, and what the cases that it becomes are told.
+PARAMETERS = {"flip": list[str]} | dict.fromkeys(
+    ("testset", "set", "official", "protocol", "select", "far", "comparison", "threshold", "flipped", "raw"), Any
 )
+
+
+@check(AccuracyFacts, parameters=PARAMETERS)
 def accuracy(facts: Facts, rule: Rule) -> Outcome:
     """Judge the accuracy on one set of a supplied testset, at one operating point.
 
@@ -98,6 +89,7 @@ def accuracy(facts: Facts, rule: Rule) -> Outcome:
         return undecided(
             f"The testset {wanted['testset']!r} gave no result for {wanted['set']!r}: {why}",
             remedy="Solve what the message says, and run again with this testset.",
+            measured="no result",
             limit=limit,
         )
     if (outcome := unusable(result, limit)) is not None:
@@ -208,7 +200,8 @@ def testset_images(facts: Facts, rule: Rule) -> Outcome:
     measured = facts.need(AccuracyFacts)
     if not measured.testsets:
         return not_applicable("No testset was supplied.")
-    wrong = [testset for testset in measured.testsets if testset.problem_count or testset.error]
+    failures = {testset.name: why for testset in measured.testsets if (why := _failure(measured, testset))}
+    wrong = [testset for testset in measured.testsets if testset.problem_count or testset.name in failures]
     notes = tuple(f"{testset.name}: {finding}" for testset in measured.testsets for finding in testset.findings)
     notes += tuple(
         f"{testset.name}: the features of {testset.entries:,} entries were written to {testset.written_features}."
@@ -222,7 +215,7 @@ def testset_images(facts: Facts, rule: Rule) -> Outcome:
     evidence = [
         Evidence(where=problem.name, what=problem.what) for testset in wrong for problem in testset.problems[:20]
     ]
-    evidence += [Evidence(where=testset.name, what=testset.error) for testset in wrong if testset.error]
+    evidence += [Evidence(where=name, what=why) for name, why in failures.items()]
     notes += tuple(
         f"{testset.name}: {problem.name} cannot be used: {problem.what}"
         for testset in wrong
@@ -230,16 +223,35 @@ def testset_images(facts: Facts, rule: Rule) -> Outcome:
     )
     if count > SHOWN_PROBLEMS:
         notes += ("The JSON report lists more of them (--facechallenge-json FILE).",)
+    usable = sum(
+        testset.images - testset.problem_count for testset in measured.testsets if testset.name not in failures
+    )
+    said = [f"{count:,} of {images:,} images cannot be used."] if count else []
+    said += [
+        f"The testset {name!r} cannot be used: {why}{'' if why.endswith('.') else '.'}"
+        for name, why in failures.items()
+    ]
     return undecided(
-        f"{count:,} of {images:,} images cannot be used"
-        + "".join(f"; the testset {testset.name!r} as a whole: {testset.error}" for testset in wrong if testset.error)
-        + ".",
-        remedy="Repair or replace the listed images; they must be 112x112 and are not re-sampled.",
-        measured=f"{images - count:,} of {images:,} usable",
+        " ".join(said),
+        remedy="Repair or replace the listed images; they must be 112x112 and are not re-sampled."
+        if count
+        else "Solve what the message says, and run again with this testset.",
+        measured=f"{usable:,} of {images:,} usable" if images else "0 usable",
         limit="all",
         notes=notes,
         evidence=tuple(evidence),
     )
+
+
+def _failure(measured: AccuracyFacts, testset: SuppliedTestset) -> str:
+    """Say why nothing of a testset could be used; "" where a part of it could."""
+    if testset.error:
+        return testset.error
+    results = [result for result in measured.sets if result.testset == testset.name]
+    failed_sets = [result for result in results if result.error and not result.unusable_count]
+    if not results or len(failed_sets) < len(results):
+        return ""
+    return "; ".join(dict.fromkeys(result.error for result in failed_sets))
 
 
 @check(AccuracyFacts)
@@ -254,9 +266,9 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
         without an error message.
 
     How it is measured:
-        The same images of a supplied testset (at most 1,000, of whole identities) are embedded as RGB and as BGR, and
-        TAR is measured for both, each at its own threshold. The difference is resampled over identities (paired
-        bootstrap); an interval of 95 % that excludes zero decides.
+        The same images of a supplied testset (at most 1,000, of whole identities; of a list of pairs at most 1,000
+        pairs) are embedded as RGB and as BGR, and TAR is measured for both, each at its own threshold. The difference
+        is resampled over identities, or pairs (paired bootstrap); an interval of 95 % that excludes zero decides.
 
     How to fix:
         Train or export with RGB: drop the BGR conversion that cv2.imread brings, or add a channel flip to the exported
@@ -279,7 +291,7 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
             where=order.testset,
             what=(
                 f"{numbers} at FAR <= {order.far}, {order.images:,} images; 95 % interval of the difference "
-                f"{percent(order.low)} to {percent(order.high)}, {order.units:,} identities resampled"
+                f"{percent(order.low)} to {percent(order.high)}, {order.units:,} {order.unit} resampled"
             ),
         ),
     )

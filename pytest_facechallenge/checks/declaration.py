@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import datetime
 import re
+from pathlib import PurePath
+from typing import Annotated
+
+import msgspec
 
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
-from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
-STATE_IT = "State it in a declaration.toml beside the model (examples/demo/declaration.toml shows every key)"
+WRITE_IT = (
+    "Write a template with pytest --facechallenge-write-declaration declaration.toml, fill it in, and keep it beside "
+    "the model."
+)
+
+#: A moment of a rulebook: with its offset from UTC, or it would be another one for everybody.
+BOUNDS = ("opens", "closes")
+Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
@@ -20,13 +31,13 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
     if found.problem:
         return failed(
             f"The declaration cannot be used: {found.problem}.",
-            remedy=f"Correct it; {STATE_IT[0].lower()}{STATE_IT[1:]}.",
+            remedy="Correct it; pytest --facechallenge-write-declaration FILE writes a template with every key.",
             measured="unusable declaration",
         )
     if not found.path:
         return undecided(
             "There is no declaration.",
-            remedy=f"{STATE_IT}.",
+            remedy=WRITE_IT,
             measured="no declaration",
             evidence=(
                 *(Evidence(where=place, what="no such file") for place in found.looked_for),
@@ -37,10 +48,17 @@ def _statements(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome
     if missing:
         return undecided(
             f"The declaration does not state {', '.join(missing)}.",
-            remedy=f"{STATE_IT}.",
+            remedy=f"State it in {PurePath(found.path).name}.",
             measured=f"not stated: {', '.join(missing)}",
         )
     return {key: found.statements[key] for key in keys}
+
+
+def _of_entry(facts: Facts, keys: tuple[str, ...]) -> dict[str, str] | Outcome:
+    """Return the statements that a rule about entries asks for; such a rule does not apply to practice."""
+    if facts.need(DeclarationFacts).purpose == "practice":
+        return not_applicable("The model is judged for practice, and this rule is about entries.")
+    return _statements(facts, keys)
 
 
 def _evidence(facts: Facts, statements: dict[str, str]) -> tuple[Evidence, ...]:
@@ -52,7 +70,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
-@check(DeclarationFacts, parameters=("datasets",))
+@check(DeclarationFacts, parameters={"datasets": list[str]})
 def declared_training_set(facts: Facts, rule: Rule) -> Outcome:
     """Judge the declared training set.
 
@@ -180,12 +198,13 @@ def declared_reproducible_solution(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(DeclarationFacts)
+@check(DeclarationFacts, limit="needed")
 def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     """Judge the number of submissions on one day.
 
     What:
-        A participant may submit a limited number of times a day.
+        A participant may submit a limited number of times a day. The rule is about entries: it does not apply to a
+        declaration whose purpose is practice.
 
     Why:
         Many submissions would tune a model to the hidden testset.
@@ -196,7 +215,7 @@ def declared_submissions_per_day(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         Wait for the next day.
     """
-    stated = _statements(facts, ("submission.number_that_day",))
+    stated = _of_entry(facts, ("submission.number_that_day",))
     if isinstance(stated, Outcome):
         return stated
     number = int(stated["submission.number_that_day"])
@@ -230,7 +249,8 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the organization is named.
 
     What:
-        Participants sign up with the name of their real organization (it may be hidden on the leaderboard).
+        Participants sign up with the name of their real organization (it may be hidden on the leaderboard). The rule is
+        about entries: it does not apply to a declaration whose purpose is practice.
 
     Why:
         The limit of submissions holds for each participant; several made-up names would get around it.
@@ -241,7 +261,7 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         State organization.name in declaration.toml.
     """
-    stated = _statements(facts, ("organization.name",))
+    stated = _of_entry(facts, ("organization.name",))
     if isinstance(stated, Outcome):
         return stated
     return passed(
@@ -251,12 +271,13 @@ def declared_organization(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(DeclarationFacts, parameters=("opens", "closes"))
+@check(DeclarationFacts, parameters=dict.fromkeys(BOUNDS, Moment))
 def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     """Judge the time of the submission.
 
     What:
-        A submission counts when it was made between the opening and the closing of the leaderboard.
+        A submission counts when it was made between the opening and the closing of the leaderboard. The rule is about
+        entries: it does not apply to a declaration whose purpose is practice.
 
     Why:
         Later submissions could use what the leaderboard taught.
@@ -267,11 +288,11 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
     How to fix:
         State submission.time as an offset date-time (2021-09-30T18:00:00+08:00). A late model cannot be ranked.
     """
-    stated = _statements(facts, ("submission.time",))
+    stated = _of_entry(facts, ("submission.time",))
     if isinstance(stated, Outcome):
         return stated
     when = datetime.datetime.fromisoformat(stated["submission.time"])
-    limit = f"{rule.parameters.get('opens')} to {rule.parameters.get('closes')}"
+    limit = " to ".join(str(rule.parameters.get(side, "any time")) for side in BOUNDS)
     if when.tzinfo is None:
         return undecided(
             f"submission.time = {when} has no UTC offset, so the moment is not known.",
@@ -279,16 +300,19 @@ def declared_submission_window(facts: Facts, rule: Rule) -> Outcome:
             measured=str(when),
             limit=limit,
         )
-    opens = datetime.datetime.fromisoformat(str(rule.parameters["opens"]))
-    closes = datetime.datetime.fromisoformat(str(rule.parameters["closes"]))
-    if opens <= when <= closes:
+    early, late = (
+        side in rule.parameters and datetime.datetime.fromisoformat(str(rule.parameters[side])) for side in BOUNDS
+    )
+    if (not early or early <= when) and (not late or when <= late):
         return passed(
             f"Declared: submitted at {when}.", measured=str(when), limit=limit, evidence=_evidence(facts, stated)
         )
-    side = "before the opening" if when < opens else "after the closing"
+    side = "before the opening" if early and when < early else "after the closing"
     return failed(
         f"The submission was made {side} of the leaderboard: {when}.",
-        remedy="Submit within the window; a late model cannot be ranked.",
+        remedy=(
+            'Submit within the window; a late model cannot be ranked. To try a model out, state purpose = "practice".'
+        ),
         measured=str(when),
         limit=limit,
         evidence=_evidence(facts, stated),

@@ -76,7 +76,7 @@ def feature_header(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(FeatureFileFacts)
+@check(FeatureFileFacts, limit="number")
 def feature_rows(facts: Facts, rule: Rule) -> Outcome:
     """Judge the number of rows of a feature file.
 
@@ -109,7 +109,7 @@ def feature_rows(facts: Facts, rule: Rule) -> Outcome:
     )
 
 
-@check(FeatureFileFacts)
+@check(FeatureFileFacts, limit="number")
 def feature_width(facts: Facts, rule: Rule) -> Outcome:
     """Judge the number of values in each row of a feature file.
 

@@ -26,7 +26,7 @@ class _Shown(TypedDict):
 LARGEST = 8
 
 
-@check(FlopsFacts, parameters=("decimal_limit", "free_share"))
+@check(FlopsFacts, parameters={"decimal_limit": float, "free_share": float}, limit="number")
 def flops_budget(facts: Facts, rule: Rule) -> Outcome:
     """Compare the FLOPs of one image with the cap.
 

@@ -24,7 +24,7 @@ def _declared(value: ValueDeclaration) -> str:
     return f"{value.name!r} {value.dtype}{shape_text(value.shape)}"
 
 
-@check(InterfaceFacts, parameters=("shape", "dtype", "any_resolution"))
+@check(InterfaceFacts, parameters={"shape": list[int], "dtype": str, "any_resolution": bool})
 def input_shape(facts: Facts, rule: Rule) -> Outcome:
     """Judge the model's input.
 
@@ -84,7 +84,7 @@ def _no_run(facts: Facts) -> Outcome:
     )
 
 
-@check(InterfaceFacts, BatchFacts, parameters=("axes",))
+@check(InterfaceFacts, BatchFacts, parameters={"axes": int})
 def output(facts: Facts, rule: Rule) -> Outcome:
     """Judge the model's output.
 
@@ -162,7 +162,7 @@ def _agrees(declared: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
     return all(isinstance(a, str) or a == b for a, b in zip(declared[1:], given[1:], strict=True))
 
 
-@check(InterfaceFacts, BatchFacts)
+@check(InterfaceFacts, BatchFacts, limit="needed")
 def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
     """Judge the length of the embedding.
 

@@ -25,7 +25,7 @@ BUSY = 0.10
 SLOW_CLOCK = 0.75
 
 
-@check(LatencyFacts, LaunchFacts, ServerLatencyFacts)
+@check(LatencyFacts, LaunchFacts, ServerLatencyFacts, limit="number")
 def latency(facts: Facts, rule: Rule) -> Outcome:
     """Judge the time that one image takes on the evaluation server.
 

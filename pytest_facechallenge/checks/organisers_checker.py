@@ -33,7 +33,8 @@ class Step(msgspec.Struct, frozen=True):
     OrganisersCheckerFacts,
     CompatibilityFacts,
     WeightsFacts,
-    parameters=("least_nodes", "side", "most_mib", "checker_track"),
+    parameters={"least_nodes": int, "side": int, "most_mib": int, "checker_track": str},
+    limit="number",
 )
 def helper_verdict(facts: Facts, rule: Rule) -> Outcome:
     """Say what the organisers' own checker, onnx_helper.py, would say of this model.

@@ -77,7 +77,7 @@ def package(facts: Facts, rule: Rule) -> Outcome:
     return passed("The submission is exactly one model file.", measured=measured, limit="one model.onnx", notes=notes)
 
 
-@check(PackageFacts, InterfaceFacts, CheckerFacts, LoadFacts, parameters=("min_nodes",))
+@check(PackageFacts, InterfaceFacts, CheckerFacts, LoadFacts, parameters={"min_nodes": int})
 def onnx_valid(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the file is a model that can be used.
 
@@ -161,7 +161,7 @@ def _broken(what: str, facts: Facts, kind: type[StepFacts]) -> Outcome:
     )
 
 
-@check(PackageFacts, InterfaceFacts)
+@check(PackageFacts, InterfaceFacts, limit="number")
 def model_size(facts: Facts, rule: Rule) -> Outcome:
     """Judge the size of the model.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.preprocessing import FirstLayer, PreprocessingFacts
-from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
 #: The largest pixel.
@@ -26,7 +28,10 @@ MOST_OFFSET = 4.0
 SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
-@check(PreprocessingFacts, parameters=("feed", "least_spread", "most_spread", "most_offset"))
+@check(
+    PreprocessingFacts,
+    parameters={"feed": Literal["helper", "raw"], "least_spread": float, "most_spread": float, "most_offset": float},
+)
 def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the server's normalisation and the graph's own fit together.
 
@@ -127,27 +132,34 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         The channels are followed from the input to the first layer (Gather, Slice, Split and Concat, 1x1
         convolutions). A graph that keeps their order, or reverses it itself, is legal; reversing is noted, because it
         shows that the network was trained on BGR. Which order the weights were trained on cannot be seen in the graph:
-        a network trained on BGR whose graph does not reverse it passes on structure. With a testset the accuracy on
-        RGB is compared with that on BGR, and decides where the difference is significant.
+        a network trained on BGR whose graph does not reverse it passes on structure, and a note says so. With a testset
+        the accuracy on RGB is compared with that on BGR, and decides where the difference is significant; where it is
+        not (grey, easy or few images), the structure decides as without a testset.
     How to fix:
         Train on RGB images (cv2.imread gives BGR), or reverse the channels in the network's first line:
         x = x[:, [2, 1, 0]].
     """
     measured = facts.get(AccuracyFacts)
+    notes: list[str] = []
     if measured is not None and measured.colour_order is not None:
-        return rgb_accuracy(facts, rule)
+        by_accuracy = rgb_accuracy(facts, rule)
+        if by_accuracy.status is not Status.UNDECIDED:
+            return by_accuracy
+        notes.append(f"Judged by the structure of the graph. {by_accuracy.message}")
     found = facts.need(PreprocessingFacts)
     if found.obstacle:
         return undecided(
             f"The channels cannot be followed to the first layer: {found.obstacle}.",
-            remedy="Accuracy on a testset with RGB and with BGR images would decide it.",
+            remedy="Supply a larger testset in colour: its accuracy on RGB and on BGR images would decide it."
+            if notes
+            else "Accuracy on a testset with RGB and with BGR images would decide it.",
+            notes=(*notes,),
         )
     orders = {tuple(channel.source for channel in layer.channels): layer for layer in found.layers}
     text = " and ".join("".join("RGB"[source] for source in order) for order in orders)
     evidence = tuple(
         Evidence(where=f"node {layer.node!r}", what=f"sees the channels {_letters(layer)}") for layer in orders.values()
     )
-    notes: list[str] = []
     if any(order == (2, 1, 0) for order in orders):
         through = next(layer.through for order, layer in orders.items() if order == (2, 1, 0))
         notes.append(
@@ -156,6 +168,11 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         )
     elif any(set(order) != {0, 1, 2} for order in orders):
         notes.append(f"The first layers do not see all three channels at once: {text}.")
+    if not notes or not notes[0].startswith("Judged by"):
+        notes.append(
+            "Whether the network was trained on RGB images cannot be seen in the graph: give a testset in colour "
+            "(--facechallenge-testset), and its accuracy on RGB is compared with that on BGR."
+        )
     return passed(
         f"Fed RGB, the first layer sees {text}.", measured=text, limit="RGB", evidence=evidence, notes=(*notes,)
     )

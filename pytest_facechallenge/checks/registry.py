@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -20,6 +21,10 @@ CheckFunction = "Callable[[Facts, Rule], Outcome]"
 HEADINGS = ("What", "Why", "How it is measured", "How to fix")
 
 
+#: What a rule that uses the check may have as its limit: anything, a number, or a number wherever it applies.
+LimitKind = Literal["any", "number", "needed"]
+
+
 class Check(msgspec.Struct, frozen=True):
     """A registered check.
 
@@ -33,12 +38,18 @@ class Check(msgspec.Struct, frozen=True):
         The kinds of facts that it reads; gathering is planned from this.
     parameters
         The keys that a rulebook may set under ``parameters``.
+    types
+        The type of the values of those whose type is known.
+    limit
+        See `LimitKind`.
     """
 
     name: str
     function: Callable[[Facts, Rule], Outcome]
     needs: tuple[type[StepFacts], ...]
     parameters: tuple[str, ...] = ()
+    types: dict[str, Any] = {}
+    limit: LimitKind = "any"
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -63,7 +74,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(
-    *needs: type[StepFacts], parameters: tuple[str, ...] = ()
+    *needs: type[StepFacts], parameters: Sequence[str] | Mapping[str, Any] = (), limit: LimitKind = "any"
 ) -> Callable[[Callable[[Facts, Rule], Outcome]], Callable[[Facts, Rule], Outcome]]:
     """Register a check under its function's name.
 
@@ -72,7 +83,10 @@ def check(
     needs
         The kinds of facts that the check reads.
     parameters
-        Keys that a rulebook may set in the rule's ``parameters`` table.
+        Keys that a rulebook may set in the rule's ``parameters`` table, perhaps with the type of each one's values: a
+        rulebook with a value of another type is refused before anything runs.
+    limit
+        Whether the rule's limit must be a number, and whether there must be one.
 
     Raises
     ------
@@ -83,7 +97,8 @@ def check(
 
     def register(function: Callable[[Facts, Rule], Outcome]) -> Callable[[Facts, Rule], Outcome]:
         name = function.__name__
-        entry = Check(name, function, needs, parameters)
+        types = dict(parameters) if isinstance(parameters, Mapping) else {}
+        entry = Check(name, function, needs, tuple(parameters), types, limit)
         missing = [heading for heading in HEADINGS if not entry.sections.get(heading)]
         if missing:
             raise ValueError(

@@ -95,12 +95,14 @@ def unusable(result: SetResult, limit: str) -> Outcome | None:
             f"{result.set!r} cannot be scored: {result.unusable_count:,} images get an embedding that has no "
             "direction, so they match nobody.",
             remedy=REMEDY_EMBEDDINGS,
+            measured=f"{result.unusable_count:,} embeddings without a direction",
             limit=limit,
             evidence=evidence,
         )
     return undecided(
         f"{result.set!r} cannot be scored on the testset {result.testset!r}: {result.error}",
         remedy="Supply a testset that has what the message asks for.",
+        measured="no result",
         limit=limit,
     )
 

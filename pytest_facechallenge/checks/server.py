@@ -45,7 +45,7 @@ class Problem:
     remedy: str
 
 
-@check(CompatibilityFacts, ServerFacts, parameters=("least_cosine", "most_difference"))
+@check(CompatibilityFacts, ServerFacts, parameters={"least_cosine": float, "most_difference": float})
 def server_runtime(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the evaluation server's runtime can load and run the model.
 

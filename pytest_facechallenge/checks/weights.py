@@ -22,7 +22,7 @@ _ORIGIN = {
 }
 
 
-@check(WeightsFacts, parameters=("small_constants",))
+@check(WeightsFacts, parameters={"small_constants": int}, limit="number")
 def no_float16(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether every weight is stored with at least the width of a float32.
 

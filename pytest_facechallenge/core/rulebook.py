@@ -7,12 +7,16 @@ sees plain values only.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+
+from pytest_facechallenge.core.validation import convert, shown, wrong_number
 
 SCHEMA = "facechallenge-rulebook/1"
 
@@ -261,43 +265,28 @@ def load(path: Path) -> Rulebook:
         raise RulebookError(f"cannot read the rulebook {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
+    found = raw.get("schema")
+    if found != SCHEMA:
+        hint = " (a declaration is given by --facechallenge-declaration)" if "declaration" in str(found) else ""
+        raise RulebookError(
+            f'the rulebook {path} is wrong: schema = "{SCHEMA}" is expected, found {shown(found)}{hint}'
+        )
     try:
-        book = msgspec.convert(raw, Rulebook)
-    except msgspec.ValidationError as error:
-        raise RulebookError(f"the rulebook {path} is wrong: {_explain(str(error), raw)}") from error
+        book = convert(raw, Rulebook)
+    except ValueError as error:
+        raise RulebookError(f"the rulebook {path} is wrong: {error}") from error
     _check_consistency(path, book)
     return book
-
-
-def _explain(message: str, raw: dict[str, Any]) -> str:
-    """Add to msgspec's message (which names the key's path) the keys that are allowed there."""
-    where = message.rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in message else ""
-    family: dict[str, type[_Table]] = {
-        "tracks": TrackTable,
-        "rules": RuleTable,
-        "sets": SetTable,
-        "runtime": Runtime,
-        "ranking": Ranking,
-        "baselines": Baseline,
-    }
-    head = where.replace("[", ".").split(".")[0]
-    kind: type[_Table] = family.get(head, Rulebook) if where else Rulebook
-    allowed = ", ".join(kind.__struct_fields__)
-    unknown = ""
-    if "unknown field" in message and head in ("tracks", "rules", "sets"):
-        bad = [
-            f"{head}.{name}"
-            for name, table in raw.get(head, {}).items()
-            if isinstance(table, dict) and set(table) - set(kind.__struct_fields__)
-        ]
-        unknown = f" (in {', '.join(bad)})"
-    return f"{message}{unknown}; keys allowed there: {allowed}"
 
 
 def _check_consistency(path: Path, book: Rulebook) -> None:
     def wrong(key: str, what: str) -> RulebookError:
         return RulebookError(f"the rulebook {path} is wrong at {key}: {what}")
 
+    try:
+        datetime.date.fromisoformat(book.date)
+    except ValueError:
+        raise wrong("date", f"a date such as 2021-11-30 is expected, found {shown(book.date)}") from None
     tracks = set(book.tracks)
     if not tracks:
         raise wrong("tracks", "at least one track is needed, none is there")
@@ -331,6 +320,7 @@ def _check_consistency(path: Path, book: Rulebook) -> None:
         raise wrong(
             "ranking.weights", f"known sets are {', '.join(book.sets)}, found {', '.join(book.ranking.weights)}"
         )
+    _check_numbers(book, wrong)
     rows = {row.name for row in book.baselines}
     for track, table in book.tracks.items():
         for name, threshold in table.accuracy.items():
@@ -341,3 +331,16 @@ def _check_consistency(path: Path, book: Rulebook) -> None:
                 raise wrong(key, f"no baseline row is named {threshold!r}; known: {'; '.join(sorted(rows))}")
             if not isinstance(threshold, str) and not 0 <= threshold <= 1:
                 raise wrong(key, f"a TAR between 0 and 1 is needed, found {threshold}")
+
+
+def _check_numbers(book: Rulebook, wrong: Callable[[str, str], RulebookError]) -> None:
+    """Refuse limits and weights that are NaN, infinite or negative: nothing, or everything, would keep them."""
+    named: dict[str, object] = {}
+    for rule_id, rule in book.rules.items():
+        limits = rule.limit if isinstance(rule.limit, dict) else {"": rule.limit}
+        named |= {f"rules.{rule_id}.limit{f'.{track}' if track else ''}": value for track, value in limits.items()}
+    if book.ranking is not None:
+        named |= {f"ranking.weights.{name}": weight for name, weight in book.ranking.weights.items()}
+    for key, value in named.items():
+        if reason := wrong_number(value):
+            raise wrong(key, reason)

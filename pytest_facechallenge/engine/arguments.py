@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rulebook
 
 
+#: Names of submissions that a sentence has room for.
+_NAMED = 5
+
+
 class TargetError(ValueError):
     """Something the user named does not exist or is not unique; the message says what was found and what is known."""
 
@@ -32,11 +36,12 @@ class TrackRef:
         return f"{self.book}/{self.track}"
 
 
-def find_submissions(named: tuple[str, ...], base: Path) -> list[Path]:
-    """Return the absolute path of every submission named, each once, in order.
+def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the absolute path of every submission named, each once, in order, and how each folder was read.
 
-    A file is a submission. A folder that holds .onnx files directly is one; a folder with only zips and sub-folders is
-    a folder of submissions. Links are not resolved: a submission keeps the name it was given under.
+    A file is a submission. A folder with one .onnx file is one, as is each of the files where a folder has several
+    .onnx files and zips; a folder with only zips and sub-folders is a folder of submissions. Links are not resolved: a
+    submission keeps the name it was given under.
 
     Raises
     ------
@@ -44,6 +49,7 @@ def find_submissions(named: tuple[str, ...], base: Path) -> list[Path]:
         A path that does not exist, a glob without matches, a folder without anything that could be a submission.
     """
     found: dict[Path, None] = {}
+    readings = []
     for name in named:
         path = Path(os.path.normpath(base / name))
         if path.exists():
@@ -55,16 +61,31 @@ def find_submissions(named: tuple[str, ...], base: Path) -> list[Path]:
         else:
             raise TargetError(f"the model {name!r} does not exist (looked for {path}){_nearest_file(path)}")
         for each in paths:
-            for submission in _expand(each):
-                found[submission] = None
-    return list(found)
+            inside = _expand(each)
+            if each.is_dir():
+                readings.append(_reading(each, inside))
+            found |= dict.fromkeys(inside)
+    return list(found), tuple(readings)
+
+
+def _reading(folder: Path, submissions: list[Path]) -> str:
+    if submissions == [folder]:
+        model = next(entry.name for entry in sorted(folder.iterdir()) if entry.suffix.lower() == ".onnx")
+        return f"{folder} is read as one submission, a folder with {model}"
+    names = ", ".join(path.name for path in submissions[:_NAMED])
+    more = f" and {len(submissions) - _NAMED:,} more" if len(submissions) > _NAMED else ""
+    count = f"{len(submissions):,} submission{'s' if len(submissions) > 1 else ''}"
+    return f"{folder} is read as a folder of {count}: {names}{more}"
 
 
 def _expand(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     entries = sorted(path.iterdir())
-    if any(entry.suffix.lower() == ".onnx" and not entry.is_dir() for entry in entries):
+    files = [entry for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
+    models = [entry for entry in files if entry.suffix.lower() == ".onnx"]
+    zips = [entry for entry in files if entry.suffix.lower() == ".zip"]
+    if models and len(models) + len(zips) == 1:
         return [path]
     inside = [entry for entry in entries if not entry.name.startswith(".") and _could_be_submission(entry)]
     if not inside:
@@ -78,7 +99,7 @@ def _expand(path: Path) -> list[Path]:
 def _could_be_submission(entry: Path) -> bool:
     if entry.is_dir():
         return any(child.suffix.lower() in (".onnx", ".zip") for child in entry.iterdir())
-    return entry.suffix.lower() == ".zip"
+    return entry.suffix.lower() in (".onnx", ".zip")
 
 
 def _nearest_file(path: Path) -> str:

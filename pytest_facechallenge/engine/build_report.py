@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.verdict import verdict
 from pytest_facechallenge.core.version import __version__
@@ -53,7 +55,8 @@ def build(
             facts = gatherer.recorded(path, number)
             facts_of_all.append(facts)
             shown = source.recorded[number].path if source.recorded else str(path)
-            reports = tuple(_track(plan, rules, outcomes, missing) for rules in tracks.values())
+            purpose = _purpose(facts)
+            reports = tuple(_track(plan, rules, outcomes, missing, purpose) for rules in tracks.values())
             submissions.append(_submission(shown, plan.names[path, number], facts, reports))
     judged_by = {ref.book: plan.books[ref.book] for ref in plan.tracks}
     return Report(
@@ -87,7 +90,11 @@ def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, .
 
 
 def _track(
-    plan: Plan, rules: list[JudgedRule], outcomes: Mapping[Key, Outcome], missing: Mapping[Key, str]
+    plan: Plan,
+    rules: list[JudgedRule],
+    outcomes: Mapping[Key, Outcome],
+    missing: Mapping[Key, str],
+    purpose: Literal["", "practice", "entry"],
 ) -> TrackReport:
     found: dict[str, Outcome] = {}
     absent: dict[str, str] = {}
@@ -106,7 +113,14 @@ def _track(
         title=plan.books[first.book.id].tracks[first.track].title,
         verdict=verdict([judged.rule_id for judged in rules if judged.counts], found, absent),
         rules=tuple(rows),
+        purpose=purpose,
     )
+
+
+def _purpose(facts: Facts) -> Literal["", "practice", "entry"]:
+    """Return what the model is judged for; "" where no declaration was read."""
+    found = facts.get(DeclarationFacts)
+    return "" if found is None else found.purpose
 
 
 def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> RuleResult:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from pytest_facechallenge.checks.registry import CHECKS, Check
-from pytest_facechallenge.core.rulebook import Rulebook, RulebookError, builtin_folder, load
+from pytest_facechallenge.core.rulebook import Rule, Rulebook, RulebookError, builtin_folder, load
+from pytest_facechallenge.core.validation import shown, wrong_value
 
 #: The modules of built-in checks; importing one registers its checks.
 FAMILIES = (
@@ -99,24 +101,44 @@ def _described(entry: EntryPoint) -> str:
 
 
 def validate(books: Mapping[str, Rulebook], checks: Mapping[str, Check]) -> None:
-    """Make sure that every rule names a registered check and only parameters that it knows.
+    """Make sure that every rule names a registered check, with a limit and parameters that it can use.
 
     Raises
     ------
     RulebookError
-        Naming rulebook, key, and what is allowed.
+        Naming rulebook, key, what is expected and what was found.
     """
     for book in books.values():
         for rule_id, table in book.rules.items():
-            check = checks.get(table.check)
-            if check is None:
+            if table.check not in checks:
+                near = difflib.get_close_matches(table.check, checks, n=1)
                 raise RulebookError(
-                    f"rulebook {book.id!r}, key rules.{rule_id}.check: no check is named {table.check!r}; "
-                    f"known: {', '.join(sorted(checks))}"
+                    f"rulebook {book.id!r}, key rules.{rule_id}.check: no check is named {table.check!r}"
+                    f"{f'; did you mean {near[0]!r}?' if near else ';'} known: {', '.join(sorted(checks))}"
                 )
-            stray = set(table.parameters) - set(check.parameters)
-            if stray:
-                raise RulebookError(
-                    f"rulebook {book.id!r}, key rules.{rule_id}.parameters: the check {table.check!r} has no parameter "
-                    f"{', '.join(sorted(stray))}; known: {', '.join(check.parameters) or 'none'}"
-                )
+        for track in book.tracks:
+            for rule in book.rules_of(track):
+                _validate_rule(rule, checks[rule.check])
+
+
+def _validate_rule(rule: Rule, check: Check) -> None:
+    def wrong(key: str, what: str) -> RulebookError:
+        return RulebookError(f"rulebook {rule.book.id!r}, key rules.{rule.id}.{key}, track {rule.track!r}: {what}")
+
+    stray = set(rule.parameters) - set(check.parameters)
+    if stray:
+        raise wrong(
+            "parameters",
+            f"the check {check.name!r} has no parameter {', '.join(sorted(stray))}; "
+            f"known: {', '.join(check.parameters) or 'none'}",
+        )
+    for name, value in rule.parameters.items():
+        reason = "" if value is None or name not in check.types else wrong_value(value, check.types[name])
+        if reason:
+            raise wrong(f"parameters.{name}", reason)
+    if check.limit == "any" or rule.not_applicable:
+        return
+    if rule.limit is None and check.limit == "needed" and rule.level == "rule":
+        raise wrong("limit", f"the check {check.name!r} needs a number, and there is none")
+    if rule.limit is not None and not isinstance(rule.limit, (int, float)):
+        raise wrong("limit", f"the check {check.name!r} compares with a number, found {shown(rule.limit)}")

@@ -26,7 +26,13 @@ def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     if rule.level == "rule" or outcome.status in (Status.PASSED, Status.NOT_APPLICABLE):
         return outcome
     kind = "Only a note on this track" if rule.level == "note" else "Only measured on this track, nothing is judged"
-    return msgspec.structs.replace(outcome, status=Status.NOT_APPLICABLE, message=f"{kind}. {outcome.message}")
+    # What was found stands in the notes as well: the summary shows these, and not the message of what does not apply.
+    return msgspec.structs.replace(
+        outcome,
+        status=Status.NOT_APPLICABLE,
+        message=f"{kind}. {outcome.message}",
+        notes=(outcome.message, *outcome.notes),
+    )
 
 
 def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:

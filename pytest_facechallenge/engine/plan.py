@@ -11,12 +11,16 @@ from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
 from pytest_facechallenge.checks.registry import Check
 from pytest_facechallenge.core.analysis import Scope, SourceKind
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.options import OptionValues
+from pytest_facechallenge.core.options import OptionError, OptionValues
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.engine.arguments import TrackRef, find_submissions, find_tracks, short_names
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
 from pytest_facechallenge.engine.report import Report, SubmissionReport
+
+#: MiB below which no model is judged. A worker with a small model was measured to take 45 of its own on Linux; systems
+#: that do not tell shared pages apart count more than 100.
+LEAST_MEMORY_MIB = 128
 
 #: Source, number, full track, rule with its case: see `JudgedRule.key`.
 Key = tuple[str, int, str, str]
@@ -91,6 +95,8 @@ class Plan:
         What is judged, by path.
     checks
         The register of checks; a conftest.py may still add to it.
+    readings
+        How folders that were named were read, a sentence each.
     options
         The typed options of every analysis that has some, by its name.
     """
@@ -100,6 +106,7 @@ class Plan:
     tracks: tuple[TrackRef, ...]
     sources: Mapping[Path, Source]
     checks: Mapping[str, Check]
+    readings: tuple[str, ...]
     options: Mapping[str, AnalysisOptions | None]
     _expected: dict[Path, list[JudgedRule]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -110,7 +117,7 @@ class Plan:
         return common.with_analyses(*self.options.values())
 
     def validate(self) -> None:
-        """Make sure that every rule can be judged; later than the rest, so that a conftest.py can add checks.
+        """Make sure once more that every rule can be judged: a conftest.py that was read late may have added to it.
 
         Raises
         ------
@@ -183,7 +190,7 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
     checks = load_checks()
     tracks = tuple(find_tracks(values.many("track"), books))
     scope = Scope(books, tuple((ref.book, ref.track) for ref in tracks))
-    submissions = find_submissions(values.many("model"), values.base)
+    submissions, readings = find_submissions(values.many("model"), values.base)
     sources = {path: Source(path, SourceKind.MODEL) for path in submissions}
     options = {analysis.name: analysis.resolved(values, scope) for analysis in ANALYSES}
     if not submissions:
@@ -194,4 +201,42 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
     reports = [(values.path(name), Report.load(values.path(name))) for name in values.many("facts")]
     for path, report in [*reports, *recorded]:
         sources[path] = Source(path, SourceKind.REPORT, report.submissions)
-    return Plan(values, books, tracks, sources, checks, options)
+    validate(books, checks)
+    if submissions:
+        _refuse_device(values.text("device"))
+        _refuse_memory(values)
+    return Plan(values, books, tracks, sources, checks, readings, options)
+
+
+def _refuse_device(device: str) -> None:
+    """Refuse a device that is not there, before anything runs.
+
+    Raises
+    ------
+    OptionError
+        This runtime or this machine does not have it.
+    """
+    if device.lower() in ("auto", "cpu"):
+        return
+    from pytest_facechallenge.inference.session import DeviceError, look_for
+
+    try:
+        look_for(device)
+    except DeviceError as error:
+        raise OptionError(str(error)) from error
+
+
+def _refuse_memory(values: OptionValues) -> None:
+    """Refuse a limit of memory in which no worker could start.
+
+    Raises
+    ------
+    OptionError
+        It is too small, or this machine has less.
+    """
+    given = values.number("memory")
+    if given and given < LEAST_MEMORY_MIB:
+        raise OptionError(
+            f"--facechallenge-memory must be at least {LEAST_MEMORY_MIB} MiB (what a worker itself "
+            f"takes), found {given}"
+        )

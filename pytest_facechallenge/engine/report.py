@@ -128,18 +128,31 @@ class RuleResult(_Document, frozen=True, kw_only=True):
 
 
 class TrackReport(_Document, frozen=True, kw_only=True):
-    """What a run says about one submission on one track: every rule in the rulebook's order, and the verdict."""
+    """What a run says about one submission on one track: every rule in the rulebook's order, and the verdict.
+
+    Attributes
+    ----------
+    purpose
+        What the declaration says that the model is judged for; "" without one. A verdict on practice says nothing about
+        the rules of an entry.
+    """
 
     rulebook: str
     track: str
     title: str
     verdict: Verdict
     rules: tuple[RuleResult, ...]
+    purpose: Literal["", "practice", "entry"] = ""
 
     @property
     def full(self) -> str:
         """Rulebook and track, "mfr21/A"."""
         return f"{self.rulebook}/{self.track}"
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict for a reader, "COMPLIANT (for practice)"."""
+        return f"{self.verdict.word} (for practice)" if self.purpose == "practice" else str(self.verdict.word)
 
 
 class SubmissionReport(_Document, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from pytest_facechallenge.inference.device import has_driver, reasons
+from pytest_facechallenge.inference.device import LIBRARIES, has_driver, reasons
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
@@ -170,6 +170,19 @@ def wanted_providers(device: str) -> list[str]:
             f"{_because(name)}"
         )
     return [name] if name == CPU else [name, CPU]
+
+
+def look_for(device: str) -> None:
+    """Make sure that a device that was asked for by name is there, without loading a model.
+
+    Raises
+    ------
+    DeviceError
+        This onnxruntime was built without it, or this machine has no driver for it.
+    """
+    name = wanted_providers(device)[0]
+    if name in LIBRARIES and not has_driver():
+        raise DeviceError(f"the device {device!r} ({name}) is not on this machine{_because(name)}")
 
 
 def _because(provider: str) -> str:

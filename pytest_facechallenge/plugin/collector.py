@@ -18,6 +18,7 @@ from pytest_facechallenge.engine.environment import runtimes_clash, versions
 from pytest_facechallenge.engine.plan import JudgedRule, Key
 from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
 from pytest_facechallenge.plugin.run import ChallengeRun
+from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.terminal import render, render_table
@@ -97,6 +98,9 @@ class OutcomeCollector:
             (f"{name} {found[name]}" for name in ("onnxruntime-gpu", "onnxruntime") if name in found), "none"
         )
         yield f"facechallenge: {len(plan.sources)} submission(s) on {tracks}; runtime {runtime}"
+        yield from (f"facechallenge: {reading}" for reading in plan.readings)
+        if self.config.stash.get(LEFT_ASIDE, False):
+            yield "facechallenge: -x of the settings is left aside: every rule is judged"
         conftests = loaded_conftests(self.config)
         if conftests:
             yield (

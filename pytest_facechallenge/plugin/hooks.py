@@ -18,15 +18,13 @@ import pytest
 
 from pytest_facechallenge.engine.options import anything_to_judge
 from pytest_facechallenge.plugin import options as _options
-from pytest_facechallenge.plugin.stash import RUN
+from pytest_facechallenge.plugin.stash import OWNS_TRACK, RUN
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from pytest_facechallenge.engine.plan import JudgedRule
     from pytest_facechallenge.plugin.run import ChallengeRun
-
-_OWNS_TRACK = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,13 +36,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None]:
     """Add the alias --track after every other plugin had its chance, so that a clash breaks neither."""
     yield
-    early_config.stash[_OWNS_TRACK] = _options.add_track_alias(parser)
+    early_config.stash[OWNS_TRACK] = _options.add_track_alias(parser)
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Answer --facechallenge-list and --facechallenge-explain, which run no tests."""
+    """Answer --facechallenge-list, -explain and -write-declaration, which run no tests."""
     try:
         chosen = _options.resolve(config)
+        if chosen.text("write-declaration"):
+            from pytest_facechallenge.core.declaration import write_declaration
+
+            written = write_declaration(chosen.path_of("write-declaration"))
+            sys.stdout.write(f"{written} was written: fill it in and keep it beside the model\n")
+            return 0
         if chosen.flag("list") or chosen.text("explain"):
             from pytest_facechallenge.engine.extensions import load_rulebooks
             from pytest_facechallenge.reports.catalogue import explain, listing
@@ -65,20 +69,28 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         chosen = _options.resolve(config)
         if not anything_to_judge(chosen):
+            from pytest_facechallenge.plugin.paths import refuse_half_an_invocation
+
+            refuse_half_an_invocation(config)
             return
-        from pytest_facechallenge.plugin.paths import collect_sources, refuse_settings_of_a_submission
+        from pytest_facechallenge.plugin.paths import (
+            collect_sources,
+            judge_every_rule,
+            refuse_settings_of_a_submission,
+        )
         from pytest_facechallenge.plugin.run import ChallengeRun
 
         worker_input = getattr(config, "workerinput", None)
         shared = Path(worker_input["facechallenge_root"]) if worker_input else None
         run = ChallengeRun(chosen, shared)
     except ValueError as error:
-        foreign = not config.stash.get(_OWNS_TRACK, True)
+        foreign = not config.stash.get(OWNS_TRACK, True)
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
         raise pytest.UsageError(f"{error}{hint}") from error
     config.stash[RUN] = run
     refuse_settings_of_a_submission(config, run)
     collect_sources(config, run)
+    judge_every_rule(config)
     if worker_input is None:
         from pytest_facechallenge.plugin.collector import OutcomeCollector
 
@@ -102,13 +114,6 @@ def _end_orderly_on_sigterm(config: pytest.Config) -> None:
 
     signal.signal(signal.SIGTERM, interrupt)
     config.add_cleanup(let_go)
-
-
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say that nothing is judged, when a track was named and no submission."""
-    if config.stash.get(RUN, None) is None and _options.resolve(config).many("track"):
-        return ["facechallenge: a track is named but no submission, so nothing is judged: add --facechallenge-model"]
-    return []
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

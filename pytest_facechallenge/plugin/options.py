@@ -22,6 +22,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "explain", OptionKind.TEXT, "explain one rule (what, why, how it is measured, how to fix it), and exit", "RULE"
     ),
+    Option(
+        "write-declaration", OptionKind.TEXT, "write a commented declaration to fill in, and exit", "FILE", path=True
+    ),
     Option("strict", OptionKind.FLAG, "fail the run unless every verdict is COMPLIANT"),
 )
 

@@ -1,4 +1,4 @@
-"""The key under which a pytest session keeps its run; apart, so that a run which judges nothing imports no more."""
+"""The keys under which a pytest session keeps its run; apart, so that a run which judges nothing imports no more."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ if TYPE_CHECKING:
 
 #: The run of a pytest session that judges something.
 RUN: pytest.StashKey[ChallengeRun] = pytest.StashKey()
+#: Whether the option --track is ours; another plugin may have one of that name.
+OWNS_TRACK: pytest.StashKey[bool] = pytest.StashKey()
+#: Whether -x or --maxfail of the settings was left aside.
+LEFT_ASIDE: pytest.StashKey[bool] = pytest.StashKey()

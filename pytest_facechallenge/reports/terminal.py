@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
 from pytest_facechallenge.core.tables import NamedTable
-from pytest_facechallenge.engine.report import Report, TrackReport
+from pytest_facechallenge.engine.report import Report, RuleResult, TrackReport
 from pytest_facechallenge.reports.finding import paragraph
 
 STYLES = {
@@ -93,7 +93,7 @@ def _verdict(console: Console, name: str, track: TrackReport, verbose: bool) -> 
         verdict.word, "bold yellow"
     )
     console.print()
-    console.print(Text.assemble(f"{name} on {track.full}: ", (str(verdict.word), style)))
+    console.print(Text.assemble(f"{name} on {track.full}: ", (track.verdict_text, style)))
     messages = {result.name: result.message for result in track.rules}
     for rule in verdict.broken:
         _say(console, f"  - {rule} is broken: {messages[rule]}")
@@ -108,11 +108,16 @@ def _verdict(console: Console, name: str, track: TrackReport, verbose: bool) -> 
     notes += [
         (result.name, result.message)
         for result in track.rules
-        if verbose and result.ran and result.status is Status.NOT_APPLICABLE
+        if verbose and result.ran and result.status is Status.NOT_APPLICABLE and not _noted(result)
     ]
     for rule, note in notes:
         _say(console, f"  - {rule}, note: {note}")
     console.print()
+
+
+def _noted(result: RuleResult) -> bool:
+    """Whether the notes hold the message already: what a rule that only measures found."""
+    return any(result.message.endswith(note) for note in result.notes)
 
 
 def _say(console: Console, text: str) -> None:

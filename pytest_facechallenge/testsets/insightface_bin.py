@@ -15,12 +15,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pytest_facechallenge.core.files import open_regular
-from pytest_facechallenge.testsets.model import ImageBlobs, ListedPairs, Testset, TestsetError
+from pytest_facechallenge.core.text import clean_name
+from pytest_facechallenge.testsets.model import IMAGE_SUFFIXES, ImageBlobs, ListedPairs, Testset, TestsetError
 
 #: LFW's protocol, which these files follow: 10 folds.
 FOLDS = 10
 #: Files above this are refused before they are read: the largest published one is below 100 MB.
 MAX_BYTES = 4 * 1024**3
+#: How the images begin that are stored as pixels, after they were made PPM files.
+_PIXELS = b"P6"
+#: Bytes of the longest path that is told from an image.
+_LONGEST_PATH = 1024
 
 
 class _DType:
@@ -34,11 +39,12 @@ class _DType:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``: keeps the raw bytes of a uint8 or bool array."""
+    """Stands for ``numpy.ndarray``: keeps the raw bytes of a uint8 or bool array, and its shape."""
 
     def __init__(self) -> None:
         self.data = b""
         self.kind = ""
+        self.shape: tuple[int, ...] = ()
 
     def __setstate__(self, state: Any) -> None:
         """Take (version, shape, dtype, is_fortran, bytes) as numpy writes it."""
@@ -46,17 +52,23 @@ class _Array:
             raise pickle.UnpicklingError("an array in it is not stored in numpy's usual way")
         data = state[4].encode("latin-1") if isinstance(state[4], str) else state[4]
         if state[2].name not in ("u1", "b1") or not isinstance(data, bytes):
-            raise pickle.UnpicklingError(f"an array in it has the type {state[2].name!r}, only u1 and b1 are expected")
-        self.data, self.kind = data, state[2].name
+            raise pickle.UnpicklingError(
+                f"an array in it has the type {state[2].name!r}, only u1 and b1 are expected: images as encoded files "
+                "(JPEG or PNG) or as pixels of 0..255 in uint8"
+            )
+        shape = state[1] if isinstance(state[1], tuple) and all(type(axis) is int for axis in state[1]) else ()
+        if state[3] and len(shape) > 1:
+            raise pickle.UnpicklingError("an array in it is stored by columns (Fortran's order), by rows is expected")
+        self.data, self.kind, self.shape = data, state[2].name, shape
 
 
 def _reconstruct(*_arguments: Any) -> _Array:
     return _Array()
 
 
-def _frombuffer(data: Any = b"", dtype: Any = None, *_shape_and_order: Any) -> _Array:
+def _frombuffer(data: Any = b"", dtype: Any = None, shape: Any = (), order: Any = "C") -> _Array:
     array = _Array()
-    array.__setstate__((1, (), dtype, False, bytes(data) if isinstance(data, bytearray) else data))
+    array.__setstate__((1, shape, dtype, order != "C", bytes(data) if isinstance(data, bytearray) else data))
     return array
 
 
@@ -147,12 +159,16 @@ def read_insightface_bin(path: Path, name: str) -> Testset:
             + (f" of {len(content)}" if isinstance(content, (tuple, list)) else "")
         )
     blobs = [_blob(path, item, at) for at, item in enumerate(_items(path, content[0], "images"))]
+    decoded = sum(blob.startswith(_PIXELS) for blob in blobs)
     same = np.array(
         [_answer(path, item, at) for at, item in enumerate(_items(path, content[1], "answers"))], dtype=bool
     )
     if len(blobs) != 2 * len(same) or not len(same):
+        hint = "; an image is missing or too many" if len(blobs) % 2 else ""
+        if len(blobs) == len(same):
+            hint = "; there is one for each image, and one for each pair is expected: answers[::2]"
         raise TestsetError(
-            f"{path}: expected two images for each answer, found {len(blobs)} images and {len(same)} answers"
+            f"{path}: expected two images for each answer, found {len(blobs)} images and {len(same)} answers{hint}"
         )
     images = ImageBlobs(blobs)
     left = np.arange(0, len(blobs), 2, dtype=np.int64)
@@ -163,10 +179,18 @@ def read_insightface_bin(path: Path, name: str) -> Testset:
         images=images,
         entry_names=[images.name(index) for index in range(len(blobs))],
         pairs=ListedPairs(left=left, right=left + 1, same=same, folds=FOLDS if len(same) % FOLDS == 0 else 0),
+        findings=(
+            f"{decoded:,} of {len(blobs):,} images are stored as pixels and were read as RGB; pixels from cv2 are BGR, "
+            "so reverse them before they are stored, or store encoded files (JPEG or PNG)",
+        )
+        if decoded
+        else (),
     )
 
 
 def _items(path: Path, value: Any, what: str) -> list[Any]:
+    if isinstance(value, _Array) and len(value.shape) == 4:
+        return _images_of(value)
     if isinstance(value, _Array):
         return list(value.data)
     if isinstance(value, (list, tuple)):
@@ -174,12 +198,53 @@ def _items(path: Path, value: Any, what: str) -> list[Any]:
     raise TestsetError(f"{path}: expected a list of {what}, found {type(value).__name__}")
 
 
+def _images_of(stack: _Array) -> list[_Array]:
+    """Take a stack of images [N,H,W,C] apart."""
+    size = len(stack.data) // stack.shape[0] if stack.shape[0] > 0 else 0
+    found = []
+    for number in range(stack.shape[0] if size else 0):
+        image = _Array()
+        image.data, image.kind, image.shape = stack.data[number * size : (number + 1) * size], "u1", stack.shape[1:]
+        found.append(image)
+    return found
+
+
 def _blob(path: Path, item: Any, at: int) -> bytes:
     if isinstance(item, _Array):
-        return item.data
-    if isinstance(item, (bytes, bytearray)):
+        return _pixels(path, item, at) if len(item.shape) > 1 else item.data
+    if isinstance(item, (bytes, bytearray)) and not _is_path(item):
         return bytes(item)
+    if isinstance(item, (str, bytes, bytearray)):
+        text = item if isinstance(item, str) else bytes(item).decode("ascii", "replace")
+        where = "the path" if _is_path(item) else "the text"
+        raise TestsetError(
+            f"{path}: expected image {at} as bytes of a JPEG or PNG file, found {type(item).__name__}, "
+            f"{where} {clean_name(text)!r}; a .bin holds the images themselves (for paths write a list: 'path path 1')"
+        )
     raise TestsetError(f"{path}: expected image {at} as bytes, found {type(item).__name__}")
+
+
+def _is_path(item: str | bytes | bytearray) -> bool:
+    """Whether it is the name of an image file and no image: an encoded image has bytes that no name has."""
+    text = item if isinstance(item, str) else bytes(item[:_LONGEST_PATH]).decode("utf-8", "replace")
+    return len(item) < _LONGEST_PATH and text.isprintable() and Path(text).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _pixels(path: Path, array: _Array, at: int) -> bytes:
+    """Return decoded pixels, [H,W,3] or [3,H,W] of uint8, as a PPM file: 15 bytes more, and nothing is lost."""
+    height, width, channels = array.shape if len(array.shape) == 3 else (0, 0, 0)
+    planar = channels != 3 and height == 3
+    if planar:
+        channels, height, width = array.shape
+    if channels != 3 or min(height, width) < 1 or array.kind != "u1" or height * width * 3 != len(array.data):
+        raise TestsetError(
+            f"{path}: expected image {at} as bytes of a JPEG or PNG file or as pixels [112,112,3] of uint8, found an "
+            f"array {list(array.shape)} of {array.kind}"
+        )
+    pixels = np.frombuffer(array.data, np.uint8)
+    if planar:
+        pixels = pixels.reshape(3, height, width).transpose(1, 2, 0)
+    return _PIXELS + b" %d %d 255\n" % (width, height) + pixels.tobytes()
 
 
 def _answer(path: Path, item: Any, at: int) -> bool:

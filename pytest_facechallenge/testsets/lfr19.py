@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pytest_facechallenge.core.files import open_regular, read_text
+from pytest_facechallenge.core.files import open_regular
 from pytest_facechallenge.testsets.model import (
     IMAGE_SUFFIXES,
     MAX_LIST_BYTES,
@@ -24,6 +24,7 @@ from pytest_facechallenge.testsets.model import (
     portable,
     shortened,
 )
+from pytest_facechallenge.testsets.text import read_list_text
 
 LIST_NAME = "filelist.txt"
 #: Characters of a line that are looked at to tell what a list is of.
@@ -46,7 +47,7 @@ def read_list(path: Path) -> tuple[list[str], IntArray | None]:
     """
     names: list[str] = []
     identities: list[str] = []
-    with io.StringIO(read_text(path, MAX_LIST_BYTES)) as file:
+    with io.StringIO(read_list_text(path, MAX_LIST_BYTES)) as file:
         for line, text in enumerate(file, start=1):
             fields = _fields(text)
             if not fields:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from pytest_facechallenge.core.files import open_regular
 from pytest_facechallenge.testsets.model import (
     MASKED,
     MASKED_COLUMN,
@@ -21,11 +19,15 @@ from pytest_facechallenge.testsets.model import (
     number_texts,
     portable,
 )
+from pytest_facechallenge.testsets.text import best_encoding, encoding_finding, encodings_of, open_list
 
 #: Names that are understood for the two columns that a manifest must have, and for the mask column.
 PATH_NAMES = ("path", "file", "filename", "image", "picture")
 IDENTITY_NAMES = ("identity", "id", "person", "subject", "label")
 MASK_NAMES = ("masked", "mask")
+
+#: Characters of the first line that are looked at.
+_MOST_LINE = 65_536
 
 _TRUE = frozenset({"1", "true", "yes", "y", "mask", "masked"})
 _FALSE = frozenset({"0", "false", "no", "n", "", "nonmask", "non-mask", "nonmasked", "non-masked", "unmasked", "none"})
@@ -70,6 +72,7 @@ def read_manifest(path: Path, name: str) -> Testset:
         twice, or a value of the mask column is neither yes nor no. The message has the line number.
     """
     header = read_header(path)
+    encoding = best_encoding(path, lambda each: _paths(path, each), path.parent)
     path_at, identity_at = (_position(header, names) for names in (PATH_NAMES, IDENTITY_NAMES))
     mask_at = _position(header, MASK_NAMES)
     names: list[str] = []
@@ -79,7 +82,7 @@ def read_manifest(path: Path, name: str) -> Testset:
     }
     masks: list[str] = []
     seen: dict[str, int] = {}
-    rows = _rows(path)
+    rows = _rows(path, encoding)
     next(rows)
     for line, row in rows:
         if len(row) != len(header):
@@ -118,22 +121,46 @@ def read_manifest(path: Path, name: str) -> Testset:
         entry_names=names,
         identities=number_texts(identities),
         columns=columns,
+        findings=encoding_finding(path, encoding),
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, encoding: str = "") -> Iterator[tuple[int, list[str]]]:
     """Give each line that is not empty with its number, counted from 1."""
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
+        encoding = encoding or encodings_of(path)[0]
+        with open_list(path, encoding) as file:
+            delimiter = _delimiter(path, file.readline(_MOST_LINE))
+        with open_list(path, encoding) as file:
             reader = csv.reader(file, delimiter=delimiter)
             for row in reader:
                 if any(cell.strip() for cell in row):
                     yield reader.line_num, row
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
         raise TestsetError(
-            f"{path}: expected UTF-8 text separated by {'tabs' if delimiter == chr(9) else 'commas'}: {error}"
+            f"{path}: expected text with a line for each image, its columns apart by commas, semicolons "
+            f"or tabs: {error}"
         ) from error
+
+
+def _delimiter(path: Path, first: str) -> str:
+    """Return what separates columns: of what a first line with path and identity could have, the usual one first."""
+    usual = ["\t", ",", ";"] if path.suffix.lower() == ".tsv" else [",", ";", "\t"]
+    for delimiter in usual:
+        header = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+        if all(_position(header, names) >= 0 for names in (PATH_NAMES, IDENTITY_NAMES)):
+            return delimiter
+    return usual[0]
+
+
+def _paths(path: Path, encoding: str) -> Iterator[str]:
+    """Give the paths in a manifest, read in an encoding."""
+    rows = _rows(path, encoding)
+    _line, first = next(rows)
+    at = _position([cell.strip().lower() for cell in first], PATH_NAMES)
+    for _line, row in rows:
+        if at < len(row):
+            yield portable(path.parent, row[at].strip())
 
 
 def _checked_header(path: Path, row: list[str]) -> list[str]:

@@ -16,12 +16,13 @@ from pytest_facechallenge.testsets.manifest import read_manifest
 from pytest_facechallenge.testsets.model import Form, Testset, TestsetError, default_name, image_names, shortened
 
 MANIFEST_NAMES = ("manifest.csv", "manifest.tsv")
-PAIRS_NAME = "pairs.txt"
+PAIRS_NAMES = ("pairs.txt", "pairs.csv")
 
 EXPECTED = (
     "a folder with one sub-folder per identity; a folder with exactly 'mask' and 'nonmask', each with one sub-folder "
     "per identity; a manifest (.csv or .tsv, or a folder with manifest.csv); an InsightFace verification file (.bin); "
-    "LFW's pairs.txt beside its images; an IJB-B/C folder (meta/*_face_tid_mid.txt, meta/*_template_pair_label.txt); "
+    "LFW's pairs.txt beside its images (lines 'person number number', 'person number person number' or 'path path 1'); "
+    "an IJB-B/C folder (meta/*_face_tid_mid.txt, meta/*_template_pair_label.txt); "
     "or LFR19's filelist.txt beside its images or videos"
 )
 
@@ -59,6 +60,8 @@ def _recognise(path: Path) -> tuple[Form, Path]:
     if not path.is_file():
         raise TestsetError(f"{path}: a file or folder is expected, found {kind_of(path.stat().st_mode)}")
     suffix = path.suffix.lower()
+    if suffix in (".txt", ".csv") and path.name != LIST_NAME and is_pairs_file(path):
+        return "LFW pairs", path
     if suffix in (".csv", ".tsv"):
         return "manifest", path
     if suffix == ".bin":
@@ -69,8 +72,6 @@ def _recognise(path: Path) -> tuple[Form, Path]:
         return "InsightFace bin", path
     if path.name == LIST_NAME:
         return ("LFR19 videos" if is_video_list(path) else "LFR19 images"), path
-    if suffix == ".txt" and is_pairs_file(path):
-        return "LFW pairs", path
     raise TestsetError(f"{path}: not a testset of a known kind; expected {EXPECTED}; found a file '{path.name}'")
 
 
@@ -80,7 +81,7 @@ def _recognise_folder(path: Path) -> tuple[Form, Path]:
             return "manifest", path / manifest
     if is_ijb(path):
         return "IJB", path
-    for special in (LIST_NAME, PAIRS_NAME):
+    for special in (LIST_NAME, *PAIRS_NAMES):
         if (path / special).is_file():
             return _recognise(path / special)
     if mask_pair(path) is not None:

@@ -26,6 +26,7 @@ def test_wheel_holds_the_rulebooks_and_the_type_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "rules").rglob("*.toml"):
         assert f"pytest_facechallenge/{path.relative_to(ROOT)}" in names
+    assert "pytest_facechallenge/templates/declaration.toml" in names
     assert "pytest_facechallenge/py.typed" in names
     page = ROOT / "pytest_facechallenge" / "reports" / "page"
     for path in (*page.glob("templates/*.jinja"), page / "page.css", page / "page.js"):

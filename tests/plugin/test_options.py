@@ -100,13 +100,6 @@ def test_every_rule_can_be_explained(pytester: pytest.Pytester) -> None:
         assert "How to fix\n  " in text
 
 
-def test_a_track_without_a_submission_is_told(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("def test_nothing(): pass")
-    result = pytester.runpytest("--track", "A")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["facechallenge: a track is named but no submission*"])
-
-
 def test_plugin_can_be_switched_off(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_other="def test_other(): pass")
     pytester.runpytest_subprocess("-p", "no:facechallenge").assert_outcomes(passed=1)

@@ -1,3 +1,4 @@
+import io
 import os
 import pickle
 from collections.abc import Callable
@@ -6,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytest_facechallenge.testsets import TestsetError, read_testset
 
@@ -108,7 +110,7 @@ def test_an_object_array_is_refused(tmp_path: Path) -> None:
     [
         ({"a": 1}, r"expected a pair \(images, answers\)"),
         (([b"x"] * 3, [True]), "two images for each answer, found 3 images and 1 answers"),
-        (([b"x", "text"], [True]), "expected image 1 as bytes, found str"),
+        (([b"x", "text"], [True]), "expected image 1 as bytes of a JPEG or PNG file, found str, the text 'text'"),
         (([b"x", b"y"], ["yes"]), "expected answer 0 to be true or false, found str"),
         (([], []), "found 0 images"),
         ((b"xy", [True]), "expected a list of images, found bytes"),
@@ -131,3 +133,72 @@ def test_a_feature_file_is_recognised_for_what_it_is(tmp_path: Path) -> None:
     path.write_bytes(np.array([1, 4, 16, 5], dtype="<i4").tobytes() + bytes(16))
     with pytest.raises(TestsetError, match="--facechallenge-features"):
         read_testset(path)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_decoded_pixels_are_read_as_rgb_and_that_is_said(
+    tmp_path: Path, planar: bool, stacked: bool, protocol: int
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, 112, 112, 3), dtype=np.uint8)
+    stored = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if planar else pixels
+    testset = read_testset(write(tmp_path / "a.bin", (stored if stacked else list(stored), [True, False]), protocol))
+    for number in range(4):
+        with Image.open(io.BytesIO(testset.images.read(number))) as image:
+            assert np.array_equal(np.asarray(image), pixels[number])
+    assert "4 of 4 images are stored as pixels and were read as RGB" in testset.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ((["a/1.jpg"] * 8, [True] * 4), "found str, the path 'a/1.jpg'; a .bin holds the images themselves"),
+        (([b"a/1.jpg"] * 8, [True] * 4), "found bytes, the path 'a/1.jpg'; a .bin holds the images themselves"),
+        (([b"x"] * 119, [True] * 60), "found 119 images and 60 answers; an image is missing or too many"),
+        (([b"x"] * 8, [True] * 8), "one for each image, and one for each pair is expected"),
+        (
+            ([np.zeros((112, 112), np.uint8)] * 2, [True]),
+            r"as pixels \[112,112,3\] of uint8, found an array \[112, 112\]",
+        ),
+        (([np.zeros((112, 112, 3), np.float32)] * 2, [True]), "the type 'f4', only u1 and b1 are expected: images as"),
+    ],
+)
+def test_other_contents_say_what_is_expected(tmp_path: Path, content: object, words: str) -> None:
+    with pytest.raises(TestsetError, match=words):
+        read_testset(write(tmp_path / "odd.bin", content))
+
+
+class Claims:
+    """Pickles as an array that claims to have a shape which its bytes do not fit."""
+
+    def __init__(self, shape: Any, data: bytes = b"x" * 12) -> None:
+        self.shape, self.data = shape, data
+
+    def __reduce__(self) -> Any:
+        return Claims._make(), (self.data, np.dtype("u1"), self.shape, "C")
+
+    @staticmethod
+    def _make() -> Any:
+        return np.array([1], dtype=np.uint8).__reduce_ex__(5)[0]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(-2, -2, 3), (3, -2, -2), (2, 2, 3.0), (10**30, 2, 3), "abc", (2, 3), (0, 0, 3), (2**40, 1, 1, 3), (1, 2, 2, 3)],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_shapes_that_lie_harm_nobody(tmp_path: Path, shape: Any, whole: bool) -> None:
+    content = (Claims(shape), [True]) if whole else ([Claims(shape)] * 2, [True])
+    try:
+        testset = read_testset(write(tmp_path / "odd.bin", content, 5))
+    except TestsetError:
+        return
+    assert len(testset) == 2
+
+
+def test_pixels_by_columns_are_refused(tmp_path: Path) -> None:
+    stored = [np.asfortranarray(np.zeros((112, 112, 3), np.uint8))] * 2
+    with pytest.raises(TestsetError, match="stored by columns"):
+        read_testset(write(tmp_path / "odd.bin", (stored, [True]), 4))

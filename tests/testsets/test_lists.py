@@ -202,3 +202,87 @@ def test_lfr19_errors(tmp_path: Path) -> None:
         TestsetError, match="line 2: expected an identity in the second column on every line or on none"
     ):
         read_testset(tmp_path)
+
+
+PEOPLE = ("Ann_Lee", "Jean-Zoë_Müller", "Al_Tikriti_O'Neil")
+NUMBERED = "Ann_Lee\t1\t2\nJean-Zoë_Müller\t1\tAnn_Lee\t2\nAl_Tikriti_O'Neil\t1\t2\nAnn_Lee\t1\tAl_Tikriti_O'Neil\t2\n"
+PATHS = "".join(
+    f"{one}/{one}_000{i}.jpg {other}/{other}_000{j}.jpg {same}\n"
+    for one, i, other, j, same in (
+        (PEOPLE[0], 1, PEOPLE[0], 2, 1),
+        (PEOPLE[1], 1, PEOPLE[0], 2, 0),
+        (PEOPLE[2], 1, PEOPLE[2], 2, 1),
+        (PEOPLE[0], 1, PEOPLE[2], 2, 0),
+    )
+)
+
+
+def faces(folder: Path, form: str = "{}_{:04d}.jpg") -> None:
+    for person in PEOPLE:
+        for number in (1, 2):
+            touch(folder / person / form.format(person, number))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pairs.txt", ("2\t1\n" + NUMBERED).encode()),
+        ("pairs.txt", NUMBERED.encode()),
+        ("pairs.txt", ("2\t1\n" + NUMBERED).encode("latin-1")),
+        ("pairs.txt", ("2\t1\n" + NUMBERED).encode("utf-16")),
+        ("pairs.txt", ("2\t1\n" + NUMBERED).replace("\t", " ").encode()),
+        ("pairs.csv", ("name,imagenum1,imagenum2,\n" + NUMBERED.replace("\t", ",")).encode()),
+        ("pairs.txt", PATHS.encode()),
+        ("pairs.txt", PATHS.encode("latin-1")),
+        ("lfw_pair.txt", PATHS.replace("/", "\\").encode()),
+        ("pairs.csv", ("image1,image2,label\n" + PATHS.replace(" ", ",")).encode()),
+        ("pairs.txt", PATHS.replace(" 0\n", " -1\n").encode()),
+    ],
+    ids=["official", "no header", "latin-1", "utf-16", "spaces", "csv", "paths", "paths latin-1", "windows", "csv of "
+         "paths", "-1"],
+)  # fmt: skip
+def test_lists_of_pairs_as_they_go_round(tmp_path: Path, name: str, content: bytes) -> None:
+    faces(tmp_path)
+    touch(tmp_path / name, content)
+    testset = read_testset(tmp_path / name)
+    assert testset.form == "LFW pairs"
+    assert testset.pairs is not None
+    assert testset.pairs.same.tolist() == [True, False, True, False]
+    assert testset.pairs.folds == 2
+    assert [testset.images.read(number) for number in range(len(testset.images))] == [b"image"] * 5
+    left = [testset.entry_names[number] for number in testset.pairs.left.tolist()]
+    assert left == [f"{person}/{person}_0001.jpg" for person in (PEOPLE[0], PEOPLE[1], PEOPLE[2], PEOPLE[0])]
+
+
+def test_names_that_mtcnn_writes(tmp_path: Path) -> None:
+    faces(tmp_path, "{}_{:04d}_0.png")
+    touch(tmp_path / "Ann_Lee" / "Ann_Lee_0002_1.png")
+    testset = read_testset(lfw(tmp_path, "2\t1", *NUMBERED.splitlines()))
+    assert testset.entry_names[:2] == ["Ann_Lee/Ann_Lee_0001_0.png", "Ann_Lee/Ann_Lee_0002_0.png"]
+    assert testset.images.read(4) == b"image"
+    assert testset.findings == (
+        "several faces were cut out of one image, and the first (_0) is compared: Ann_Lee/Ann_Lee_0002_0.png",
+    )
+
+
+def test_a_list_in_no_folds_says_so(tmp_path: Path) -> None:
+    faces(tmp_path)
+    touch(tmp_path / "pairs.txt", "\n".join(NUMBERED.splitlines()[:3]).encode())
+    testset = read_testset(tmp_path)
+    assert testset.pairs is not None
+    assert testset.pairs.folds == 0
+    assert "its pairs are in no equal folds" in testset.findings[0]
+
+
+def test_a_list_without_answers_says_what_is_expected(tmp_path: Path) -> None:
+    faces(tmp_path)
+    text = "\n".join(line.rpartition(" ")[0] for line in PATHS.splitlines())
+    touch(tmp_path / "pairs.txt", text.encode())
+    with pytest.raises(TestsetError, match=r"line 1: expected .*'path path 1' .*; the answer is missing"):
+        read_testset(tmp_path)
+
+
+def test_a_list_of_images_in_another_encoding(tmp_path: Path) -> None:
+    touch(tmp_path / "filelist.txt", "a.jpg 张伟\nb.jpg 李娜\n".encode("gbk"))
+    testset = read_testset(tmp_path)
+    assert testset.identity_count == 2

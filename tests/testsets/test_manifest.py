@@ -59,10 +59,43 @@ def test_errors_say_where_and_what(tmp_path: Path, text: str, words: str) -> Non
     assert str(path) in str(raised.value)
 
 
-def test_what_is_not_utf8_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_bytes("path,identity\nä.png,p\n".encode("latin-1"))
-    with pytest.raises(TestsetError, match="expected UTF-8 text separated by commas"):
-        read_testset(tmp_path)
+@pytest.mark.parametrize(
+    ("encoding", "image", "called"),
+    [
+        ("latin-1", "ä.png", "Latin-1"),
+        ("latin-1", "Müller.png", "Latin-1"),
+        ("gbk", "张伟.png", "GBK"),
+        ("utf-16", "张伟.png", "UTF-16"),
+        ("utf-8", "张伟.png", ""),
+        ("utf-8-sig", "张伟.png", ""),
+    ],
+)
+def test_encodings_that_people_have(tmp_path: Path, encoding: str, image: str, called: str) -> None:
+    (tmp_path / image).write_bytes(b"x")
+    (tmp_path / "manifest.csv").write_bytes(f"path,identity\n{image},p\nmore.png,q\n".encode(encoding))
+    testset = read_testset(tmp_path)
+    assert testset.entry_names == [image, "more.png"]
+    expected = (f"manifest.csv is no UTF-8; it was read as {called}",) if called else ()
+    assert testset.findings == expected
+
+
+def test_names_on_the_disk_tell_encodings_apart(tmp_path: Path) -> None:
+    """The bytes of this name are right in both encodings, and look like GBK."""
+    name = "ÄÖÜß.png"
+    assert name.encode("latin-1").decode("gbk")
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "manifest.csv").write_bytes(f"path,identity\n{name},p\n".encode("latin-1"))
+    assert read_testset(tmp_path).entry_names == [name]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.tsv"])
+def test_columns_may_be_apart_by_semicolons_and_tabs(tmp_path: Path, name: str, separator: str) -> None:
+    rows = [("path", "identity", "set"), ("a.png", "p", "x"), ("b.png", "q", "y")]
+    (tmp_path / name).write_text("\n".join(separator.join(row) for row in rows) + "\n")
+    testset = read_testset(tmp_path)
+    assert testset.entry_names == ["a.png", "b.png"]
+    assert testset.columns["set"].tolist() == ["x", "y"]
 
 
 def test_a_image_by_another_spelling_is_the_same_image(tmp_path: Path) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.accuracy.entries import How, SomeImages, embed_images
 from pytest_facechallenge.core.facts.accuracy import ColourOrder
-from pytest_facechallenge.testsets.model import BoolArray, IntArray, Testset
-from pytest_facechallenge.verification import AllToAll, OperatingPoint, Settings, VerificationError, verify
+from pytest_facechallenge.testsets.model import BoolArray, IntArray, ListedPairs, Testset
+from pytest_facechallenge.verification import (
+    AllToAll,
+    OperatingPoint,
+    Settings,
+    VerificationError,
+    verify,
+    verify_pairs,
+)
 from pytest_facechallenge.verification.rows import UnitRows
 
 #: Feeding everything twice would double the time of a big run; so many images of whole identities are enough.
@@ -16,6 +25,9 @@ MAX_IMAGES = 1000
 #: Of these the lowest with 30 expected false accepts is used.
 FARS = ("1e-4", "1e-3", "1e-2", "1e-1")
 RESAMPLES = 2000
+RULE_OF_30 = 30
+#: Of a list of pairs, half of them genuine: each brings two images.
+MAX_PAIRS = 1000
 
 
 def compare_colour_orders(
@@ -37,8 +49,12 @@ def compare_colour_orders(
         With the interval of the difference by a paired bootstrap over identities (Efron and Tibshirani, An Introduction
         to the Bootstrap, 1993): the thresholds are held fixed, and each resample takes the same identities for both.
     """
-    if testset.identities is None or testset.pooling is not None:
-        return ColourOrder(testset=testset.name, why_not="the testset gives no identity for each image")
+    if testset.pooling is not None:
+        return ColourOrder(testset=testset.name, why_not="its entries are made of several images each")
+    if testset.identities is None and testset.pairs is not None:
+        return _of_pairs(how, testset, testset.pairs, rows, usable, raw=raw)
+    if testset.identities is None:
+        return ColourOrder(testset=testset.name, why_not="the testset gives neither identities nor pairs")
     chosen = _whole_identities(testset.identities, usable)
     people = testset.identities[chosen]
     try:
@@ -59,6 +75,63 @@ def compare_colour_orders(
         high=high,
         units=int((pairs > 0).sum()),
     )
+
+
+def _of_pairs(
+    how: How, testset: Testset, pairs: ListedPairs, rows: npt.NDArray[np.float32], usable: BoolArray, *, raw: bool
+) -> ColourOrder:
+    """Measure TAR on RGB and on BGR on listed pairs, at most `MAX_PAIRS`; the bootstrap is over genuine pairs."""
+    whole = np.flatnonzero(usable[pairs.left] & usable[pairs.right])
+    drawn = np.random.default_rng(0).permutation(whole)
+    same = pairs.same[drawn]
+    taken = np.sort(np.concatenate([drawn[same][: MAX_PAIRS // 2], drawn[~same][: MAX_PAIRS // 2]]))
+    chosen = np.unique(np.concatenate([pairs.left[taken], pairs.right[taken]])).astype(np.int64)
+    left, right = (np.searchsorted(chosen, side[taken]).astype(np.int64) for side in (pairs.left, pairs.right))
+    same = pairs.same[taken]
+    try:
+        far = _deciding_far(int(np.count_nonzero(~same)), int(np.count_nonzero(same)))
+        bgr = embed_images(how, SomeImages(testset.images, chosen), testset.name, flip=False, bgr=True, raw=raw).rows
+        point = OperatingPoint(far=far, comparison="<=")
+        accepted = [
+            _accepted_pairs(np.ascontiguousarray(each), left, right, same, point) for each in (rows[chosen], bgr)
+        ]
+    except (VerificationError, _TooFewError) as error:
+        return ColourOrder(testset=testset.name, images=len(chosen), unit="pairs", why_not=str(error))
+    ones = np.ones(len(accepted[0]), dtype=np.int64)
+    low, high = paired_bootstrap(accepted[0], accepted[1], ones, seed=0)
+    return ColourOrder(
+        testset=testset.name,
+        images=len(chosen),
+        far=far,
+        tar_rgb=float(accepted[0].mean()),
+        tar_bgr=float(accepted[1].mean()),
+        low=low,
+        high=high,
+        units=len(ones),
+        unit="pairs",
+    )
+
+
+def _deciding_far(impostor: int, genuine: int) -> str:
+    """Return the lowest FAR with 30 expected false accepts."""
+    found = next((far for far in FARS if impostor * Fraction(far) >= RULE_OF_30), "")
+    if not found or not genuine:
+        needed = round(RULE_OF_30 / Fraction(FARS[-1]))
+        raise _TooFewError(
+            f"{impostor:,} impostor and {genuine:,} genuine pairs are too few; {needed:,} impostor pairs are needed"
+        )
+    return found
+
+
+def _accepted_pairs(
+    rows: npt.NDArray[np.float32], left: IntArray, right: IntArray, same: BoolArray, point: OperatingPoint
+) -> IntArray:
+    """Return 1 for each genuine pair that is accepted at the point's own threshold, else 0."""
+    found = verify_pairs(rows, left, right, same, [point], folds=2, settings=Settings(hardest=0))
+    threshold = found.verification.points[0].threshold
+    limit = -np.inf if threshold is None else threshold
+    scores = UnitRows(rows).scores(left[same], right[same])
+    return (scores > limit).astype(np.int64)
 
 
 def paired_bootstrap(first: IntArray, second: IntArray, pairs: IntArray, *, seed: int) -> tuple[float, float]:

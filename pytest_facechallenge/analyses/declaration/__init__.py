@@ -24,6 +24,12 @@ ANALYSIS = Analysis(
             "FILE",
             path=True,
         ),
+        Option(
+            "purpose",
+            OptionKind.TEXT,
+            "judge as practice or as an entry, whatever the declarations say (an audit: entry)",
+            "practice|entry",
+        ),
     ),
     resolve="analyses.declaration.options:resolve",
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
+from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.run_options import AnalysisOptions
 
 if TYPE_CHECKING:
@@ -12,13 +14,35 @@ if TYPE_CHECKING:
 
 
 class DeclarationOptions(AnalysisOptions, frozen=True, kw_only=True):
-    """Where the declaration lies: an absolute path, "" to look beside the submission."""
+    """What of a run's options concerns declarations.
+
+    Attributes
+    ----------
+    path
+        Where the declaration lies: an absolute path, "" to look beside the submission.
+    purpose
+        What the run judges for, whatever a declaration says; "" leaves that to the declaration.
+    """
 
     analysis: ClassVar[str] = "declaration"
 
     path: str = ""
+    purpose: Literal["", "practice", "entry"] = ""
 
 
 def resolve(values: OptionValues, _scope: Scope) -> DeclarationOptions:
-    """Read the options of a run."""
-    return DeclarationOptions(path=values.path_of("declaration"))
+    """Read the options of a run.
+
+    Raises
+    ------
+    OptionError
+        The declaration that was named is no file, or there is no such purpose.
+    """
+    path = values.path_of("declaration")
+    if path and not Path(path).is_file():
+        found = "a folder" if Path(path).is_dir() else "nothing" if not Path(path).exists() else "no regular file"
+        raise OptionError(f"--facechallenge-declaration must name a file; at {path} there is {found}")
+    purpose = values.text("purpose")
+    if purpose not in ("", "practice", "entry"):
+        raise OptionError(f"--facechallenge-purpose must be practice or entry, found {purpose!r}")
+    return DeclarationOptions(path=path, purpose=cast("Literal['', 'practice', 'entry']", purpose))

@@ -232,7 +232,8 @@ class ColourOrder(msgspec.Struct, frozen=True, kw_only=True):
     tar_rgb, tar_bgr
         0..1; None when there was nothing to compare (then ``why_not`` says why).
     low, high
-        A 95 % interval of tar_rgb - tar_bgr by resampling identities, the same ones for both (paired bootstrap).
+        A 95 % interval of tar_rgb - tar_bgr by resampling ``units`` identities, or listed pairs where the testset has
+        no identities, the same ones for both (paired bootstrap).
     """
 
     testset: str
@@ -243,6 +244,7 @@ class ColourOrder(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     units: int = 0
+    unit: Literal["identities", "pairs"] = "identities"
     why_not: str = ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
         Why the file cannot be used; "" when it can.
     statements
         "section.key" -> value as text ("true", "3", "2021-09-30T12:00:00+00:00").
+    asked_for
+        The purpose that the run was asked to judge for, whatever the declaration says; "" when it was not.
     """
 
     step: ClassVar[str] = "declaration"
@@ -30,3 +32,14 @@ class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
     looked_for: tuple[str, ...]
     problem: str = ""
     statements: dict[str, str] = msgspec.field(default_factory=dict)
+    asked_for: Literal["", "practice", "entry"] = ""
+
+    @property
+    def purpose(self) -> Literal["", "practice", "entry"]:
+        """What the model is judged for; "" where nobody said it.
+
+        A declaration that was read before purposes existed is one of an entry.
+        """
+        if self.asked_for or not self.path or self.problem:
+            return self.asked_for
+        return "practice" if self.statements.get("purpose") == "practice" else "entry"

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_facechallenge.analyses.accuracy.parametrize import expand_cases
 from pytest_facechallenge.checks import accuracy as checks
+from pytest_facechallenge.checks.preprocessing import rgb_order
 from pytest_facechallenge.core.facts.accuracy import (
     AccuracyFacts,
     ColourOrder,
@@ -22,8 +23,10 @@ from pytest_facechallenge.core.facts.accuracy import (
     SuppliedTestset,
 )
 from pytest_facechallenge.core.facts.base import Facts, FactsMissingError
+from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.engine.judge import judge_rule
 from tests.analyses.accuracy.test_parametrize import BOOK, rule
 
 POINT = PointResult(
@@ -332,6 +335,62 @@ def test_every_image_counts() -> None:
     notes = checks.testset_images(facts(MASK, testset=many), wanted).notes
     assert len(notes) == 6
     assert "--facechallenge-json" in notes[-1]
+
+
+def test_a_testset_that_failed_has_nothing_usable() -> None:
+    wanted = rule("testset_images")
+    unread = msgspec.structs.replace(MINE, images=0, entries=0, error="lfw.bin: expected two images for each answer")
+    outcome = checks.testset_images(facts(testset=unread), wanted)
+    assert outcome.measured == "0 usable"
+    assert outcome.message == "The testset 'mine' cannot be used: lfw.bin: expected two images for each answer."
+    late = msgspec.structs.replace(MINE, error="the model's output is no stack of embeddings")
+    assert checks.testset_images(facts(testset=late), wanted).measured == "0 of 60 usable"
+    unscored = msgspec.structs.replace(MASK, error="a column 'masked' is needed", points=())
+    outcome = checks.testset_images(facts(unscored), wanted)
+    assert outcome.measured == "0 of 60 usable"
+    assert "a column 'masked' is needed" in outcome.message
+    assert checks.testset_images(facts(unscored, MASK), wanted).status is Status.PASSED
+
+
+def test_the_summary_has_what_a_rule_that_only_measures_found() -> None:
+    unread = msgspec.structs.replace(MINE, images=0, error="lfw.bin: expected two images for each answer")
+    measuring = msgspec.structs.replace(rule("testset_images"), level="measurement", check="testset_images")
+    outcome = judge_rule(facts(testset=unread), measuring)
+    assert outcome.status is Status.NOT_APPLICABLE
+    assert outcome.notes[0] == "The testset 'mine' cannot be used: lfw.bin: expected two images for each answer."
+
+
+LAYER = FirstLayer(
+    node="conv",
+    op="Conv",
+    channels=tuple(Channel(source=source, gain=1.0, offset=0.0) for source in range(3)),
+    through=(),
+)
+STRUCTURE = PreprocessingFacts(
+    layers=(LAYER,), obstacle="", first_names=(), normalises=False, server_mean=127.5, server_std=127.5
+)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ColourOrder(testset="mine", images=60, far="1e-1", tar_rgb=1.0, tar_bgr=1.0, low=0.0, high=0.0, units=20),
+        ColourOrder(testset="mine", why_not="3 impostor pairs are too few"),
+    ],
+    ids=["grey or easy", "too few"],
+)
+def test_a_testset_that_tells_no_colour_order_takes_no_pass_away(order: ColourOrder) -> None:
+    alone = rgb_order(Facts.of(STRUCTURE), rule("testset_images"))
+    assert alone.status is Status.PASSED
+    assert "cannot be seen in the graph" in alone.notes[0]
+    both = rgb_order(Facts.of(STRUCTURE, AccuracyFacts(colour_order=order)), rule("testset_images"))
+    assert both.status is Status.PASSED
+    assert both.notes[0].startswith("Judged by the structure of the graph. ")
+    decided = ColourOrder(
+        testset="mine", images=60, far="1e-1", tar_rgb=0.4, tar_bgr=0.9, low=-0.6, high=-0.4, units=20
+    )
+    facts_of_both = Facts.of(STRUCTURE, AccuracyFacts(colour_order=decided))
+    assert rgb_order(facts_of_both, rule("testset_images")).status is Status.FAILED
 
 
 @pytest.mark.parametrize(

@@ -436,6 +436,41 @@ def test_the_colour_order_that_the_model_expects_scores_higher(tmp_path: Path, b
     assert order.high < 0 if bgr else order.low > 0
 
 
+@pytest.mark.parametrize("bgr", [False, True])
+def test_listed_pairs_tell_the_colour_order(tmp_path: Path, bgr: bool) -> None:
+    """As above, without identities: 310 genuine and 310 impostor pairs of a .bin."""
+    rng = np.random.default_rng(0)
+    people = []
+    for _ in range(40):
+        cells = world.person(rng)
+        images = []
+        for _ in range(2):
+            shown = cells + rng.normal(0, 25, size=cells.shape)
+            shown[:, :, 1:] = rng.uniform(40, 215, size=(7, 7, 2))
+            images.append(world.encode(np.repeat(np.repeat(shown, 16, 0), 16, 1).clip(0, 255).astype(np.uint8)))
+        people.append(images)
+    blobs, same = [], []
+    for number in range(310):
+        one, other = number % 40, (number * 7 + 1 + number // 40) % 40
+        blobs += [*people[one], people[one][0], people[other if other != one else (one + 1) % 40][1]]
+        same += [True, False]
+    (tmp_path / "pairs.bin").write_bytes(pickle.dumps((blobs, same)))
+    order = measure(tmp_path, world.model(tmp_path / "m.onnx", bgr=bgr), str(tmp_path / "pairs.bin")).colour_order
+    assert order is not None
+    assert (order.why_not, order.unit, order.units) == ("", "pairs", 310)
+    assert order.low is not None
+    assert order.high is not None
+    assert order.high < 0 if bgr else order.low > 0
+
+
+def test_few_listed_pairs_do_not_tell_the_colour_order(tmp_path: Path, model: Path) -> None:
+    blobs = [image for images in world.people(6, 2) for image in images]
+    (tmp_path / "pairs.bin").write_bytes(pickle.dumps((blobs, [True] * 3 + [False] * 3)))
+    order = measure(tmp_path, model, str(tmp_path / "pairs.bin")).colour_order
+    assert order is not None
+    assert order.why_not == "3 impostor and 3 genuine pairs are too few; 300 impostor pairs are needed"
+
+
 def test_too_small_a_testset_does_not_tell_the_colour_order(tmp_path: Path, model: Path) -> None:
     world.write_folders(tmp_path / "faces", world.people(3, 2))
     order = measure(tmp_path, model, str(tmp_path / "faces")).colour_order

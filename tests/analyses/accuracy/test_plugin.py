@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.analyses.accuracy import world
@@ -36,7 +38,7 @@ level = "measurement"
 @pytest.fixture
 def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder with a model, a rulebook, a mask pair and an LFR19 list of 20 images."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     root = pytester.path
     world.model(root / "model.onnx")
@@ -117,6 +119,33 @@ def test_features_written_by_one_run_are_judged_by_another(judged: pytest.Pytest
     (same,) = [point for point in points if point["far"] == own["far"]]
     assert (same["tar"], same["genuine_pairs"]) == (own["tar"], own["genuine_pairs"]), "written as it was scored"
     assert result.ret == 1
+
+
+def test_testsets_that_cannot_be_used_are_told_in_the_summary(judged: pytest.Pytester) -> None:
+    """Without -v, and although no rule of the track fails by it."""
+    book = (judged.path / "book.toml").read_text(encoding="utf-8")
+    measuring = book.replace('check = "testset_images"', 'check = "testset_images"\nlevel = "measurement"')
+    (judged.path / "book.toml").write_text(measuring, encoding="utf-8")
+    blobs = [image for images in world.people(4, 2) for image in images]
+    for name, content in (
+        ("odd", (blobs[:-1], [True] * 4)),
+        ("paths", (["a/1.jpg"] * 8, [True] * 4)),
+        ("large", ([world.encode(np.zeros((160, 160, 3), np.uint8))] * 8, [True] * 4)),
+    ):
+        (judged.path / f"{name}.bin").write_bytes(pickle.dumps(content))
+    result, submission = run(
+        judged,
+        "--facechallenge-model=model.onnx",
+        "--track=tiny/B",
+        *(f"--facechallenge-testset={name}.bin" for name in ("odd", "paths", "large")),
+        "-k=testset-images",
+    )
+    text = " ".join(result.stdout.str().split())
+    assert outcomes(submission)["testset-images"] == ("not-applicable", "0 of 8 usable")
+    assert "expected two images for each answer, found 7 images and 4 answers; an image is missing or too many" in text
+    assert "found str, the path 'a/1.jpg'; a .bin holds the images themselves" in text
+    assert "none of the 8 images can be used; the first: image 0: 160x160 pixels" in text
+    assert "160x160" in text
 
 
 @pytest.mark.parametrize(
