@@ -11,7 +11,7 @@ import pytest
 import pytest_facechallenge
 from pytest_facechallenge.core.declaration import Declaration, read_declaration
 from pytest_facechallenge.core.outcome import Status
-from tests.checks.test_declared import COMPLETE, RULES, judged
+from tests.checks.test_declaration import COMPLETE, RULES, judged
 from tests.plugin.conftest import assert_ran
 from tests.support.models import network, save
 

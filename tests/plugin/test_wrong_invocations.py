@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_facechallenge.inference.device import has_driver
-from tests.core.test_rulebooks import MINIMAL
+from tests.core.test_rulebook import MINIMAL
 from tests.plugin.conftest import assert_ran
 from tests.support.models import network, pack, save
 

@@ -17,7 +17,7 @@ from pytest_facechallenge.core.facts.accuracy import (
     PointResult,
     SetResult,
 )
-from pytest_facechallenge.core.facts.base import StepFacts, StepFailure
+from pytest_facechallenge.core.facts.base import FailureKind, StepFacts, StepFailure
 from pytest_facechallenge.core.facts.flops import FlopsFacts, Layer, Uncounted
 from pytest_facechallenge.core.facts.interface import InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.facts.latency import (
@@ -271,7 +271,7 @@ def track(name: str, *, broken: bool = False) -> TrackReport:
 
 def submission(name: str = "model.onnx", *, broken: bool = False, size: int = 1_087_955) -> SubmissionReport:
     plain = {each.step: msgspec.to_builtins(each) for each in facts()}
-    failures = {"server": StepFailure(step="server", kind="crashed", message="The process died of SIGSEGV.")}
+    failures = {"server": StepFailure(step="server", kind=FailureKind.CRASHED, message="The process died of SIGSEGV.")}
     return SubmissionReport(
         path=f"/submissions/{name}",
         name=name,
