@@ -73,7 +73,7 @@ def alike(old: Any, new: Any) -> bool:
     """Whether two leaves are the same; not-a-number is itself, and an empty container is a missing one."""
     if isinstance(old, float) and isinstance(new, float):
         return old == new or (math.isnan(old) and math.isnan(new))
-    empty = (MISSING, None, [], {}, "", 0, False)
+    empty: tuple[Any, ...] = (MISSING, None, [], {}, "", 0, False)
     return (type(old) is type(new) and old == new) or (old in empty and new in empty)
 
 
