@@ -23,6 +23,11 @@ OPTIONS: tuple[Option, ...] = (
         "explain", OptionKind.TEXT, "explain one rule (what, why, how it is measured, how to fix it), and exit", "RULE"
     ),
     Option("strict", OptionKind.FLAG, "fail the run unless every verdict is COMPLIANT"),
+    Option(
+        "no-annotations",
+        OptionKind.FLAG,
+        "under GitHub Actions: print no ::error lines and write no job summary",
+    ),
 )
 
 

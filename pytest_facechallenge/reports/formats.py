@@ -37,4 +37,8 @@ FORMATS: tuple[ReportFormat, ...] = (
         Option("json", OptionKind.TEXT, "write every fact, outcome and verdict to FILE", "FILE", path=True),
         "reports.json_report:render",
     ),
+    ReportFormat(
+        Option("markdown", OptionKind.TEXT, "write verdicts, causes and remedies to FILE", "FILE", path=True),
+        "reports.markdown:render",
+    ),
 )
