@@ -159,10 +159,13 @@ class Screen:
     def show_details(self) -> None:
         """Print what stands above the verdicts, and prepare pytest's short summary, which comes next."""
         terminal, view = self.terminal, self.view
+        # The line of progress is ended already; pytest would leave another one empty before its next heading.
+        terminal.currentfspath = None
         if self.config.option.tbstyle != "no" and not self.config.option.no_summary:
             text = render_details(self.collector.report, view)
-            if text and any(track.verdict.broken for _, track in wording.judged(self.collector.report)):
-                terminal.section("findings")
+            broken = any(track.verdict.broken for _, track in wording.judged(self.collector.report))
+            if text and (broken or view.verbosity > 0):
+                terminal.section("findings" if view.verbosity == 0 else "face challenge")
             terminal.write(text)
         section = ""
         for table in self._tables():

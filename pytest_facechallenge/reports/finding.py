@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import RuleResult
-from pytest_facechallenge.reports.wrapping import wrap
+from pytest_facechallenge.reports.wrapping import cut, wrap
 
 WIDTH = 79
 #: More evidence than this is counted, not listed: a finding must stay readable; the JSON report has all of it.
@@ -29,8 +29,8 @@ def brief(result: RuleResult, width: int, most: dict[str, int] = MOST_LINES, mor
         first = result.evidence[0]
         others = len(result.evidence) - 1
         counted = f" (and {others} more: -v)" if others else ""
-        seen = wrap("  where     ", f"{first.where}: {first.what}", width - len(counted), most["where"], more)
-        lines += [*seen[:-1], seen[-1] + counted]
+        seen = wrap("  where     ", f"{first.where}: {first.what}", width, most["where"], more)
+        lines += [*seen[:-1], cut(seen[-1], width - len(counted), more) + counted]
     if result.measured or result.limit:
         said = f"{result.measured or 'nothing'}, limit {result.limit}" if result.limit else result.measured
         lines += wrap("  measured  ", said, width, most["measured"], more)

@@ -10,7 +10,7 @@ from rich.text import Text
 from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
 from pytest_facechallenge.reports.view import VERDICT_STYLES, View
-from pytest_facechallenge.reports.wrapping import shortened
+from pytest_facechallenge.reports.wrapping import cut, shortened
 
 #: What a rule measured is recognised by its unit, so that a rulebook may call its rules as it likes.
 _FLOPS = re.compile(r"([\d,]+) FLOPs")
@@ -18,7 +18,9 @@ _TIME = re.compile(r"([\d.,]+(?:e[-+]?\d+)?) ms\b")
 _SCORE = re.compile(r"[\d.]+ %")
 #: Columns of the table and their least width.
 HEADINGS = ("verdict", "submission", "track", "broken", "open", "size", "FLOPs", "time", "score")
-_LEAST_NAME = 10
+_LEAST_NAME = 18
+#: With fewer columns to spare what decides a verdict is not in the table.
+LEAST_CAUSES = 20
 
 
 def overview(report: Report, view: View) -> Table:
@@ -35,19 +37,24 @@ def overview(report: Report, view: View) -> Table:
     # What the columns that were left out gave free goes to the names again.
     longest = max(len(row[1]) for row in rows)
     widths[1] = max(widths[1], min(longest, widths[1] + view.columns - _total(widths)))
+    spare = view.columns - _total(widths) - 2
     table = Table(box=view.head_box, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for index in columns:
         title = HEADINGS[index]
         table.add_column(title, width=widths[index], no_wrap=True, justify="left" if index < 3 else "right")
+    if spare >= LEAST_CAUSES:
+        table.add_column("what decides it", width=spare, no_wrap=True)
     for (_, track), row in zip(wording.judged(report), rows, strict=True):
         cells = [Text(shortened(row[index], widths[index], view.more)) for index in columns]
         cells[0].stylize(VERDICT_STYLES[track.verdict.word])
+        if spare >= LEAST_CAUSES:
+            cells += [Text(cut(wording.all_causes(track), spare, view.more))]
         table.add_row(*cells)
     return table
 
 
 def _total(widths: dict[int, int]) -> int:
-    return sum(widths.values()) + len(widths) - 1
+    return sum(widths.values()) + 2 * (len(widths) - 1)
 
 
 def _row(submission: SubmissionReport, track: TrackReport) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
 from pytest_facechallenge.core.tables import NamedTable
-from pytest_facechallenge.engine.report import Report, SubmissionReport, TrackReport
+from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
 from pytest_facechallenge.reports.finding import FEW_LINES, MOST_LINES, body, brief, headline
 from pytest_facechallenge.reports.overview import overview
@@ -21,6 +22,10 @@ MOST_SINGLE = 3
 MOST_REASONS = 2
 #: Short words for a narrow table.
 WORDS = {status: str(status) for status in Status} | {Status.NOT_APPLICABLE: "n/a"}
+#: From this width on the table of rules has their clauses.
+WIDE = 76
+#: How reasons begin that say more than what would decide the rule.
+_UNSEEN = ("This could not be observed: ",)
 #: Columns between two columns.
 GAP = "  "
 
@@ -125,21 +130,31 @@ def _digest(submission: SubmissionReport, track: TrackReport, view: View, *, alo
 
 
 def _reasons(submission: SubmissionReport, track: TrackReport, view: View, *, alone: bool) -> list[RenderableType]:
-    groups = wording.open_groups(track)
+    """Return why rules are open: a line each, three where there is one reason."""
+    groups = wording.same_causes(track)
     lines: list[RenderableType] = []
     for group in groups[:MOST_REASONS]:
         names = group.rules[0] if len(group.rules) == 1 else f"{group.rules[0]} and {len(group.rules) - 1} more"
-        whose = "open  " if alone else f"open  {_short(submission.name, view)}: "
-        lines += [Text(cut(f"{whose}{names}: {_what_to_do(group)}", view.columns, view.more))]
+        whose = "" if alone else f"{_short(submission.name, view)}: "
+        if len(groups) == 1:
+            stop = "" if group.why.endswith((".", "!", "?")) else "."
+            said = f"{whose}{names}: {group.why}{stop} {group.remedy}"
+            lines += map(Text, wrap("open  ", said, view.columns, 3, view.more))
+        else:
+            lines += [Text(cut(f"open  {whose}{names}: {_in_a_line(group)}", view.columns, view.more))]
     left = len(groups) - MOST_REASONS
     if left > 0:
         lines += [Text(f"open  for {left} more reason{'' if left == 1 else 's'} (-v)")]
     return lines
 
 
-def _what_to_do(group: wording.Open) -> str:
-    """Return the reason where nothing could be done about it but what every crash asks for; else what decides it."""
-    return group.why if group.why.startswith("crashed") or not group.remedy else wording.first_sentence(group.remedy)
+def _in_a_line(group: wording.Open) -> str:
+    """Return what would decide rules; of what could not be observed, the reason, as that says most."""
+    if group.remedy and not group.why.startswith((*_UNSEEN, "crashed")):
+        return wording.first_sentence(group.remedy)
+    for words in _UNSEEN:
+        group = group._replace(why=group.why.removeprefix(words))
+    return group.why
 
 
 def _everything(submission: SubmissionReport, track: TrackReport, view: View) -> list[RenderableType]:
@@ -173,31 +188,28 @@ def _item(text: str, view: View) -> list[RenderableType]:
 
 def _table(track: TrackReport, view: View) -> Table:
     """Return the table of all rules; every cell is wrapped here, between words."""
-    rows: list[tuple[str | Text, ...]] = [
-        (
-            result.name,
-            result.clause,
-            Text(WORDS[result.status] if result.ran else "no result", style=STATUS_STYLES[result.status]),
-            result.measured if result.ran else result.message,
-            result.limit,
-        )
-        for result in track.rules
-    ]
-    names = min(max((len(row[0]) for row in rows), default=4), view.columns // 3)
-    status = max((len(row[2]) for row in rows), default=6)
-    clause = 9 if view.columns < 80 else 12
-    rest = view.columns - names - status - clause - 4
-    widths = (names, clause, status, rest * 3 // 5, rest - rest * 3 // 5)
-    table = Table(box=view.head_box, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for heading, width in zip(("rule", "clause", "status", "measured", "limit"), widths, strict=True):
+    table = Table(box=view.head_box, pad_edge=False, padding=0, show_edge=False)
+    names = max((cell_len(result.name) for result in track.rules), default=4)
+    widths = [min(names, view.columns // 2), 9]
+    headings = ["rule", "status", "measured, limit"]
+    if view.columns >= WIDE:
+        widths.insert(1, 12)
+        headings.insert(1, "clause")
+    widths.append(view.columns - sum(widths) - len(widths))
+    for heading, width in zip(headings, widths, strict=True):
         table.add_column(heading, width=width, no_wrap=True, overflow="ignore")
-    for row in rows:
-        cells = [
-            cell if isinstance(cell, Text) else Text("\n".join(wrap("", cell, width)))
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        table.add_row(*cells)
+    for result in track.rules:
+        status = Text(WORDS[result.status] if result.ran else "no result", style=STATUS_STYLES[result.status])
+        cells = [result.name, result.clause] if view.columns >= WIDE else [result.name]
+        wrapped = ["\n".join(wrap("", cell, width)) for cell, width in zip(cells, widths, strict=False)]
+        table.add_row(*map(Text, wrapped), status, Text("\n".join(wrap("", _against(result), widths[-1]))))
     return table
+
+
+def _against(result: RuleResult) -> str:
+    if not result.ran:
+        return result.message
+    return ", ".join(part for part in (result.measured, result.limit and f"limit {result.limit}") if part)
 
 
 def render_table(table: NamedTable, view: View) -> str:

@@ -14,8 +14,12 @@ _BROKEN = {"<=": ">", "<": ">=", ">=": "<", ">": "<=", "==": "!="}
 _LIMIT = re.compile(r"(<=|>=|==|<|>)\s*([-+]?[\d.,]+(?:e[-+]?\d+)?)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"([-+]?\d[\d.,]*(?:e[-+]?\d+)?)(.*)", re.DOTALL)
 _ASIDE = re.compile(r"\s*\([^()]*\)")
+#: What stands before a number: "measured: 9.8 ms".
+_LABEL = re.compile(r"^[a-z ]+: (?=[\d.])")
 #: Longer than this a measured text is no cause in a line of causes.
 MOST_OF_A_CAUSE = 32
+#: What is longer behind a number is a sentence, not a unit.
+MOST_OF_A_UNIT = 16
 #: Words of the counts of a track, in their order.
 COUNTED = ("passed", "broken", "open", "not applicable")
 
@@ -31,13 +35,16 @@ class Open(NamedTuple):
 def against_limit(result: RuleResult | Outcome) -> str:
     """Return what was measured against the limit: "640 > 512", or what was measured where no number is compared."""
     measured, limit = _ASIDE.sub("", result.measured).strip(), _ASIDE.sub("", result.limit).strip()
+    if result.status is not Status.FAILED:
+        return measured
+    measured = _LABEL.sub("", measured)
     found, bound = _NUMBER.match(measured), _LIMIT.match(limit)
-    if result.status is Status.FAILED and found and bound:
+    if found and bound:
         number, unit = found[1].rstrip(".,"), found[2].strip()
         ends = bound[3].strip()
-        if _value(number) is not None and len(ends) <= 8 and (not ends or not unit or unit.split()[0] == ends):
-            said = f"{number} {_BROKEN[bound[1]]} {bound[2].rstrip('.,')}"
-            return f"{said} {ends}".strip()
+        comparable = not ends or not unit or unit == ends or unit.split()[0] == ends
+        if _value(number) is not None and comparable and len(ends) <= MOST_OF_A_UNIT:
+            return f"{number} {_BROKEN[bound[1]]} {bound[2].rstrip('.,')} {ends}".strip()
     return measured
 
 
@@ -66,6 +73,23 @@ def open_groups(track: TrackReport) -> list[Open]:
     for each in track.verdict.open:
         groups.setdefault((each.why, each.remedy), []).append(each.rule)
     return [Open(tuple(rules), why, remedy) for (why, remedy), rules in groups.items()]
+
+
+def same_causes(track: TrackReport) -> list[Open]:
+    """Return the open rules, together also where one could not be observed because another could not.
+
+    Such a reason repeats the first one's words behind its own: "…, because 'batch' failed: <the reason>".
+    """
+    found: list[Open] = []
+    for group in open_groups(track):
+        told = group.why.partition(": ")[2]
+        for number, other in enumerate(found):
+            if told and told == other.why.partition(": ")[2]:
+                found[number] = other._replace(rules=(*other.rules, *group.rules))
+                break
+        else:
+            found.append(group)
+    return found
 
 
 def counts(track: TrackReport) -> dict[str, int]:

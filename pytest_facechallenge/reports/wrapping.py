@@ -75,14 +75,14 @@ def cut(text: str, width: int, more: str = "…") -> str:
     """Return as many whole words as fit into ``width`` cells, with ``more`` behind them where some are left out."""
     if cell_len(text) <= width:
         return text
-    kept = ""
-    for word in text.split(" "):
-        joined = f"{kept} {word}" if kept else word
-        if cell_len(joined) + cell_len(more) > width:
+    kept = text[: len(text) - len(text.lstrip())]
+    room = width - cell_len(more)
+    for word in re.findall(r" ?\S+| +", text[len(kept) :]):
+        if cell_len(kept + word) > room:
             break
-        kept = joined
-    if not kept:
-        kept = chop_cells(text, max(1, width - cell_len(more)))[0]
+        kept += word
+    if not kept.strip():
+        kept = chop_cells(text, max(1, room))[0]
     return kept.rstrip(" ,;:(") + more
 
 
