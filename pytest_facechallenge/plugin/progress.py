@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -122,14 +122,15 @@ class InWork:
     def start(self, nodeid: str, what: str) -> None:
         """Show that a test has begun; ``what`` names the submission and the rule."""
         self.tests[nodeid] = what
-        self._show()
+        self.show()
 
     def finish(self, nodeid: str) -> None:
         """Take a test that is over out of the line."""
         self.tests.pop(nodeid, None)
-        self._show()
+        self.show()
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Show what is in work, if anything is."""
         now = self.now()
         if not self.tests or (not self.live and now - self.shown < LOG_PERIOD):
             return
@@ -180,6 +181,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+class Unnoticed:
+    """Writes past pytest's terminal writer, which would count what is shown beside its line as part of the line."""
+
+    def __init__(self, writer: Any) -> None:
+        self._file = writer._file
+
+    def write(self, msg: str, *, flush: bool = False) -> None:
+        """Write ``msg`` as it is."""
+        self._file.write(msg)
+        if flush:
+            self._file.flush()
+
+
+def writer_of(config: pytest.Config) -> Writer:
+    """Return where a display goes."""
+    writer = config.get_terminal_writer()
+    return Unnoticed(writer) if is_live(config) else writer
+
+
 _PACE = pytest.StashKey[Pace]()
 
 
@@ -197,10 +217,9 @@ def display(config: pytest.Config, name: str) -> Iterator[Display | None]:
         yield None
         return
     capture = config.pluginmanager.getplugin("capturemanager")
-    writer = config.get_terminal_writer()
-    pace = _pace(config)
+    width, pace = config.get_terminal_writer().fullwidth, _pace(config)
     shown = Display(
-        writer, pace.place(name), live=is_live(config), width=writer.fullwidth, left=lambda: pace.left(name)
+        writer_of(config), pace.place(name), live=is_live(config), width=width, left=lambda: pace.left(name)
     )
     # pytest captures what tests print; the display is no part of a test's output.
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():

@@ -17,7 +17,7 @@ from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.tables import NamedTable
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
 from pytest_facechallenge.plugin.collector import OutcomeCollector, loaded_conftests
-from pytest_facechallenge.plugin.progress import InWork, is_live
+from pytest_facechallenge.plugin.progress import InWork, is_live, writer_of
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, wording
 from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, render_table, render_verdicts
@@ -109,19 +109,22 @@ class Screen:
         if self._in_work is not None:
             self._in_work.finish(nodeid)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None]:
         """Make room for what pytest says about a test."""
         if self._in_work is not None:
             self._in_work.clear()
+        yield
+        if self._in_work is not None:
+            self._in_work.show()
 
     @cached_property
     def _in_work(self) -> InWork | None:
         distributed = self.config.getoption("dist", "no") != "no"
         if not distributed or self.terminal is None or self.config.get_verbosity() < -1:
             return None
-        writer = self.terminal._tw
-        return InWork(writer, live=is_live(self.config), width=writer.fullwidth)
+        width = self.terminal._tw.fullwidth
+        return InWork(writer_of(self.config), live=is_live(self.config), width=width)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Leave pytest-benchmark's table out of a run that only judges, unless it is asked for."""

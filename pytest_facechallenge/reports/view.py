@@ -93,7 +93,7 @@ class View:
         )
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, (str, Text)))
-        return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().split("\n")[:-1])
+        return "".join(f"{self.spell(line.rstrip())}\n" for line in stream.getvalue().split("\n")[:-1])
 
     def prepared(self, report: Report) -> Report:
         """Return the report with every shown text on one line, harmless, and spelt as the console can show it.
@@ -111,7 +111,7 @@ class View:
     def _walk(self, plain: object) -> object:
         if isinstance(plain, str):
             return self.spell(clean(" ".join(plain.split()), MOST_TEXT))
-        if isinstance(plain, list):
+        if isinstance(plain, (list, tuple)):
             return [self._walk(item) for item in plain]
         if isinstance(plain, dict):
             return {key: self._walk(value) for key, value in plain.items()}

@@ -111,7 +111,7 @@ def test_names_that_pytest_reads_otherwise(pytester: pytest.Pytester, name: str,
     save(network(), pytester.path / name)
     result = pytester.runpytest("-q", *workers, "--facechallenge-model", name, "--track", "A", "-k", "input or package")
     assert_ran(result, passed=2)
-    result.stdout.fnmatch_lines([f"*{name.replace('[', '[[]')} on mfr21/A: INCOMPLETE*"])
+    result.stdout.fnmatch_lines([f"INCOMPLETE  {name.replace('[', '[[]')}  mfr21/A  *"])
 
 
 def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
