@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,28 @@ class OutcomeCollector:
                 return why
         return ""
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the reports (also after an interruption) and, under strict, fail the run."""
         if self.config.option.collectonly:
-            return
+            return (yield)
+        self._tell_junit()
+        result = yield
+        self._write_files(session)
+        words = {track.verdict.word for _, track in judged(self.report)}
+        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    def _tell_junit(self) -> None:
+        """Give pytest's JUnit file the verdicts, before it is written."""
+        for plugin in self.config.pluginmanager.get_plugins():
+            if isinstance(plugin, LogXML):
+                for submission, track in judged(self.report):
+                    name = f"facechallenge {track.full} {clean(submission.name)}"
+                    plugin.add_global_property(name, f"{track.verdict.word}: {all_causes(track)}")
+
+    def _write_files(self, session: pytest.Session) -> None:
         for each in FORMATS:
             path = self.run.values.path_of(each.option.name)
             if not path:
@@ -110,18 +127,6 @@ class OutcomeCollector:
         if github.wanted(self.run.values.flag("no-annotations")) and session.exitstatus in SUMMED_UP:
             trouble = markdown.write_job_summary(self.report)
             self.complaints += [trouble] if trouble else []
-        words = {track.verdict.word for _, track in judged(self.report)}
-        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
-    def tell_junit(self) -> None:
-        """Give pytest's JUnit file the verdicts, before it is written."""
-        for plugin in self.config.pluginmanager.get_plugins():
-            if isinstance(plugin, LogXML) and not self.config.option.collectonly:
-                for submission, track in judged(self.report):
-                    name = f"facechallenge {track.full} {clean(submission.name)}"
-                    plugin.add_global_property(name, f"{track.verdict.word}: {all_causes(track)}")
 
 
 def loaded_conftests(config: pytest.Config) -> list[str]:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np  # noqa: F401  # see below
 import pytest
+import rich.console
+import rich.style
+import rich.table
+import rich.text  # noqa: F401  # see below
 import scipy.ndimage
 import scipy.optimize
 import scipy.spatial

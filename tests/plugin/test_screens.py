@@ -115,6 +115,12 @@ def test_colours_pipes_and_consoles(base: Report, tmp_path: Path) -> None:
 
 
 def test_times_are_shown_only_when_asked_for(base: Report, tmp_path: Path) -> None:
-    only = ("-k=latency",)
-    assert "benchmark" not in "\n".join(line for line in shown("good", base, tmp_path, *only) if "plugins" not in line)
-    assert any("benchmark 'latency on mfr21/A'" in line for line in shown("good", base, tmp_path, *only, "-v"))
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_terminal_summary(terminalreporter, config):\n"
+        "    terminalreporter.write_line(f'quiet: {config._benchmarksession.quiet}')\n",
+        encoding="utf-8",
+    )
+    for more, quiet in (((), True), (("-v",), False), (("--benchmark-only",), False)):
+        lines = shown("good", base, tmp_path, "-k=latency", *more)
+        assert f"quiet: {quiet}" in lines
+        assert any(line.startswith("benchmark: ") for line in lines) is not quiet

@@ -44,12 +44,9 @@ def test_annotations_are_for_github_actions_alone() -> None:
 
 
 def test_markdown_shows_a_strangers_text_as_it_is() -> None:
-    text = markdown.escaped(
-        "<img src=x> [link](http://a.example) | @someone #12 *bold* `code` www.example.org\n\n# head"
-    )
-    assert (
-        "\\<img src=x\\> \\[link\\](http\u200b://a.example) \\| @\u200bsomeone #\u200b12 \\*bold\\* \\`code\\`" in text
-    )
+    text = markdown.escaped("<img src=x> [link](http://a.example) | @someone #12 *bold* `code`\n\n# head")
+    assert "\\<img src=x\\> \\[link\\](http\u200b://a.example) \\| @\u200bsomeone " in text
+    assert " #\u200b12 \\*bold\\* \\`code\\`" in text
     assert "\n" not in text
 
 

@@ -13,9 +13,7 @@ from pytest_facechallenge.reports.terminal import render, render_details, render
 from pytest_facechallenge.reports.view import View
 from tests.support.reports import report, result, submission, track
 
-LONG = (
-    "It was found at https://example.org/a_path/that/is/long and has 1,073,741,824 values where 512 are allowed. " * 4
-)
+LONG = "It was found at https://example.org/a_path/that/is/long and has 1,073,741,824 values where 512 may be. " * 4
 
 
 def broken(rule: str, **changes: str) -> RuleResult:
