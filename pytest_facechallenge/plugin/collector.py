@@ -1,30 +1,33 @@
-"""Collects outcomes on the controlling process and turns them into the report, the summary and the exit code."""
+"""Collects outcomes on the controlling process and turns them into the report, its files and the exit code."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.junitxml import LogXML
 
-from pytest_facechallenge.analyses.table import ANALYSES
 from pytest_facechallenge.core.outcome import Outcome, VerdictWord
-from pytest_facechallenge.core.tables import NamedTable
+from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.build_report import build
-from pytest_facechallenge.engine.environment import runtimes_clash, versions
 from pytest_facechallenge.engine.plan import JudgedRule, Key
 from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
 from pytest_facechallenge.plugin.run import ChallengeRun
-from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
+from pytest_facechallenge.reports import github, markdown
 from pytest_facechallenge.reports.formats import FORMATS
-from pytest_facechallenge.reports.terminal import render, render_table
+from pytest_facechallenge.reports.wording import all_causes, judged
 
-#: Columns where the console does not say how wide it is.
-DEFAULT_WIDTH = 80
+#: Exit codes of runs that judged something: not a wrong invocation, not an error inside pytest.
+SUMMED_UP = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.INTERRUPTED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
 
 
 class OutcomeCollector:
@@ -72,11 +75,11 @@ class OutcomeCollector:
         if self._report is None:
             plan = self.run.plan
             for path in plan.sources:
-                for judged in plan.expected(path):
-                    if judged.key not in self.outcomes and judged.key not in self.missing:
-                        why = self._died(judged)
+                for each in plan.expected(path):
+                    if each.key not in self.outcomes and each.key not in self.missing:
+                        why = self._died(each)
                         if why:
-                            self.missing[judged.key] = why
+                            self.missing[each.key] = why
             conftests = tuple(loaded_conftests(self.config))
             self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, conftests)
         return self._report
@@ -89,33 +92,28 @@ class OutcomeCollector:
                 return why
         return ""
 
-    def pytest_report_header(self) -> Iterable[str]:
-        """Say what is judged, and what could make the judging untrustworthy."""
-        plan = self.run.plan
-        tracks = ", ".join(f"{ref.full} (rulebook version {plan.books[ref.book].version})" for ref in plan.tracks)
-        found = versions()
-        runtime = next(
-            (f"{name} {found[name]}" for name in ("onnxruntime-gpu", "onnxruntime") if name in found), "none"
-        )
-        yield f"facechallenge: {len(plan.sources)} submission(s) on {tracks}; runtime {runtime}"
-        yield from (f"facechallenge: {reading}" for reading in plan.readings)
-        if self.config.stash.get(LEFT_ASIDE, False):
-            yield "facechallenge: -x of the settings is left aside: every rule is judged"
-        conftests = loaded_conftests(self.config)
-        if conftests:
-            yield (
-                f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
-                "(an audit uses --noconftest)"
-            )
-        clash = runtimes_clash()
-        if clash:
-            yield f"facechallenge: warning: {clash}"
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Write the reports (also after an interruption) and, under strict, fail the run."""
         if self.config.option.collectonly:
-            return
+            return (yield)
+        self._tell_junit()
+        result = yield
+        self._write_files(session)
+        words = {track.verdict.word for _, track in judged(self.report)}
+        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    def _tell_junit(self) -> None:
+        """Give pytest's JUnit file the verdicts, before it is written."""
+        for plugin in self.config.pluginmanager.get_plugins():
+            if isinstance(plugin, LogXML):
+                for submission, track in judged(self.report):
+                    name = f"facechallenge {track.full} {clean(submission.name)}"
+                    plugin.add_global_property(name, f"{track.verdict.word}: {all_causes(track)}")
+
+    def _write_files(self, session: pytest.Session) -> None:
         for each in FORMATS:
             path = self.run.values.path_of(each.option.name)
             if not path:
@@ -126,48 +124,9 @@ class OutcomeCollector:
                 # Everything else of the run is still shown; the exit code must not say that all is well.
                 self.complaints.append(str(error))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-        words = {track.verdict.word for submission in self.report.submissions for track in submission.tracks}
-        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the summary."""
-        if self.config.option.collectonly:
-            return
-        encoding = getattr(terminalreporter._tw._file, "encoding", None) or "utf-8"
-        width, colour = _width(), terminalreporter.hasmarkup
-        terminalreporter.section("face challenge summary")
-        verbose = self.config.get_verbosity() > 0
-        terminalreporter.write(render(self.report, width=width, colour=colour, encoding=encoding, verbose=verbose))
-        section = ""
-        for table in self._tables():
-            if table.section != section:
-                section = table.section
-                terminalreporter.section(section)
-            terminalreporter.write(render_table(table, width=width, colour=colour))
-        for complaint in self.complaints:
-            terminalreporter.write_line(f"facechallenge: {complaint}", red=True)
-
-    def _tables(self) -> list[NamedTable]:
-        """Return the tables that the user asked for beside the summary, those without a heading first."""
-        plan, found = self.run.plan, []
-        for (path, number), name in plan.names.items():
-            facts = self.run.gatherer.recorded(path, number)
-            for analysis in ANALYSES:
-                found += [titled(table, name) for table in analysis.tables_of(facts, plan.options[analysis.name])]
-        return sorted(found, key=lambda table: table.section)
-
-
-def titled(table: NamedTable, name: str) -> NamedTable:
-    """Return the table with the submission's name before its title."""
-    return NamedTable(
-        title=f"{name}: {table.title}",
-        headings=table.headings,
-        rows=table.rows,
-        numbers_from=table.numbers_from,
-        below=table.below,
-        section=table.section,
-    )
+        if github.wanted(self.run.values.flag("no-annotations")) and session.exitstatus in SUMMED_UP:
+            trouble = markdown.write_job_summary(self.report)
+            self.complaints += [trouble] if trouble else []
 
 
 def loaded_conftests(config: pytest.Config) -> list[str]:
@@ -177,7 +136,3 @@ def loaded_conftests(config: pytest.Config) -> list[str]:
         for name, plugin in config.pluginmanager.list_name_plugin()
         if plugin is not None and name.endswith("conftest.py")
     )
-
-
-def _width() -> int:
-    return max(60, min(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, 140))

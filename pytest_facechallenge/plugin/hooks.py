@@ -93,9 +93,14 @@ def pytest_configure(config: pytest.Config) -> None:
     judge_every_rule(config)
     if worker_input is None:
         from pytest_facechallenge.plugin.collector import OutcomeCollector
+        from pytest_facechallenge.plugin.screen import Details, Screen
 
         _end_orderly_on_sigterm(config)
-        config.pluginmanager.register(OutcomeCollector(config, run), "facechallenge-report")
+        collector = OutcomeCollector(config, run)
+        screen = Screen(config, collector)
+        config.pluginmanager.register(collector, "facechallenge-report")
+        config.pluginmanager.register(screen, "facechallenge-screen")
+        config.pluginmanager.register(Details(screen), "facechallenge-details")
 
 
 def _end_orderly_on_sigterm(config: pytest.Config) -> None:
@@ -281,4 +286,8 @@ def pytest_runtest_makereport(
             broken = call.excinfo.value
             name = run.plan.names[broken.judged.source, broken.judged.number]
             report.longrepr = render(rule_result(broken.judged, broken.outcome), name, broken.judged.rule.full_track)
+    if judged is not None and run is not None and report.skipped and run.values.flag("strict"):
+        from pytest_facechallenge.plugin.transport import fail_if_undecided
+
+        fail_if_undecided(report, judged, run.plan.names[judged.source, judged.number])
     return report

@@ -26,6 +26,11 @@ OPTIONS: tuple[Option, ...] = (
         "write-declaration", OptionKind.TEXT, "write a commented declaration to fill in, and exit", "FILE", path=True
     ),
     Option("strict", OptionKind.FLAG, "fail the run unless every verdict is COMPLIANT"),
+    Option(
+        "no-annotations",
+        OptionKind.FLAG,
+        "under GitHub Actions: print no ::error lines and write no job summary",
+    ),
 )
 
 

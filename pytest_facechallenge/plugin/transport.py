@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.core.outcome import Outcome, Status
+from pytest_facechallenge.engine.build_report import rule_result
 from pytest_facechallenge.engine.plan import JudgedRule, Key
+from pytest_facechallenge.reports.finding import render
 
 #: The name under which an outcome lies in ``report.user_properties``.
 PROPERTY = "facechallenge"
@@ -52,3 +54,15 @@ def failed_key(properties: Iterable[tuple[str, object]]) -> Key | None:
             source, number, track, rule = json.loads(str(value))
             return source, number, track, rule
     return None
+
+
+def fail_if_undecided(report: pytest.TestReport, judged: JudgedRule, name: str) -> None:
+    """Turn an undecided rule that a verdict waits for from a skipped test into a failed one, with what would decide it.
+
+    For runs under strict: JUnit and other readers of test reports then show why the run failed.
+    """
+    decoded = outcome_in(report.user_properties)
+    if decoded is None or decoded[1].status is not Status.UNDECIDED or not judged.counts:
+        return
+    report.outcome = "failed"
+    report.longrepr = render(rule_result(judged, decoded[1]), name, judged.rule.full_track)

@@ -51,4 +51,8 @@ FORMATS: tuple[ReportFormat, ...] = (
             ),
         ),
     ),
+    ReportFormat(
+        Option("markdown", OptionKind.TEXT, "write verdicts, causes and remedies to FILE", "FILE", path=True),
+        "reports.markdown:render",
+    ),
 )

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np  # noqa: F401  # see below
 import pytest
+import rich.console
+import rich.style
+import rich.table
+import rich.text  # noqa: F401  # see below
 import scipy.ndimage
 import scipy.optimize
 import scipy.spatial
@@ -41,3 +45,10 @@ def assert_ran(result: pytest.RunResult, *, passed: int = 0, failed: int = 0) ->
     """Assert how many tests passed and failed, however many rules there are to deselect."""
     found = result.parseoutcomes()
     assert (found.get("passed", 0), found.get("failed", 0)) == (passed, failed), result.outlines
+
+
+@pytest.fixture(autouse=True)
+def _not_on_a_ci_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown on a CI server has tests of its own."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "CI"):
+        monkeypatch.delenv(name, raising=False)

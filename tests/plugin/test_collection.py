@@ -111,7 +111,7 @@ def test_names_that_pytest_reads_otherwise(pytester: pytest.Pytester, name: str,
     save(network(), pytester.path / name)
     result = pytester.runpytest("-q", *workers, "--facechallenge-model", name, "--track", "A", "-k", "input or package")
     assert_ran(result, passed=2)
-    result.stdout.fnmatch_lines([f"*{name.replace('[', '[[]')} on mfr21/A: INCOMPLETE*"])
+    result.stdout.fnmatch_lines([f"INCOMPLETE  {name.replace('[', '[[]')}  mfr21/A  *"])
 
 
 def test_code_beside_a_submission_is_not_run(pytester: pytest.Pytester) -> None:
@@ -146,7 +146,7 @@ def test_settings_beside_a_submission_do_not_steer_the_run(
 def test_conftest_of_the_starting_folder_still_works(pytester: pytest.Pytester, model: Path) -> None:
     pytester.makeconftest("def pytest_report_header(config): return 'our own conftest'")
     result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "input")
-    result.stdout.fnmatch_lines(["*our own conftest*", "*code that can change results is loaded*conftest.py*"])
+    result.stdout.fnmatch_lines(["*our own conftest*", "*code that can change results is loaded*", "*conftest.py*"])
 
 
 def test_last_failed(pytester: pytest.Pytester) -> None:

@@ -78,7 +78,9 @@ def test_strict(pytester: pytest.Pytester, facts: Path) -> None:
     loose = pytester.runpytest(*base)
     loose.stdout.fnmatch_lines(["*INCOMPLETE*"])
     assert loose.ret == 0
-    assert pytester.runpytest(*base, "--facechallenge-strict").ret == pytest.ExitCode.TESTS_FAILED
+    strict = pytester.runpytest(*base, "--facechallenge-strict")
+    assert strict.ret == pytest.ExitCode.TESTS_FAILED
+    assert strict.outlines[-1] == "exit code 1: --facechallenge-strict asks for COMPLIANT, 8 rules open"
 
 
 def test_list_and_explain(pytester: pytest.Pytester) -> None:

@@ -157,7 +157,7 @@ def overview(report: Report, views: Sequence[SubmissionView]) -> Overview | None
             rows.append(OverviewRow(view.key, view.report.name, track, tuple(cells)))
     tally: dict[tuple[str, str], int] = {}
     for row in rows:
-        said = (row.track.state, str(row.track.report.verdict.word))
+        said = (row.track.state, row.track.report.verdict_text)
         tally[said] = tally.get(said, 0) + 1
     return Overview(
         headings=("broken", "open", "size", "FLOPs", "time", *scores),

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(folder: Path, *options: str) -> list[str]:
     """Run the command in a folder; pytester would put that folder on the import path, which users do not have."""
-    command = [sys.executable, "-m", "pytest", "-k", "flops", "--facechallenge-model=model.onnx", *options]
+    command = [sys.executable, "-m", "pytest", "-v", "-k", "flops", "--facechallenge-model=model.onnx", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
