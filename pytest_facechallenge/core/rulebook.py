@@ -14,7 +14,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_facechallenge.core.files import read_text
+
 SCHEMA = "facechallenge-rulebook/1"
+
+#: A rulebook is some pages of text; more is something else.
+MOST_BYTES = 4 << 20
 
 Level = Literal["rule", "note", "measurement"]
 Comparison = Literal["<=", "<"]
@@ -256,13 +261,15 @@ def load(path: Path) -> Rulebook:
         allowed.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(path, MOST_BYTES))
     except OSError as error:
         raise RulebookError(f"cannot read the rulebook {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
     try:
         book = msgspec.convert(raw, Rulebook)
+    except RecursionError as error:
+        raise RulebookError(f"the rulebook {path} nests values too deeply") from error
     except msgspec.ValidationError as error:
         raise RulebookError(f"the rulebook {path} is wrong: {_explain(str(error), raw)}") from error
     _check_consistency(path, book)

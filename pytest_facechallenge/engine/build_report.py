@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
+from pytest_facechallenge.core.text import clean, clean_all
 from pytest_facechallenge.core.verdict import verdict
 from pytest_facechallenge.core.version import __version__
-from pytest_facechallenge.engine.environment import describe
+from pytest_facechallenge.engine.environment import UNSTEERED, Steering, describe
 from pytest_facechallenge.engine.gatherer import Gatherer
 from pytest_facechallenge.engine.plan import JudgedRule, Key, Plan
 from pytest_facechallenge.engine.report import (
@@ -24,13 +25,16 @@ from pytest_facechallenge.engine.report import (
     digest_of,
 )
 
+#: The most characters of a path in the report.
+MOST_OF_A_PATH = 4_096
+
 
 def build(
     plan: Plan,
     gatherer: Gatherer,
     outcomes: Mapping[Key, Outcome],
     missing: Mapping[Key, str],
-    conftests: tuple[str, ...] = (),
+    steering: Steering = UNSTEERED,
 ) -> Report:
     """Return the report of a run.
 
@@ -40,8 +44,8 @@ def build(
         By `JudgedRule.key`.
     missing
         For keys without an outcome, what happened ("deselected", "crashed: …") where that is known.
-    conftests
-        conftest.py files that ran in this process.
+    steering
+        What settings and code of others the run obeyed.
     """
     submissions = []
     facts_of_all = []
@@ -54,28 +58,33 @@ def build(
             facts_of_all.append(facts)
             shown = source.recorded[number].path if source.recorded else str(path)
             reports = tuple(_track(plan, rules, outcomes, missing) for rules in tracks.values())
-            submissions.append(_submission(shown, plan.names[path, number], facts, reports))
+            changed = gatherer.changed(path)
+            submissions.append(
+                _submission(shown, plan.names[path, number], facts, reports, (changed,) if changed else ())
+            )
     judged_by = {ref.book: plan.books[ref.book] for ref in plan.tracks}
     return Report(
         schema=SCHEMA,
         tool=Tool(name="pytest-facechallenge", version=__version__),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        options=plan.values.set_by_user(),
+        options=clean_all(plan.values.set_by_user(), MOST_OF_A_PATH),
         rulebooks=tuple(
             RulebookReference(id=book.id, title=book.title, version=book.version, date=book.date, digest=book.digest)
             for book in judged_by.values()
         ),
-        environment=describe(facts_of_all, conftests),
+        environment=describe(facts_of_all, steering),
         submissions=tuple(submissions),
     )
 
 
-def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, ...]) -> SubmissionReport:
+def _submission(
+    path: str, name: str, facts: Facts, tracks: tuple[TrackReport, ...], warnings: tuple[str, ...]
+) -> SubmissionReport:
     handed_in = (fact.handed_in() for fact in facts.gathered.values())
     sha256, size = next((found for found in handed_in if found is not None), ("", 0))
     plain = facts.to_builtins()
     return SubmissionReport(
-        path=path,
+        path=clean(path, MOST_OF_A_PATH),
         name=name,
         sha256=sha256,
         bytes=size,
@@ -83,6 +92,7 @@ def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, .
         failures=dict(facts.failures),
         digest=digest_of(plain, facts.failures),
         tracks=tracks,
+        warnings=warnings,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +13,14 @@ from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
 from pytest_facechallenge.checks.registry import Check
 from pytest_facechallenge.core.analysis import Scope, SourceKind
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.options import OptionValues
+from pytest_facechallenge.core.files import kind_of
+from pytest_facechallenge.core.options import Option, OptionError, OptionValues
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
+from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.arguments import TrackRef, find_submissions, find_tracks, short_names
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
+from pytest_facechallenge.engine.options import OPTIONS
 from pytest_facechallenge.engine.report import Report, SubmissionReport
 
 #: Source, number, full track, rule with its case: see `JudgedRule.key`.
@@ -179,19 +184,71 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
         Something the user named cannot be used (`TargetError`, `RulebookError`, `ReportError`, `OptionError`); the
         message says which, what was found and what is known.
     """
-    books = load_rulebooks(values.path(name) for name in values.many("rules"))
+    for option in OPTIONS:
+        if option.path:
+            _refuse_special_file(option, values)
+    with reading("--facechallenge-rules", *values.many("rules")):
+        books = load_rulebooks(values.path(name) for name in values.many("rules"))
     checks = load_checks()
     tracks = tuple(find_tracks(values.many("track"), books))
     scope = Scope(books, tuple((ref.book, ref.track) for ref in tracks))
     submissions = find_submissions(values.many("model"), values.base)
     sources = {path: Source(path, SourceKind.MODEL) for path in submissions}
-    options = {analysis.name: analysis.resolved(values, scope) for analysis in ANALYSES}
+    options: dict[str, AnalysisOptions | None] = {}
+    for analysis in ANALYSES:
+        asked = {option.flag: values.values[option.name] for option in analysis.options if option.name in values.values}
+        with reading(*(f"{flag} {_shown(value)}" for flag, value in asked.items() if value not in (None, (), False))):
+            options[analysis.name] = analysis.resolved(values, scope)
     if not submissions:
         for analysis in ANALYSES:
             if analysis.judged_alone and values.text(analysis.judged_alone):
                 path = values.path(values.text(analysis.judged_alone))
                 sources[path] = Source(path, SourceKind.FEATURE_FILE)
-    reports = [(values.path(name), Report.load(values.path(name))) for name in values.many("facts")]
+    reports = []
+    for name in values.many("facts"):
+        with reading("--facechallenge-facts", name):
+            reports.append((values.path(name), Report.load(values.path(name))))
     for path, report in [*reports, *recorded]:
         sources[path] = Source(path, SourceKind.REPORT, report.submissions)
     return Plan(values, books, tracks, sources, checks, options)
+
+
+@contextmanager
+def reading(*named: str) -> Iterator[None]:
+    """Turn whatever goes wrong while something the user named is read into a message that says what that was.
+
+    Raises
+    ------
+    OptionError
+        For an error that is not one of this project's own, which say it themselves.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+            raise
+        what = type(error).__name__ if not str(error) else f"{type(error).__name__}: {error}"
+        raise OptionError(clean(f"what {' '.join(named) or 'the options'} name cannot be used: {what}")) from error
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _refuse_special_file(option: Option, values: OptionValues) -> None:
+    """Refuse a pipe, a socket or a device where a file or a folder is expected: reading it may never end.
+
+    Raises
+    ------
+    OptionError
+        With what is there.
+    """
+    path = values.path_of(option.name)
+    try:
+        mode = Path(path).stat().st_mode if path else 0
+    except (OSError, ValueError):
+        return  # whether it must exist, and how it is opened, is for whoever reads or writes it
+    if path and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OptionError(
+            f"{option.flag} {clean(values.text(option.name))}: a regular file is expected, found {kind_of(mode)}"
+        )

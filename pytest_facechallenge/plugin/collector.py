@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 from pytest_facechallenge.analyses.table import ANALYSES
 from pytest_facechallenge.core.outcome import Outcome, VerdictWord
 from pytest_facechallenge.core.tables import NamedTable
+from pytest_facechallenge.core.text import clean, clean_path
 from pytest_facechallenge.engine.build_report import build
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
 from pytest_facechallenge.engine.plan import JudgedRule, Key
 from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
 from pytest_facechallenge.plugin.run import ChallengeRun
+from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.terminal import render, render_table
@@ -46,7 +48,8 @@ class OutcomeCollector:
             self.outcomes[decoded[0]] = decoded[1]
         elif report.failed:
             text = str(report.longrepr).strip().splitlines()
-            key, why = failed_key(report.user_properties), f"crashed: {text[-1] if text else 'no message'}"
+            why = f"crashed: {clean(text[-1]) if text else 'no message'}"
+            key = failed_key(report.user_properties)
             if key is None:
                 self.died[report.nodeid] = why
             else:
@@ -76,17 +79,13 @@ class OutcomeCollector:
                         why = self._died(judged)
                         if why:
                             self.missing[judged.key] = why
-            conftests = tuple(loaded_conftests(self.config))
-            self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, conftests)
+            conftests = tuple(map(clean_path, loaded_conftests(self.config)))
+            steering = replace(self.run.steering, conftests=conftests)
+            self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, steering)
         return self._report
 
     def _died(self, judged: JudgedRule) -> str:
-        for nodeid, why in self.died.items():
-            path, _, test = nodeid.partition("::")
-            place = Path(os.path.normpath(self.config.rootpath / path))
-            if test == f"test_rule[{judged.test_id}]" and place == judged.source:
-                return why
-        return ""
+        return self.died.get(f"{self.run.node_ids[judged.source]}::test_rule[{judged.test_id}]", "")
 
     def pytest_report_header(self) -> Iterable[str]:
         """Say what is judged, and what could make the judging untrustworthy."""
@@ -103,6 +102,8 @@ class OutcomeCollector:
                 f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
                 "(an audit uses --noconftest)"
             )
+        for line in self.run.steering.warnings:
+            yield f"facechallenge: warning: {line}"
         clash = runtimes_clash()
         if clash:
             yield f"facechallenge: warning: {clash}"
@@ -123,7 +124,9 @@ class OutcomeCollector:
                 self.complaints.append(str(error))
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         words = {track.verdict.word for submission in self.report.submissions for track in submission.tracks}
-        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
+        doubtful = any(submission.warnings for submission in self.report.submissions) or self.run.steering.warnings
+        not_all_well = words - {VerdictWord.COMPLIANT} or doubtful
+        if self.run.values.flag("strict") and session.exitstatus == 0 and not_all_well:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -141,8 +144,15 @@ class OutcomeCollector:
                 section = table.section
                 terminalreporter.section(section)
             terminalreporter.write(render_table(table, width=width, colour=colour))
+        for warning in self.warnings():
+            terminalreporter.write_line(f"facechallenge: warning: {warning}", red=True, bold=True)
         for complaint in self.complaints:
             terminalreporter.write_line(f"facechallenge: {complaint}", red=True)
+
+    def warnings(self) -> list[str]:
+        """Return what makes the verdicts of this run doubtful, a sentence each."""
+        changed = [f"{each.name}: {line}" for each in self.report.submissions for line in each.warnings]
+        return [*self.run.steering.warnings, *changed]
 
     def _tables(self) -> list[NamedTable]:
         """Return the tables that the user asked for beside the summary, those without a heading first."""
@@ -163,15 +173,6 @@ def titled(table: NamedTable, name: str) -> NamedTable:
         numbers_from=table.numbers_from,
         below=table.below,
         section=table.section,
-    )
-
-
-def loaded_conftests(config: pytest.Config) -> list[str]:
-    """Return the conftest.py files that run in this process: code that could change what tests report."""
-    return sorted(
-        name
-        for name, plugin in config.pluginmanager.list_name_plugin()
-        if plugin is not None and name.endswith("conftest.py")
     )
 
 
