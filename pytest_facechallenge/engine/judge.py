@@ -16,8 +16,8 @@ from pytest_facechallenge.core.text import clean
 def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     """Judge one rule.
 
-    Facts that could not be gathered make the outcome undecided, and so does a check that raises; on a track where the rule is only a note, a finding is
-    reported but fails nothing.
+    Facts that could not be gathered make the outcome undecided, and so does a check that raises. On a track where the
+    rule is only a note, a finding is reported but fails nothing.
     """
     if rule.not_applicable:
         return not_applicable(rule.not_applicable)

@@ -48,7 +48,9 @@ def says_own(config: pytest.Config, environment: Mapping[str, str] = os.environ)
     return OWN.flag in config.invocation_params.args or given in ("true", "1", "yes", "on")
 
 
-def code_to_be_run(config: pytest.Config, given: argparse.Namespace, sources: Iterable[Path]) -> list[tuple[Path, Path]]:
+def code_to_be_run(
+    config: pytest.Config, given: argparse.Namespace, sources: Iterable[Path]
+) -> list[tuple[Path, Path]]:
     """Return (file, submission) of every conftest.py and __init__.py with a submission that pytest would import."""
     here = config.invocation_params.dir
     named = [str(argument) for argument in getattr(given, "file_or_dir", None) or ()]
@@ -110,8 +112,8 @@ def refusal(found: list[tuple[Path, Path]]) -> str:
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return (
         f"{clean_path(file)}{more} would steer this run, and it lies with the submission {clean_path(source.name)}: "
-        f"judge it with 'facechallenge judge {clean_path(source)}', which obeys no file of a submission; if the file is "
-        f"your own, add {OWN.flag}, or put the submission into a folder of its own"
+        f"judge it with 'facechallenge judge {clean_path(source)}', which obeys no file of a submission; if the file "
+        f"is your own, add {OWN.flag}, or put the submission into a folder of its own"
     )
 
 
