@@ -110,13 +110,16 @@ def pytest_steered_by_an_ini_file(folder: Path) -> str:
     return "" if done.returncode == 4 and "would steer this run" in done.stderr else f"exit code {done.returncode}"
 
 
+def judge_folder(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Judge the entries of a folder into its report."""
+    ours = ("judge", "entries", "--track=A", "--json=report.json", "-q", *more)
+    return _run(folder, "pytest_facechallenge", *ours, "--", "-k", QUICK)
+
+
 def everything_at_once(folder: Path) -> str:
     """Judge a folder that holds every hostile input and three honest models."""
     entries = gather_entries(folder / "entries")
-    report = folder / "report.json"
-    done = _run(
-        folder, "pytest_facechallenge", "judge", "entries", "--track", "A", f"--json={report}", "-q", "--", "-k", QUICK
-    )
+    report, done = folder / "report.json", judge_folder(folder)
     if not report.exists():
         return f"exit code {done.returncode}, no report: {done.stdout[-200:]} {done.stderr[-200:]}"
     return "; ".join(wrong_verdicts(Report.load(report), entries))

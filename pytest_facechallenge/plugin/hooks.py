@@ -122,10 +122,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _note_steering(config: pytest.Config, run: ChallengeRun) -> None:
     """Note what settings and code the run obeys; refuse what lies with a submission, unless the user vouches for it."""
+    from pytest_facechallenge.core.analysis import SourceKind
     from pytest_facechallenge.engine.environment import Steering
     from pytest_facechallenge.plugin import steering
 
-    found = steering.obeyed(config, run.plan.sources)
+    submissions = [path for path, source in run.plan.sources.items() if source.kind is SourceKind.MODEL]
+    found = steering.obeyed(config, submissions)
     if found and not steering.says_own(config):
         run.gatherer.close()
         del config.stash[RUN]

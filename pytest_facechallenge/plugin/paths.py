@@ -34,6 +34,22 @@ def collect_sources(config: pytest.Config, run: ChallengeRun) -> None:
     else:
         args += [str(path) for source, path in stand_ins.items() if source not in named]
     config.args[:] = args
+    _apply_conftests(config, run)
+
+
+def _apply_conftests(config: pytest.Config, run: ChallengeRun) -> None:
+    """Let the hooks of a conftest.py that pytest has loaded apply to the submissions below it.
+
+    pytest notes this by folder when it collects one; the folders of submissions it never collects.
+    """
+    known = getattr(config.pluginmanager, "_dirpath2confmods", None)
+    if not isinstance(known, dict):
+        return
+    for source in run.plan.sources:
+        folder = source if source.is_dir() else source.parent
+        above = next((parent for parent in (folder, *folder.parents) if parent in known), None)
+        if above is not None:
+            known.setdefault(folder, known[above])
 
 
 def named_source(config: pytest.Config, run: ChallengeRun, argument: str) -> Path | None:
