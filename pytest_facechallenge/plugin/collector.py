@@ -96,7 +96,7 @@ class OutcomeCollector:
             (f"{name} {found[name]}" for name in ("onnxruntime-gpu", "onnxruntime") if name in found), "none"
         )
         yield f"facechallenge: {len(plan.sources)} submission(s) on {tracks}; runtime {runtime}"
-        conftests = loaded_conftests(self.config)
+        conftests = [clean_path(each) for each in loaded_conftests(self.config)]
         if conftests:
             yield (
                 f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "

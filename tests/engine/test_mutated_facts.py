@@ -70,7 +70,7 @@ def test_a_check_that_raises_says_where(report: bytes, monkeypatch: Any) -> None
         raise ValueError("a\x1b[2Jb\nCOMPLIANT")
 
     for function, said in ((broken, "ValueError: a\\x1b[2Jb\\nCOMPLIANT"), (lambda *_: None, "TypeError: an Outcome")):
-        replaced = msgspec.structs.replace(checks[rule.check], function=function)  # type: ignore[arg-type]
+        replaced = msgspec.structs.replace(checks[rule.check], function=function)
         monkeypatch.setitem(checks, rule.check, replaced)
         outcome = judge_rule(Facts(), rule)
         assert outcome.status is Status.UNDECIDED

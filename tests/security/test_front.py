@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -212,8 +213,6 @@ def test_reports_that_cannot_be_written_at_the_end(
 ) -> None:
     import errno
 
-    from pytest_facechallenge.engine import report as module
-
     def no_room(*_args: object, **_keywords: object) -> None:
         raise OSError(errno.ENOSPC if kind == "full" else errno.EROFS, os.strerror(errno.ENOSPC))
 
@@ -221,11 +220,9 @@ def test_reports_that_cannot_be_written_at_the_end(
     out = pytester.mkdir("out")
     if kind == "full":
         real = os.fdopen
-        monkeypatch.setattr(
-            module.os, "fdopen", lambda handle, mode="r": no_room() if mode == "wb" else real(handle, mode)
-        )
+        monkeypatch.setattr(os, "fdopen", lambda handle, mode="r": no_room() if mode == "wb" else real(handle, mode))
     else:
-        monkeypatch.setattr(module.tempfile, "mkstemp", no_room)
+        monkeypatch.setattr(tempfile, "mkstemp", no_room)
     result = pytester.runpytest_inprocess(
         "-q",
         "-p",
@@ -253,6 +250,21 @@ def test_a_submission_that_changes_while_it_is_judged(pytester: pytest.Pytester,
     result = pytester.runpytest_inprocess(*base, "-q")
     result.stdout.fnmatch_lines(["facechallenge: warning: entry: the submission was changed while it was judged*"])
     assert b"was changed while it was judged" in (pytester.path / "r.json").read_bytes()
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["plain", "strict"])
+def test_a_compliant_submission_that_changes_fails_a_strict_run(pytester: pytest.Pytester, strict: bool) -> None:
+    examples = Path(__file__).parents[2] / "examples"
+    target = pytester.mkdir("entry") / "model.onnx"
+    target.write_bytes((examples / "demo" / "model.onnx").read_bytes())
+    (pytester.path / "rulebook.toml").write_bytes((examples / "custom-rulebook" / "rulebook.toml").read_bytes())
+    own = (examples / "custom-rulebook" / "conftest.py").read_text(encoding="utf-8")
+    change = f"__import__('pathlib').Path({str(target)!r}).write_bytes(b'x')"
+    pytester.makeconftest(f"{own}\n\ndef pytest_runtest_teardown():\n    {change}\n")
+    base = ("-q", "--track=door", "--facechallenge-rules=rulebook.toml", "--facechallenge-model=entry/model.onnx")
+    result = pytester.runpytest_inprocess(*base, *(["--facechallenge-strict"] if strict else []))
+    result.stdout.fnmatch_lines(["*campus/door: COMPLIANT", "facechallenge: warning: *was changed while it was judged*"])
+    assert result.ret == (1 if strict else 0)
 
 
 def test_a_check_that_raises_is_named(pytester: pytest.Pytester, report: bytes) -> None:

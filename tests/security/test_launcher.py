@@ -13,6 +13,7 @@ import pytest
 from evaluation import attacks
 from pytest_facechallenge.commands import judge
 from pytest_facechallenge.engine.report import Report
+from tests.security.hostile import model_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +33,7 @@ def test_settings_and_code_beside_a_submission(attack: attacks.Attack, tmp_path:
 
 
 def test_settings_of_the_environment_are_dropped(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(attacks.hostile.model_bytes())
+    (tmp_path / "model.onnx").write_bytes(model_bytes())
     (tmp_path / "planted.py").write_text("open('evidence', 'w')")
     steering = {
         "PYTEST_ADDOPTS": "-p planted -k nothing", "PYTEST_PLUGINS": "planted", "PYTHONPATH": f"{ROOT}{os.pathsep}.",
