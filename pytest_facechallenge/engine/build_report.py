@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
-from pytest_facechallenge.core.text import clean, clean_all
+from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.core.verdict import verdict
 from pytest_facechallenge.core.version import __version__
 from pytest_facechallenge.engine.environment import UNSTEERED, Steering, describe
@@ -67,7 +67,7 @@ def build(
         schema=SCHEMA,
         tool=Tool(name="pytest-facechallenge", version=__version__),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        options=clean_all(plan.values.set_by_user(), MOST_OF_A_PATH),
+        options={name: _cleaned(value) for name, value in plan.values.set_by_user().items()},
         rulebooks=tuple(
             RulebookReference(id=book.id, title=book.title, version=book.version, date=book.date, digest=book.digest)
             for book in judged_by.values()
@@ -75,6 +75,13 @@ def build(
         environment=describe(facts_of_all, steering),
         submissions=tuple(submissions),
     )
+
+
+def _cleaned(value: object) -> object:
+    """Return an option's value with names of strangers in it made safe to show."""
+    if isinstance(value, tuple):
+        return tuple(map(_cleaned, value))
+    return clean(value, MOST_OF_A_PATH) if isinstance(value, str) else value
 
 
 def _submission(

@@ -263,7 +263,9 @@ def test_a_compliant_submission_that_changes_fails_a_strict_run(pytester: pytest
     pytester.makeconftest(f"{own}\n\ndef pytest_runtest_teardown():\n    {change}\n")
     base = ("-q", "--track=door", "--facechallenge-rules=rulebook.toml", "--facechallenge-model=entry/model.onnx")
     result = pytester.runpytest_inprocess(*base, *(["--facechallenge-strict"] if strict else []))
-    result.stdout.fnmatch_lines(["*campus/door: COMPLIANT", "facechallenge: warning: *was changed while it was judged*"])
+    result.stdout.fnmatch_lines(
+        ["*campus/door: COMPLIANT", "facechallenge: warning: *was changed while it was judged*"]
+    )
     assert result.ret == (1 if strict else 0)
 
 
