@@ -46,7 +46,8 @@ def _undecided_by_a_defect(check: Check, error: Exception) -> Outcome:
     where = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "an unknown place"
     return undecided(
         f"This rule's check {check.function.__module__}.{check.name} failed on these facts: {type(error).__name__}: "
-        f"{clean(str(error), 300)} (a defect of the check, or facts that no observation gives).",
+        f"{clean(str(error), 300)}, raised at {clean(where)} (a defect of the check, or facts that no observation "
+        "gives).",
         remedy="Mend the check if it is your own, else report this with the JSON report; it says nothing about the "
         "submission.",
         evidence=(Evidence(where=clean(where), what="raised here"),),
