@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_facechallenge.core.facts.base import Facts, StepFacts
     from pytest_facechallenge.core.options import Option, OptionValues
@@ -119,6 +120,9 @@ class Analysis:
         ``(Facts, Rule) -> TimedSamples | None``: recorded times for pytest-benchmark.
     machine
         ``(OptionValues, Iterable[Facts]) -> dict``: what recorded times depend on, for pytest-benchmark.
+    at_end
+        ``(Path, Facts) -> str``: asked at the end of a run, what is to be said of a source that is no longer what the
+        facts are about, "" where nothing is.
     sources
         The kinds of sources that it can observe.
     judged_alone
@@ -136,6 +140,7 @@ class Analysis:
     tables: str = ""
     samples: str = ""
     machine: str = ""
+    at_end: str = ""
     sources: frozenset[SourceKind] = frozenset({SourceKind.MODEL})
     judged_alone: str = ""
     on_request: str = ""
@@ -151,6 +156,10 @@ class Analysis:
         if not self.cases:
             return [rule]
         return cast("list[Rule]", load(self.cases)(rule, options, recorded))
+
+    def said_at_end(self, source: Path, facts: Facts) -> str:
+        """Return what is to be said of a source at the end of a run, or ""."""
+        return str(load(self.at_end)(source, facts)) if self.at_end else ""
 
     def tables_of(self, facts: Facts, options: AnalysisOptions | None) -> list[NamedTable]:
         """Return the tables to show beside the summary."""

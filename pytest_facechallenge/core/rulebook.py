@@ -16,9 +16,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from pytest_facechallenge.core.files import read_text
 from pytest_facechallenge.core.validation import convert, shown, wrong_number
 
 SCHEMA = "facechallenge-rulebook/1"
+
+#: A rulebook is some pages of text; more is something else.
+MOST_BYTES = 4 << 20
 
 Level = Literal["rule", "note", "measurement"]
 Comparison = Literal["<=", "<"]
@@ -260,10 +264,10 @@ def load(path: Path) -> Rulebook:
         allowed.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(path, MOST_BYTES))
     except OSError as error:
         raise RulebookError(f"cannot read the rulebook {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
     found = raw.get("schema")
     if found != SCHEMA:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import difflib
 import glob
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from pytest_facechallenge.core.files import kind_of, open_regular
+from pytest_facechallenge.core.text import clean, clean_name, clean_path, listed
+
 if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rulebook
+
+#: How a submission can be named; a file of another name is one when its first bytes say so.
+SUFFIXES = (".onnx", ".zip")
+EXPECTED = "a .onnx file, a .zip or a folder is expected"
+_ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+#: The first field of an ONNX file is the version of the format, a small number.
+_ONNX_HEADS = tuple(bytes((0x08, version)) for version in range(1, 32))
+#: The most characters of a short name, without the number that tells it from another.
+MOST_OF_A_SHORT_NAME = 200
 
 
 #: Names of submissions that a sentence has room for.
@@ -39,49 +53,65 @@ class TrackRef:
 def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tuple[str, ...]]:
     """Return the absolute path of every submission named, each once, in order, and how each folder was read.
 
-    A file is a submission. A folder with one .onnx file is one, as is each of the files where a folder has several
-    .onnx files and zips; a folder with only zips and sub-folders is a folder of submissions. Links are not resolved: a
+    A .onnx file or a zip is a submission, and so is a file of another name whose first bytes say that it is one of
+    them. A folder with one .onnx file is one, as is each of the files where a folder has several .onnx files and zips;
+    a folder with only zips and sub-folders is a folder of submissions. What is wrong with a submission of the right name
+    is a finding about it alone, later: a pipe or an unreadable folder does not end the run. Links are not resolved: a
     submission keeps the name it was given under.
 
     Raises
     ------
     TargetError
-        A path that does not exist, a glob without matches, a folder without anything that could be a submission.
+        A path that does not exist, a glob without matches, a file that is no submission, a folder without anything that
+        could be one.
     """
     found: dict[Path, None] = {}
     readings = []
     for name in named:
-        path = Path(os.path.normpath(base / name))
-        if path.exists():
-            paths = [path]
-        elif any(sign in name for sign in "*?["):
-            paths = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  # absolute patterns
-            if not paths:
-                raise TargetError(f"no file matches the model pattern {name!r} (looked in {base})")
-        else:
-            raise TargetError(f"the model {name!r} does not exist (looked for {path}){_nearest_file(path)}")
-        for each in paths:
-            inside = _expand(each)
-            if each.is_dir():
-                readings.append(_reading(each, inside))
-            found |= dict.fromkeys(inside)
+        try:
+            path = Path(os.path.normpath(base / name))
+            if os.path.lexists(path):
+                paths = [path]
+            elif any(sign in name for sign in "*?["):
+                paths = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  # absolute
+                if not paths:
+                    raise TargetError(f"no file matches the model pattern {clean_name(name)!r} (looked in {base})")
+            else:
+                raise TargetError(
+                    f"the model {clean(name)!r} does not exist (looked for {clean_path(path)}){_nearest_file(path)}"
+                )
+            for each in paths:
+                inside = _expand(each)
+                if each.is_dir():
+                    readings.append(_reading(each, inside))
+                found |= dict.fromkeys(inside)
+        except OSError as error:
+            raise TargetError(f"the model {clean(name)!r} cannot be looked for: {error.strerror or error}") from error
+        except ValueError as error:
+            if isinstance(error, TargetError):
+                raise
+            raise TargetError(f"the model {clean(name)!r} cannot be looked for: {error}") from error
     return list(found), tuple(readings)
 
 
 def _reading(folder: Path, submissions: list[Path]) -> str:
     if submissions == [folder]:
-        model = next(entry.name for entry in sorted(folder.iterdir()) if entry.suffix.lower() == ".onnx")
-        return f"{folder} is read as one submission, a folder with {model}"
-    names = ", ".join(path.name for path in submissions[:_NAMED])
+        models = [entry.name for entry in _entries(folder) or [] if entry.suffix.lower() == ".onnx"]
+        with_what = f"a folder with {clean_name(models[0])}" if models else "a folder that cannot be read"
+        return f"{clean_path(folder)} is read as one submission, {with_what}"
+    names = ", ".join(clean_name(path.name) for path in submissions[:_NAMED])
     more = f" and {len(submissions) - _NAMED:,} more" if len(submissions) > _NAMED else ""
     count = f"{len(submissions):,} submission{'s' if len(submissions) > 1 else ''}"
-    return f"{folder} is read as a folder of {count}: {names}{more}"
+    return f"{clean_path(folder)} is read as a folder of {count}: {names}{more}"
 
 
 def _expand(path: Path) -> list[Path]:
     if not path.is_dir():
+        _refuse_other_files(path)
         return [path]
-    entries = sorted(path.iterdir())
+    entries = _entries(path)
+    if entries is None:
+        return [path]
     files = [entry for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
     models = [entry for entry in files if entry.suffix.lower() == ".onnx"]
     zips = [entry for entry in files if entry.suffix.lower() == ".zip"]
@@ -90,23 +120,52 @@ def _expand(path: Path) -> list[Path]:
     inside = [entry for entry in entries if not entry.name.startswith(".") and _could_be_submission(entry)]
     if not inside:
         raise TargetError(
-            f"the folder {path} holds no submission: a .onnx file, a .zip, or folders of these are expected, "
-            f"found {', '.join(entry.name for entry in entries[:5]) or 'nothing'}"
+            f"the folder {clean_path(path)} holds no submission: a .onnx file, a .zip, or folders of these are "
+            f"expected, found {listed(entry.name for entry in entries) or 'nothing'}"
         )
     return inside
 
 
+def _refuse_other_files(path: Path) -> None:
+    """Refuse a file that is no submission by its name and by its first bytes; a pipe or a device is not opened."""
+    if path.suffix.lower() in SUFFIXES:
+        return
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise TargetError(f"{clean_path(path)} cannot be read: {error.strerror or error}; {EXPECTED}") from error
+    if not stat.S_ISREG(mode):
+        raise TargetError(f"{clean_path(path)} is no submission: {EXPECTED}, found {kind_of(mode)}")
+    try:
+        with open_regular(path) as file:
+            head = file.read(4)
+    except OSError as error:
+        raise TargetError(f"{clean_path(path)} cannot be read: {error.strerror or error}; {EXPECTED}") from error
+    if not head.startswith(_ZIP_HEADS + _ONNX_HEADS):
+        what = "no bytes" if not head else f"a file named {clean_name(path.suffix or path.name)!r} that is neither"
+        raise TargetError(f"{clean_path(path)} is no submission: {EXPECTED}, found {what}")
+
+
+def _entries(folder: Path) -> list[Path] | None:
+    """Return what lies in a folder, or None where that cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return None
+
+
 def _could_be_submission(entry: Path) -> bool:
-    if entry.is_dir():
-        return any(child.suffix.lower() in (".onnx", ".zip") for child in entry.iterdir())
-    return entry.suffix.lower() in (".onnx", ".zip")
+    if not entry.is_dir():
+        return entry.suffix.lower() in SUFFIXES
+    children = _entries(entry)
+    # A folder that cannot be read may hold one: it is judged, and what is wrong with it is said there.
+    return children is None or any(child.suffix.lower() in SUFFIXES for child in children)
 
 
 def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return ""
-    near = difflib.get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    entries = _entries(path.parent) or []
+    near = difflib.get_close_matches(path.name, [entry.name for entry in entries[:1_000]], n=1)
+    return f"; did you mean {clean_name(near[0])!r}?" if near else ""
 
 
 def find_tracks(named: tuple[str, ...], books: Mapping[str, Rulebook]) -> list[TrackRef]:
@@ -142,12 +201,41 @@ def find_tracks(named: tuple[str, ...], books: Mapping[str, Rulebook]) -> list[T
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """Return each path's shortest tail that no other of them ends with: "model.onnx", or "alice/model.onnx"."""
-    parts = [PurePath(path).parts for path in paths]
-    names = []
-    for mine in parts:
-        length = 1
-        while length < len(mine) and sum(other[-length:] == mine[-length:] for other in parts) > 1:
-            length += 1
-        names.append("/".join(mine[-length:]).replace("//", "/"))
-    return names
+    """Return each path's shortest tail that no other of them ends with: "model.onnx", or "alice/model.onnx".
+
+    The names are cleaned. Sorting brings paths with a common tail together, so the cost hardly grows faster than the
+    number of paths.
+    """
+    tails = [PurePath(path).parts[::-1] for path in paths]
+    lengths = [1] * len(tails)
+    for left, right in pairwise(sorted(range(len(tails)), key=tails.__getitem__)):
+        common = _common(tails[left], tails[right])
+        for index in (left, right):
+            lengths[index] = max(lengths[index], min(common + 1, len(tails[index])))
+    names = ("/".join(tail[:length][::-1]).replace("//", "/") for tail, length in zip(tails, lengths, strict=True))
+    by_path = dict(zip(paths, names, strict=True))
+    shown = dict(zip(by_path, distinct(by_path.values()), strict=True))
+    return [shown[path] for path in paths]
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """Return how many parts at the beginning are the same."""
+    for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        if mine != theirs:
+            return index
+    return min(len(one), len(other))
+
+
+def distinct(names: Iterable[str], most: int = MOST_OF_A_SHORT_NAME) -> list[str]:
+    """Return names cleaned for showing; those that are the same after cleaning are told apart by a number."""
+    found: list[str] = []
+    numbers: dict[str, int] = {}
+    used: set[str] = set()
+    for name in names:
+        shown = one = clean_path(name, most)
+        while one in used:
+            numbers[shown] = numbers.get(shown, 1) + 1
+            one = f"{shown} ({numbers[shown]})"
+        used.add(one)
+        found.append(one)
+    return found

@@ -10,9 +10,10 @@ from typing import Literal
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
+from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.core.verdict import verdict
 from pytest_facechallenge.core.version import __version__
-from pytest_facechallenge.engine.environment import describe
+from pytest_facechallenge.engine.environment import UNSTEERED, Steering, describe
 from pytest_facechallenge.engine.gatherer import Gatherer
 from pytest_facechallenge.engine.plan import JudgedRule, Key, Plan
 from pytest_facechallenge.engine.report import (
@@ -26,13 +27,16 @@ from pytest_facechallenge.engine.report import (
     digest_of,
 )
 
+#: The most characters of a path in the report.
+MOST_OF_A_PATH = 4_096
+
 
 def build(
     plan: Plan,
     gatherer: Gatherer,
     outcomes: Mapping[Key, Outcome],
     missing: Mapping[Key, str],
-    conftests: tuple[str, ...] = (),
+    steering: Steering = UNSTEERED,
 ) -> Report:
     """Return the report of a run.
 
@@ -42,8 +46,8 @@ def build(
         By `JudgedRule.key`.
     missing
         For keys without an outcome, what happened ("deselected", "crashed: …") where that is known.
-    conftests
-        conftest.py files that ran in this process.
+    steering
+        What settings and code of others the run obeyed.
     """
     submissions = []
     facts_of_all = []
@@ -55,30 +59,41 @@ def build(
             facts = gatherer.recorded(path, number)
             facts_of_all.append(facts)
             shown = source.recorded[number].path if source.recorded else str(path)
-            purpose = _purpose(facts)
-            reports = tuple(_track(plan, rules, outcomes, missing, purpose) for rules in tracks.values())
-            submissions.append(_submission(shown, plan.names[path, number], facts, reports))
+            reports = tuple(_track(plan, rules, outcomes, missing, _purpose(facts)) for rules in tracks.values())
+            changed = gatherer.changed(path)
+            submissions.append(
+                _submission(shown, plan.names[path, number], facts, reports, (changed,) if changed else ())
+            )
     judged_by = {ref.book: plan.books[ref.book] for ref in plan.tracks}
     return Report(
         schema=SCHEMA,
         tool=Tool(name="pytest-facechallenge", version=__version__),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        options=plan.values.set_by_user(),
+        options={name: _cleaned(value) for name, value in plan.values.set_by_user().items()},
         rulebooks=tuple(
             RulebookReference(id=book.id, title=book.title, version=book.version, date=book.date, digest=book.digest)
             for book in judged_by.values()
         ),
-        environment=describe(facts_of_all, conftests),
+        environment=describe(facts_of_all, steering),
         submissions=tuple(submissions),
     )
 
 
-def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, ...]) -> SubmissionReport:
+def _cleaned(value: object) -> object:
+    """Return an option's value with names of strangers in it made safe to show."""
+    if isinstance(value, tuple):
+        return tuple(map(_cleaned, value))
+    return clean(value, MOST_OF_A_PATH) if isinstance(value, str) else value
+
+
+def _submission(
+    path: str, name: str, facts: Facts, tracks: tuple[TrackReport, ...], warnings: tuple[str, ...]
+) -> SubmissionReport:
     handed_in = (fact.handed_in() for fact in facts.gathered.values())
     sha256, size = next((found for found in handed_in if found is not None), ("", 0))
     plain = facts.to_builtins()
     return SubmissionReport(
-        path=path,
+        path=clean(path, MOST_OF_A_PATH),
         name=name,
         sha256=sha256,
         bytes=size,
@@ -86,6 +101,7 @@ def _submission(path: str, name: str, facts: Facts, tracks: tuple[TrackReport, .
         failures=dict(facts.failures),
         digest=digest_of(plain, facts.failures),
         tracks=tracks,
+        warnings=warnings,
     )
 
 

@@ -7,11 +7,34 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import metadata
 
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.engine.report import Environment
 from pytest_facechallenge.inference.processor import processor_name
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What settings and code of others a run obeyed.
+
+    Attributes
+    ----------
+    settings
+        The ini file, "" when there was none.
+    conftests
+        conftest.py files that ran in this process.
+    warnings
+        Sentences about those that lie with a submission.
+    """
+
+    settings: str = ""
+    conftests: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+UNSTEERED = Steering()
 
 PACKAGES = (
     "pytest-facechallenge",
@@ -47,7 +70,7 @@ def runtimes_clash() -> str:
     return ""
 
 
-def describe(facts: Iterable[Facts], conftests: tuple[str, ...] = ()) -> Environment:
+def describe(facts: Iterable[Facts], steering: Steering = UNSTEERED) -> Environment:
     """Return what the run ran on; the providers are those that sessions really used, as the facts tell."""
     used = {provider for each in facts for fact in each.gathered.values() for provider in fact.providers_used()}
     return Environment(
@@ -58,8 +81,9 @@ def describe(facts: Iterable[Facts], conftests: tuple[str, ...] = ()) -> Environ
         cores=os.cpu_count() or 0,
         gpus=tuple(gpus()),
         providers=tuple(sorted(used)),
-        conftests=conftests,
-        warnings=tuple(line for line in [runtimes_clash()] if line),
+        conftests=steering.conftests,
+        settings=steering.settings,
+        warnings=tuple(line for line in (*steering.warnings, runtimes_clash()) if line),
     )
 
 

@@ -73,6 +73,10 @@ class Gatherer:
             return self._recorded[path, number]
         return self.store.recorded(path)
 
+    def changed(self, path: Path) -> str:
+        """Return what is to be said of a submission that is no longer what was judged, or ""; asked at the end."""
+        return self.store.changed(path) if self.plan.sources[path].kind is SourceKind.MODEL else ""
+
     def judge(self, judged: JudgedRule, on_progress: Callable[[str], None] = silent) -> Outcome:
         """Gather what is needed, and judge."""
         return judge_rule(self.facts_for(judged, on_progress), judged.rule)

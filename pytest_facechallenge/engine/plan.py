@@ -11,16 +11,14 @@ from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
 from pytest_facechallenge.checks.registry import Check
 from pytest_facechallenge.core.analysis import Scope, SourceKind
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.options import OptionError, OptionValues
+from pytest_facechallenge.core.options import OptionValues
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.engine.arguments import TrackRef, find_submissions, find_tracks, short_names
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
+from pytest_facechallenge.engine.options import OPTIONS
+from pytest_facechallenge.engine.refusals import as_typed, reading, refuse_device, refuse_memory, refuse_special_file
 from pytest_facechallenge.engine.report import Report, SubmissionReport
-
-#: MiB below which no model is judged. A worker with a small model was measured to take 45 of its own on Linux; systems
-#: that do not tell shared pages apart count more than 100.
-LEAST_MEMORY_MIB = 128
 
 #: Source, number, full track, rule with its case: see `JudgedRule.key`.
 Key = tuple[str, int, str, str]
@@ -186,57 +184,34 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
         Something the user named cannot be used (`TargetError`, `RulebookError`, `ReportError`, `OptionError`); the
         message says which, what was found and what is known.
     """
-    books = load_rulebooks(values.path(name) for name in values.many("rules"))
+    for option in OPTIONS:
+        if option.path:
+            refuse_special_file(option, values)
+    with reading("--facechallenge-rules", *values.many("rules")):
+        books = load_rulebooks(values.path(name) for name in values.many("rules"))
     checks = load_checks()
     tracks = tuple(find_tracks(values.many("track"), books))
     scope = Scope(books, tuple((ref.book, ref.track) for ref in tracks))
     submissions, readings = find_submissions(values.many("model"), values.base)
     sources = {path: Source(path, SourceKind.MODEL) for path in submissions}
-    options = {analysis.name: analysis.resolved(values, scope) for analysis in ANALYSES}
+    options: dict[str, AnalysisOptions | None] = {}
+    for analysis in ANALYSES:
+        asked = {option.flag: values.values[option.name] for option in analysis.options if option.name in values.values}
+        with reading(*(f"{flag} {as_typed(value)}" for flag, value in asked.items() if value not in (None, (), False))):
+            options[analysis.name] = analysis.resolved(values, scope)
     if not submissions:
         for analysis in ANALYSES:
             if analysis.judged_alone and values.text(analysis.judged_alone):
                 path = values.path(values.text(analysis.judged_alone))
                 sources[path] = Source(path, SourceKind.FEATURE_FILE)
-    reports = [(values.path(name), Report.load(values.path(name))) for name in values.many("facts")]
+    reports = []
+    for name in values.many("facts"):
+        with reading("--facechallenge-facts", name):
+            reports.append((values.path(name), Report.load(values.path(name))))
     for path, report in [*reports, *recorded]:
         sources[path] = Source(path, SourceKind.REPORT, report.submissions)
     validate(books, checks)
     if submissions:
-        _refuse_device(values.text("device"))
-        _refuse_memory(values)
+        refuse_device(values.text("device"))
+        refuse_memory(values)
     return Plan(values, books, tracks, sources, checks, readings, options)
-
-
-def _refuse_device(device: str) -> None:
-    """Refuse a device that is not there, before anything runs.
-
-    Raises
-    ------
-    OptionError
-        This runtime or this machine does not have it.
-    """
-    if device.lower() in ("auto", "cpu"):
-        return
-    from pytest_facechallenge.inference.session import DeviceError, look_for
-
-    try:
-        look_for(device)
-    except DeviceError as error:
-        raise OptionError(str(error)) from error
-
-
-def _refuse_memory(values: OptionValues) -> None:
-    """Refuse a limit of memory in which no worker could start.
-
-    Raises
-    ------
-    OptionError
-        It is too small, or this machine has less.
-    """
-    given = values.number("memory")
-    if given and given < LEAST_MEMORY_MIB:
-        raise OptionError(
-            f"--facechallenge-memory must be at least {LEAST_MEMORY_MIB} MiB (what a worker itself "
-            f"takes), found {given}"
-        )

@@ -58,6 +58,8 @@ class Environment(_Document, frozen=True, kw_only=True):
         The execution providers that sessions really used.
     conftests
         conftest.py files that ran in the process of pytest: code that could change what tests report.
+    settings
+        The ini file that pytest was steered by, "" when there was none.
     warnings
         What makes the environment doubtful, as sentences.
     """
@@ -70,6 +72,7 @@ class Environment(_Document, frozen=True, kw_only=True):
     gpus: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     conftests: tuple[str, ...] = ()
+    settings: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -170,6 +173,8 @@ class SubmissionReport(_Document, frozen=True, kw_only=True):
         Why a step gave none, by step.
     digest
         SHA-256 over facts and failures: a fact that was edited afterwards does not fit it.
+    warnings
+        What makes the verdicts on it doubtful, as sentences: a file that was changed while it was judged.
     """
 
     path: str
@@ -180,6 +185,7 @@ class SubmissionReport(_Document, frozen=True, kw_only=True):
     failures: dict[str, StepFailure]
     digest: str
     tracks: tuple[TrackReport, ...]
+    warnings: tuple[str, ...] = ()
 
     def as_facts(self) -> Facts:
         """Return the facts as structs.

@@ -1,18 +1,18 @@
-"""How pytest collects a submission: the path itself becomes a module whose tests are the rules of the track."""
+"""How pytest collects a submission: it becomes a module whose tests are the rules of the track."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from pytest_facechallenge.core.outcome import Outcome
+from pytest_facechallenge.core.text import clean_name
 from pytest_facechallenge.engine.plan import JudgedRule
+from pytest_facechallenge.plugin.run import ChallengeRun
 from pytest_facechallenge.plugin.stash import RUN
 
 
@@ -40,40 +40,44 @@ class Submission(pytest.Module):
         return self._getobj()
 
 
-def collect_submission(source: Path, parent: pytest.Collector) -> Submission:
-    """Return the collector of a submission; its node id is its path from the root folder, also when that leads out.
-
-    pytest itself gives everything outside the root folder the same empty id, and then two submissions would be one.
-    """
-    nodeid = os.path.relpath(source, parent.config.rootpath).replace(os.sep, "/")
-    node: Submission = Submission.from_parent(parent, path=source, nodeid=nodeid)
-    return node
-
-
-class AwkwardPath(pytest.Collector):
-    """Stands for a submission whose path pytest cannot be given, because it reads "[" and "::" as a test's name."""
+class StandIn(pytest.Collector):
+    """The file that pytest is given for a submission; other plugins never see the submission's own path."""
 
     def collect(self) -> Iterable[pytest.Collector]:
         """Yield the submission's own collector."""
-        yield collect_submission(self.config.stash[RUN].given_as[self.path], self)
+        run = self.config.stash[RUN]
+        source = run.given_as[self.path]
+        node: Submission = Submission.from_parent(self, path=source, name=self.name, nodeid=run.node_ids[source])
+        yield node
+
+
+def stand_in(path: Path, parent: pytest.Collector, run: ChallengeRun) -> StandIn:
+    """Return the collector of a stand-in."""
+    source = run.given_as[path]
+    node: StandIn = StandIn.from_parent(parent, path=path, name=node_name(run, source), nodeid=run.node_ids[source])
+    return node
+
+
+def node_name(run: ChallengeRun, source: Path) -> str:
+    """Return the name of a submission's node, as -k finds it: without the signs that pytest reads in a node id."""
+    return clean_name(source.name).replace("::", ":").replace("[", "(").replace("]", ")") or run.node_ids[source]
 
 
 class SubmissionFolder(pytest.File):
-    """A folder on the way to a submission.
+    """A folder on the way to stand-ins.
 
-    pytest's own folder collector would import a conftest.py or an __init__.py lying there. A folder that strangers
-    fill must not run code in the process that judges them, so this one only leads on.
+    pytest's own folder collector would import a conftest.py or an __init__.py lying there, and anybody may write to the
+    folder for temporary files.
     """
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        """Yield the collectors of the next level that lead to a submission."""
-        wanted: Any = (
-            self.session._initialpaths_with_parents if hasattr(self.session, "_initialpaths_with_parents") else ()
-        )
-        for path in sorted(child for child in self.path.iterdir() if child in wanted):
-            if path.is_dir():
-                node = self.ihook.pytest_collect_directory(path=path, parent=self)
-                if node is not None:
-                    yield node
-            else:
-                yield from self.ihook.pytest_collect_file(file_path=path, parent=self)
+        """Yield the collectors of the next level that lead to a stand-in."""
+        run = self.config.stash[RUN]
+        if self.path == run.collected:
+            for path in run.given_as:
+                yield stand_in(path, self, run)
+        else:
+            lineage = (run.collected, *run.collected.parents)
+            path = lineage[lineage.index(self.path) - 1]
+            node: SubmissionFolder = SubmissionFolder.from_parent(self, path=path)
+            yield node

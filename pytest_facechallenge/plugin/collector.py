@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 from _pytest.junitxml import LogXML
 
 from pytest_facechallenge.core.outcome import Outcome, VerdictWord
-from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.core.text import clean, clean_path
 from pytest_facechallenge.engine.build_report import build
 from pytest_facechallenge.engine.plan import JudgedRule, Key
 from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
 from pytest_facechallenge.plugin.run import ChallengeRun
+from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, markdown
 from pytest_facechallenge.reports.formats import FORMATS
@@ -50,7 +51,8 @@ class OutcomeCollector:
             self.outcomes[decoded[0]] = decoded[1]
         elif report.failed:
             text = str(report.longrepr).strip().splitlines()
-            key, why = failed_key(report.user_properties), f"crashed: {text[-1] if text else 'no message'}"
+            why = f"crashed: {clean(text[-1]) if text else 'no message'}"
+            key = failed_key(report.user_properties)
             if key is None:
                 self.died[report.nodeid] = why
             else:
@@ -80,17 +82,13 @@ class OutcomeCollector:
                         why = self._died(each)
                         if why:
                             self.missing[each.key] = why
-            conftests = tuple(loaded_conftests(self.config))
-            self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, conftests)
+            conftests = tuple(map(clean_path, loaded_conftests(self.config)))
+            steering = replace(self.run.steering, conftests=conftests)
+            self._report = build(plan, self.run.gatherer, self.outcomes, self.missing, steering)
         return self._report
 
     def _died(self, judged: JudgedRule) -> str:
-        for nodeid, why in self.died.items():
-            path, _, test = nodeid.partition("::")
-            place = Path(os.path.normpath(self.config.rootpath / path))
-            if test == f"test_rule[{judged.test_id}]" and place == judged.source:
-                return why
-        return ""
+        return self.died.get(f"{self.run.node_ids[judged.source]}::test_rule[{judged.test_id}]", "")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -101,7 +99,8 @@ class OutcomeCollector:
         result = yield
         self._write_files(session)
         words = {track.verdict.word for _, track in judged(self.report)}
-        if self.run.values.flag("strict") and session.exitstatus == 0 and words - {VerdictWord.COMPLIANT}:
+        not_all_well = words - {VerdictWord.COMPLIANT} or self.warnings()
+        if self.run.values.flag("strict") and session.exitstatus == 0 and not_all_well:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return result
 
@@ -128,11 +127,7 @@ class OutcomeCollector:
             trouble = markdown.write_job_summary(self.report)
             self.complaints += [trouble] if trouble else []
 
-
-def loaded_conftests(config: pytest.Config) -> list[str]:
-    """Return the conftest.py files that run in this process: code that could change what tests report."""
-    return sorted(
-        name
-        for name, plugin in config.pluginmanager.list_name_plugin()
-        if plugin is not None and name.endswith("conftest.py")
-    )
+    def warnings(self) -> list[str]:
+        """Return what makes the verdicts of this run doubtful, a sentence each."""
+        changed = [f"{each.name}: {line}" for each in self.report.submissions for line in each.warnings]
+        return [*self.run.steering.warnings, *changed]

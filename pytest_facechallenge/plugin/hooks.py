@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pytest_facechallenge.engine.plan import JudgedRule
     from pytest_facechallenge.plugin.run import ChallengeRun
 
+#: The most characters of a message about a wrong invocation.
+MOST_OF_A_MESSAGE = 4_000
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `settings.OPTIONS`."""
@@ -34,9 +37,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None]:
-    """Add the alias --track after every other plugin had its chance, so that a clash breaks neither."""
+    """Refuse code that lies with a submission before it runs.
+
+    Then add the alias --track after every other plugin had its chance, so that a clash breaks neither.
+    """
+    _refuse_code_of_a_submission(early_config)
     yield
     early_config.stash[OWNS_TRACK] = _options.add_track_alias(parser)
+
+
+def _refuse_code_of_a_submission(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        chosen = _options.resolve(config, given_so_far=config.known_args_namespace)
+        if not chosen.many("model"):
+            return
+        from pytest_facechallenge.engine.arguments import find_submissions
+        from pytest_facechallenge.plugin import steering
+
+        sources, _readings = find_submissions(chosen.many("model"), chosen.base)
+    except ValueError:
+        return  # told once the command line is read in whole
+    if steering.says_own(config):
+        return
+    found = steering.code_to_be_run(config, config.known_args_namespace, sources)
+    if found:
+        raise pytest.UsageError(steering.refusal(found))
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
@@ -58,8 +85,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             sys.stdout.write(explain(rule, books) if rule else listing(books))
             return 0
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(_said(error)) from error
     return None
+
+
+def _said(error: Exception) -> str:
+    """Return an error's message for the terminal; a file's name or content may be a stranger's."""
+    from pytest_facechallenge.core.text import clean
+
+    return clean(str(error), MOST_OF_A_MESSAGE)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,22 +107,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
             refuse_half_an_invocation(config)
             return
-        from pytest_facechallenge.plugin.paths import (
-            collect_sources,
-            judge_every_rule,
-            refuse_settings_of_a_submission,
-        )
+        from pytest_facechallenge.plugin.paths import collect_sources, judge_every_rule
         from pytest_facechallenge.plugin.run import ChallengeRun
 
         worker_input = getattr(config, "workerinput", None)
         shared = Path(worker_input["facechallenge_root"]) if worker_input else None
-        run = ChallengeRun(chosen, shared)
+        run = ChallengeRun(chosen, shared, config.rootpath)
     except ValueError as error:
         foreign = not config.stash.get(OWNS_TRACK, True)
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
-        raise pytest.UsageError(f"{error}{hint}") from error
+        raise pytest.UsageError(f"{_said(error)}{hint}") from error
     config.stash[RUN] = run
-    refuse_settings_of_a_submission(config, run)
+    if worker_input is None:
+        _note_steering(config, run)
     collect_sources(config, run)
     judge_every_rule(config)
     if worker_input is None:
@@ -101,6 +132,31 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(collector, "facechallenge-report")
         config.pluginmanager.register(screen, "facechallenge-screen")
         config.pluginmanager.register(Details(screen), "facechallenge-details")
+
+
+def _note_steering(config: pytest.Config, run: ChallengeRun) -> None:
+    """Note what settings and code the run obeys; refuse what lies with a submission, unless the user vouches for it."""
+    from pytest_facechallenge.core.analysis import SourceKind
+    from pytest_facechallenge.engine.environment import Steering
+    from pytest_facechallenge.plugin import steering
+
+    submissions = [path for path, source in run.plan.sources.items() if source.kind is SourceKind.MODEL]
+    found = steering.obeyed(config, submissions)
+    if found and not steering.says_own(config):
+        run.gatherer.close()
+        del config.stash[RUN]
+        raise pytest.UsageError(steering.refusal(found))
+    run.steering = Steering(
+        settings=_said_path(config.inipath),
+        conftests=tuple(map(_said_path, steering.loaded_conftests(config))),
+        warnings=steering.warnings_about(found),
+    )
+
+
+def _said_path(path: str | Path | None) -> str:
+    from pytest_facechallenge.core.text import clean_path
+
+    return "" if path is None else clean_path(path)
 
 
 def _end_orderly_on_sigterm(config: pytest.Config) -> None:
@@ -171,14 +227,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "judged" not in metafunc.fixturenames:
         return
     run = metafunc.config.stash.get(RUN, None)
-    path = metafunc.definition.path
+    module = metafunc.definition.getparent(pytest.Module)
+    path = metafunc.definition.path if module is None else module.path
     if run is None or path not in run.plan.sources:
         return
     try:
         run.plan.validate()
         judged = run.plan.expected(path)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(_said(error)) from error
     metafunc.parametrize(
         "judged",
         [pytest.param(each, id=each.test_id, marks=_marks(metafunc.config, run, each)) for each in judged],

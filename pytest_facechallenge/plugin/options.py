@@ -14,6 +14,12 @@ from pytest_facechallenge.reports.formats import FORMATS
 if TYPE_CHECKING:
     import pytest
 
+OWN = Option(
+    "own-folder",
+    OptionKind.FLAG,
+    "the ini file and conftest.py that lie with the submission are my own: obey them (never read from an ini file)",
+)
+
 #: The only list of options: the command line, the ini keys and the environment variables are made from it.
 OPTIONS: tuple[Option, ...] = (
     *OF_THE_RUN,
@@ -31,6 +37,7 @@ OPTIONS: tuple[Option, ...] = (
         OptionKind.FLAG,
         "under GitHub Actions: print no ::error lines and write no job summary",
     ),
+    OWN,
 )
 
 
@@ -62,8 +69,15 @@ def add_track_alias(parser: pytest.Parser) -> bool:
     return True
 
 
-def resolve(config: pytest.Config, environment: Mapping[str, str] = os.environ) -> OptionValues:
+def resolve(
+    config: pytest.Config, environment: Mapping[str, str] = os.environ, given_so_far: object = None
+) -> OptionValues:
     """Read every option: command line over environment over ini over default.
+
+    Parameters
+    ----------
+    given_so_far
+        The command line as far as it is read, while pytest starts.
 
     Raises
     ------
@@ -72,7 +86,7 @@ def resolve(config: pytest.Config, environment: Mapping[str, str] = os.environ) 
     """
     values: dict[str, Any] = {}
     for option in OPTIONS:
-        given = getattr(config.option, option.ini, None)
+        given = getattr(given_so_far or config.option, option.ini, None)
         source = option.flag
         if given is None and environment.get(option.variable):
             given, source = environment[option.variable], f"the environment variable {option.variable}"

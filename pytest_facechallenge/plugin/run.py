@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
+from pytest_facechallenge.core.files import kind_of
 from pytest_facechallenge.core.options import OptionError, OptionValues
+from pytest_facechallenge.core.text import clean_path
+from pytest_facechallenge.engine.arguments import distinct
+from pytest_facechallenge.engine.environment import UNSTEERED, Steering
 from pytest_facechallenge.engine.gatherer import Gatherer
 from pytest_facechallenge.engine.plan import make_plan
 from pytest_facechallenge.reports.formats import FORMATS
+
+#: The most characters of a node id's path.
+MOST_OF_A_PATH = 1_000
 
 
 class ChallengeRun:
@@ -20,6 +28,8 @@ class ChallengeRun:
         What the user asked for.
     shared_root
         Folder that the processes of a distributed run share; None makes a private one.
+    rootpath
+        The folder that node ids are relative to.
 
     Raises
     ------
@@ -27,23 +37,53 @@ class ChallengeRun:
         Something the user named cannot be used; the message is made for the user.
     """
 
-    def __init__(self, values: OptionValues, shared_root: Path | None = None) -> None:
+    def __init__(self, values: OptionValues, shared_root: Path | None = None, rootpath: Path | None = None) -> None:
         _refuse_unwritable(values)
         self.values = values
+        self.rootpath = rootpath or values.base
         self.plan = make_plan(values)
         self.gatherer = Gatherer(self.plan, shared_root)
+        self.steering: Steering = UNSTEERED
+
+    @property
+    def collected(self) -> Path:
+        """The folder of the stand-ins."""
+        return self.gatherer.root / "collected"
 
     @cached_property
     def given_as(self) -> dict[Path, Path]:
-        """What pytest is given to collect -> the source it stands for: itself, unless pytest cannot take its path."""
+        """What pytest is given to collect -> the source that it stands for, in the order of the plan.
+
+        It is an empty file of ours: other plugins collect by name what pytest is given, and some run it, and pytest
+        reads signs like "[" and "::" in a path as a test's name.
+        """
+        self.collected.mkdir(parents=True, exist_ok=True)
         given = {}
         for number, source in enumerate(self.plan.sources):
-            path = source
-            if "[" in str(source) or "::" in str(source):
-                path = self.gatherer.root / "collected" / str(number)
-                path.mkdir(parents=True, exist_ok=True)
+            path = self.collected / f"{number}.submission"
+            path.touch()
             given[path] = source
         return given
+
+    @cached_property
+    def node_ids(self) -> dict[Path, str]:
+        """The node id of each source: its path from the root folder, also when that leads out of it, made safe to show.
+
+        pytest itself gives everything outside the root folder the same empty id, and then two submissions would be one;
+        what follows "::" it takes for a test's name.
+        """
+        shown = [
+            clean_path(_relative(source, self.rootpath), MOST_OF_A_PATH).replace("::", r":\x3a")
+            for source in self.plan.sources
+        ]
+        return dict(zip(self.plan.sources, distinct(shown, MOST_OF_A_PATH), strict=True))
+
+
+def _relative(source: Path, rootpath: Path) -> str:
+    try:
+        return os.path.relpath(source, rootpath).replace(os.sep, "/")
+    except ValueError:  # on Windows, another drive
+        return source.as_posix()
 
 
 def _refuse_unwritable(values: OptionValues) -> None:
@@ -52,12 +92,17 @@ def _refuse_unwritable(values: OptionValues) -> None:
     Raises
     ------
     OptionError
-        Its folder does not exist.
+        Its folder does not exist, or something that is no regular file has its name.
     """
     for each in FORMATS:
-        path = values.path_of(each.option.name)
-        if path and not Path(path).parent.is_dir():
-            raise OptionError(
-                f"{each.option.flag} {values.text(each.option.name)} cannot be written: "
-                f"there is no folder {Path(path).parent}"
-            )
+        named = values.path_of(each.option.name)
+        if not named:
+            continue
+        path, said = Path(named), f"{each.option.flag} {values.text(each.option.name)} cannot be written"
+        try:
+            if not path.parent.is_dir():
+                raise OptionError(f"{said}: there is no folder {path.parent}")
+            if os.path.lexists(path) and not (path.is_file() and not path.is_symlink()):
+                raise OptionError(f"{said}: a regular file is expected, found {kind_of(path.lstat().st_mode)}")
+        except OSError as error:
+            raise OptionError(f"{said}: {error.strerror or error}") from error

@@ -15,9 +15,12 @@ import pytest
 from pytest_facechallenge.analyses.table import ANALYSES
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.tables import NamedTable
+from pytest_facechallenge.core.text import clean_path
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
-from pytest_facechallenge.plugin.collector import OutcomeCollector, loaded_conftests
+from pytest_facechallenge.plugin.collector import OutcomeCollector
 from pytest_facechallenge.plugin.progress import InWork, is_live, writer_of
+from pytest_facechallenge.plugin.stash import LEFT_ASIDE
+from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, wording
 from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, render_table, render_verdicts
@@ -87,12 +90,14 @@ class Screen:
         yield from (f"facechallenge: {reading}" for reading in plan.readings)
         if self.config.stash.get(LEFT_ASIDE, False):
             yield "facechallenge: -x of the settings is left aside: every rule is judged"
-        conftests = loaded_conftests(self.config)
+        conftests = [clean_path(each) for each in loaded_conftests(self.config)]
         if conftests:
             yield (
                 f"facechallenge: code that can change results is loaded: {', '.join(conftests)} "
                 "(an audit uses --noconftest)"
             )
+        for line in self.run.steering.warnings:
+            yield f"facechallenge: warning: {line}"
         clash = runtimes_clash()
         if clash:
             yield f"facechallenge: warning: {clash}"
@@ -224,6 +229,8 @@ class Screen:
         terminal.ensure_newline()
         if github.wanted(self.run.values.flag("no-annotations")):
             terminal.write(github.render(self.collector.report, strict=self.run.values.flag("strict")))
+        for warning in self.collector.warnings():
+            terminal.write_line(f"facechallenge: warning: {warning}", red=True, bold=True)
         for complaint in self.collector.complaints:
             terminal.write_line(f"facechallenge: {complaint}", red=True)
         strict = self.run.values.flag("strict") and session.exitstatus == pytest.ExitCode.TESTS_FAILED

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import filelock
 
-from pytest_facechallenge.analyses.table import STEPS, with_needs
+from pytest_facechallenge.analyses.table import ANALYSES, STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
-from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
@@ -89,10 +88,8 @@ class FactStore:
 
         To be asked at the end of a run. Reads the submission, so it takes as long as that.
         """
-        from pytest_facechallenge.analyses.package.again import changed_since
-
-        found = self.recorded(source).get(PackageFacts)
-        return "" if found is None else changed_since(source, found)
+        facts = self.recorded(source)
+        return " ".join(filter(None, (analysis.said_at_end(source, facts) for analysis in ANALYSES)))
 
     def release(self, source: Path) -> None:
         """Remove the private copy of a submission, of which nothing more will be asked; its facts stay.

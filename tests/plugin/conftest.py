@@ -25,6 +25,8 @@ QUICK = "input or package or model-size"
 def _no_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timing has tests of its own; elsewhere the modelled time must do, which runs nothing."""
     monkeypatch.setenv("FACECHALLENGE_LATENCY", "modelled")
+    # Tests write their ini file and conftest.py beside the model; what happens otherwise has tests of its own.
+    monkeypatch.setenv("FACECHALLENGE_OWN_FOLDER", "yes")
 
 
 @pytest.fixture

@@ -134,10 +134,11 @@ def test_settings_beside_a_submission_do_not_steer_the_run(
     save(network(), folder / "model.onnx")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
     monkeypatch.chdir(pytester.mkdir("start"))
+    monkeypatch.delenv("FACECHALLENGE_OWN_FOLDER")
     quick = ("--track", "A", "-k", QUICK)
     taken = pytester.runpytest_subprocess("-q", "--facechallenge-model", "../entries/evil", *quick)
     assert taken.ret == pytest.ExitCode.USAGE_ERROR
-    taken.stderr.fnmatch_lines(["*pytest.ini would steer this run*with '='*"])
+    taken.stderr.fnmatch_lines(["*pytest.ini would steer this run*'facechallenge judge *"])
     result = pytester.runpytest_subprocess("-q", "--facechallenge-model=../entries/evil", *quick)
     # Judged all the same, and what lies beside the model is a finding, as it would be inside of an archive.
     assert_ran(result, passed=2, failed=1)

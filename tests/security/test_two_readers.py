@@ -30,6 +30,19 @@ def test_a_model_that_carries_an_archive_is_judged_as_the_runtime_reads_it(tmp_p
     assert found.submitted_sha256 == found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_model_that_carries_an_archive_in_a_folder_or_zip(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "entry" / "model.onnx"
+    path.parent.mkdir()
+    path.write_bytes(hostile.model_with_archive_inside())
+    source = path.parent
+    if form == "zip":
+        source = tmp_path / "s.zip"
+        source.write_bytes(archives.zip_bytes({"model.onnx": path.read_bytes()}))
+    assert any("one thing only" in problem for problem in packaged(source, tmp_path).problems)
+    assert judge(source, "package", tmp_path).status is Status.FAILED
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

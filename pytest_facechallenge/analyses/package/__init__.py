@@ -8,4 +8,5 @@ ANALYSIS = Analysis(
     name="package",
     about="what was handed in: archives, folders, links, sizes",
     steps=(Step("package", Stage.STATIC, "core.facts.package:PackageFacts", "analyses.package.gather:gather_package"),),
+    at_end="analyses.package.again:said_at_end",
 )

@@ -7,7 +7,14 @@ from pathlib import Path
 from pytest_facechallenge.analyses.package.copy import digest
 from pytest_facechallenge.analyses.package.folder import files_of, folder_digest
 from pytest_facechallenge.analyses.package.listing import Listing
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.package import PackageFacts
+
+
+def said_at_end(source: Path, facts: Facts) -> str:
+    """Return what is to be said of a submission that is no longer what the facts are about, or ""."""
+    found = facts.get(PackageFacts)
+    return "" if found is None else changed_since(source, found)
 
 
 def changed_since(source: Path, facts: PackageFacts) -> str:

@@ -50,6 +50,9 @@ def gather_package(context: Context) -> PackageFacts:
         form = _open_file(context, target, seen)
     else:
         seen.problems.append(f"a .onnx file, a zip or a folder is expected, found {kind_of(mode)}")
+    inside = seen.model if form != "onnx" else None
+    if inside is not None and not seen.head.startswith((LOCAL, END)) and holds_archive(inside):
+        seen.problems.append(_two_in_one(clean_name(seen.model_name)))
     if seen.model is not None:
         _bring_side_files(context, seen, seen.model)
     return _facts(form, context, seen)
@@ -84,12 +87,16 @@ def _open_file(context: Context, target: Path, seen: Listing) -> str:
         seen.problems.append(f"{shown} is not a zip archive, although its name says so")
         copy = copy.replace(_made(target) / _MODEL)
     if hidden:
-        seen.problems.append(
-            f"{shown} is a model for a program that reads its beginning, and a zip archive for one that reads its end; "
-            "a file that is one thing only is expected"
-        )
+        seen.problems.append(_two_in_one(shown))
     _take(seen, copy, source, done)
     return "onnx"
+
+
+def _two_in_one(shown: str) -> str:
+    return (
+        f"{shown} is a model for a program that reads its beginning, and a zip archive for one that reads its end; "
+        "a file that is one thing only is expected"
+    )
 
 
 def _take(seen: Listing, copy: Path, source: Path, done: Copied) -> None:

@@ -30,6 +30,7 @@ CONV = 8 * 3 * 9 * 56 * 56
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FACECHALLENGE_OWN_FOLDER", "yes")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     onnx.save(model(TEXT, opset=13), tmp_path / "model.onnx")
     return tmp_path

@@ -11,6 +11,7 @@ from pytest_facechallenge.core.facts.flops import CrosscheckFacts, GroupCount
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets import build
 from pytest_facechallenge.reports.terminal import render_table
+from pytest_facechallenge.reports.view import View
 
 from .build import cost
 
@@ -43,7 +44,7 @@ def test_every_row_has_every_column() -> None:
 def test_numbers_stay_whole_at_80_columns() -> None:
     """A number cut in two lines is no number."""
     table = tables.layers(facts_of(from_model(build("y2"), Path())))
-    lines = render_table(table, width=80, colour=False).splitlines()
+    lines = render_table(table, View(width=80)).splitlines()
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     assert all(number in text for row in table.rows for number in row[2:])

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_facechallenge.analyses.latency.profile import by_operator, left_on_cpu, read, slowest
 from pytest_facechallenge.core.facts.latency import LayerTime
 from pytest_facechallenge.reports.terminal import render_table
+from pytest_facechallenge.reports.view import View
 
 
 def event(name: str, op: str, microseconds: float, provider: str = "CUDAExecutionProvider") -> dict[str, Any]:
@@ -42,7 +43,7 @@ def test_nodes_left_on_the_cpu_are_named_only_in_a_session_of_another_provider()
 
 
 def shown(layers: Sequence[LayerTime], width: int) -> str:
-    return "".join(render_table(table, width=width, colour=False) for table in (by_operator(layers), slowest(layers)))
+    return "".join(render_table(table, View(width=width)) for table in (by_operator(layers), slowest(layers)))
 
 
 def test_the_table_names_operators_and_nodes() -> None:
