@@ -56,8 +56,8 @@ def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tu
     A .onnx file or a zip is a submission, and so is a file of another name whose first bytes say that it is one of
     them. A folder with one .onnx file is one, as is each of the files where a folder has several .onnx files and zips;
     a folder with only zips and sub-folders is a folder of submissions. What is wrong with a submission of the right
-    name is a finding about it alone, later: a pipe or an unreadable folder does not end the run. Links are not resolved: a
-    submission keeps the name it was given under.
+    name is a finding about it alone, later: a pipe or an unreadable folder does not end the run. Links are not
+    resolved: a submission keeps the name it was given under.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def test_the_first_bytes_decide_under_another_name(tmp_path: Path, name: str, he
         (["/a/model.onnx"], ["model.onnx"]),
         (["/x/alice/model.onnx", "/x/bob/model.onnx"], ["alice/model.onnx", "bob/model.onnx"]),
         (["/x/1/a/m.onnx", "/x/2/a/m.onnx", "/x/n.onnx"], ["1/a/m.onnx", "2/a/m.onnx", "n.onnx"]),
-        (["/a/m.onnx", "/a/m.onnx"], ["/a/m.onnx", "/a/m.onnx (2)"]),
+        (["/a/m.onnx", "/a/m.onnx"], ["/a/m.onnx", "/a/m.onnx"]),
     ],
 )
 def test_short_names(paths: list[str], names: list[str]) -> None:
