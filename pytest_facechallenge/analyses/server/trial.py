@@ -70,7 +70,7 @@ def _run(context: Context, interpreter: str, name: str, images_path: Path, timeo
     context.report(f"running the model in {interpreter}")
     folder = context.workdir / f"{name}_runtime"
     folder.mkdir(exist_ok=True)
-    model = context.model_path.absolute()
+    model = context.runnable_path.absolute()
     # -I: neither the environment nor the working folder of this process may change what is imported there.
     command = [interpreter, "-I", str(SCRIPT), str(model), str(images_path.absolute()), str(folder.absolute())]
     run = _Run([*command, str(context.options.threads)], folder, timeout)
