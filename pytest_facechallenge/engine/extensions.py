@@ -14,6 +14,7 @@ from pytest_facechallenge.core.rulebook import Rulebook, RulebookError, builtin_
 FAMILIES = (
     "package",
     "interface",
+    "batch",
     "behaviour",
     "weights",
     "preprocessing",

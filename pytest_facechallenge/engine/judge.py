@@ -6,27 +6,53 @@ import msgspec
 
 from pytest_facechallenge.checks.registry import CHECKS
 from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, FailureKind
-from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, not_applicable, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, explained, not_applicable, undecided
 from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.engine.causes import CAUSES, owner_rule
+
+#: What may turn out to be explained by another rule.
+_TO_EXPLAIN = (Status.FAILED, Status.UNDECIDED)
 
 
 def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     """Judge one rule.
 
-    Facts that could not be gathered make the outcome undecided; on a track where the rule is only a note, a finding is
-    reported but fails nothing.
+    Facts that could not be gathered make the outcome undecided; what another broken rule explains is undecided because
+    of that rule (`causes`); on a track where the rule is only a note, a finding is reported but fails nothing.
     """
     if rule.not_applicable:
         return not_applicable(rule.not_applicable)
-    check = CHECKS[rule.check]
-    try:
-        outcome = check.function(facts, rule)
-    except FactsMissingError as missing:
-        outcome = _undecided_for_want_of(missing)
+    outcome = _alone(facts, rule)
+    if outcome.status in _TO_EXPLAIN:
+        outcome = _explained(facts, rule) or outcome
     if rule.level == "rule" or outcome.status in (Status.PASSED, Status.NOT_APPLICABLE):
         return outcome
     kind = "Only a note on this track" if rule.level == "note" else "Only measured on this track, nothing is judged"
     return msgspec.structs.replace(outcome, status=Status.NOT_APPLICABLE, message=f"{kind}. {outcome.message}")
+
+
+def _alone(facts: Facts, rule: Rule) -> Outcome:
+    """Judge one rule as if it were the only one."""
+    try:
+        return CHECKS[rule.check].function(facts, rule)
+    except FactsMissingError as missing:
+        return _undecided_for_want_of(missing)
+
+
+def _explained(facts: Facts, rule: Rule, seen: frozenset[str] = frozenset()) -> Outcome | None:
+    """Return the outcome of a rule that another one's cause explains, None when none does.
+
+    A cause may itself be explained; then the rule that stands at the end of the chain is named.
+    """
+    check = CHECKS[rule.check]
+    for cause in CAUSES:
+        owner = owner_rule(rule, cause.owner(facts, rule)) if cause.explains(check) else None
+        if owner is None or owner.check in seen:
+            continue
+        if _alone(facts, owner).status not in _TO_EXPLAIN and not cause.owner_may_pass:
+            continue
+        return _explained(facts, owner, seen | {rule.check}) or explained(owner.id, cause.about)
+    return None
 
 
 def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_facechallenge.core.facts.interface import BakedReshape, MarkedNode
+from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
 from pytest_facechallenge.onnx_graph.open_shapes import infer_open
 
 #: More nodes of a kind are not listed.
 MOST = 50
-_RANDOM = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 #: Opsets since which BatchNormalization and Dropout say by an attribute or an input that they are being trained.
 _BATCH_NORM_ATTRIBUTE, _OLD_MODE, _DROPOUT_INPUT = 14, 7, 12
 
@@ -96,7 +99,18 @@ def _baked(graph: Graph, batch: int) -> Iterator[BakedReshape]:
             constant=tensor.where,
             extents=tuple(extents),
             input=None if shape is None else tuple(-1 if extent is None else extent for extent in shape),
+            source=_source(node),
         )
+
+
+def _source(node: Node) -> str:
+    """Return the last line of code that torch's exporters noted beside the node, cut to a line."""
+    noted = [entry.value for entry in node.proto.metadata_props if entry.key.endswith("stack_trace")]
+    lines = [line.strip() for text in (*noted, node.proto.doc_string) for line in text.splitlines() if line.strip()]
+    places = [at for at, line in enumerate(lines) if line.startswith("File ") or ".py(" in line]
+    if not places:
+        return ""
+    return clean(" ".join(lines[places[-1] : places[-1] + 2]), 200)
 
 
 def _from_image(graph: Graph) -> frozenset[str]:

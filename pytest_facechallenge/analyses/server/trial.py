@@ -62,6 +62,7 @@ def gather(context: Context) -> ServerFacts:
         local_version=str(local.result.get("version", "")) if local else "",
         local_stage=local.stage if local else "start",
         local_error=local.error if local else "",
+        row_difference=float(server.result.get("row_difference", -1.0)),
         compared=_compare(server.embeddings, local.embeddings) if local else None,
     )
 

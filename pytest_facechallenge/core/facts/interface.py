@@ -74,12 +74,15 @@ class BakedReshape(msgspec.Struct, frozen=True, kw_only=True):
         Its values.
     input
         Shape of what is reshaped, -1 where the file leaves it open; None when it is not known.
+    source
+        The line of code that made the node, where the exporter wrote it down.
     """
 
     node: str
     constant: str
     extents: tuple[int, ...]
     input: tuple[int, ...] | None = None
+    source: str = ""
 
 
 class InterfaceFacts(StepFacts, frozen=True, kw_only=True):
