@@ -94,7 +94,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         evidence = [*_marked(mixing), *evidence]
     return failed(
         f"{headline[0].upper()}{headline[1:]}.",
-        remedy=export_again(facts, rule, _first(baked, mixing)),
+        remedy=export_again(facts, rule, _first(load, baked, mixing)),
         measured=measured,
         limit=limit,
         evidence=tuple(evidence),
@@ -183,7 +183,10 @@ def _marked(nodes: tuple[MarkedNode, ...]) -> list[Evidence]:
     return found
 
 
-def _first(baked: tuple[BakedReshape, ...], mixing: tuple[MarkedNode, ...]) -> str:
+def _first(load: LoadFacts, baked: tuple[BakedReshape, ...], mixing: tuple[MarkedNode, ...]) -> str:
+    """Return what to change before the file is written again."""
+    if baked and load.fixed_batch:
+        return "The sizes were fixed when the network was exported with one batch; name the batch as dynamic."
     if baked:
         return (
             f"In forward(), where it reshapes to {shape_text(baked[0].extents)}, write x.flatten(1), or x.size(0) for "

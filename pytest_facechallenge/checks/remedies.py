@@ -40,6 +40,8 @@ def torch_call(facts: Facts, rule: Rule) -> str:
     found = facts.get(InterfaceFacts)
     data = _plain(found.inputs[0].name if found is not None and found.inputs else "", "data")
     embedding = _plain(_embedding(found) if found is not None else "", "embedding")
+    if embedding.isdigit():  # a name that the exporter gave and does not take
+        embedding = "embedding"
     newest = _opset(rule)
     opset = f"opset_version={newest}, " if newest else ""
     return (

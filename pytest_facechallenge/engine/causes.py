@@ -19,6 +19,7 @@ from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.facts.weights import WeightsFacts
+from pytest_facechallenge.core.producer import Producer
 from pytest_facechallenge.core.rulebook import Rule
 
 #: Ways in which a worker ends that the steps after it share.
@@ -84,6 +85,16 @@ def _no_model(facts: Facts, rule: Rule) -> str:
 def _side_file(facts: Facts, _rule: Rule) -> str:
     found = facts.get(InterfaceFacts)
     return "package" if found is not None and any(entry.problem for entry in found.external) else ""
+
+
+def _torch_default(facts: Facts, rule: Rule) -> str:
+    """Return the owner of all that one call of torch's older exporter mends at once."""
+    found, package = facts.get(InterfaceFacts), facts.get(PackageFacts)
+    if found is None or package is None or found.exporter is not Producer.TORCH_DYNAMO:
+        return ""
+    beside = bool(found.external) and not package.problems and not any(entry.problem for entry in found.external)
+    fixed = found.fixed_batch() > 0 and bool(found.baked)
+    return "server_runtime" if (beside if rule.check == "package" else fixed) else ""
 
 
 def _not_loaded(facts: Facts, _rule: Rule) -> str:
@@ -172,6 +183,14 @@ CAUSES: tuple[Cause, ...] = (
         _side_file,
         ("package", "interface"),
     ),
+    Cause(
+        "torch's default export",
+        "The file is what torch's exporter writes by default today: a new opset, the weights in a file beside it, the "
+        "batch of the example; one call gives what the server loads.",
+        _named("package", "batch"),
+        _torch_default,
+        ("package", "interface", "compatibility"),
+    ),
     Cause("not loaded", "The runtime does not load the model.", _runs_model, _not_loaded, ("interface", "load")),
     Cause(
         "float16",
@@ -190,7 +209,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "another input",
         "The input has another type, layout or number than the server feeds, so that nothing can be run.",
-        _runs_model,
+        lambda check: check.name != "onnx_valid" and _runs_model(check),
         _input,
         ("interface",),
     ),
