@@ -186,7 +186,7 @@ def _marked(nodes: tuple[MarkedNode, ...]) -> list[Evidence]:
 def _first(load: LoadFacts, baked: tuple[BakedReshape, ...], mixing: tuple[MarkedNode, ...]) -> str:
     """Return what to change before the file is written again."""
     if baked and load.fixed_batch:
-        return "The sizes were fixed when the network was exported with one batch; name the batch as dynamic."
+        return "Sizes were fixed at the export: name the batch as dynamic, and flatten with x.flatten(1)."
     if baked:
         return (
             f"In forward(), where it reshapes to {shape_text(baked[0].extents)}, write x.flatten(1), or x.size(0) for "

@@ -74,8 +74,9 @@ def package(facts: Facts, rule: Rule) -> Outcome:
 def _said(found: PackageFacts, first: Evidence) -> str:
     if _is_checkpoint(found):
         return f"{found.model_name or 'The submission'} is a PyTorch checkpoint, not an ONNX model."
-    if found.form == "zip" and "/" in found.model_name and found.entries_found == 1:
-        folder = found.model_name.rpartition("/")[0]
+    models = [entry.name for entry in found.entries if entry.kind == "model"]
+    if found.form == "zip" and len(models) == 1 and "/" in models[0] and len(found.problems) == 1:
+        folder = models[0].rpartition("/")[0]
         return f"The model lies in a folder of the archive, {folder!r}; it has to lie in the archive itself."
     return f"The submission is not exactly one model: {first.where}: {first.what}."
 

@@ -55,8 +55,8 @@ class Cause:
 
 
 def _runs_model(check: Check) -> bool:
-    """Return whether a check reads facts for which the model is loaded."""
-    return any("load" in with_needs({step}) for step in check.steps)
+    """Return whether a check reads facts for which the model is loaded or run."""
+    return any(STEPS[step].runs_model or "load" in with_needs({step}) for step in check.steps)
 
 
 def _reads_file(check: Check) -> bool:
