@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
     from pytest_facechallenge.core.verdict import Verdict
     from pytest_facechallenge.engine.report import Report, ReportError
+    from pytest_facechallenge.mending import RepairReport, repair
 
 _HOMES = {
+    "repair": "mending",
+    "RepairReport": "mending",
     "judge": "api",
     "rejudge": "api",
     "explain": "api",
@@ -57,6 +60,7 @@ __all__ = [
     "Evidence",
     "Facts",
     "Outcome",
+    "RepairReport",
     "Report",
     "ReportError",
     "Rule",
@@ -72,6 +76,7 @@ __all__ = [
     "not_applicable",
     "passed",
     "rejudge",
+    "repair",
     "undecided",
 ]
 

@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from pytest_facechallenge.onnx_graph.producer import Producer, producer_of
+from pytest_facechallenge.core.producer import Producer
+from pytest_facechallenge.onnx_graph.producer import producer_of
 from tests.support.findings import all_pass, broken, explained, findings, run_words
 from tests.support.models import network, save
 from tests.support.torch_faces import Face, export, quietly

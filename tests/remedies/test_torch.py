@@ -8,7 +8,8 @@ from typing import Any
 import onnx
 import pytest
 
-from pytest_facechallenge.onnx_graph.producer import Producer, producer_of
+from pytest_facechallenge.core.producer import Producer
+from pytest_facechallenge.onnx_graph.producer import producer_of
 from tests.support.findings import all_pass, broken, explained, findings, run_words
 from tests.support.models import pack
 from tests.support.torch_faces import Face, export, torch

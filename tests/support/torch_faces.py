@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 
-class Face(torch.nn.Module):  # type: ignore[misc]  # torch has no type of its own here
+class Face(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch is imported by name
     """Two blocks, 64 values an image.
 
     ``flat`` is how forward() flattens: "flatten", "baked" (to [1,-1]) or "view"; ``norm`` returns the norm as well.
