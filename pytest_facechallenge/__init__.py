@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
     from pytest_facechallenge.core.verdict import Verdict
     from pytest_facechallenge.engine.report import Report, ReportError
+    from pytest_facechallenge.mending import RepairReport, repair
 
 _HOMES = {
+    "repair": "mending",
+    "RepairReport": "mending",
     "judge": "api",
     "rejudge": "api",
     "explain": "api",
@@ -60,6 +63,7 @@ __all__ = [
     "Evidence",
     "Facts",
     "Outcome",
+    "RepairReport",
     "Report",
     "ReportError",
     "Rule",
@@ -76,6 +80,7 @@ __all__ = [
     "not_applicable",
     "passed",
     "rejudge",
+    "repair",
     "undecided",
     "write_declaration",
 ]

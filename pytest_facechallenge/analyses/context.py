@@ -49,8 +49,6 @@ class Context:
         self.report = report
         #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
         self.session: Session | None = None
-        #: The file that the session was opened from when it is not the submission's own (a repaired batch axis).
-        self.runnable_path: Path | None = None
 
     @cached_property
     def model_path(self) -> Path:
@@ -71,6 +69,24 @@ class Context:
         from pytest_facechallenge.onnx_graph.ir import read_model
 
         return read_model(self.model_path)
+
+    @cached_property
+    def repaired_path(self) -> Path:
+        """A copy of the model whose batch axis is symbolic, as the evaluation server makes it."""
+        from pytest_facechallenge.inference.batch_repair import repaired_copy
+
+        return repaired_copy(self.model_path)
+
+    @property
+    def runnable_path(self) -> Path:
+        """The file that every step runs: the submission's own, or the repaired copy where its batch is fixed."""
+        from pytest_facechallenge.core.facts.behaviour import LoadFacts
+        from pytest_facechallenge.core.facts.interface import InterfaceFacts
+
+        interface, load = self.facts.get(InterfaceFacts), self.facts.get(LoadFacts)
+        fixed = interface is not None and interface.fixed_batch() != 0
+        repaired = fixed if load is None else load.repaired
+        return self.repaired_path if repaired else self.model_path
 
     def keep_model(self, model: onnx.ModelProto) -> None:
         """Keep the parsed model of `model_path` from a step that had to parse it, so that it is parsed once."""

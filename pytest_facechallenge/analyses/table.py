@@ -15,6 +15,7 @@ from pytest_facechallenge.analyses import (
     organisers_checker,
     package,
     preprocessing,
+    repair,
     server,
     weights,
 )
@@ -35,6 +36,7 @@ ANALYSES: tuple[Analysis, ...] = (
     accuracy.ANALYSIS,
     feature_file.ANALYSIS,
     latency.ANALYSIS,
+    repair.ANALYSIS,
 )
 
 

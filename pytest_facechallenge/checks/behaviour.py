@@ -1,109 +1,12 @@
-"""Checks of what the model does when it is run: batches, cosine similarity, determinism."""
+"""Checks of what the model does when it is run on single images: cosine similarity, determinism."""
 
 from __future__ import annotations
 
-from pytest_facechallenge.checks.interface import shape_text
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.behaviour import BatchFacts, ImagesFacts, LoadFacts, RepeatFacts
+from pytest_facechallenge.core.facts.behaviour import ImagesFacts, RepeatFacts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
-
-#: float32 kernels differ between batch sizes in the last bits, and a deep network spreads that; a row that takes part
-#: of another row's image differs by far more than this.
-ROW_TOLERANCE = 1e-3
-FIX_BATCH = (
-    "Export with a dynamic batch: dynamic_axes={'input': {0: 'N'}, 'output': {0: 'N'}}, and write x.flatten(1) "
-    "instead of x.view(x.size(0), -1), whose size the exporter may bake in as a constant. Call model.eval() first, so "
-    "that no layer uses statistics of the batch."
-)
-
-
-@check(LoadFacts, BatchFacts)
-def batch(facts: Facts, rule: Rule) -> Outcome:
-    """Judge how the model treats batches.
-
-    What:
-        Batches of 1, 2, 7 and 32 images run, give one row per image, and no row depends on the other images or on
-        the size of the batch.
-
-    Why:
-        The server evaluates in batches. A model that answers wrongly beside other images gets a wrong score, and one
-        that looks at them is not a model of one face.
-
-    How it is measured:
-        32 distinct images are run as one batch; then 7, 2 and 1 of them in another order and composition. Every row is
-        compared with the same image's row in the batch of 32: the largest difference must stay below 1e-3 of the
-        row's largest value (float32 noise is about 1e-6). A batch axis that is fixed is made symbolic, as the server
-        does, and the repaired model is judged.
-
-    How to fix:
-        Export with a dynamic batch axis from a model in eval mode, and flatten with x.flatten(1).
-    """
-    load, found = facts.need(LoadFacts), facts.need(BatchFacts)
-    evidence, wrong = [], []
-    for run in found.runs:
-        where = f"batch of {run.size}"
-        if run.error:
-            wrong.append(f"a batch of {run.size} does not run: {run.error}")
-            evidence.append(Evidence(where=where, what=f"error: {run.error}"))
-            continue
-        rows = run.shapes[0][0] if run.shapes and run.shapes[0] else -1
-        what = f"gave {shape_text(run.shapes[0]) if run.shapes else 'nothing'}"
-        if rows != run.size:
-            wrong.append(f"a batch of {run.size} gives {rows if rows >= 0 else 'no'} rows instead of {run.size}")
-        elif not run.finite:
-            wrong.append(f"a batch of {run.size} gives values that are not finite")
-        elif run.worst_row >= 0:
-            what += f", largest relative difference {run.worst_relative_difference:.1e} (row {run.worst_row})"
-            if run.worst_relative_difference > ROW_TOLERANCE:
-                wrong.append(
-                    f"row {run.worst_row} of a batch of {run.size} ({run.companions}) differs from the same image's "
-                    f"row in the batch of 32 by {run.worst_relative_difference:.2g} of its largest value"
-                )
-        elif not wrong:
-            wrong.append(
-                f"the rows of a batch of {run.size} cannot be compared with the same images' rows in the batch of 32"
-            )
-        evidence.append(Evidence(where=where, what=what))
-    ran = [str(run.size) for run in found.runs if not run.error]
-    worst = max((run.worst_relative_difference for run in found.runs), default=-1.0)
-    measured = f"ran {', '.join(ran) or 'none'}" + _spread(worst)
-    limit = "1, 2, 7, 32; rows independent"
-    notes: tuple[str, ...] = ()
-    if load.fixed_batch:
-        if load.repaired:
-            notes = (
-                f"The file's batch is fixed to {load.fixed_batch}; the server makes it symbolic, and so did this test.",
-            )
-        else:
-            wrong.insert(
-                0,
-                f"the batch is fixed to {load.fixed_batch}, and making it symbolic does not work: {load.repair_error}",
-            )
-    if wrong:
-        return failed(
-            f"{wrong[0][0].upper()}{wrong[0][1:]}.",
-            remedy=FIX_BATCH,
-            measured=measured,
-            limit=limit,
-            evidence=tuple(evidence),
-            notes=(*notes, *wrong[1:]),
-        )
-    return passed(
-        "Every batch size runs, and no row depends on the others.",
-        measured=measured,
-        limit=limit,
-        evidence=tuple(evidence),
-        notes=notes,
-    )
-
-
-def _spread(worst: float) -> str:
-    if worst < 0:
-        return ""
-    return f"; rows differ <= {worst:.0e}" if worst else "; rows identical"
-
 
 #: Two different images whose embeddings are this alike are not told apart: float32 noise of a cosine is about 1e-6.
 COLLAPSED = 1 - 1e-6
@@ -160,7 +63,6 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
-            notes=tuple(wrong[1:]),
         )
     if not found.alike:
         return undecided(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.checks.server import unknown_to_server
+from pytest_facechallenge.checks.server_problems import unknown_to_server
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts
@@ -54,7 +54,7 @@ def helper_verdict(facts: Facts, rule: Rule) -> Outcome:
         what this plugin finds, the difference is explained in the notes.
     How to fix:
         Fix what the check it stops at complains about. Small integer constants that it wrongly refuses can be stored
-        as int32 or int64, or put into Constant nodes, which it does not look at.
+        as int32 or int64.
     """
     found = facts.need(OrganisersCheckerFacts)
     steps: list[Step] = []
@@ -89,6 +89,38 @@ def helper_verdict(facts: Facts, rule: Rule) -> Outcome:
         evidence=evidence,
         notes=notes,
     )
+
+
+#: The check that reports the same as a step of the organisers' checker that stops.
+_OWNERS = {
+    "loading": "onnx_valid",
+    "axes of the input": "input_shape",
+    "batch axis": "batch",
+    "outputs": "output",
+    "nodes": "onnx_valid",
+    "size of the image": "input_shape",
+    "size of the file": "model_size",
+    "width of the initializers": "no_float16",
+    "one image": "batch",
+    "a batch": "batch",
+    "axes of the output": "output",
+    "length of the feature": "embedding_dim",
+    "the file": "package",
+}
+
+
+def owner_of_refusal(facts: Facts, rule: Rule) -> str:
+    """Return the check that reports what the organisers' checker stops at; "" where it accepts or facts are missing."""
+    found = facts.get(OrganisersCheckerFacts)
+    if found is None or facts.get(CompatibilityFacts) is None:
+        return ""
+    stopped = next((step for step in _steps(found, facts, rule) if step.stops), None)
+    if stopped is None:
+        return ""
+    if stopped.name == "loading" and not found.load_error:
+        return "server_runtime"
+    name = "a batch" if stopped.name.startswith("a batch") else stopped.name
+    return _OWNERS.get(name, "")
 
 
 def _who(rule: Rule) -> str:
@@ -157,7 +189,7 @@ def _initializers(found: OrganisersCheckerFacts) -> Step:
     what = f"initializer {found.narrow_initializer!r} is {found.narrow_dtype}"
     remedy = "Store it as float32."
     if dtypes.is_integer(found.narrow_dtype):
-        remedy = "Store it as int32 or int64, or put it into a Constant node, which the checker does not look at."
+        remedy = "Store it as int32 or int64."
     return Step(name, what, f"{what}, and less than four bytes an element are refused whatever they are", remedy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.remedies import CHECKPOINT, ONE_FILE, PACK, PULL
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.interface import CheckerFacts, InterfaceFacts
@@ -10,13 +11,6 @@ from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.text import listed
-
-EXPORT_ONE_FILE = (
-    "Write the model into one file named model.onnx: torch.onnx.export(..., 'model.onnx', external_data=False), or "
-    "onnx.save(onnx.load('old.onnx'), 'model.onnx', save_as_external_data=False). Then pack it alone: "
-    "zip submission.zip model.onnx"
-)
-
 
 #: What would decide a rule whose step ended for a reason that is not the model's.
 _MACHINE = "Free memory and disk space, or use another machine, and judge it again."
@@ -67,14 +61,40 @@ def package(facts: Facts, rule: Rule) -> Outcome:
     if evidence:
         first = evidence[0]
         return failed(
-            f"The submission is not exactly one model: {first.where}: {first.what}.",
-            remedy=EXPORT_ONE_FILE,
+            _said(found, first),
+            remedy=_remedy(found, interface),
             measured=f"{measured}, {len(evidence)} problem{'s' if len(evidence) != 1 else ''}",
             limit="one model.onnx",
             evidence=tuple(evidence),
             notes=notes,
         )
     return passed("The submission is exactly one model file.", measured=measured, limit="one model.onnx", notes=notes)
+
+
+def _said(found: PackageFacts, first: Evidence) -> str:
+    if _is_checkpoint(found):
+        return f"{found.model_name or 'The submission'} is a PyTorch checkpoint, not an ONNX model."
+    models = [entry.name for entry in found.entries if entry.kind == "model"]
+    if found.form == "zip" and len(models) == 1 and "/" in models[0] and len(found.problems) == 1:
+        folder = models[0].rpartition("/")[0]
+        return f"The model lies in a folder of the archive, {folder!r}; it has to lie in the archive itself."
+    return f"The submission is not exactly one model: {first.where}: {first.what}."
+
+
+def _is_checkpoint(found: PackageFacts) -> bool:
+    """Return whether a zip is what torch.save writes."""
+    names = [entry.name.rpartition("/")[2] for entry in found.entries]
+    return not found.model_path and "data.pkl" in names
+
+
+def _remedy(found: PackageFacts, interface: InterfaceFacts | None) -> str:
+    if _is_checkpoint(found) or found.content.startswith("pickle"):
+        return CHECKPOINT
+    if found.content == "git-lfs pointer":
+        return PULL
+    if interface is not None and interface.external:
+        return f"{ONE_FILE} {PACK}"
+    return PACK
 
 
 @check(PackageFacts, InterfaceFacts, CheckerFacts, LoadFacts, parameters={"min_nodes": int})
@@ -155,10 +175,19 @@ def _broken(what: str, facts: Facts, kind: type[StepFacts]) -> Outcome:
         )
     return failed(
         f"{what}: {cause.message}",
-        remedy="Export the model again and load it with onnx.load and onnxruntime.InferenceSession before you submit.",
+        remedy=_no_model_remedy(facts),
         measured=cause.kind if cause.kind != FailureKind.ERROR else "unusable",
         evidence=evidence,
     )
+
+
+def _no_model_remedy(facts: Facts) -> str:
+    content = facts.need(PackageFacts).content
+    if content == "git-lfs pointer":
+        return PULL
+    if content.startswith("pickle"):
+        return CHECKPOINT
+    return "Export the model again and load it with onnx.load and onnxruntime.InferenceSession before you submit."
 
 
 @check(PackageFacts, InterfaceFacts, limit="number")
@@ -187,7 +216,7 @@ def model_size(facts: Facts, rule: Rule) -> Outcome:
     if lost:
         return failed(
             f"The model refers to weights that cannot be counted: {lost[0].location!r}, but {lost[0].problem}.",
-            remedy=EXPORT_ONE_FILE,
+            remedy=ONE_FILE,
             measured=f"more than {mib}",
             limit=_bytes_limit(rule),
             evidence=tuple(Evidence(where=entry.tensor, what=f"{entry.location!r}: {entry.problem}") for entry in lost),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.server_problems import Problem, remedy_for, unknown_to_server
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts, OperatorUse, PReluUse
+from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts, OperatorUse
+from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.server import ServerFacts
 from pytest_facechallenge.core.known_runtimes import (
-    EXTRA_STANDARD,
     NO_CUDA_KERNEL,
-    STANDARD_DOMAINS,
-    TYPE_SINCE,
     contrib_operators,
 )
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
@@ -35,17 +32,12 @@ _REACHED = {
 }
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that the runtime does not know: where (its place in the file decides which is first), what, the fix."""
-
-    position: int
-    where: str
-    what: str
-    remedy: str
-
-
-@check(CompatibilityFacts, ServerFacts, parameters={"least_cosine": float, "most_difference": float})
+@check(
+    CompatibilityFacts,
+    ServerFacts,
+    InterfaceFacts,
+    parameters={"least_cosine": float, "most_difference": float},
+)
 def server_runtime(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the evaluation server's runtime can load and run the model.
 
@@ -63,8 +55,8 @@ def server_runtime(facts: Facts, rule: Rule) -> Outcome:
         real runtime did decides over what was read, if its version is the server's. Without it a pass rests on reading
         alone, and says so. Both are the CPU build: the server's GPU build is not installable any more.
     How to fix:
-        Export with torch.onnx.export(..., opset_version=N) with N as named in the finding, and save with the IR version
-        of that time (model.ir_version = 7 with onnx). Replace operators that the runtime does not know by older ones.
+        Write the file again in the older opset: the finding has the call for the exporter that wrote it. Imports that
+        nothing uses, and an IR version that is only a number, are changed in the file as it is.
     """
     runtime = rule.book.runtime
     if runtime is None:
@@ -86,11 +78,12 @@ def server_runtime(facts: Facts, rule: Rule) -> Outcome:
             f"The given interpreter has onnxruntime {server.version}, the server {runtime.onnxruntime}: not used."
         )
     else:
-        return _tried(server, compat, rule, runtime, problems, notes)
-    return _read_only(compat, runtime, problems, notes)
+        return _tried(server, facts, rule, runtime, problems, notes)
+    return _read_only(facts, rule, runtime, problems, notes)
 
 
-def _read_only(compat: CompatibilityFacts, runtime: Runtime, problems: list[Problem], notes: list[str]) -> Outcome:
+def _read_only(facts: Facts, rule: Rule, runtime: Runtime, problems: list[Problem], notes: list[str]) -> Outcome:
+    compat = facts.need(CompatibilityFacts)
     measured, limit = _measured(compat), _limit(runtime)
     if problems:
         return failed(
@@ -98,7 +91,7 @@ def _read_only(compat: CompatibilityFacts, runtime: Runtime, problems: list[Prob
             measured=measured,
             limit=limit,
             evidence=_evidence(problems),
-            remedy=" ".join(dict.fromkeys(problem.remedy for problem in problems)),
+            remedy=remedy_for(problems, facts, rule),
             notes=tuple(notes),
         )
     doubtful = _uncertain(compat, runtime)
@@ -121,20 +114,21 @@ def _read_only(compat: CompatibilityFacts, runtime: Runtime, problems: list[Prob
 
 def _tried(
     server: ServerFacts,
-    compat: CompatibilityFacts,
+    facts: Facts,
     rule: Rule,
     runtime: Runtime,
     problems: list[Problem],
     notes: list[str],
 ) -> Outcome:
     """Judge by what the real runtime did."""
+    compat = facts.need(CompatibilityFacts)
     name, limit = f"onnxruntime {server.version or runtime.onnxruntime}", _limit(runtime)
     evidence = _evidence(problems)
     measured = f"{_measured(compat)}, {_REACHED[server.stage]}"
-    remedy = " ".join(dict.fromkeys(problem.remedy for problem in problems))
+    remedy = remedy_for(problems, facts, rule)
     if server.timeout_seconds is not None or (server.stage == "start" and not server.signal):
         if problems:
-            return _read_only(compat, runtime, problems, [*notes, f"Running it did not help: {server.error}."])
+            return _read_only(facts, rule, runtime, problems, [*notes, f"Running it did not help: {server.error}."])
         return undecided(
             f"{name} could not be tried: {server.error}.",
             remedy="Give --facechallenge-server-python an interpreter that imports the server's onnxruntime, and "
@@ -206,105 +200,6 @@ def _same_version(one: str, other: str) -> bool:
 
 def _evidence(problems: list[Problem]) -> tuple[Evidence, ...]:
     return tuple(Evidence(where=problem.where, what=problem.what) for problem in problems[:20])
-
-
-def unknown_to_server(compat: CompatibilityFacts, runtime: Runtime) -> list[Problem]:
-    """Return what the runtime does not know about the model, read from the file, in the file's order."""
-    return sorted(_problems(compat, runtime), key=lambda problem: problem.position)
-
-
-def _problems(compat: CompatibilityFacts, runtime: Runtime) -> list[Problem]:
-    found = [*_operator_problems(compat, runtime), *_number_problems(compat, runtime)]
-    found += [
-        Problem(10**9, use.where, f"the element type {use.dtype} is not known", f"Convert {use.where} to float32.")
-        for use in compat.types
-        if TYPE_SINCE.get(use.dtype, 0) > runtime.max_opset or use.dtype.startswith("type ")
-    ]
-    found += [problem for use in compat.prelus if (problem := _prelu(use)) is not None]
-    if compat.functions and runtime.max_ir_version < 8:
-        found.append(
-            Problem(
-                10**9,
-                f"function {compat.functions[0]!r}",
-                "local functions need IR version 8",
-                "Inline the functions: onnx.inliner.inline_local_functions(model).",
-            )
-        )
-    return found
-
-
-def _newest(domain: str, runtime: Runtime) -> int | None:
-    return {"": runtime.max_opset, "ai.onnx.ml": runtime.max_ml_opset}.get(domain)
-
-
-def _operator_problems(compat: CompatibilityFacts, runtime: Runtime) -> list[Problem]:
-    found: list[Problem] = []
-    known, exact = contrib_operators(runtime.onnxruntime)
-    for use in compat.operators:
-        where, newest = f"node {use.first!r}", _newest(use.domain, runtime)
-        name = f"{use.domain}.{use.op}" if use.domain else use.op
-        if not use.domain and use.op in EXTRA_STANDARD and not 0 < use.since <= runtime.max_opset:
-            continue
-        if newest is not None and use.since > newest:
-            older = [version for version in use.history if version <= newest]
-            what = (
-                f"{name} uses the definition of opset {use.since}; the runtime knows that of opset {older[-1]}"
-                if older
-                else f"{name} came with opset {use.since}; the runtime knows operators up to opset {newest}"
-            )
-            remedy = f"Export again with opset_version={newest}, so that {name} is written in an older form."
-            found.append(Problem(use.position, where, what, remedy))
-        elif newest is not None and use.since == 0:
-            found.append(Problem(use.position, where, f"{name} is no operator of the standard", f"Replace {name}."))
-        elif use.domain == "com.microsoft" and exact and use.op not in known:
-            what = f"{name} is no operator of onnxruntime {runtime.onnxruntime}"
-            remedy = "Export without optimising for a newer onnxruntime; the plain operators are known."
-            found.append(Problem(use.position, where, what, remedy))
-        elif newest is None and use.domain not in STANDARD_DOMAINS:
-            what = f"{name} belongs to a domain that the runtime does not know"
-            found.append(Problem(use.position, where, what, f"Replace {name} by standard operators."))
-    return found
-
-
-def _number_problems(compat: CompatibilityFacts, runtime: Runtime) -> list[Problem]:
-    """Return what is wrong with the numbers in the file's head; they come after the nodes that show it."""
-    found: list[Problem] = []
-    for domain, newest in (("", runtime.max_opset), ("ai.onnx.ml", runtime.max_ml_opset)):
-        declared = compat.opsets.get(domain, 0)
-        if declared <= newest:
-            continue
-        where = f"opset_import of {domain or 'ai.onnx'}"
-        if any(use.domain == domain and (use.since > newest or not use.since) for use in compat.operators):
-            remedy = f"Export with opset_version={newest}."
-            found.append(Problem(10**8, where, f"version {declared}, at most {newest} is loaded", remedy))
-        else:
-            what = (
-                f"version {declared}, at most {newest} is loaded; only the number is too new, every node has the same "
-                f"definition at {newest}"
-            )
-            remedy = f"Export with opset_version={newest}, or set the opset_import's version to {newest} with onnx."
-            found.append(Problem(10**8, where, what, remedy))
-    if compat.ir_version > runtime.max_ir_version:
-        newest = runtime.max_ir_version
-        what = f"IR version {compat.ir_version}, at most {newest} is loaded"
-        found.append(Problem(10**8, "the file's head", what, f"Set model.ir_version = {newest} with onnx and save."))
-    return found
-
-
-def _prelu(use: PReluUse) -> Problem | None:
-    """Return the trap of a slope that does not broadcast: [C] lines up with an image's width, not its channels."""
-    extents = [extent for extent in use.slope if extent != 1]
-    if not extents:
-        return None
-    remedy = f"Give the slope of {use.node!r} the shape [C,1,1] instead of [C]; the values stay the same."
-    if use.input is None:
-        return None
-    aligned = zip(reversed(use.slope), reversed(use.input), strict=False)
-    fits = len(use.slope) <= len(use.input) and all(s in (1, x) or x == -1 for s, x in aligned)
-    if fits:
-        return None
-    what = f"the slope of shape {list(use.slope)} does not broadcast to the input of shape {list(use.input)}"
-    return Problem(10**7, f"node {use.node!r}", what, remedy)
 
 
 def _uncertain(compat: CompatibilityFacts, runtime: Runtime) -> list[OperatorUse]:

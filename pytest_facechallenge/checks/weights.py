@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.remedies import keep_float32
 from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor, WeightsFacts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
@@ -22,7 +24,7 @@ _ORIGIN = {
 }
 
 
-@check(WeightsFacts, parameters={"small_constants": int}, limit="number")
+@check(WeightsFacts, InterfaceFacts, parameters={"small_constants": int}, limit="number")
 def no_float16(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether every weight is stored with at least the width of a float32.
 
@@ -92,8 +94,9 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
             limit=limit,
             evidence=tuple(evidence),
             notes=_notes(found),
-            remedy="Export with float32 weights: model.float() before torch.onnx.export, and no conversion or "
-            "quantisation of the exported file. Remove tensors and texts that the network does not need.",
+            remedy=keep_float32(facts, rule)
+            if narrow or hidden
+            else "Remove tensors and texts that the network does not need.",
         )
     if unknown:
         return undecided(

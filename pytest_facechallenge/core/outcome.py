@@ -56,6 +56,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         How to fix it in the tools participants use; empty when nothing has to be fixed.
     notes
         Observations that change no status but that a participant or organiser should know.
+    because_of
+        For undecided, the rule that explains it and has the remedy; "" when nothing else does.
     """
 
     status: Status
@@ -65,6 +67,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
     notes: tuple[str, ...] = ()
+    because_of: str = ""
 
 
 def passed(
@@ -121,6 +124,11 @@ def undecided(
         evidence=evidence,
         remedy=remedy,
     )
+
+
+def explained(rule: str, why: str) -> Outcome:
+    """Return an outcome that says the rule is not judged, because what broke ``rule`` explains it."""
+    return Outcome(status=Status.UNDECIDED, message=f"Not judged, because of {rule}: {why}", because_of=rule)
 
 
 def not_applicable(

@@ -14,11 +14,18 @@ AFTER_A_CRASH = "Mend what the error names (pytest shows the whole of it above) 
 
 
 class OpenRule(msgspec.Struct, frozen=True):
-    """A rule that keeps a verdict from being COMPLIANT: why, and what would decide it."""
+    """A rule that keeps a verdict from being COMPLIANT: why, and what would decide it.
+
+    Attributes
+    ----------
+    because_of
+        The rule that explains it; "" when nothing else does.
+    """
 
     rule: str
     why: str
     remedy: str
+    because_of: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +56,7 @@ def verdict(expected: Sequence[str], outcomes: Mapping[str, Outcome], missing: M
             why = missing.get(rule, "did not run")
             still_open.append(OpenRule(rule, why, AFTER_A_CRASH if why.startswith("crashed") else LEFT_OUT))
         elif outcome.status is Status.UNDECIDED:
-            still_open.append(OpenRule(rule, outcome.message, outcome.remedy))
+            still_open.append(OpenRule(rule, outcome.message, outcome.remedy, outcome.because_of))
     if broken:
         return Verdict(word=VerdictWord.NON_COMPLIANT, broken=broken, open=tuple(still_open))
     if still_open or not expected:

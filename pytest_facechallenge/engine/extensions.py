@@ -16,6 +16,7 @@ from pytest_facechallenge.core.validation import shown, wrong_value
 FAMILIES = (
     "package",
     "interface",
+    "batch",
     "behaviour",
     "weights",
     "preprocessing",

@@ -8,26 +8,30 @@ import msgspec
 
 from pytest_facechallenge.checks.registry import CHECKS, Check
 from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, FailureKind
-from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, not_applicable, undecided
+from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, explained, not_applicable, undecided
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.engine.causes import CAUSES, owner_rule
+
+#: What may turn out to be explained by another rule.
+_TO_EXPLAIN = (Status.FAILED, Status.UNDECIDED)
 
 
 def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     """Judge one rule.
 
-    Facts that could not be gathered make the outcome undecided, and so does a check that raises. On a track where the
-    rule is only a note, a finding is reported but fails nothing.
+    Facts that could not be gathered make the outcome undecided, and so does a check that raises; what another broken
+    rule explains is undecided because of that rule (`causes`). On a track where the rule is only a note, a finding is
+    reported but fails nothing.
     """
     if rule.not_applicable:
         return not_applicable(rule.not_applicable)
-    check = CHECKS[rule.check]
-    try:
-        outcome = _outcome_of(check.function(facts, rule))
-    except FactsMissingError as missing:
-        outcome = _undecided_for_want_of(missing)
-    except Exception as error:  # whatever a check does on facts that it did not expect: the other rules go on
-        outcome = _undecided_by_a_defect(check, error)
+    outcome = _alone(facts, rule)
+    if outcome.status in _TO_EXPLAIN:
+        try:
+            outcome = _explained(facts, rule) or outcome
+        except Exception as error:  # a cause on facts that no observation gives, as above
+            outcome = _undecided_by_a_defect(CHECKS[rule.check], error)
     if rule.level == "rule" or outcome.status in (Status.PASSED, Status.NOT_APPLICABLE):
         return outcome
     kind = "Only a note on this track" if rule.level == "note" else "Only measured on this track, nothing is judged"
@@ -58,6 +62,33 @@ def _undecided_by_a_defect(check: Check, error: Exception) -> Outcome:
         "submission.",
         evidence=(Evidence(where=clean(where), what="raised here"),),
     )
+
+
+def _alone(facts: Facts, rule: Rule) -> Outcome:
+    """Judge one rule as if it were the only one."""
+    check = CHECKS[rule.check]
+    try:
+        return _outcome_of(check.function(facts, rule))
+    except FactsMissingError as missing:
+        return _undecided_for_want_of(missing)
+    except Exception as error:  # whatever a check does on facts that it did not expect: the other rules go on
+        return _undecided_by_a_defect(check, error)
+
+
+def _explained(facts: Facts, rule: Rule, seen: frozenset[str] = frozenset()) -> Outcome | None:
+    """Return the outcome of a rule that another one's cause explains, None when none does.
+
+    A cause may itself be explained; then the rule that stands at the end of the chain is named.
+    """
+    check = CHECKS[rule.check]
+    for cause in CAUSES:
+        owner = owner_rule(rule, cause.owner(facts, rule)) if cause.explains(check) else None
+        if owner is None or owner.check in seen:
+            continue
+        if _alone(facts, owner).status not in _TO_EXPLAIN and not cause.owner_may_pass:
+            continue
+        return _explained(facts, owner, seen | {rule.check}) or explained(owner.id, cause.about)
+    return None
 
 
 def _undecided_for_want_of(missing: FactsMissingError) -> Outcome:

@@ -15,6 +15,7 @@ from pytest_facechallenge.core.options import OptionValues
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.engine.arguments import TrackRef, find_submissions, find_tracks, short_names
+from pytest_facechallenge.engine.causes import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
 from pytest_facechallenge.engine.options import OPTIONS
 from pytest_facechallenge.engine.refusals import as_typed, reading, refuse_device, refuse_memory, refuse_special_file
@@ -152,11 +153,12 @@ class Plan:
         return all(not option or self.values.text(option) for option in wanted)
 
     def steps_of(self, judged: JudgedRule) -> tuple[str, ...]:
-        """Return the steps whose facts a rule needs on its source."""
+        """Return the steps whose facts a rule needs on its source, those that may explain it included."""
         if judged.rule.not_applicable:
             return ()
         kind = self.sources[judged.source].kind
-        return tuple(step for step in self.checks[judged.rule.check].steps if kind in ANALYSIS_OF[step].sources)
+        wanted = steps_of(self.checks[judged.rule.check])
+        return tuple(step for step in wanted if kind in ANALYSIS_OF[step].sources)
 
     @cached_property
     def names(self) -> Mapping[tuple[Path, int], str]:

@@ -10,13 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pytest_facechallenge.checks.behaviour import (
-    REPEAT_TOLERANCE,
-    ROW_TOLERANCE,
-    batch,
-    cosine_similarity,
-    deterministic,
-)
+from pytest_facechallenge.checks.batch import ROW_TOLERANCE, batch
+from pytest_facechallenge.checks.behaviour import REPEAT_TOLERANCE, cosine_similarity, deterministic
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.behaviour import (
     BatchFacts,

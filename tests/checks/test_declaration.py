@@ -115,7 +115,7 @@ def test_training_set_of_other_tracks(tmp_path: Path, track: str, dataset: str, 
     ],
 )
 def test_wrong_declaration_is_a_finding(tmp_path: Path, text: str, said: str) -> None:
-    outcome = judged(tmp_path, "organization", text)
+    outcome = judged(tmp_path, "training-set", text)
     assert outcome.status is Status.FAILED
     assert said in outcome.message
 

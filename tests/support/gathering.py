@@ -12,6 +12,7 @@ from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.causes import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.models import save
@@ -44,5 +45,5 @@ def judge(model: onnx.ModelProto | Path, rule_id: str, folder: Path, track: str 
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     wanted = rule(rule_id, track)
-    facts = gather(path, workdir, set(load_checks()[wanted.check].steps))
+    facts = gather(path, workdir, set(steps_of(load_checks()[wanted.check])))
     return judge_rule(facts, wanted)

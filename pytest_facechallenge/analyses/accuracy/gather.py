@@ -47,7 +47,7 @@ def gather(context: Context) -> AccuracyFacts:
         return AccuracyFacts()
     preprocessing, source = server_preprocessing(context)
     embedder = Embedder(
-        context.model_path, device=context.options.device, threads=context.options.threads, batch=request.batch
+        context.runnable_path, device=context.options.device, threads=context.options.threads, batch=request.batch
     )
     how = How(
         embedder=embedder,

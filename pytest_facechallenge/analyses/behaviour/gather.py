@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.interface.gather import external_is_safe
@@ -20,6 +18,7 @@ from pytest_facechallenge.core.facts.behaviour import (
     RepeatFacts,
 )
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
+from pytest_facechallenge.inference.batch_repair import repaired_copy
 from pytest_facechallenge.inference.images import extremes, natural, to_input
 from pytest_facechallenge.inference.session import DeviceError, Session, describe_runtime
 
@@ -46,13 +45,11 @@ def gather_load(context: Context) -> LoadFacts:
         raise  # not the model's fault, so not a finding about it
     except Exception as error:  # the runtime raises its own types, one per kind of trouble
         return _not_loaded(context, _text(error))
-    fixed, repair_error = _fixed_batch(interface), ""
+    fixed, repair_error = interface.fixed_batch(), ""
     if fixed:
         context.report(f"making the fixed batch of {fixed} symbolic, and loading again")
         try:
-            repaired = repair_batch(context.model_path, context.workdir)
-            session = Session(repaired, context.options.device, context.options.threads)
-            context.runnable_path = repaired
+            session = Session(context.repaired_path, context.options.device, context.options.threads)
         except Exception as error:
             repair_error = _text(error)
     context.session = session
@@ -73,44 +70,14 @@ def _not_loaded(context: Context, error: str) -> LoadFacts:
     return LoadFacts(error=error, asked=context.options.device, providers=(), runtime=describe_runtime())
 
 
-def _fixed_batch(interface: InterfaceFacts) -> int:
-    if len(interface.inputs) != 1 or not interface.inputs[0].shape:
-        return 0
-    first = interface.inputs[0].shape[0]
-    return first if isinstance(first, int) else 0
-
-
-def repair_batch(path: Path, folder: Path) -> Path:
-    """Write a copy of the model whose input's (and outputs') first axis is symbolic; return its path.
-
-    The evaluation server does the same with the input of a submission whose batch is fixed. Stale shapes of values in
-    between are dropped, so that the runtime infers them anew.
-    """
-    model = onnx.load(str(path))
-    constants = {tensor.name for tensor in model.graph.initializer}
-    for value in [*model.graph.input, *model.graph.output]:
-        dims = value.type.tensor_type.shape.dim
-        if value.name not in constants and len(dims):
-            dims[0].Clear()
-            dims[0].dim_param = "N"
-    del model.graph.value_info[:]
-    target = folder / "repaired.onnx"
-    onnx.save(model, str(target))
-    return target
-
-
 def _session(context: Context) -> Session:
     """Return the session of this stage; a worker that goes on after a crash loads the model again."""
     if context.session is None:
         load = context.facts.need(LoadFacts)
         if load.error:
             raise RuntimeError(f"the model does not load: {load.error}")
-        path = context.model_path
-        if load.repaired:
-            path = repair_batch(path, context.workdir)
-            context.runnable_path = path
         context.report("loading the model")
-        context.session = Session(path, context.options.device, context.options.threads)
+        context.session = Session(context.runnable_path, context.options.device, context.options.threads)
     if len(context.session.inputs) != 1:
         raise RuntimeError(f"the model has {len(context.session.inputs)} inputs; one is expected, so it was not run")
     return context.session
@@ -126,8 +93,31 @@ def gather_batch(context: Context) -> BatchFacts:
     """Run batches of `BATCH_SIZES` distinct images, each beside different others, and compare row by row."""
     session = _session(context)
     mean, std = normalisation(context)
+    images = to_input(natural(max(BATCH_SIZES), context.options.seed), mean, std)
+    runs = _run_batches(context, session, images)
+    return BatchFacts(runs=runs, mean=mean, std=std, freed=_runs_when_freed(context, runs, images))
+
+
+def _runs_when_freed(
+    context: Context, runs: tuple[BatchRun, ...], images: npt.NDArray[np.float32]
+) -> tuple[BatchRun, ...]:
+    """Return the runs with every baked Reshape freed, where there is one and the batches as they are do not all run.
+
+    That is the proof that these Reshapes are the reason: nothing else was changed.
+    """
+    baked = context.facts.need(InterfaceFacts).baked
+    if not baked or all(run.gives_rows for run in runs):
+        return ()
+    context.report("running the batches with the batch taken out of the Reshape nodes")
+    try:
+        path = repaired_copy(context.model_path, [each.node for each in baked], "reshapes_freed.onnx")
+        return _run_batches(context, Session(path, context.options.device, context.options.threads), images)
+    except Exception:  # then these nodes are not all that is wrong, which the empty answer says
+        return ()
+
+
+def _run_batches(context: Context, session: Session, images: npt.NDArray[np.float32]) -> tuple[BatchRun, ...]:
     largest = max(BATCH_SIZES)
-    images = to_input(natural(largest, context.options.seed), mean, std)
     reference: npt.NDArray[Any] | None = None
     runs: dict[int, BatchRun] = {}
     for size in sorted(BATCH_SIZES, reverse=True):
@@ -144,7 +134,7 @@ def gather_batch(context: Context) -> BatchFacts:
         if size == largest and rows.ndim >= 1 and len(rows) == largest:
             reference = rows
         runs[size] = _described(size, outputs, companions, rows, None if reference is None else reference[order])
-    return BatchFacts(runs=tuple(runs[size] for size in BATCH_SIZES), mean=mean, std=std)
+    return tuple(runs[size] for size in BATCH_SIZES)
 
 
 def _described(
@@ -214,9 +204,8 @@ def gather_repeat(context: Context) -> RepeatFacts:
         first = np.asarray(session.run(batch)[0], np.float64)
         again = np.asarray(session.run(batch)[0], np.float64)
         # Let go of the first session: two copies of a large network need not be held at once.
-        path = context.runnable_path or context.model_path
         context.session = session = None  # type: ignore[assignment]
-        context.session = Session(path, context.options.device, context.options.threads)
+        context.session = Session(context.runnable_path, context.options.device, context.options.threads)
         other = np.asarray(context.session.run(batch)[0], np.float64)
     except Exception as error:
         return RepeatFacts(error=_text(error))

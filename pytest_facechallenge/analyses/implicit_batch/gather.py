@@ -26,7 +26,7 @@ TEXT = 300
 
 def gather(context: Context) -> ImplicitBatchFacts:
     """Follow the image through the submission; see `ImplicitBatchFacts`."""
-    return follow(context.model_path, context.options.seed, context.options.threads)
+    return follow(context.runnable_path, context.options.seed, context.options.threads)
 
 
 def follow(path: Path, seed: int = 20211001, threads: int = 0, limits: Thresholds = DEFAULTS) -> ImplicitBatchFacts:

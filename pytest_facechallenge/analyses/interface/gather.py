@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import msgspec
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.interface.marked import baked, mixing, random
 from pytest_facechallenge.core.facts.interface import CheckerFacts, ExternalData, InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.onnx_graph.producer import producer_of
 from pytest_facechallenge.onnx_graph.protos import graphs_of
 
 #: Beyond this many references the rest is counted only.
@@ -57,7 +60,7 @@ def gather(context: Context) -> InterfaceFacts:
     operators = Counter(f"{node.domain}.{node.op}" if node.domain else node.op for node in nodes)
     # Those with a problem first: the list is cut, and whether the model may be loaded depends on them.
     external = sorted(_external(model, context.model_path.parent), key=lambda entry: not entry.problem)
-    return InterfaceFacts(
+    found = InterfaceFacts(
         ir_version=model.ir_version,
         opsets={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
         producer=f"{model.producer_name} {model.producer_version}".strip(),
@@ -69,7 +72,11 @@ def gather(context: Context) -> InterfaceFacts:
         functions=len(model.functions),
         external=tuple(external[:MOST_EXTERNAL]),
         external_bytes=_side_file_bytes(external, context.model_path.parent),
+        exporter=producer_of(model),
+        mixing=mixing(graph),
+        random=random(graph),
     )
+    return msgspec.structs.replace(found, baked=baked(graph, found.fixed_batch()))
 
 
 def gather_checker(context: Context) -> CheckerFacts:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from pytest_facechallenge.analyses.behaviour.gather import normalisation, repair_batch
+from pytest_facechallenge.analyses.behaviour.gather import normalisation
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.latency import calibration as store
 from pytest_facechallenge.analyses.latency import profile as profiling
@@ -107,9 +107,7 @@ def runnable(context: Context) -> Path:
     load = context.facts.need(LoadFacts)
     if load.error:
         raise RuntimeError(f"the model does not load: {load.error}")
-    if context.runnable_path is not None:
-        return context.runnable_path
-    return repair_batch(context.model_path, context.workdir) if load.repaired else context.model_path
+    return context.runnable_path
 
 
 class Bench:

@@ -71,7 +71,7 @@ def gather(context: Context) -> OrganisersCheckerFacts:
         return OrganisersCheckerFacts(**known, load_error=_words(error))
     if known["repaired"]:
         try:
-            session = _repaired(context)
+            session = open_session(context.repaired_path, threads=context.options.threads, log_level=4)
         except Exception as error:  # as above
             return OrganisersCheckerFacts(**known, repair_error=_words(error))
     if len(shape) != 4 or shape[2:] != (SIDE, SIDE):
@@ -119,23 +119,6 @@ def _input_shape(graph: onnx.GraphProto) -> tuple[int | str, ...]:
         return ()
     dims = value.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
-
-
-def _repaired(context: Context) -> Any:
-    """Load the model with a symbolic batch axis, from a second file beside it, where its side files are found."""
-    model = onnx.ModelProto()
-    model.CopyFrom(context.model)
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "None"
-    path = context.workdir / "helper_repaired.onnx"
-    for tensor in model.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                raise ValueError("weights in side files are not copied along with the repaired model")
-    onnx.save(model, str(path))
-    try:
-        return open_session(path, threads=context.options.threads, log_level=4)
-    finally:
-        path.unlink()
 
 
 def _image(context: Context, mean: float, std: float) -> npt.NDArray[np.float32]:

@@ -47,8 +47,13 @@ def main(model: str, images_path: str, folder: Path, threads: int) -> None:
         single = [numpy.asarray(session.run(None, {name: images[i : i + 1]})[0]) for i in range(len(images))]
         numpy.save(str(folder / "embeddings.npy"), numpy.stack([row.reshape(-1) for row in single]))
         save(stage="batch")
-        session.run(None, {name: images})
-        save(stage="done")
+        together = numpy.asarray(session.run(None, {name: images})[0])
+        apart = numpy.concatenate(single) if single[0].ndim else numpy.stack(single)
+        difference = -1.0
+        if together.shape == apart.shape and together.size:
+            scale = max(float(numpy.abs(apart).max()), 1e-30)
+            difference = float(numpy.abs(together.astype("float64") - apart).max()) / scale
+        save(stage="done", row_difference=difference if difference == difference else -1.0)
     except Exception as error:
         save(error=f"{type(error).__name__}: {error}"[:4000])
 

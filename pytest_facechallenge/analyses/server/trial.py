@@ -62,6 +62,7 @@ def gather(context: Context) -> ServerFacts:
         local_version=str(local.result.get("version", "")) if local else "",
         local_stage=local.stage if local else "start",
         local_error=local.error if local else "",
+        row_difference=float(server.result.get("row_difference", -1.0)),
         compared=_compare(server.embeddings, local.embeddings) if local else None,
     )
 
@@ -70,7 +71,7 @@ def _run(context: Context, interpreter: str, name: str, images_path: Path, timeo
     context.report(f"running the model in {interpreter}")
     folder = context.workdir / f"{name}_runtime"
     folder.mkdir(exist_ok=True)
-    model = context.model_path.absolute()
+    model = context.runnable_path.absolute()
     # -I: neither the environment nor the working folder of this process may change what is imported there.
     command = [interpreter, "-I", str(SCRIPT), str(model), str(images_path.absolute()), str(folder.absolute())]
     run = _Run([*command, str(context.options.threads)], folder, timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import msgspec
@@ -75,15 +76,38 @@ class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
     worst_cosine_distance: float = -1.0
     worst_relative_difference: float = -1.0
 
+    @property
+    def rows(self) -> int:
+        """Rows of the first output; -1 where it has no axes or nothing ran."""
+        return self.shapes[0][0] if self.shapes and self.shapes[0] else -1
+
+    @property
+    def gives_rows(self) -> bool:
+        """Whether it ran and gave one row an image."""
+        return not self.error and self.rows == self.size
+
+    @property
+    def width(self) -> int:
+        """Values per image of the first output, however its axes are laid out; 0 where nothing ran."""
+        return math.prod(self.shapes[0]) // self.size if self.shapes and self.size else 0
+
 
 class BatchFacts(StepFacts, frozen=True, kw_only=True):
-    """Runs on batches of several sizes; every row is compared with the same image's row in the largest batch."""
+    """Runs on batches of several sizes; every row is compared with the same image's row in the largest batch.
+
+    Attributes
+    ----------
+    freed
+        The same runs of a model whose baked Reshape nodes (`InterfaceFacts.baked`) were freed; empty where there are
+        none, where all batches run as they are, or where the freed model does not load.
+    """
 
     step: ClassVar[str] = "batch"
 
     runs: tuple[BatchRun, ...]
     mean: float
     std: float
+    freed: tuple[BatchRun, ...] = ()
 
 
 class ImageRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from pytest_facechallenge.core.facts.base import StepFacts
+from pytest_facechallenge.core.producer import Producer
 
 
 class ValueDeclaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,44 @@ class ExternalData(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class MarkedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that makes rows depend on each other or on chance: its label, its operator, and why.
+
+    Attributes
+    ----------
+    depends_on_runtime
+        Whether runtimes read the same file differently: BatchNormalization of opset 7 to 13 with more than one output
+        is training to one and inference to another.
+    """
+
+    node: str
+    op: str
+    why: str
+    depends_on_runtime: bool = False
+
+
+class BakedReshape(msgspec.Struct, frozen=True, kw_only=True):
+    """A Reshape on the way of the image whose constant holds a batch.
+
+    Attributes
+    ----------
+    constant
+        Where the constant is stored, in words.
+    extents
+        Its values.
+    input
+        Shape of what is reshaped, -1 where the file leaves it open; None when it is not known.
+    source
+        The line of code that made the node, where the exporter wrote it down.
+    """
+
+    node: str
+    constant: str
+    extents: tuple[int, ...]
+    input: tuple[int, ...] | None = None
+    source: str = ""
+
+
 class InterfaceFacts(StepFacts, frozen=True, kw_only=True):
     """What the model file declares.
 
@@ -63,6 +102,12 @@ class InterfaceFacts(StepFacts, frozen=True, kw_only=True):
         References to weights in side files.
     external_bytes
         Bytes of all side files referred to, each file once.
+    exporter
+        Who wrote the file, as far as it shows.
+    mixing, random
+        Nodes that compute with statistics of the whole batch, and nodes that draw random numbers.
+    baked
+        Reshape nodes whose constant holds a batch.
     """
 
     step: ClassVar[str] = "interface"
@@ -78,6 +123,17 @@ class InterfaceFacts(StepFacts, frozen=True, kw_only=True):
     functions: int
     external: tuple[ExternalData, ...] = ()
     external_bytes: int = 0
+    exporter: Producer = Producer.UNKNOWN
+    mixing: tuple[MarkedNode, ...] = ()
+    random: tuple[MarkedNode, ...] = ()
+    baked: tuple[BakedReshape, ...] = ()
+
+    def fixed_batch(self) -> int:
+        """Return the fixed batch of the one input; 0 when it is symbolic or there is not one input."""
+        if len(self.inputs) != 1 or not self.inputs[0].shape:
+            return 0
+        first = self.inputs[0].shape[0]
+        return first if isinstance(first, int) else 0
 
 
 class CheckerFacts(StepFacts, frozen=True, kw_only=True):

@@ -49,6 +49,9 @@ class ServerFacts(StepFacts, frozen=True, kw_only=True):
         Images that were run one by one, and the shape of their embeddings together.
     local_version, local_stage, local_error
         The same for the runtime in this interpreter; empty when the other gave no embeddings to compare with.
+    row_difference
+        Between embeddings of images alone and of the same images in one batch, both in that runtime: the largest
+        absolute difference over the largest absolute value; -1 where one of them is missing.
     compared
         Its embeddings beside those of this interpreter's runtime; None when one of them has none.
     """
@@ -69,3 +72,4 @@ class ServerFacts(StepFacts, frozen=True, kw_only=True):
     local_stage: Stage = "start"
     local_error: str = ""
     compared: Comparison | None = None
+    row_difference: float = -1.0

@@ -41,7 +41,7 @@ def test_the_next_opset_fails_and_says_that_only_the_number_is_new(tmp_path: Pat
 
     assert outcome.status is Status.FAILED
     assert "only the number is too new" in outcome.message
-    assert "opset_version=13" in outcome.remedy
+    assert "Write opset 13" in outcome.remedy
 
 
 def test_the_next_ir_version_fails(tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""A mended copy of the model, where the fault is mechanical, and the proof that it embeds the same."""
+
+from __future__ import annotations
+
+from pytest_facechallenge.core.analysis import Analysis, Stage, Step
+
+ANALYSIS = Analysis(
+    name="repair",
+    about="a mended copy of the model, and whether it embeds the same",
+    steps=(
+        Step(
+            "repair",
+            Stage.SERVER,
+            "core.facts.repair:RepairFacts",
+            "analyses.repair.gather:gather",
+            ("interface", "compatibility", "load", "batch"),
+        ),
+    ),
+    resolve="analyses.repair.options:resolve",
+)

@@ -1,0 +1,1 @@
+"""Remedies: their own words are run, and what comes out is judged again."""

@@ -1,0 +1,1 @@
+"""Mended files: proven, judged, and what cannot be mended says why."""

@@ -1,0 +1,1 @@
+"""What people really hand in, and what is right to say about it."""
