@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from junitparser import Failure, JUnitXml
@@ -115,7 +116,8 @@ def test_junit_has_the_verdict_and_why_a_strict_run_failed(pytester: pytest.Pyte
         scene = Scene("incomplete", SCENE["good"].arguments, SCENE["incomplete"].submissions)
         judge(pytester, scene, base, "--junitxml=j.xml", *arguments)
         (suite,) = JUnitXml.fromfile(str(pytester.path / "j.xml"))
-        properties = {each.name: each.value for each in suite.properties()}  # type: ignore[no-untyped-call]
+        found: Any = suite
+        properties = {each.name: each.value for each in found.properties()}
         assert properties["facechallenge mfr21/A model.onnx"].startswith("INCOMPLETE: 8 rules open: latency, ")
         assert suite.failures == failures
         found = [each for case in suite for each in case.result if isinstance(each, Failure)]
