@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_facechallenge.analyses.table import STEPS, with_needs
+from pytest_facechallenge.checks.batch import ROW_TOLERANCE
 from pytest_facechallenge.checks.organisers_checker import owner_of_refusal
 from pytest_facechallenge.checks.registry import CHECKS, Check
 from pytest_facechallenge.core.facts.base import Facts, FailureKind
@@ -130,8 +131,10 @@ def _random(facts: Facts, _rule: Rule) -> str:
 
 
 def _statistics(facts: Facts, _rule: Rule) -> str:
-    found = facts.get(InterfaceFacts)
-    return "batch" if found is not None and found.mixing else ""
+    found, runs = facts.get(InterfaceFacts), facts.get(BatchFacts)
+    # Such a node explains nothing where no row was seen to depend on others: it may lie beside what counts.
+    seen = runs is not None and any(run.worst_relative_difference > ROW_TOLERANCE for run in runs.runs)
+    return "batch" if found is not None and found.mixing and seen else ""
 
 
 def _no_rows(facts: Facts, rule: Rule) -> str:

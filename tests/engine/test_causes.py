@@ -173,6 +173,15 @@ def test_the_server_s_own_runtime_decides_what_depends_on_it() -> None:
     assert batch(trained("1.6.0", -1.0), rule("batch")).status is Status.FAILED
 
 
+def test_a_node_that_mixes_nothing_explains_nothing() -> None:
+    cause = next(each for each in CAUSES if each.name == "statistics of the batch")
+    facts = trained("1.6.0", 1e-6)
+    assert cause.owner(facts, rule("no-implicit-batch")) == "batch"
+    (run,) = facts.need(BatchFacts).runs
+    calm = BatchFacts(runs=(msgspec.structs.replace(run, worst_relative_difference=1e-6),), mean=127.5, std=127.5)
+    assert cause.owner(Facts.of(facts.need(InterfaceFacts), LOAD, calm), rule("no-implicit-batch")) == ""
+
+
 def test_nothing_is_said_twice(tmp_path: Path) -> None:
     found = findings(save(network(shape=(112, 112, 3)), tmp_path / "model.onnx"), tmp_path / "work")
     messages = [outcome.message for outcome in found.values() if outcome.status is Status.FAILED]
