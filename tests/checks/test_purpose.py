@@ -111,7 +111,7 @@ def test_the_verdict_says_for_practice(pytester: pytest.Pytester) -> None:
     base = ("-q", "--facechallenge-model=model.onnx", "--track=A", "-k", "organization or submission")
     result = pytester.runpytest(*base)
     assert_ran(result)
-    result.stdout.fnmatch_lines(["*model.onnx on mfr21/A: INCOMPLETE (for practice)*"])
+    result.stdout.fnmatch_lines(["INCOMPLETE (for practice)  model.onnx  mfr21/A*"])
     (pytester.path / "declaration.toml").write_text(COMPLETE)
     pytester.runpytest(*base).stdout.no_fnmatch_line("*for practice*")
 
@@ -120,12 +120,12 @@ def test_an_audit_judges_entries_whatever_declarations_say(pytester: pytest.Pyte
     save(network(), pytester.path / "model.onnx")
     (pytester.path / "declaration.toml").write_text(PRACTICE)
     base = ("-q", "--facechallenge-model=model.onnx", "--track=A", "-k", "organization or submission")
-    audit = pytester.runpytest(*base, "--facechallenge-purpose=entry")
+    audit = pytester.runpytest(*base, "-vv", "--facechallenge-purpose=entry")
     audit.stdout.no_fnmatch_line("*for practice*")
-    audit.stdout.fnmatch_lines(["*organization*undecided*not stated:*"])
+    audit.stdout.fnmatch_lines(["organization*undecided*not stated*"])
     (pytester.path / "declaration.toml").unlink()
     trial = pytester.runpytest(*base, "--facechallenge-purpose=practice")
-    trial.stdout.fnmatch_lines(["*INCOMPLETE (for practice)*"])
+    trial.stdout.fnmatch_lines(["INCOMPLETE (for practice)*"])
     wrong = pytester.runpytest(*base, "--facechallenge-purpose=fun")
     assert wrong.ret == pytest.ExitCode.USAGE_ERROR
     wrong.stderr.fnmatch_lines(["*must be practice or entry, found 'fun'*"])
@@ -141,5 +141,5 @@ def test_compliant_for_practice_on_a_cpu(pytester: pytest.Pytester) -> None:
     (pytester.path / "declaration.toml").write_bytes((demo / "declaration.toml").read_bytes())
     base = ("-q", "--facechallenge-model=model.onnx", "--facechallenge-rules=rulebook.toml", "--facechallenge-strict")
     result = pytester.runpytest(*base, "--track=drawings", "--facechallenge-device=cpu")
-    result.stdout.fnmatch_lines(["*model.onnx on demo/drawings: COMPLIANT (for practice)*"])
+    result.stdout.fnmatch_lines(["COMPLIANT (for practice)  model.onnx  demo/drawings*"])
     assert result.ret == 0
