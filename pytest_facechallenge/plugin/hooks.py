@@ -103,11 +103,12 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         chosen = _options.resolve(config)
         if not anything_to_judge(chosen):
-            from pytest_facechallenge.plugin.paths import refuse_half_an_invocation
+            from pytest_facechallenge.plugin.invocation import refuse_half_an_invocation
 
             refuse_half_an_invocation(config)
             return
-        from pytest_facechallenge.plugin.paths import collect_sources, judge_every_rule
+        from pytest_facechallenge.plugin.invocation import judge_every_rule
+        from pytest_facechallenge.plugin.paths import collect_sources
         from pytest_facechallenge.plugin.run import ChallengeRun
 
         worker_input = getattr(config, "workerinput", None)

@@ -64,11 +64,11 @@ def test_exit_code_of_an_interrupted_run(pytester: pytest.Pytester, base: Report
     assert result.outlines[-1].startswith("INCOMPLETE  model.onnx")
 
 
-def test_a_report_that_cannot_be_written_fails_the_run(pytester: pytest.Pytester, base: Report) -> None:
+def test_a_report_that_cannot_be_written_is_refused_at_the_start(pytester: pytest.Pytester, base: Report) -> None:
     (pytester.path / "taken").mkdir()
     result = judge(pytester, SCENE["good"], base, "--facechallenge-markdown=taken")
-    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
-    result.stdout.fnmatch_lines(["facechallenge: *taken cannot be written: it is no regular file*", "COMPLIANT *"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*taken cannot be written: a regular file is expected, found a folder*"])
 
 
 def test_annotations_and_summary_under_github_actions(

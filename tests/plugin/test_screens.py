@@ -80,7 +80,7 @@ def test_under_xdist_it_is_the_same(base: Report, tmp_path: Path) -> None:
     assert "[gw" not in "".join(spread)
 
 
-def test_a_crash_of_a_check_keeps_pytests_own_section(base: Report, tmp_path: Path) -> None:
+def test_a_check_that_raises_leaves_its_rule_open(base: Report, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "from pytest_facechallenge.checks.registry import CHECKS\nimport msgspec\n"
         "def broken(facts, rule): raise RuntimeError('the check itself is broken')\n"
@@ -89,7 +89,6 @@ def test_a_crash_of_a_check_keeps_pytests_own_section(base: Report, tmp_path: Pa
         encoding="utf-8",
     )
     lines = shown("good", base, tmp_path)
-    assert any("FAILURES" in line for line in lines)
     assert lines[-1] == "INCOMPLETE  model.onnx  mfr21/A  1 rule open: embedding-dim"
 
 

@@ -84,8 +84,17 @@ def show(browser: Browser, files: dict[str, Path]) -> Iterator[Any]:
         each.page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "width"), [("one", 1280), ("one", 400), ("several", 1280)])
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [
+        ("one", 1280, "light"),
+        ("one", 1280, "dark"),
+        pytest.param("one", 400, "light", marks=pytest.mark.slow),
+        pytest.param("one", 400, "dark", marks=pytest.mark.slow),
+        pytest.param("several", 1280, "light", marks=pytest.mark.slow),
+        pytest.param("several", 1280, "dark", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing_serious(show: Any, name: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     page = show(name, width, scheme)

@@ -396,7 +396,9 @@ def _judge(store: FactStore, path: Path, steps: tuple[str, ...], tally: Tally) -
 def _judge_rules(facts: Facts, path: Path, tally: Tally) -> None:
     for rule_id in RULES:
         outcome = judge(facts, rule(rule_id))
-        if outcome.status in (Status.FAILED, Status.UNDECIDED) and not (outcome.message and outcome.remedy):
+        if outcome.status in (Status.FAILED, Status.UNDECIDED) and not (
+            outcome.message and (outcome.remedy or outcome.because_of)
+        ):
             tally.troubles.append(f"{path.name}: {rule_id} says nothing that helps")
 
 

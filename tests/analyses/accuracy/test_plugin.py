@@ -103,6 +103,7 @@ def test_features_written_by_one_run_are_judged_by_another(judged: pytest.Pytest
         "--track=tiny/B",
         "--facechallenge-testset=children=list",
         "--facechallenge-write-features=out.bin",
+        "-vv",
     )
     result.stdout.fnmatch_lines(["*the features of 20 entries*"])
     labels = [f"p{row // 2}" for row in range(20)]
@@ -139,6 +140,7 @@ def test_testsets_that_cannot_be_used_are_told_in_the_summary(judged: pytest.Pyt
         "--track=tiny/B",
         *(f"--facechallenge-testset={name}.bin" for name in ("odd", "paths", "large")),
         "-k=testset-images",
+        "-vv",
     )
     text = " ".join(result.stdout.str().split())
     assert outcomes(submission)["testset-images"] == ("not-applicable", "0 of 8 usable")
