@@ -56,6 +56,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         How to fix it in the tools participants use; empty when nothing has to be fixed.
     notes
         Observations that change no status but that a participant or organiser should know.
+    uncounted
+        On a track where the rule is a note or a measurement: the status that it would have if it counted. The status
+        itself is then NOT_APPLICABLE.
     because_of
         For undecided, the rule that explains it and has the remedy; "" when nothing else does.
     """
@@ -68,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
     notes: tuple[str, ...] = ()
     because_of: str = ""
+    uncounted: Status | None = None
 
 
 def passed(

@@ -159,6 +159,7 @@ def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> R
         evidence=given.evidence,
         remedy=given.remedy,
         notes=given.notes,
+        uncounted=given.uncounted,
     )
 
 

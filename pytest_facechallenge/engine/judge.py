@@ -39,6 +39,7 @@ def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     return msgspec.structs.replace(
         outcome,
         status=Status.NOT_APPLICABLE,
+        uncounted=outcome.status,
         message=f"{kind}. {outcome.message}",
         notes=(outcome.message, *outcome.notes),
     )

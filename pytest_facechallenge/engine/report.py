@@ -91,7 +91,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
         Whether the verdict waits for it.
     ran
         False where there is no outcome; ``message`` then says what happened, and the status is undecided.
-    message, measured, limit, evidence, remedy, notes
+    message, measured, limit, evidence, remedy, notes, uncounted
         See `pytest_facechallenge.core.outcome.Outcome`.
     """
 
@@ -110,6 +110,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
     notes: tuple[str, ...] = ()
+    uncounted: Status | None = None
 
     @property
     def name(self) -> str:
@@ -127,6 +128,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
             evidence=self.evidence,
             remedy=self.remedy,
             notes=self.notes,
+            uncounted=self.uncounted,
         )
 
 

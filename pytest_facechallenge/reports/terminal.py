@@ -20,6 +20,8 @@ from pytest_facechallenge.reports.wrapping import cut, padded, shortened, wrap
 MOST_SINGLE = 3
 #: The most reasons for open rules that are shown without -v, one line each.
 MOST_REASONS = 2
+#: The most lines of what a rule found that only measures.
+MOST_OF_A_NOTE = 4
 #: Short words for a narrow table.
 WORDS = {status: str(status) for status in Status} | {Status.NOT_APPLICABLE: "n/a"}
 #: From this width on the table of rules has their clauses.
@@ -122,10 +124,22 @@ def _digest(submission: SubmissionReport, track: TrackReport, view: View, *, alo
         ]
     if track.verdict.word is VerdictWord.INCOMPLETE:
         parts += _reasons(submission, track, view, alone=alone)
+    parts += _uncounted(submission, track, view, alone=alone)
     whose = "" if alone else f"{_short(submission.name, view)} on {track.full}: "
     hint = " (-v shows every rule)"
     counted = f"{whose}{wording.counted(track)}"
     parts += [Text(counted + hint if len(counted + hint) <= view.columns else counted)]
+    return parts
+
+
+def _uncounted(submission: SubmissionReport, track: TrackReport, view: View, *, alone: bool) -> list[RenderableType]:
+    """Return what rules found that only measure on this track, a few lines each: no verdict would tell it."""
+    whose = "" if alone else f"{_short(submission.name, view)}: "
+    parts: list[RenderableType] = []
+    for result in track.rules:
+        if result.uncounted in (Status.FAILED, Status.UNDECIDED) and result.notes:
+            said = f"{whose}{result.name}: {result.notes[0]}"
+            parts += map(Text, wrap("note  ", said, view.columns, MOST_OF_A_NOTE, view.more))
     return parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -42,6 +43,14 @@ def test_the_verdict_is_the_last_line_with_what_decides_it() -> None:
     )
     left = render(one(result("latency", Status.UNDECIDED), result("training-set", Status.UNDECIDED)), View())
     assert left.splitlines()[-1] == "INCOMPLETE  model.onnx  mfr21/A  2 rules open: latency, training-set"
+
+
+def test_what_a_rule_that_only_measures_found_is_said_without_v() -> None:
+    said = "0 of 8 images can be used: odd.bin is cut off."
+    row = result("testset-images", Status.NOT_APPLICABLE, notes=(said,))
+    found = msgspec.structs.replace(row, uncounted=Status.UNDECIDED)
+    assert f"note  testset-images: {said}" in render(one(found), View())
+    assert said not in render(one(row), View())
 
 
 def test_what_does_not_fit_beside_a_verdict_is_counted() -> None:
