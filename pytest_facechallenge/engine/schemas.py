@@ -6,6 +6,7 @@ the wheel.
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,23 @@ SCHEMAS = {"report": report_schema, "rulebook": rulebook_schema, "declaration": 
 
 def text_of(name: str) -> str:
     """Return a schema as the text of its file."""
-    return msgspec.json.format(msgspec.json.encode(SCHEMAS[name](), order="sorted"), indent=1).decode() + "\n"
+    plain = _dedented(SCHEMAS[name]())
+    return msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=1).decode() + "\n"
 
 
 def path_of(name: str) -> Path:
     """Return the file of a schema."""
     return FOLDER / f"{name}.schema.json"
+
+
+def _dedented(value: Any) -> Any:
+    """Return a schema with docstrings as they read; versions of msgspec differ in whether they keep the indentation."""
+    if isinstance(value, dict):
+        return {
+            key: inspect.cleandoc(each) if key == "description" and isinstance(each, str) else _dedented(each)
+            for key, each in value.items()
+        }
+    return [_dedented(each) for each in value] if isinstance(value, list) else value
 
 
 def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
