@@ -30,8 +30,10 @@ def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     if outcome.status in _TO_EXPLAIN:
         try:
             outcome = _explained(facts, rule) or outcome
-        except Exception as error:  # a cause on facts that no observation gives, as above
-            outcome = _undecided_by_a_defect(CHECKS[rule.check], error)
+        except Exception as error:  # on facts that no observation gives; what the check itself found stays as it is
+            what = f"{type(error).__name__}: {clean(str(error), 300)}"
+            note = f"Whether another rule's cause explains this could not be found out: {what}."
+            outcome = msgspec.structs.replace(outcome, notes=(*outcome.notes, note))
     if rule.level == "rule" or outcome.status in (Status.PASSED, Status.NOT_APPLICABLE):
         return outcome
     kind = "Only a note on this track" if rule.level == "note" else "Only measured on this track, nothing is judged"

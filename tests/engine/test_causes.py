@@ -191,3 +191,15 @@ def test_nothing_is_said_twice(tmp_path: Path) -> None:
     for outcome in found.values():
         seen = {each.what for each in outcome.evidence}
         assert not seen & set(outcome.notes)
+
+
+def test_a_cause_that_raises_takes_no_finding_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(_facts: Facts, _rule: object, _seen: object = ()) -> None:
+        raise KeyError("no observation gives this")
+
+    monkeypatch.setattr("pytest_facechallenge.engine.judge._explained", raises)
+    runs = (BatchRun(size=32, error="a batch does not run", companions="images 1 to 32"),)
+    facts = Facts.of(LOAD, BatchFacts(runs=runs, mean=0.0, std=1.0), INTERFACE, PACKAGE)
+    outcome = judge_rule(facts, rule("batch"))
+    assert outcome.status is Status.FAILED
+    assert "KeyError: 'no observation gives this'" in outcome.notes[-1]
