@@ -160,6 +160,7 @@ def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> R
         remedy=given.remedy,
         notes=given.notes,
         uncounted=given.uncounted,
+        because_of=given.because_of,
     )
 
 

@@ -91,7 +91,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
         Whether the verdict waits for it.
     ran
         False where there is no outcome; ``message`` then says what happened, and the status is undecided.
-    message, measured, limit, evidence, remedy, notes, uncounted
+    message, measured, limit, evidence, remedy, notes, uncounted, because_of
         See `pytest_facechallenge.core.outcome.Outcome`.
     """
 
@@ -111,6 +111,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
     remedy: str = ""
     notes: tuple[str, ...] = ()
     uncounted: Status | None = None
+    because_of: str = ""
 
     @property
     def name(self) -> str:
@@ -129,6 +130,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
             remedy=self.remedy,
             notes=self.notes,
             uncounted=self.uncounted,
+            because_of=self.because_of,
         )
 
 
