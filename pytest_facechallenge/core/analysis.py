@@ -65,6 +65,9 @@ class Step:
         Steps of the same stage that run first where they run at all.
     runs_model
         Whether it runs the model in this project's own runtime, and so hangs where that hangs.
+    leaves_files
+        Whether it leaves files in the private working folder that later steps read: facts of an earlier run are no use
+        to these without them.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Step:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     runs_model: bool = False
+    leaves_files: bool = False
 
     def facts_type(self) -> type[StepFacts]:
         """Import and return the struct class."""
@@ -123,6 +127,12 @@ class Analysis:
     at_end
         ``(Path, Facts) -> str``: asked at the end of a run, what is to be said of a source that is no longer what the
         facts are about, "" where nothing is.
+    identify
+        ``(Path, tuple[str, ...]) -> str``: the identity of what lies at a path and of the named files beside it, as
+        `StepFacts.identity` of this analysis would say it; "" where it cannot be read. One analysis has it.
+    depends
+        ``(Path, AnalysisOptions | None) -> list[str]``: the identities of whatever else than the submission and the
+        options its facts depend on: other files, the machine.
     sources
         The kinds of sources that it can observe.
     judged_alone
@@ -141,6 +151,8 @@ class Analysis:
     samples: str = ""
     machine: str = ""
     at_end: str = ""
+    identify: str = ""
+    depends: str = ""
     sources: frozenset[SourceKind] = frozenset({SourceKind.MODEL})
     judged_alone: str = ""
     on_request: str = ""
@@ -160,6 +172,14 @@ class Analysis:
     def said_at_end(self, source: Path, facts: Facts) -> str:
         """Return what is to be said of a source at the end of a run, or ""."""
         return str(load(self.at_end)(source, facts)) if self.at_end else ""
+
+    def identity(self, source: Path, beside: tuple[str, ...]) -> str:
+        """Return the identity of what lies at ``source``, "" where it cannot be read."""
+        return str(load(self.identify)(source, beside)) if self.identify else ""
+
+    def depends_on(self, source: Path, options: AnalysisOptions | None) -> list[str]:
+        """Return the identities of whatever else its facts depend on."""
+        return cast("list[str]", load(self.depends)(source, options)) if self.depends else []
 
     def tables_of(self, facts: Facts, options: AnalysisOptions | None) -> list[NamedTable]:
         """Return the tables to show beside the summary."""

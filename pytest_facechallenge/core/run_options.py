@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 
@@ -11,6 +11,10 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the options of one analysis; ``analysis`` is its name. Every field has a default."""
 
     analysis: ClassVar[str] = ""
+
+    def read_by_steps(self) -> dict[str, Any]:
+        """Return what the analysis' steps read of them, as plain data: all but what only says which rules there are."""
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
 
 T = TypeVar("T", bound=AnalysisOptions)

@@ -14,6 +14,7 @@ from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.plan import JudgedRule, Plan
 from pytest_facechallenge.sandbox.fact_store import FactStore
+from pytest_facechallenge.sandbox.kept_facts import KeptFacts
 from pytest_facechallenge.sandbox.process import Limits, default_memory_bytes
 from pytest_facechallenge.sandbox.scratch import Scratch
 
@@ -45,7 +46,9 @@ class Gatherer:
         values = self.plan.values
         memory = values.number("memory") << 20
         limits = Limits(idle_seconds=float(values.number("timeout")), memory_bytes=memory or default_memory_bytes())
-        return FactStore(self.root, self.plan.run_options, limits)
+        folder = values.path_of("store")
+        kept = KeptFacts(Path(folder), self.plan.run_options, self.plan.options, limits) if folder else None
+        return FactStore(self.root, self.plan.run_options, limits, kept)
 
     @cached_property
     def _recorded(self) -> dict[tuple[Path, int], Facts]:

@@ -27,6 +27,13 @@ COMMON: tuple[Option, ...] = (
         "DIR",
         path=True,
     ),
+    Option(
+        "store",
+        OptionKind.TEXT,
+        "folder that keeps facts, so that a later run gathers only what is new or changed",
+        "DIR",
+        path=True,
+    ),
     Option("device", OptionKind.TEXT, "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
     Option("threads", OptionKind.NUMBER, "threads of the runtime (default: it chooses)", "N", 0),
     Option(

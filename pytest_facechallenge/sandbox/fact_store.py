@@ -14,8 +14,9 @@ from pytest_facechallenge.analyses.table import ANALYSES, STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.sandbox.kept_facts import KeptFacts
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
-from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
+from pytest_facechallenge.sandbox.results import read_result, result_path, write_atomically, write_failure
 
 
 def read_facts(facts_dir: Path) -> Facts:
@@ -30,6 +31,11 @@ def read_facts(facts_dir: Path) -> Facts:
     return facts
 
 
+def _file_makers(steps: Iterable[str]) -> list[str]:
+    """Return the steps that leave files which ``steps`` read."""
+    return [name for name in with_needs(set(steps)) if STEPS[name].leaves_files]
+
+
 class FactStore:
     """The facts of every submission of a run.
 
@@ -39,12 +45,15 @@ class FactStore:
         A private folder that all processes of the run share.
     options, limits
         For the sandbox.
+    kept
+        Facts of earlier runs; None where none are used.
     """
 
-    def __init__(self, root: Path, options: RunOptions, limits: Limits) -> None:
+    def __init__(self, root: Path, options: RunOptions, limits: Limits, kept: KeptFacts | None = None) -> None:
         self.root = root
         self.options = options
         self.limits = limits
+        self.kept = kept
         self.planned: dict[Path, set[str]] = {}
 
     def plan(self, source: Path, steps: Iterable[str]) -> None:
@@ -73,9 +82,12 @@ class FactStore:
             missing = [
                 name for name in with_needs(together) if name not in facts.gathered and name not in facts.failures
             ]
+            if missing and self.kept is not None:
+                restored = self.kept.restore(source, facts_dir, missing)
+                missing = [name for name in missing if name not in restored]
             if missing:
-                self._gather(source, facts_dir, missing, on_progress)
-                facts = read_facts(facts_dir)
+                self._gather_missing(source, facts_dir, missing, on_progress)
+            facts = read_facts(facts_dir)
         return facts
 
     def recorded(self, source: Path) -> Facts:
@@ -101,9 +113,35 @@ class FactStore:
             with filelock.FileLock(str(facts_dir / "lock")):
                 remove_tree(facts_dir / "work")
 
+    def _gather_missing(
+        self, source: Path, facts_dir: Path, missing: list[str], on_progress: Callable[[str], None]
+    ) -> None:
+        """Gather steps; where facts of an earlier run were taken, the files that these steps read are made first."""
+        files = [] if (facts_dir / "work").is_dir() else [name for name in _file_makers(missing) if name not in missing]
+        if not files or self.kept is None:
+            self._gather(source, facts_dir, missing, on_progress)
+            return
+        earlier = {name: result_path(facts_dir, name).read_bytes() for name in files}
+        for name in files:
+            result_path(facts_dir, name).unlink()
+        self._gather(source, facts_dir, files, on_progress)
+        if self.kept.is_the_same(source, facts_dir):
+            self._gather(source, facts_dir, missing, on_progress)
+            return
+        for name, data in earlier.items():
+            write_atomically(result_path(facts_dir, name), data)
+        for name in missing:
+            message = "the submission was changed between two looks at it; judge it again when nobody writes it"
+            write_failure(facts_dir, StepFailure(step=name, kind=FailureKind.MACHINE, message=message))
+
     def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
         workdir = facts_dir / "work"
         workdir.mkdir(exist_ok=True)
+
+        def told(line: str) -> None:
+            self._keep(source, facts_dir, steps)
+            on_progress(line)
+
         for _stage, names in groupby(steps, key=lambda name: STEPS[name].stage):
             runnable = self._unblocked(facts_dir, list(names))
             if runnable:
@@ -115,7 +153,13 @@ class FactStore:
                     options=self.options,
                     limits=self.limits,
                 )
-                run_steps(request, on_progress, still_worth=lambda left: self._unblocked(facts_dir, left))
+                run_steps(request, told, still_worth=lambda left: self._unblocked(facts_dir, left))
+                self._keep(source, facts_dir, steps)
+
+    def _keep(self, source: Path, facts_dir: Path, steps: list[str]) -> None:
+        """Keep what is there by now: a run that is killed loses the step it was in and nothing else."""
+        if self.kept is not None:
+            self.kept.keep(source, facts_dir, steps)
 
     def _unblocked(self, facts_dir: Path, names: list[str]) -> list[str]:
         """Give every step that builds on a failed one its failure here, so that no process is started for it.

@@ -36,5 +36,6 @@ ANALYSIS = Analysis(
         ),
     ),
     resolve="analyses.accuracy.run_options:resolve",
+    depends="analyses.accuracy.run_options:depends",
     cases="analyses.accuracy.run_options:cases",
 )

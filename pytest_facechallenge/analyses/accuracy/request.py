@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import msgspec
 
@@ -133,3 +133,7 @@ class AccuracyOptions(AnalysisOptions, frozen=True, kw_only=True):
     testsets: tuple[TestsetSpec, ...] = ()
     min_tar: dict[str, float | str] = msgspec.field(default_factory=dict)
     request: AccuracyRequest = AccuracyRequest()
+
+    def read_by_steps(self) -> dict[str, Any]:
+        """Return the request: a threshold changes how a score is judged, and no score."""
+        return cast("dict[str, Any]", msgspec.to_builtins(self.request))

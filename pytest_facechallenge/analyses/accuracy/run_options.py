@@ -16,7 +16,9 @@ from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.options import OptionValues
+from pytest_facechallenge.core.path_state import state_of
 from pytest_facechallenge.core.rulebook import Rule
+from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.testsets.reader import recognise
 
 
@@ -51,6 +53,14 @@ def cases(rule: Rule, options: AccuracyOptions, recorded: Facts | None) -> list[
     """Return ``rule`` once for each test it becomes; ``recorded`` are the facts of an earlier report."""
     measured = None if recorded is None else recorded.get(AccuracyFacts) or AccuracyFacts()
     return expand_cases(rule, rule.book, options.testsets, options.min_tar, measured)
+
+
+def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:
+    """Return the state of the testsets, their labels, and the feature file to write: one that is gone is made anew."""
+    if not isinstance(options, AccuracyOptions):
+        return []
+    paths = [*(spec.path for spec in options.testsets), options.request.labels, options.request.write_features]
+    return [state_of(path) for path in paths]
 
 
 def _refuse_options_without_effect(values: OptionValues, specs: tuple[TestsetSpec, ...]) -> None:

@@ -32,4 +32,5 @@ ANALYSIS = Analysis(
         ),
     ),
     resolve="analyses.declaration.options:resolve",
+    depends="analyses.declaration.gather:depends",
 )

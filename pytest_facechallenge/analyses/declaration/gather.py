@@ -13,6 +13,8 @@ from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
 from pytest_facechallenge.core.declaration import read_declaration
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.files import read_text
+from pytest_facechallenge.core.path_state import text_state
+from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.core.text import clean, clean_name
 
 #: A declaration is a page of text; more is something else.
@@ -30,6 +32,12 @@ def gather(context: Context) -> DeclarationFacts:
     options = context.options.of(DeclarationOptions)
     found = _read(context, options.path)
     return msgspec.structs.replace(found, asked_for=options.purpose)
+
+
+def depends(source: Path, options: AnalysisOptions | None) -> list[str]:
+    """Return path and digest of every file that the declaration is looked for in."""
+    named = options.path if isinstance(options, DeclarationOptions) else ""
+    return [text_state(place, MAX_BYTES) for place in _places(source, named)]
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:

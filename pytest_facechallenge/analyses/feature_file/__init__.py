@@ -22,6 +22,7 @@ ANALYSIS = Analysis(
         ),
     ),
     resolve="analyses.feature_file.request:resolve",
+    depends="analyses.feature_file.request:depends",
     sources=frozenset({SourceKind.MODEL, SourceKind.FEATURE_FILE}),
     judged_alone="features",
 )

@@ -9,6 +9,7 @@ from pytest_facechallenge.analyses.accuracy.parametrize import feature_points
 from pytest_facechallenge.analyses.accuracy.request import Point
 from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.options import OptionError, OptionValues
+from pytest_facechallenge.core.path_state import state_of
 from pytest_facechallenge.core.run_options import AnalysisOptions
 
 
@@ -39,3 +40,8 @@ def resolve(values: OptionValues, scope: Scope) -> FeatureFileOptions:
     for book, track in scope.tracks:
         points |= dict.fromkeys(feature_points(scope.books[book], track))
     return FeatureFileOptions(path=path, labels=values.path_of("labels"), points=tuple(points))
+
+
+def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:
+    """Return the state of the feature file and of its labels."""
+    return [state_of(options.path), state_of(options.labels)] if isinstance(options, FeatureFileOptions) else []

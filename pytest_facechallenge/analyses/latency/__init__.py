@@ -48,6 +48,7 @@ ANALYSIS = Analysis(
         Option("profile", OptionKind.FLAG, "show where the time goes, node by node"),
     ),
     resolve="analyses.latency.run_options:resolve",
+    depends="analyses.latency.machine:depends",
     tables="analyses.latency.profile:asked_for",
     samples="analyses.latency.samples:samples_of",
     machine="analyses.latency.machine_info:machine_info",

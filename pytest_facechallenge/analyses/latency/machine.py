@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from pytest_facechallenge.analyses.latency.server_timing import libraries, nvidia, runtime_name
 from pytest_facechallenge.core.facts.latency import Machine
+from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.inference.processor import processor_name
 
 #: Which fields make two machines the same for a calibration, and how a message names them.
@@ -53,3 +56,14 @@ def differences(here: Machine, there: Machine) -> list[str]:
         for field, words in IDENTITY.items()
         if getattr(here, field) != getattr(there, field)
     ]
+
+
+def depends(_source: Path, _options: AnalysisOptions | None) -> list[str]:
+    """Return what times depend on: this computer and its GPU."""
+    return [_this_machine()]
+
+
+@cache
+def _this_machine() -> str:
+    gpu = nvidia()
+    return f"{platform.node()} {host()} {gpu['gpu']} {gpu['driver']}"

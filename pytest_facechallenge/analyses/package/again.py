@@ -1,14 +1,15 @@
-"""Whether a submission is still what was judged: its bytes are hashed again at the end of a run."""
+"""Whether a submission is what was judged: its bytes are hashed again at the end of a run, and before one."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pytest_facechallenge.analyses.package.copy import digest
 from pytest_facechallenge.analyses.package.folder import files_of, folder_digest
 from pytest_facechallenge.analyses.package.listing import Listing
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.facts.package import PackageFacts, content_of
 
 
 def said_at_end(source: Path, facts: Facts) -> str:
@@ -40,3 +41,31 @@ def _said(facts: PackageFacts, what: str) -> str:
         f"the submission {what}; the verdict is about the bytes that were copied first, with the SHA-256 "
         f"{facts.submitted_sha256}. Judge it again when nobody writes it"
     )
+
+
+def identify(source: Path, side_files: tuple[str, ...]) -> str:
+    """Return what tells a submission from every other: the content as `PackageFacts.identity` has it, and what it is.
+
+    A name decides how a file is read, and a folder may hold what is no file; both follow in a second part. "" stands
+    for what cannot be read.
+    """
+    seen = Listing()
+    try:
+        if source.is_dir():
+            form = "folder"
+            sha256 = folder_digest(source, files_of(source, seen), {}, seen.problems)[0]
+        else:
+            form = "file"
+            sha256 = digest(source)[0]
+    except (OSError, ValueError):
+        return ""
+    found = [(name, _side_digest(source.parent / name)) for name in side_files]
+    rest = "\n".join([form, os.fsencode(source.name).hex(), str(seen.found), *seen.problems])
+    return f"{content_of(sha256, found)}\n\n{rest}"
+
+
+def _side_digest(path: Path) -> str:
+    try:
+        return digest(path, follow=False)[0]
+    except (OSError, ValueError):
+        return ""

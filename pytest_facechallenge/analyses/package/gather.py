@@ -138,6 +138,7 @@ def _facts(form: str, context: Context, seen: Listing) -> PackageFacts:
         junk=tuple(seen.junk[: len(seen.entries) + 100]),
         submitted_sha256=seen.submitted_sha256,
         submitted_bytes=seen.submitted_bytes,
+        side_files=tuple(sorted(seen.side_files, key=lambda each: each.name)),
     )
 
 

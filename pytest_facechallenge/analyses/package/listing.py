@@ -12,7 +12,7 @@ from pytest_facechallenge.analyses.package.limits import (
     MAX_PATH_BYTES,
     MAX_PROBLEMS,
 )
-from pytest_facechallenge.core.facts.package import Entry
+from pytest_facechallenge.core.facts.package import Entry, SideFile
 from pytest_facechallenge.core.text import clean_name
 
 _JUNK_NAMES = {".ds_store", "thumbs.db", "desktop.ini"}
@@ -34,6 +34,8 @@ class Listing:
         Where the submission keeps the model, so that side files are found; None when they were unpacked with it.
     submitted_sha256, submitted_bytes
         Of what was handed in.
+    side_files
+        Those beside a lone model that it names.
     """
 
     entries: list[Entry] = dataclasses.field(default_factory=list)
@@ -48,6 +50,7 @@ class Listing:
     folder: Path | None = None
     submitted_sha256: str = ""
     submitted_bytes: int = 0
+    side_files: list[SideFile] = dataclasses.field(default_factory=list)
 
     def add(self, name: str, size: int, kind: str) -> None:
         """Count a file, and list it while there is room."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_facechallenge.analyses.package.copy import copy_file
 from pytest_facechallenge.analyses.package.limits import MAX_BYTES, MAX_ENTRIES
 from pytest_facechallenge.analyses.package.listing import Listing, too_long
+from pytest_facechallenge.core.facts.package import SideFile
 from pytest_facechallenge.core.files import why
 from pytest_facechallenge.core.text import clean_name
 
@@ -47,16 +48,22 @@ def copy_side_files(names: list[str], folder: Path, target: Path, seen: Listing,
             continue  # the model's declaration is judged elsewhere, with the reason
         if any((folder.joinpath(*pure.parts[: depth + 1])).is_symlink() for depth in range(len(pure.parts))):
             seen.problems.append(f"the side file '{shown}' is a link; a submission holds plain files only")
+            seen.side_files.append(SideFile(name=name))
             continue
         source, place = folder.joinpath(*pure.parts), target.joinpath(*pure.parts)
-        if place.exists() or not source.exists():
-            continue  # the model itself, or missing: then the model's reference says so
+        if place.exists():
+            continue  # the model itself, or a second reference to one file
+        if not source.exists():
+            seen.side_files.append(SideFile(name=name))
+            continue  # the model's reference says that it is missing
         report(f"copying {shown}")
         try:
             done = copy_file(source, place, follow=False, most=budget)
         except OSError as error:
             seen.problems.append(f"the side file '{shown}' cannot be read: {why(error)}")
+            seen.side_files.append(SideFile(name=name))
             continue
         budget -= done.size
+        seen.side_files.append(SideFile(name=name, bytes=done.size, sha256=done.sha256))
         if done.changed:
             seen.problems.append(f"the side file '{shown}' was written while it was copied")

@@ -27,4 +27,5 @@ ANALYSIS = Analysis(
         ),
     ),
     resolve="analyses.server.options:resolve",
+    depends="analyses.server.options:depends",
 )

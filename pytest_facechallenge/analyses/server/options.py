@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_facechallenge.core.options import OptionError
+from pytest_facechallenge.core.path_state import state_of
 from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.core.text import clean
 
@@ -97,3 +98,12 @@ def _trouble(python: str) -> str:
         return ""
     words = (done.stderr.decode("utf-8", "replace").strip() or said).splitlines()
     return clean(words[-1], _MOST_SAID) if words else f"it ended with code {done.returncode} and said nothing"
+
+
+def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:
+    """Return the state of the interpreter and of the folders that packages are installed in."""
+    if not isinstance(options, ServerOptions) or not options.python:
+        return []
+    home = Path(options.python).parent.parent
+    installed = sorted(home.glob("lib/python*/site-packages/onnxruntime*"))
+    return [state_of(options.python), *(f"{path} {path.stat().st_mtime_ns}" for path in installed)]

@@ -50,6 +50,14 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
         """Return SHA-256 and size in bytes of what was handed in, where these facts tell."""
         return None
 
+    def identity(self) -> str:
+        """Return the identity of all that was handed in, side files included, where these facts tell."""
+        return ""
+
+    def beside(self) -> tuple[str, ...]:
+        """Return the names of the files beside the submission that belong to it, where these facts tell."""
+        return ()
+
     def providers_used(self) -> tuple[str, ...]:
         """Return the execution providers that a session really used, where these facts tell."""
         return ()

@@ -17,6 +17,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
 
 
+class SideFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file beside a model that keeps weights of it; bytes and SHA-256 of its copy, 0 and "" where none was made."""
+
+    name: str
+    bytes: int = 0
+    sha256: str = ""
+
+
 class PackageFacts(StepFacts, frozen=True, kw_only=True):
     """What was handed in.
 
@@ -41,6 +49,8 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
         something was not looked at, is one of them.
     junk
         System files that are harmless.
+    side_files
+        The files beside a lone .onnx file that it names, in the order of their names.
     """
 
     step: ClassVar[str] = "package"
@@ -57,7 +67,21 @@ class PackageFacts(StepFacts, frozen=True, kw_only=True):
     entries_found: int = 0
     submitted_sha256: str = ""
     submitted_bytes: int = 0
+    side_files: tuple[SideFile, ...] = ()
 
     def handed_in(self) -> tuple[str, int] | None:
         """Return SHA-256 and size in bytes of what was handed in; of the model file where that is not known."""
         return (self.submitted_sha256, self.submitted_bytes) if self.submitted_sha256 else (self.sha256, self.bytes)
+
+    def identity(self) -> str:
+        """Return the identity of what was handed in; "" where it could not be read."""
+        return content_of(self.submitted_sha256, [(each.name, each.sha256) for each in self.side_files])
+
+    def beside(self) -> tuple[str, ...]:
+        """Return the names of the side files."""
+        return tuple(each.name for each in self.side_files)
+
+
+def content_of(sha256: str, side_files: list[tuple[str, str]]) -> str:
+    """Return the identity of a submission: its SHA-256, followed by name and SHA-256 of each side file."""
+    return "\n".join([sha256, *(f"{each} {name}" for name, each in sorted(side_files))]) if sha256 else ""
