@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_facechallenge.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.api import explain, judge, load_rulebooks, rejudge
+    from pytest_facechallenge.api import audit, explain, judge, load_rulebooks, rejudge
+    from pytest_facechallenge.auditing.document import Audit
     from pytest_facechallenge.checks.registry import check
     from pytest_facechallenge.core.declaration import declaration_template, write_declaration
     from pytest_facechallenge.core.facts.base import Facts
@@ -37,6 +38,8 @@ _HOMES = {
     "repair": "mending",
     "RepairReport": "mending",
     "judge": "api",
+    "audit": "api",
+    "Audit": "auditing.document",
     "rejudge": "api",
     "explain": "api",
     "load_rulebooks": "api",
@@ -60,6 +63,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "Evidence",
     "Facts",
     "Outcome",
@@ -71,6 +75,7 @@ __all__ = [
     "Status",
     "Verdict",
     "VerdictWord",
+    "audit",
     "check",
     "declaration_template",
     "explain",

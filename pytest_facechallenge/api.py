@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.core.rulebook import Rulebook
@@ -15,6 +16,10 @@ from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.engine.plan import Key, Plan, make_plan
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.reports import catalogue
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.auditing.document import Audit
+    from pytest_facechallenge.auditing.run import Told
 
 PathLike = str | os.PathLike[str]
 
@@ -104,6 +109,58 @@ def rejudge(
         named = list(dict.fromkeys(track.full for each in given.submissions for track in each.tracks))
     values = values_from({"track": named, "rules": list(rulebooks), **options})
     return _run(make_plan(values, [(where.absolute(), given)]), silent)
+
+
+def audit(
+    entries: PathLike | Sequence[PathLike],
+    tracks: str | Sequence[str],
+    out: PathLike,
+    *,
+    rulebooks: Iterable[PathLike] = (),
+    jobs: int = 1,
+    told: Told | None = None,
+    **options: object,
+) -> Audit:
+    """Judge many entries, each to a report of its own, and rank them.
+
+    What was gathered is kept in the audit's folder: the same call goes on where one before was stopped, and gathers
+    only what is new or changed. Entries are judged as entries, unless ``purpose`` says otherwise.
+
+    Parameters
+    ----------
+    entries, tracks, rulebooks, options
+        As for `judge`.
+    out
+        The audit's folder, made where it is missing: ``audit.json``, ``leaderboard.html``, ``leaderboard.csv``,
+        ``reports/`` with a JSON report for each entry, ``history/`` with earlier documents, ``store/`` with kept facts
+        and ``cache/`` with embeddings.
+    jobs
+        Entries that are judged at the same time.
+    told
+        Called with (row, judged so far, all, seconds) when an entry was judged.
+
+    Returns
+    -------
+    Audit
+        A row for every entry on every track, with its place, and what changed since the audit before.
+
+    Raises
+    ------
+    ReportError
+        The folder holds something else, or cannot be written.
+    ValueError
+        As for `judge`.
+    """
+    from pytest_facechallenge.auditing.run import run
+
+    folder = Path(out).absolute()
+    named = [entries] if isinstance(entries, (str, os.PathLike)) else list(entries)
+    chosen = [tracks] if isinstance(tracks, str) else list(tracks)
+    defaults = {"store": folder / "store", "cache": folder / "cache", "purpose": "entry"}
+    given = {**defaults, **{name: value for name, value in options.items() if value not in (None, "")}}
+    plan = make_plan(values_from({"model": named, "track": chosen, "rules": list(rulebooks), **given}))
+    plan.validate()
+    return run(plan, folder, jobs, told)
 
 
 def explain(rule: str, rulebooks: Iterable[PathLike] = ()) -> str:

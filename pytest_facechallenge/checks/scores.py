@@ -6,6 +6,8 @@ import dataclasses
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pytest_facechallenge.checks.published import differences
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 
@@ -126,30 +128,25 @@ def judge_score(
 
     ``shown`` is the score for the table, when there is more to show than the number.
     """
+    said = _judged(score, threshold, what, shown or percent(score))
+    return msgspec.structs.replace(said, score=str(score), notes=notes, evidence=evidence)
+
+
+def _judged(score: Fraction, threshold: Threshold | None, what: str, shown: str) -> Outcome:
     measured = percent(score)
-    shown = shown or measured
     if threshold is None:
-        return passed(
-            f"{what} is {measured}. No threshold is set, so this is a measurement.",
-            measured=shown,
-            notes=notes,
-            evidence=evidence,
-        )
+        return passed(f"{what} is {measured}. No threshold is set, so this is a measurement.", measured=shown)
     if score >= threshold.value:
         return passed(
             f"{what} is {measured}, at least the {percent(threshold.value)} asked for.",
             measured=shown,
             limit=threshold.words,
-            notes=notes,
-            evidence=evidence,
         )
     return failed(
         f"{what} is {measured}; {threshold.words} is asked for.",
         remedy=REMEDY_SCORE,
         measured=shown,
         limit=threshold.words,
-        notes=notes,
-        evidence=evidence,
     )
 
 

@@ -61,6 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         itself is then NOT_APPLICABLE.
     because_of
         For undecided, the rule that explains it and has the remedy; "" when nothing else does.
+    score
+        What was measured where that is a score, exactly, as a fraction ("1277/2000"); "" elsewhere.
     """
 
     status: Status
@@ -72,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     because_of: str = ""
     uncounted: Status | None = None
+    score: str = ""
 
 
 def passed(

@@ -12,7 +12,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -130,6 +130,15 @@ class Ranking(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reading: str = ""
 
 
+class Bonus(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of the bonus goes to the first places of each track, as fractions (0..1), first place first."""
+
+    clause: str
+    text: str
+    shares: list[Annotated[float, msgspec.Meta(gt=0, le=1)]]
+    reading: str = ""
+
+
 class Baseline(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One published row: TAR by set as a fraction (0..1), size in MB (1024^2 bytes), V100 time in ms, FLOPs."""
 
@@ -157,6 +166,7 @@ class Rulebook(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     runtime: Runtime | None = None
     sets: dict[str, SetTable] = {}
     ranking: Ranking | None = None
+    bonus: Bonus | None = None
     baselines: list[Baseline] = []
     notes: list[str] = []
 

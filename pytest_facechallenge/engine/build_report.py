@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,7 @@ def build(
     outcomes: Mapping[Key, Outcome],
     missing: Mapping[Key, str],
     steering: Steering = UNSTEERED,
+    sources: Collection[Path] | None = None,
 ) -> Report:
     """Return the report of a run.
 
@@ -48,10 +49,14 @@ def build(
         For keys without an outcome, what happened ("deselected", "crashed: …") where that is known.
     steering
         What settings and code of others the run obeyed.
+    sources
+        Those that the report is about; None for all.
     """
     submissions = []
     facts_of_all = []
     for path, source in plan.sources.items():
+        if sources is not None and path not in sources:
+            continue
         groups: dict[int, dict[str, list[JudgedRule]]] = {}
         for judged in plan.expected(path):
             groups.setdefault(judged.number, {}).setdefault(judged.rule.full_track, []).append(judged)
@@ -161,6 +166,7 @@ def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> R
         notes=given.notes,
         uncounted=given.uncounted,
         because_of=given.because_of,
+        score=given.score,
     )
 
 

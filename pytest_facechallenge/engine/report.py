@@ -91,7 +91,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
         Whether the verdict waits for it.
     ran
         False where there is no outcome; ``message`` then says what happened, and the status is undecided.
-    message, measured, limit, evidence, remedy, notes, uncounted, because_of
+    message, measured, limit, evidence, remedy, notes, uncounted, because_of, score
         See `pytest_facechallenge.core.outcome.Outcome`.
     """
 
@@ -112,6 +112,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     uncounted: Status | None = None
     because_of: str = ""
+    score: str = ""
 
     @property
     def name(self) -> str:
@@ -131,6 +132,7 @@ class RuleResult(_Document, frozen=True, kw_only=True):
             notes=self.notes,
             uncounted=self.uncounted,
             because_of=self.because_of,
+            score=self.score,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
@@ -55,10 +56,15 @@ class FactStore:
         self.limits = limits
         self.kept = kept
         self.planned: dict[Path, set[str]] = {}
+        self._stopped = threading.Event()
 
     def plan(self, source: Path, steps: Iterable[str]) -> None:
         """Note steps that will be asked for, so that one process can gather them together."""
         self.planned.setdefault(source, set()).update(steps)
+
+    def stop(self) -> None:
+        """End what is being gathered in other threads, and gather nothing more: there `RunStopped` is raised."""
+        self._stopped.set()
 
     def facts_dir(self, source: Path) -> Path:
         """Return the folder that holds a submission's facts."""
@@ -153,8 +159,13 @@ class FactStore:
                     options=self.options,
                     limits=self.limits,
                 )
-                run_steps(request, told, still_worth=lambda left: self._unblocked(facts_dir, left))
-                self._keep(source, facts_dir, steps)
+                run_steps(
+                    request,
+                    told,
+                    still_worth=lambda left: self._unblocked(facts_dir, left),
+                    stopped=self._stopped.is_set,
+                )
+            self._keep(source, facts_dir, steps)
 
     def _keep(self, source: Path, facts_dir: Path, steps: list[str]) -> None:
         """Keep what is there by now: a run that is killed loses the step it was in and nothing else."""

@@ -47,8 +47,6 @@ class KeptFacts:
 
     Attributes
     ----------
-    taken, added
-        How many steps' facts were taken from the folder, and added to it.
     trouble
         Why facts could not be kept, "" while all could.
     """
@@ -60,8 +58,8 @@ class KeptFacts:
         self.options = options
         self.typed = dict(typed)
         self.limits = limits
-        self.taken = self.added = 0
         self.trouble = ""
+        self._taken: dict[Path, int] = {}
         self._lock = threading.Lock()
         self._identities: dict[Path, str] = {}
         self._keys: dict[Path, dict[str, str]] = {}
@@ -75,8 +73,12 @@ class KeptFacts:
             if found is not None:
                 write_atomically(result_path(facts_dir, step), found)
                 restored.append(step)
-        self.taken += len(restored)
+        self._taken[source] = self._taken.get(source, 0) + len(restored)
         return restored
+
+    def taken_of(self, source: Path) -> int:
+        """Return how many steps' facts about a submission were taken from the folder."""
+        return self._taken.get(source, 0)
 
     def keep(self, source: Path, facts_dir: Path, steps: Iterable[str]) -> None:
         """Keep what a run has gathered so far of ``steps``; what is kept already is left alone.
@@ -131,7 +133,6 @@ class KeptFacts:
         path = self._failure_path(key) if isinstance(result, StepFailure) else self._path(key)
         if not path.exists():
             self._write(path, result_path(facts_dir, step).read_bytes())
-            self.added += 1
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.facts"

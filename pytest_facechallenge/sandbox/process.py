@@ -83,6 +83,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(json.loads(data), cls)
 
 
+class RunStopped(BaseException):
+    """A run was told to stop while a worker was at work; like Ctrl-C, it is no error that something may catch."""
+
+
 def default_memory_bytes() -> int:
     """Return 8 GiB, or three quarters of the machine's memory where that is less."""
     return min(8 << 30, int(psutil.virtual_memory().total) * 3 // 4)
@@ -93,6 +97,7 @@ def run_steps(
     on_progress: Callable[[str], None] = lambda _line: None,
     worker: str = WORKER,
     still_worth: Callable[[list[str]], list[str]] = lambda names: names,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run the steps of ``request`` until each has its file ``<step>.json`` in the facts folder.
 
@@ -106,15 +111,22 @@ def run_steps(
         Module that is run as the worker; another one only in tests.
     still_worth
         Asked, when a worker ended early, which of the remaining steps to go on with.
+    stopped
+        Asked again and again; once it says yes the worker is ended.
 
     What cannot even be started leaves a failure in the place of every step.
+
+    Raises
+    ------
+    RunStopped
+        ``stopped`` said yes.
     """
     remaining = list(request.steps)
     while remaining:
         try:
-            death = _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker)
+            death = _run_once(msgspec.structs.replace(request, steps=tuple(remaining)), on_progress, worker, stopped)
             if death is not None:
-                _settle(death, request, on_progress, worker)
+                _settle(death, request, on_progress, worker, stopped)
         except OSError as error:
             _give_up(remaining, request, error)
             return
@@ -122,13 +134,15 @@ def run_steps(
         remaining = still_worth(remaining) if remaining else remaining
 
 
-def _settle(death: Death, request: Request, on_progress: Callable[[str], None], worker: str) -> None:
+def _settle(
+    death: Death, request: Request, on_progress: Callable[[str], None], worker: str, stopped: Callable[[], bool]
+) -> None:
     """Find out whose doing a death was, and give the step its failure unless it succeeds now."""
     failure: StepFailure | None = death.failure()
     if death.unclear:
         on_progress(f"the step {death.step!r} died; it is tried once more")
         alone = msgspec.structs.replace(request, steps=(death.step,))
-        again = _run_once(alone, on_progress, worker)
+        again = _run_once(alone, on_progress, worker, stopped)
         failure = weigh(death, again) if again is not None else None
     if failure is not None:
         write_failure(Path(request.facts_dir), failure, private_prefix(Path(request.workdir)))
@@ -142,7 +156,9 @@ def _give_up(steps: list[str], request: Request, error: OSError) -> None:
             write_failure(facts_dir, StepFailure(step=name, kind=FailureKind.MACHINE, message=message))
 
 
-def _run_once(request: Request, on_progress: Callable[[str], None], worker: str) -> Death | None:
+def _run_once(
+    request: Request, on_progress: Callable[[str], None], worker: str, stopped: Callable[[], bool]
+) -> Death | None:
     """Run one worker; return how it ended when a step has no file then."""
     facts_dir, workdir = Path(request.facts_dir), Path(request.workdir)
     request_file, progress_file, log_file = (facts_dir / f"worker.{name}" for name in ("request", "progress", "log"))
@@ -160,7 +176,7 @@ def _run_once(request: Request, on_progress: Callable[[str], None], worker: str)
             start_new_session=True,
         )
         try:
-            killed_for = _watch(process, progress_file, request.limits, on_progress)
+            killed_for = _watch(process, progress_file, request.limits, on_progress, stopped)
         finally:
             _kill_group(process)
     progress = _Progress(progress_file)
@@ -201,7 +217,11 @@ class _Progress:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], progress_file: Path, limits: Limits, on_progress: Callable[[str], None]
+    process: subprocess.Popen[bytes],
+    progress_file: Path,
+    limits: Limits,
+    on_progress: Callable[[str], None],
+    stopped: Callable[[], bool],
 ) -> FailureKind | None:
     """Wait for the worker to end; kill it and say why when it goes over a limit."""
     progress = _Progress(progress_file)
@@ -212,6 +232,8 @@ def _watch(
             return None
         except subprocess.TimeoutExpired:
             pass
+        if stopped():
+            raise RunStopped
         lines = progress.read()
         if lines:
             heard = time.monotonic()

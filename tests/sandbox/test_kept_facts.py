@@ -10,7 +10,6 @@ import msgspec
 import onnx
 import pytest
 
-from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
 from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
 from pytest_facechallenge.analyses.table import STEPS
@@ -20,36 +19,17 @@ from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.sandbox import code_version, step_keys
-from pytest_facechallenge.sandbox import fact_store as store_module
 from pytest_facechallenge.sandbox.fact_store import FactStore, read_facts
 from pytest_facechallenge.sandbox.kept_facts import KeptFacts
-from pytest_facechallenge.sandbox.process import Limits, Request
+from pytest_facechallenge.sandbox.process import Limits
 from pytest_facechallenge.sandbox.results import write_failure
-from pytest_facechallenge.sandbox.worker import _run_step
+from tests.support.in_process import started as started
 from tests.support.models import network, save
 
 STATIC = ["interface", "declaration"]
 EVERY = ("package", "declaration", "interface")
 
 Run = Callable[..., Facts]
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """The steps that were gathered, run in this process: that they run in one of their own is tested elsewhere."""
-    calls: list[tuple[str, ...]] = []
-
-    def in_process(request: Request, on_progress: Callable[[str], None], **_named: object) -> None:
-        calls.append(request.steps)
-        facts_dir = Path(request.facts_dir)
-        facts = read_facts(facts_dir)
-        context = Context(Path(request.source), Path(request.workdir), facts, request.options)
-        for name in request.steps:
-            on_progress(name)
-            _run_step(name, context, facts, facts_dir)
-
-    monkeypatch.setattr(store_module, "run_steps", in_process)
-    return calls
 
 
 @pytest.fixture

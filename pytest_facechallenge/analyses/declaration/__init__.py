@@ -25,6 +25,13 @@ ANALYSIS = Analysis(
             path=True,
         ),
         Option(
+            "declarations",
+            OptionKind.TEXT,
+            "one table (CSV or TOML) with the declarations of all submissions, by their file names",
+            "FILE",
+            path=True,
+        ),
+        Option(
             "purpose",
             OptionKind.TEXT,
             "judge as practice or as an entry, whatever the declarations say (an audit: entry)",

@@ -10,6 +10,8 @@ import msgspec
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.declaration.options import DeclarationOptions
+from pytest_facechallenge.analyses.declaration.table import MAX_BYTES as TABLE_BYTES
+from pytest_facechallenge.analyses.declaration.table import declaration_of, read_table
 from pytest_facechallenge.core.declaration import read_declaration
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.files import read_text
@@ -26,18 +28,30 @@ _MOST_SAID = 400
 def gather(context: Context) -> DeclarationFacts:
     """Find and read the declaration.
 
-    It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
-    the submission (inside it when it is a folder).
+    It is the file named by --facechallenge-declaration, or the submission's row of --facechallenge-declarations; else
+    ``<name>.declaration.toml`` or ``declaration.toml`` beside the submission (inside it when it is a folder).
     """
     options = context.options.of(DeclarationOptions)
-    found = _read(context, options.path)
+    found = _row(context, options.table) or _read(context, options.path)
     return msgspec.structs.replace(found, asked_for=options.purpose)
 
 
 def depends(source: Path, options: AnalysisOptions | None) -> list[str]:
     """Return path and digest of every file that the declaration is looked for in."""
-    named = options.path if isinstance(options, DeclarationOptions) else ""
-    return [text_state(place, MAX_BYTES) for place in _places(source, named)]
+    given = options if isinstance(options, DeclarationOptions) else DeclarationOptions()
+    table = [text_state(given.table, TABLE_BYTES)] if given.table else []
+    return [*table, *(text_state(place, MAX_BYTES) for place in _places(source, given.path))]
+
+
+def _row(context: Context, table: str) -> DeclarationFacts | None:
+    """Return what the table states of the submission; None where it has no row for it."""
+    found = declaration_of(context.source, read_table(Path(table))) if table else None
+    if found is None:
+        return None
+    name, declaration = found
+    return DeclarationFacts(
+        path=f"{table} ({clean_name(name)})", looked_for=(table,), statements=declaration.statements()
+    )
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
+from pytest_facechallenge.analyses.declaration.table import read_table
 from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.run_options import AnalysisOptions
 
@@ -20,6 +21,8 @@ class DeclarationOptions(AnalysisOptions, frozen=True, kw_only=True):
     ----------
     path
         Where the declaration lies: an absolute path, "" to look beside the submission.
+    table
+        A table with the declarations of several submissions: an absolute path, "" where there is none.
     purpose
         What the run judges for, whatever a declaration says; "" leaves that to the declaration.
     """
@@ -27,6 +30,7 @@ class DeclarationOptions(AnalysisOptions, frozen=True, kw_only=True):
     analysis: ClassVar[str] = "declaration"
 
     path: str = ""
+    table: str = ""
     purpose: Literal["", "practice", "entry"] = ""
 
 
@@ -36,13 +40,27 @@ def resolve(values: OptionValues, _scope: Scope) -> DeclarationOptions:
     Raises
     ------
     OptionError
-        The declaration that was named is no file, or there is no such purpose.
+        The declaration or the table that was named is no file, or there is no such purpose.
+    ValueError
+        The table is none.
     """
-    path = values.path_of("declaration")
-    if path and not Path(path).is_file():
-        found = "a folder" if Path(path).is_dir() else "nothing" if not Path(path).exists() else "no regular file"
-        raise OptionError(f"--facechallenge-declaration must name a file; at {path} there is {found}")
+    path, table = (_file(name, values) for name in ("declaration", "declarations"))
+    if path and table:
+        raise OptionError(
+            "--facechallenge-declaration names one declaration for every submission and --facechallenge-declarations a "
+            "table of them; give one of the two"
+        )
+    if table:
+        read_table(Path(table))
     purpose = values.text("purpose")
     if purpose not in ("", "practice", "entry"):
         raise OptionError(f"--facechallenge-purpose must be practice or entry, found {purpose!r}")
-    return DeclarationOptions(path=path, purpose=cast("Literal['', 'practice', 'entry']", purpose))
+    return DeclarationOptions(path=path, table=table, purpose=cast("Literal['', 'practice', 'entry']", purpose))
+
+
+def _file(name: str, values: OptionValues) -> str:
+    path = values.path_of(name)
+    if path and not Path(path).is_file():
+        found = "a folder" if Path(path).is_dir() else "nothing" if not Path(path).exists() else "no regular file"
+        raise OptionError(f"--facechallenge-{name} must name a file; at {path} there is {found}")
+    return path
