@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[1] / "schemas"
 
 def report_schema() -> dict[str, Any]:
     """Return the schema of the JSON report, with the facts of every step spelled out."""
-    schema = _titled(msgspec.json.schema(Report), "Report of pytest-facechallenge")
+    schema = titled(msgspec.json.schema(Report), "Report of pytest-facechallenge")
     types = {name: step.facts_type() for name, step in STEPS.items()}
     references, components = msgspec.json.schema_components(types.values(), ref_template="#/$defs/{name}")
     schema["$defs"] |= components
@@ -37,12 +37,12 @@ def report_schema() -> dict[str, Any]:
 
 def rulebook_schema() -> dict[str, Any]:
     """Return the schema of a rulebook file."""
-    return _titled(msgspec.json.schema(Rulebook), "Rulebook of pytest-facechallenge")
+    return titled(msgspec.json.schema(Rulebook), "Rulebook of pytest-facechallenge")
 
 
 def declaration_schema() -> dict[str, Any]:
     """Return the schema of a declaration file."""
-    return _titled(msgspec.json.schema(Declaration), "Declaration of a submission to a face-recognition challenge")
+    return titled(msgspec.json.schema(Declaration), "Declaration of a submission to a face-recognition challenge")
 
 
 SCHEMAS = {"report": report_schema, "rulebook": rulebook_schema, "declaration": declaration_schema}
@@ -50,8 +50,12 @@ SCHEMAS = {"report": report_schema, "rulebook": rulebook_schema, "declaration": 
 
 def text_of(name: str) -> str:
     """Return a schema as the text of its file."""
-    plain = _dedented(SCHEMAS[name]())
-    return msgspec.json.format(msgspec.json.encode(plain, order="sorted"), indent=1).decode() + "\n"
+    return written(SCHEMAS[name]())
+
+
+def written(schema: dict[str, Any]) -> str:
+    """Return a schema as text: keys in order, descriptions as they read."""
+    return msgspec.json.format(msgspec.json.encode(_dedented(schema), order="sorted"), indent=1).decode() + "\n"
 
 
 def path_of(name: str) -> Path:
@@ -69,7 +73,8 @@ def _dedented(value: Any) -> Any:
     return [_dedented(each) for each in value] if isinstance(value, list) else value
 
 
-def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
+def titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
+    """Return a schema that says its dialect and what it describes."""
     return {"$schema": DIALECT, "title": title, **schema}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -12,13 +13,16 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pytest_facechallenge import audit
+from pytest_facechallenge.auditing import schema
 from pytest_facechallenge.auditing.document import Audit
 from pytest_facechallenge.auditing.screen import render
 from pytest_facechallenge.cli import main
 from pytest_facechallenge.engine.report import Report, ReportError
+from pytest_facechallenge.engine.schemas import path_of
 from pytest_facechallenge.reports.view import View
 from tests.support.in_process import started as started
 from tests.support.models import network, save
@@ -106,6 +110,18 @@ def test_every_entry_gets_a_verdict_a_report_and_a_line(folder: Path) -> None:
     page = (folder / "out" / "leaderboard.html").read_text(encoding="utf-8")
     assert "wide.onnx" in page
     assert "embedding-dim 65 &gt; 64" in page
+
+
+def test_the_schema_is_that_of_the_document(folder: Path) -> None:
+    assert path_of(schema.NAME).read_text(encoding="utf-8") == schema.text(), (
+        "write it anew: python -m pytest_facechallenge.auditing.schema"
+    )
+    audited(folder)
+    found = json.loads((folder / "out" / "audit.json").read_text(encoding="utf-8"))
+    jsonschema.validate(found, json.loads(schema.text()))
+    found["entries"][0]["tracks"][0]["verdict"] = "GOOD"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, json.loads(schema.text()))
 
 
 def test_the_same_audit_again_gathers_nothing(folder: Path, started: list[tuple[str, ...]]) -> None:
