@@ -50,5 +50,6 @@ COMMANDS: tuple[Command, ...] = (
     Command("audit", "judge many entries, go on where it was stopped, rank them", "audit"),
     Command("replay", "judge the facts of an earlier JSON report again", "replay"),
     Command("explain", "explain a rule: what, why, how it is measured, how to fix it", "explain"),
+    Command("doctor", "print what a bug report needs, and what is wrong with this installation", "doctor"),
     Command("list", "show the rulebooks, their tracks and rules", "list_rules"),
 )
