@@ -45,7 +45,8 @@ class Gatherer:
         values = self.plan.values
         memory = values.number("memory") << 20
         limits = Limits(idle_seconds=float(values.number("timeout")), memory_bytes=memory or default_memory_bytes())
-        return FactStore(self.root, self.plan.run_options, limits)
+        found = frozenset(path for path, source in self.plan.sources.items() if not source.named)
+        return FactStore(self.root, self.plan.run_options, limits, found)
 
     @cached_property
     def _recorded(self) -> dict[tuple[Path, int], Facts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,11 +28,15 @@ Key = tuple[str, int, str, str]
 
 @dataclass(frozen=True)
 class Source:
-    """Something that is judged: a submission, a feature file alone, or an earlier report with its submissions."""
+    """Something that is judged: a submission, a feature file alone, or an earlier report with its submissions.
+
+    ``named`` says that the user named this very path, so that it may be a link; what was found in a folder may not.
+    """
 
     path: Path
     kind: SourceKind
     recorded: tuple[SubmissionReport, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,8 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
     tracks = tuple(find_tracks(values.many("track"), books))
     scope = Scope(books, tuple((ref.book, ref.track) for ref in tracks))
     submissions, readings = find_submissions(values.many("model"), values.base)
-    sources = {path: Source(path, SourceKind.MODEL) for path in submissions}
+    named = {os.path.normpath(values.base / name) for name in values.many("model")}
+    sources = {path: Source(path, SourceKind.MODEL, named=str(path) in named) for path in submissions}
     options: dict[str, AnalysisOptions | None] = {}
     for analysis in ANALYSES:
         asked = {option.flag: values.values[option.name] for option in analysis.options if option.name in values.values}

@@ -39,12 +39,15 @@ class FactStore:
         A private folder that all processes of the run share.
     options, limits
         For the sandbox.
+    found
+        Sources that nobody named, because they were found in a folder: these may not be links.
     """
 
-    def __init__(self, root: Path, options: RunOptions, limits: Limits) -> None:
+    def __init__(self, root: Path, options: RunOptions, limits: Limits, found: frozenset[Path] = frozenset()) -> None:
         self.root = root
         self.options = options
         self.limits = limits
+        self.found = found
         self.planned: dict[Path, set[str]] = {}
 
     def plan(self, source: Path, steps: Iterable[str]) -> None:
@@ -109,6 +112,7 @@ class FactStore:
             if runnable:
                 request = Request(
                     source=str(source),
+                    follow=source not in self.found,
                     workdir=str(workdir),
                     facts_dir=str(facts_dir),
                     steps=tuple(runnable),

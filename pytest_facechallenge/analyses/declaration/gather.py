@@ -40,8 +40,8 @@ def _read(context: Context, named: str) -> DeclarationFacts:
         problem = "the declaration file that was named does not exist" if named else ""
         return DeclarationFacts(path="", looked_for=looked_for, problem=problem)
     try:
-        # A link inside of a stranger's folder could show the report's readers a file of this machine.
-        text = read_text(path, MAX_BYTES, follow=path.parent != context.source)
+        # A stranger's link could show the report's readers a file of this machine: only one that is named is followed.
+        text = read_text(path, MAX_BYTES, follow=bool(named))
         statements = read_declaration(tomllib.loads(text)).statements()
     except (OSError, ValueError) as error:
         problem = f"{clean_name(path.name)} cannot be used: {clean(str(error), _MOST_SAID)}"
