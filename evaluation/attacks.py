@@ -23,7 +23,7 @@ from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.sandbox.fact_store import FactStore
-from tests.security import fuzzing, hostile
+from tests.security import contents, fuzzing, hostile
 from tests.support.gathering import rule
 
 HELD = "held"
@@ -40,7 +40,8 @@ def judged_alone(attack: hostile.Hostile) -> Attack:
         path = attack.build(folder / "built")
         wanted = rule(attack.fails or "package")
         steps = with_needs({"package", *load_checks()[wanted.check].steps})
-        facts = FactStore(folder / "run", fuzzing.OPTIONS, fuzzing.LIMITS).facts(path, steps)
+        found = frozenset([path] if attack.found else [])
+        facts = FactStore(folder / "run", fuzzing.OPTIONS, fuzzing.LIMITS, found).facts(path, steps)
         status = judge_rule(facts, wanted).status
         failed = status is Status.FAILED
         return "" if failed == bool(attack.fails) else f"{wanted.id} is {status}"
@@ -52,7 +53,7 @@ def _steering_folder(folder: Path) -> Path:
     """Fill a folder with a model and files that leave evidence when they are run or obeyed."""
     entry = folder / "entry"
     entry.mkdir()
-    (entry / "model.onnx").write_bytes(hostile.bad_model())
+    (entry / "model.onnx").write_bytes(contents.bad_model())
     crime = f"open({str(folder / 'evidence')!r}, 'a').write(__file__)\n"
     for name in ("conftest", "__init__", "steering", "sitecustomize", "numpy", "test_it", "pytest"):
         (entry / f"{name}.py").write_text(crime)

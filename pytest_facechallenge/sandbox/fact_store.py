@@ -12,6 +12,7 @@ import filelock
 
 from pytest_facechallenge.analyses.table import ANALYSES, STEPS, with_needs
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
+from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
@@ -63,7 +64,8 @@ class FactStore:
     ) -> Facts:
         """Return the facts of ``source``, gathering those of ``steps`` that are not there yet.
 
-        A step that fails leaves a `StepFailure`; this never raises for what a submission does.
+        A step that fails leaves a `StepFailure`; this never raises for what a submission does. When the last of the
+        steps that were planned for a submission is there, its private copy goes (`release`).
         """
         facts_dir = self.facts_dir(source)
         wanted = with_needs(set(steps))
@@ -77,8 +79,11 @@ class FactStore:
                 name for name in with_needs(together) if name not in facts.gathered and name not in facts.failures
             ]
             if missing:
-                self._gather(source, facts_dir, missing, on_progress)
+                if self._has_copy(source, facts_dir, facts, missing, on_progress):
+                    self._gather(source, facts_dir, missing, on_progress)
                 facts = read_facts(facts_dir)
+                if planned and all(name in facts.gathered or name in facts.failures for name in planned):
+                    remove_tree(facts_dir / "work")
         return facts
 
     def recorded(self, source: Path) -> Facts:
@@ -97,12 +102,49 @@ class FactStore:
     def release(self, source: Path) -> None:
         """Remove the private copy of a submission, of which nothing more will be asked; its facts stay.
 
-        A run over hundreds of submissions would keep all of them on the disk until its end otherwise.
+        A run over hundreds of submissions would keep all of them on the disk until its end otherwise. A step that is
+        asked for nevertheless copies the submission again.
         """
         facts_dir = self.facts_dir(source)
         if facts_dir.is_dir():
             with filelock.FileLock(str(facts_dir / "lock")):
                 remove_tree(facts_dir / "work")
+
+    def _has_copy(
+        self, source: Path, facts_dir: Path, facts: Facts, steps: list[str], on_progress: Callable[[str], None]
+    ) -> bool:
+        """Return whether the private copy is there; copy the submission again when it was released.
+
+        What is no longer the same submission leaves a failure in the place of every one of the steps.
+        """
+        before = facts.get(PackageFacts)
+        if before is None or (facts_dir / "work").exists():
+            return True
+        again = facts_dir / "again"
+        (facts_dir / "work").mkdir()
+        again.mkdir()
+        try:
+            run_steps(self._request(source, again, facts_dir / "work", ["package"]), on_progress)
+            now = read_facts(again).get(PackageFacts)
+        finally:
+            remove_tree(again)
+        if now is not None and (now.submitted_sha256, now.sha256) == (before.submitted_sha256, before.sha256):
+            return True
+        message = "the submission is no longer what was judged at first; judge it again when nobody writes it"
+        for name in steps:
+            write_failure(facts_dir, StepFailure(step=name, kind=FailureKind.MACHINE, message=message))
+        return False
+
+    def _request(self, source: Path, facts_dir: Path, workdir: Path, steps: Iterable[str]) -> Request:
+        return Request(
+            source=str(source),
+            follow=source not in self.found,
+            workdir=str(workdir),
+            facts_dir=str(facts_dir),
+            steps=tuple(steps),
+            options=self.options,
+            limits=self.limits,
+        )
 
     def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
         workdir = facts_dir / "work"
@@ -110,15 +152,7 @@ class FactStore:
         for _stage, names in groupby(steps, key=lambda name: STEPS[name].stage):
             runnable = self._unblocked(facts_dir, list(names))
             if runnable:
-                request = Request(
-                    source=str(source),
-                    follow=source not in self.found,
-                    workdir=str(workdir),
-                    facts_dir=str(facts_dir),
-                    steps=tuple(runnable),
-                    options=self.options,
-                    limits=self.limits,
-                )
+                request = self._request(source, facts_dir, workdir, runnable)
                 run_steps(request, on_progress, still_worth=lambda left: self._unblocked(facts_dir, left))
 
     def _unblocked(self, facts_dir: Path, names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.hostile import NASTY_NAME
+from tests.security.contents import NASTY_NAME
 from tests.support.models import network, save
 
 posix = pytest.mark.skipif(os.name != "posix", reason="names and files of POSIX systems")

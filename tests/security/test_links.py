@@ -21,7 +21,7 @@ from pytest_facechallenge.engine.plan import make_plan
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from tests.security.archives import zip_bytes
-from tests.security.hostile import model_bytes
+from tests.security.contents import model_bytes
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links as POSIX systems have them")
 

@@ -9,10 +9,10 @@ import pytest
 
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Status
-from tests.security import archives, hostile
+from tests.security import archives, contents
 from tests.support.gathering import gather, judge
 
-MODEL = hostile.model_bytes()
+MODEL = contents.model_bytes()
 
 
 def packaged(path: Path, folder: Path) -> PackageFacts:
@@ -22,7 +22,7 @@ def packaged(path: Path, folder: Path) -> PackageFacts:
 
 def test_a_model_that_carries_an_archive_is_judged_as_the_runtime_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(hostile.model_with_archive_inside())
+    path.write_bytes(contents.model_with_archive_inside())
     assert judge(path, "package", tmp_path).status is Status.FAILED
     assert judge(path, "no-float16", tmp_path).status is Status.FAILED
     found = packaged(path, tmp_path)
@@ -34,7 +34,7 @@ def test_a_model_that_carries_an_archive_is_judged_as_the_runtime_reads_it(tmp_p
 def test_a_model_that_carries_an_archive_in_a_folder_or_zip(tmp_path: Path, form: str) -> None:
     path = tmp_path / "entry" / "model.onnx"
     path.parent.mkdir()
-    path.write_bytes(hostile.model_with_archive_inside())
+    path.write_bytes(contents.model_with_archive_inside())
     source = path.parent
     if form == "zip":
         source = tmp_path / "s.zip"
@@ -53,7 +53,7 @@ def test_a_model_that_carries_an_archive_in_a_folder_or_zip(tmp_path: Path, form
         (archives.unicode_name_differs(MODEL), "another name in Unicode"),
         (archives.nul_in_name(MODEL), "NUL"),
         (archives.gap_between_entries(MODEL), "belong to no entry"),
-        (archives.comment_with_archive(MODEL, hostile.bad_model()), "archive"),
+        (archives.comment_with_archive(MODEL, contents.bad_model()), "archive"),
         (archives.wide_end(MODEL, lie=1), "disagree"),
         (archives.zip_bytes({"model.onnx": MODEL, "Model.onnx": MODEL}), "twice"),
         (archives.zip_bytes({"model.onnx": MODEL, "aux\x01.txt": b"1"}), "no name that every system can write"),
@@ -104,5 +104,5 @@ def test_name_and_content_must_agree(tmp_path: Path, name: str, content: bytes) 
 
 def test_weights_that_look_like_an_archive_s_end_are_no_archive(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(MODEL + hostile.field(2_000, b"PK\x05\x06" + bytes(range(1, 60))))
+    path.write_bytes(MODEL + contents.field(2_000, b"PK\x05\x06" + bytes(range(1, 60))))
     assert packaged(path, tmp_path).problems == ()
