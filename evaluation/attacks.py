@@ -161,8 +161,7 @@ def wrong_verdicts(report: Report, attacks: dict[str, hostile.Hostile]) -> Itera
     if honest != 3:
         yield f"{honest} honest models in the report, expected 3"
     judged = {Path(submission.path).name for submission in report.submissions}
-    # A folder without a model or a zip is no submission.
-    missing = [name for name, attack in attacks.items() if name not in judged and name != "python-file"]
+    missing = [name for name, attack in attacks.items() if name not in judged and not attack.aside]
     if missing:
         yield f"not in the report: {', '.join(missing)}"
 

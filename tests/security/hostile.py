@@ -35,6 +35,9 @@ class Hostile:
         The rule that must fail for it, "" where no rule must but the verdict must not be COMPLIANT.
     posix
         Whether it needs a POSIX file system.
+    aside
+        Whether it is left aside in a folder of submissions, because it holds no model and no archive where one is
+        looked for.
     found
         Whether it is one only as long as it was found in a folder: what is named may be a link.
     """
@@ -43,6 +46,7 @@ class Hostile:
     build: Callable[[Path], Path]
     fails: str = "package"
     posix: bool = False
+    aside: bool = False
     found: bool = False
 
 
@@ -89,6 +93,12 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("archive-gap", _zip(archives.gap_between_entries)),
     Hostile("archive-comment", _zip(lambda model: archives.comment_with_archive(model, bad_model()))),
     Hostile("archive-wide-end", _zip(lambda model: archives.wide_end(model, lie=1))),
+    Hostile("archive-late-size", _zip(archives.late_size_differs)),
+    Hostile("archive-late-and-early", _zip(archives.late_and_early)),
+    Hostile("archive-wide-size", _zip(archives.wide_size_differs)),
+    Hostile("archive-sizes-twice", _zip(archives.sizes_twice)),
+    Hostile("archive-folder-with-content", _zip(lambda model: archives.folder_with_content(model, bad_model()))),
+    Hostile("archive-folder-and-file", _zip(archives.folder_of_the_same_name)),
     Hostile("archive-name-twice", _zip(lambda model: zip_bytes({"model.onnx": model, "Model.onnx": model}))),
     Hostile("archive-odd-name", _zip(lambda model: zip_bytes({"model.onnx": model, "aux\x01.txt": b"1"}))),
     # Too much of something.
@@ -107,7 +117,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("huge-tensor", _file("model.onnx", contents.huge_tensor), "onnx-valid"),
     # More beside the model than a declaration, and what is no file.
     Hostile("folder-with-a-text", _folder(places.one_file_beside)),
-    Hostile("folder-with-a-model-below", _folder(places.model_below)),
+    Hostile("folder-with-a-model-below", _folder(places.model_below), aside=True),
     Hostile("folder-with-a-pipe", _folder(places.pipe_inside), posix=True),
     Hostile("folder-with-a-socket", _folder(places.socket_inside), posix=True),
     Hostile("folder-with-a-link", _folder(places.link_inside), posix=True),
@@ -131,7 +141,7 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("bytes-name", places.bytes_name, "no-float16", posix=True),
     Hostile("long-file-name", places.long_file_name, "no-float16"),
     Hostile("special-signs", places.special_signs, "no-float16", posix=True),
-    Hostile("python-file", places.python_file, "onnx-valid"),
+    Hostile("python-file", places.python_file, "onnx-valid", aside=True),
     Hostile("nasty-texts", _file("model.onnx", contents.nasty_texts), ""),
     Hostile("unknown-operator", _file("model.onnx", contents.unknown_operator), "onnx-valid"),
     # No model.
