@@ -296,3 +296,11 @@ def test_a_check_that_raises_is_named(pytester: pytest.Pytester, report: bytes) 
     assert "conftest.package failed on these facts: KeyError" in text, text
     assert "\x1b" not in text
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_an_ini_file_in_a_folder_of_submissions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest takes it when the option's value stands apart, although it lies in the folder of no submission."""
+    save(network(), pytester.path / "entries" / "alice" / "model.onnx")
+    (pytester.path / "entries" / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
+    monkeypatch.chdir(pytester.mkdir("start"))
+    refused(pytester.runpytest_subprocess(*RUN, "--facechallenge-model", "../entries"), "would steer this run")
