@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.security.archives import zip_bytes
 from tests.support.models import network
@@ -150,4 +150,22 @@ def circle() -> onnx.ModelProto:
     """Return a model whose first node needs the result of the last."""
     model = network()
     model.graph.node[0].input[0] = "embedding"
+    return model
+
+
+def overridden_operator() -> onnx.ModelProto:
+    """Return a model with a function that is called like an operator: some runtimes run the one, some the other."""
+    model = network()
+    opset = helper.make_opsetid("", model.opset_import[0].version)
+    same = [helper.make_node("Identity", ["a"], ["y"])]
+    model.functions.append(helper.make_function("", "Gemm", ["a", "b", "c"], ["y"], same, [opset]))
+    model.ir_version = 8
+    return model
+
+
+def stored_twice() -> onnx.ModelProto:
+    """Return a model with two tensors of one name: onnxruntime takes the first, other programs the last."""
+    model = network()
+    first = model.graph.initializer[0]
+    model.graph.initializer.append(numpy_helper.from_array(0 * numpy_helper.to_array(first), first.name))
     return model

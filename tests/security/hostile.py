@@ -82,6 +82,8 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("model-and-archive", _file("model.onnx", model_with_archive_inside)),
     Hostile("model-and-archive-in-a-folder", _folder(lambda entry: _put(entry, model_with_archive_inside()))),
     Hostile("model-and-archive-in-a-zip", _zip(lambda _: zip_bytes({"model.onnx": model_with_archive_inside()}))),
+    Hostile("overridden-operator", _file("model.onnx", contents.overridden_operator), "onnx-valid"),
+    Hostile("stored-twice", _file("model.onnx", contents.stored_twice), "onnx-valid"),
     Hostile("archive-named-onnx", _file("model.onnx", lambda: zip_bytes({"model.onnx": model_bytes()}))),
     Hostile("model-named-zip", _zip(lambda model: model)),
     Hostile("archive-prefixed", _zip(archives.prefixed)),

@@ -1,0 +1,142 @@
+"""What programs may read differently in one model is found; what only looks like it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pytest_facechallenge.onnx_graph.one_meaning import conflicts
+from tests.security import contents
+from tests.support.models import network
+
+ONES = np.ones(64, np.float32)
+
+
+def stored(name: str, value: float) -> TensorProto:
+    return numpy_helper.from_array(np.full(64, value, np.float32), name)
+
+
+def function(domain: str, name: str, op: str = "Neg") -> onnx.FunctionProto:
+    return helper.make_function(
+        domain, name, ["x"], ["y"], [helper.make_node(op, ["x"], ["y"])], [helper.make_opsetid("", 11)]
+    )
+
+
+def with_functions(*functions: onnx.FunctionProto) -> onnx.ModelProto:
+    model = network()
+    model.functions.extend(functions)
+    return model
+
+
+def constant_and_initializer() -> onnx.ModelProto:
+    model = network(constants={"k": ONES})
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], value=stored("k", 2)))
+    return model
+
+
+def dense_and_sparse() -> onnx.ModelProto:
+    model = network(constants={"k": ONES})
+    indices = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    model.graph.sparse_initializer.append(
+        helper.make_sparse_tensor(numpy_helper.from_array(ONES[:1], "k"), indices, [64])
+    )
+    return model
+
+
+def in_a_branch() -> onnx.ModelProto:
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node("Mul", ["embedding", "k"], [name])],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)],
+            [stored("k", 1), stored("k", 2)],
+        )
+        for name in ("then", "else")
+    }
+    node = helper.make_node("If", ["c"], ["row"], **branches)
+    return network(tail=[node], output="row", constants={"c": np.array(True)})
+
+
+def two_versions() -> onnx.ModelProto:
+    model = network()
+    model.opset_import.append(helper.make_opsetid("ai.onnx", model.opset_import[0].version + 1))
+    return model
+
+
+def two_fields() -> onnx.ModelProto:
+    model = network()
+    model.graph.initializer[0].float_data.append(1.0)
+    return model
+
+
+def inside_and_beside() -> onnx.ModelProto:
+    model = network()
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="w.bin")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (contents.stored_twice, "the value 'w0' is stored twice"),
+        (dense_and_sparse, "the value 'k' is stored twice"),
+        (in_a_branch, "the value 'k' is stored twice"),
+        (constant_and_initializer, "the value 'k' is made twice"),
+        (two_versions, "the operators of 'ai.onnx' in the versions 11 and 12"),
+        (two_fields, "keeps values in raw_data and in float_data"),
+        (inside_and_beside, "keeps values in raw_data and in a side file"),
+        (contents.overridden_operator, "its function 'Gemm' is called like an operator"),
+        (lambda: with_functions(function("ai.onnx.ml", "Scaler")), "'ai.onnx.ml.Scaler' is called like an operator"),
+        (lambda: with_functions(function("com.microsoft", "Gelu")), "'com.microsoft.Gelu' is called like"),
+        (lambda: with_functions(function("d", "F"), function("d", "F", "Abs")), "two functions 'd.F'"),
+    ],
+)
+def test_two_meanings(build: Callable[[], onnx.ModelProto], said: str) -> None:
+    assert said in " ".join(conflicts(build()))
+
+
+def one_content_twice() -> onnx.ModelProto:
+    model = network(constants={"k": ONES})
+    model.graph.initializer.append(stored("k", 1))
+    return model
+
+
+def one_version_twice() -> onnx.ModelProto:
+    model = network()
+    model.opset_import.append(helper.make_opsetid("ai.onnx", model.opset_import[0].version))
+    return model
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        network,
+        one_content_twice,
+        one_version_twice,
+        lambda: with_functions(function("d", "Relu"), function("", "OwnOperator"), function("e", "Relu")),
+    ],
+    ids=["plain", "one-content", "one-version", "functions"],
+)
+def test_one_meaning(build: Callable[[], onnx.ModelProto]) -> None:
+    assert list(conflicts(build())) == []
+
+
+def test_the_runtime_and_others_do_read_them_differently() -> None:
+    """The reason for all of this: in both cases a reader that takes the other one sees another network."""
+
+    def run(model: onnx.ModelProto) -> np.ndarray:
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        images = np.ones((1, 3, 112, 112), np.float32)
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
+
+    plain = run(network())
+    assert np.array_equal(run(contents.stored_twice()), plain), "the second tensor counts for nothing here"
+    assert np.array_equal(run(contents.overridden_operator()), plain), "the function counts for nothing here"
