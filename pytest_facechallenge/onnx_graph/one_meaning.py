@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from onnx import defs
 
 from pytest_facechallenge.core.text import clean_name
+from pytest_facechallenge.onnx_graph.local_functions import other_operators
 from pytest_facechallenge.onnx_graph.protos import bodies
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _functions(model: onnx.ModelProto) -> Iterator[str]:
         if key in seen:
             yield f"it has two functions {shown!r}"
         seen.add(key)
+        if other := other_operators(model, function):
+            yield f"its function {shown!r} imports another version of {clean_name(other[0])!r} than the model"
         if key[0].startswith(_RUNTIMES_OWN) or defs.has(function.name, key[0]):
             yield f"its function {shown!r} is called like an operator; which of the two is run, the format leaves open"
 

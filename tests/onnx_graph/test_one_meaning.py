@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, inliner, numpy_helper
 
+from pytest_facechallenge.onnx_graph.ir import GraphError, from_model
 from pytest_facechallenge.onnx_graph.one_meaning import conflicts
 from tests.security import contents
 from tests.support.models import network
@@ -81,6 +83,42 @@ def inside_and_beside() -> onnx.ModelProto:
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="w.bin")
     return model
+
+
+def in_a_function(version: int) -> onnx.ModelProto:
+    """Return the network in a function that imports this version of the operators; the model imports 11."""
+    model = network()
+    inputs = [model.graph.input[0].name, *(tensor.name for tensor in model.graph.initializer)]
+    outputs = [model.graph.output[0].name]
+    body = helper.make_function("d", "Net", inputs, outputs, list(model.graph.node), [helper.make_opsetid("", version)])
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Net", inputs, outputs, domain="d"))
+    model.functions.append(body)
+    model.opset_import.append(helper.make_opsetid("d", 1))
+    model.ir_version = 8
+    return model
+
+
+@pytest.mark.parametrize("version", [11, 12])
+def test_nothing_hides_in_a_function_of_another_version(version: int) -> None:
+    """onnx leaves a call of such a function where it is; its operators are the same in both versions."""
+    model = in_a_function(version)
+    assert list(conflicts(model)) == []
+    assert [node.op for node in from_model(model, Path()).nodes][-2:] == ["Flatten", "Gemm"]
+    assert model == in_a_function(version)
+
+
+def test_a_function_whose_operators_are_others_is_not_read() -> None:
+    model = in_a_function(10)
+    assert "its function 'd.Net' imports another version of 'Gemm'" in " ".join(conflicts(model))
+    with pytest.raises(GraphError, match="operators of another version"):
+        from_model(model, Path())
+
+
+def test_a_call_that_stays_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inliner, "inline_local_functions", lambda model: model)
+    with pytest.raises(GraphError, match="cannot be replaced by its body"):
+        from_model(in_a_function(11), Path())
 
 
 @pytest.mark.parametrize(
