@@ -82,6 +82,11 @@ def test_the_copy_goes_with_the_last_planned_step(tmp_path: Path) -> None:
     assert stores[0].changed(paths[0]) == ""
 
 
+def test_no_two_submissions_share_a_folder(tmp_path: Path) -> None:
+    store = FactStore(tmp_path / "run", RunOptions(), Limits())
+    assert len(bytes.fromhex(store.facts_dir(tmp_path / "model.onnx").name)) >= 16
+
+
 def test_the_copy_of_what_nothing_is_planned_for_stays(tmp_path: Path) -> None:
     path = save(network(), tmp_path / "model.onnx")
     store = FactStore(tmp_path / "run", RunOptions(), Limits())

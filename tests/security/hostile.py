@@ -109,6 +109,10 @@ HOSTILE: tuple[Hostile, ...] = (
     Hostile("archive-of-1200", _zip(lambda m: zip_bytes({f"a{n}": b"" for n in range(1_200)} | {"model.onnx": m}))),
     Hostile("folder-of-1005-texts", _folder(places.many_files(1_005))),
     Hostile("folder-deep", _folder(places.deep_folder), posix=True),
+    Hostile("folder-with-model-like-junk", _folder(places.model_like_junk)),
+    Hostile(
+        "archive-with-model-like-junk", _zip(lambda m: zip_bytes({"model.onnx": m, "__MACOSX/z.onnx": bad_model()}))
+    ),
     Hostile("folder-with-large-junk", _folder(places.large_junk)),
     Hostile("too-large", places.too_large),
     Hostile("long-name", _file("model.onnx", lambda: contents.long_name(1_000_000)), ""),

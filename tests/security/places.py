@@ -189,6 +189,12 @@ def large_junk(entry: Path) -> None:
         file.truncate(MAX_JUNK_BYTES + 1)
 
 
+def model_like_junk(entry: Path) -> None:
+    """Put a second model beside the first, under a name that systems leave behind."""
+    (entry / "model.onnx").write_bytes(model_bytes())
+    (entry / "._z.onnx").write_bytes(bad_model())
+
+
 def too_large(folder: Path) -> Path:
     """Return a file that is larger than any that is copied; it takes no space."""
     path = folder / "model.onnx"

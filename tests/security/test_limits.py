@@ -70,7 +70,7 @@ def test_a_model_in_a_folder_of_the_folder(tmp_path: Path) -> None:
 def test_the_declaration_and_junk_may_lie_beside_it(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
-    for name in ("declaration.toml", ".DS_Store", "Thumbs.db"):
+    for name in ("declaration.toml", ".DS_Store", "Thumbs.db", "._model.onnx"):
         (entry / name).write_text("x")
     (entry / "model.onnx").write_bytes(contents.model_bytes())
     assert judge(entry, "package", tmp_path).status is Status.PASSED
