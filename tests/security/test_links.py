@@ -172,3 +172,20 @@ def test_a_declaration_beside_a_model_that_is_a_link_is_not_read(tmp_path: Path)
     (tmp_path / "model.declaration.toml").symlink_to("secret.toml")
     found = gather_declaration(Context(tmp_path / "model.onnx", tmp_path / "work", Facts(), RunOptions()))
     assert "cannot be used" in found.problem
+
+
+@pytest.mark.parametrize("name", ["declaration.toml", "model.declaration.toml"])
+def test_nobody_declares_for_others(tmp_path: Path, name: str) -> None:
+    """In a folder of submissions a declaration is of the one whose name it has."""
+    (tmp_path / "model.onnx").write_bytes(model_bytes())
+    (tmp_path / name).write_text("schema = 'facechallenge-declaration/1'\n")
+    contexts = [
+        Context(tmp_path / "model.onnx", tmp_path / "work", Facts(), RunOptions(), follow=named)
+        for named in (True, False)
+    ]
+    named, found = map(gather_declaration, contexts)
+    assert (named.path, named.problem) == (str(tmp_path / name), "")
+    if name == "declaration.toml":
+        assert (found.path, "counts for none; name it 'model.declaration.toml'" in found.problem) == ("", True)
+    else:
+        assert (found.path, found.problem, found.statements) == (named.path, "", named.statements)

@@ -25,15 +25,27 @@ def gather(context: Context) -> DeclarationFacts:
     """Find and read the declaration.
 
     It is the file named by --facechallenge-declaration, else ``<name>.declaration.toml`` or ``declaration.toml`` beside
-    the submission (inside it when it is a folder).
+    the submission (inside it when it is a folder). A ``declaration.toml`` in a folder of submissions is nobody's:
+    whoever hands in there could state things of others.
     """
     options = context.options.of(DeclarationOptions)
     found = _read(context, options.path)
+    shared = context.source.with_name("declaration.toml")
+    if (
+        not found.path
+        and not options.path
+        and not context.follow
+        and shared in _beside(context.source)
+        and _is_there(shared)
+    ):
+        own = clean_name(f"{context.source.stem}.declaration.toml")
+        problem = f"declaration.toml lies in a folder of several submissions and counts for none; name it {own!r}"
+        found = DeclarationFacts(path="", looked_for=found.looked_for, problem=problem)
     return msgspec.structs.replace(found, asked_for=options.purpose)
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:
-    places = _places(context.source, named)
+    places = _places(context, named)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
@@ -60,9 +72,17 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _places(source: Path, named: str) -> list[Path]:
+def _places(context: Context, named: str) -> list[Path]:
     if named:
         return [Path(named)]
+    if context.source.is_dir():
+        return [context.source / "declaration.toml"]
+    # What was not named itself was found in a folder of submissions.
+    return _beside(context.source)[: 2 if context.follow else 1]
+
+
+def _beside(source: Path) -> list[Path]:
+    """Return where the declaration of a file may lie; nowhere for a folder, which holds its own."""
     if source.is_dir():
-        return [source / "declaration.toml"]
+        return []
     return [source.with_name(f"{source.stem}.declaration.toml"), source.with_name("declaration.toml")]
