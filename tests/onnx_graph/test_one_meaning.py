@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
@@ -51,17 +52,17 @@ def dense_and_sparse() -> onnx.ModelProto:
 
 
 def in_a_branch() -> onnx.ModelProto:
-    branches = {
-        f"{name}_branch": helper.make_graph(
+    one, other = (
+        helper.make_graph(
             [helper.make_node("Mul", ["embedding", "k"], [name])],
             name,
             [],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)],
             [stored("k", 1), stored("k", 2)],
         )
-        for name in ("then", "else")
-    }
-    node = helper.make_node("If", ["c"], ["row"], **branches)
+        for name in ("one", "other")
+    )
+    node = helper.make_node("If", ["c"], ["row"], then_branch=one, else_branch=other)
     return network(tail=[node], output="row", constants={"c": np.array(True)})
 
 
@@ -170,7 +171,7 @@ def test_one_meaning(build: Callable[[], onnx.ModelProto]) -> None:
 def test_the_runtime_and_others_do_read_them_differently() -> None:
     """The reason for all of this: in both cases a reader that takes the other one sees another network."""
 
-    def run(model: onnx.ModelProto) -> np.ndarray:
+    def run(model: onnx.ModelProto) -> npt.NDArray[np.float32]:
         session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         images = np.ones((1, 3, 112, 112), np.float32)
         return np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])

@@ -142,7 +142,9 @@ def test_a_model_that_refers_to_itself_finds_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
-def test_a_long_run_does_not_keep_copies(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_a_long_run_does_not_keep_copies(
+    pytester: pytest.Pytester, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After each test the private copies that are on the disk are counted, by whichever process ran it."""
     for path in hostile.honest(pytester.mkdir("entries")):
         assert path.exists()
@@ -155,8 +157,8 @@ def test_a_long_run_does_not_keep_copies(pytester: pytest.Pytester, workers: tup
         "        file.write(f'{len(copies)}\\n')\n"
     )
     counted = pytester.path / "copies"
-    pytester._monkeypatch.setenv("COPIES", str(counted))
-    pytester._monkeypatch.setenv("FACECHALLENGE_LATENCY", "modelled")
+    monkeypatch.setenv("COPIES", str(counted))
+    monkeypatch.setenv("FACECHALLENGE_LATENCY", "modelled")
     options = ("-q", "--facechallenge-model=entries", "--track=A", "-k", "package or input or no-float16 or batch")
     result = pytester.runpytest_subprocess(*options, *workers)
     assert result.ret == 0, result.stdout.str()

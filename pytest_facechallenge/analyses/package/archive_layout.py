@@ -212,8 +212,8 @@ def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int
         if stop - ended in _DESCRIPTORS:
             ended = stop
             at = 4 if descriptor.startswith(_DESCRIPTOR) and len(descriptor) in (16, 24) else 0
-            told = struct.unpack_from("<L2Q" if len(descriptor) - at == 20 else "<3L", descriptor, at)
-            if told != (info.CRC, info.compress_size, info.file_size):
+            after = struct.unpack_from("<L2Q" if len(descriptor) - at == 20 else "<3L", descriptor, at)
+            if after != (info.CRC, info.compress_size, info.file_size):
                 differs = differs or "the record after it has another size or checksum"
     return differs, ended
 
@@ -236,7 +236,10 @@ def _repeats(extra: bytes) -> bool:
 def _wide_sizes(extra: bytes) -> tuple[int, int] | None:
     """Return (bytes, packed bytes) of the field for large entries, as it stands in front of an entry; None without."""
     found = next((content for kind, content in _extra_fields(extra) if kind == _WIDE and len(content) >= 16), None)
-    return None if found is None else struct.unpack_from("<2Q", found)
+    if found is None:
+        return None
+    size, packed = struct.unpack_from("<2Q", found)
+    return int(size), int(packed)
 
 
 def _other_name(extra: bytes, name: bytes) -> bool:
