@@ -35,7 +35,7 @@ def conflicts(model: onnx.ModelProto) -> Iterator[str]:
     yield from _functions(model)
     pending = [model.graph]
     for function in model.functions:
-        yield from _constants(function.node, {})
+        yield from _made(function.node, function.input)
         pending += [body for node in function.node for body in bodies(node)]
     while pending:
         graph = pending.pop()
@@ -74,13 +74,11 @@ def _stored(graph: onnx.GraphProto) -> Iterator[str]:
         yield from _kept_twice(tensor)
     for sparse in graph.sparse_initializer:
         yield from _twice(stored, sparse.values.name, sparse)
-    yield from _constants(graph.node, stored)
+    yield from _made(graph.node, stored)
 
 
-def _constants(
-    nodes: Iterable[onnx.NodeProto], stored: dict[str, onnx.TensorProto | onnx.SparseTensorProto]
-) -> Iterator[str]:
-    made = set(stored)
+def _made(nodes: Iterable[onnx.NodeProto], known: Iterable[str]) -> Iterator[str]:
+    made = set(known)
     for node in nodes:
         for name in filter(None, node.output):
             if name in made:

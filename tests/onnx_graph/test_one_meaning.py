@@ -24,9 +24,9 @@ def stored(name: str, value: float) -> TensorProto:
     return numpy_helper.from_array(np.full(64, value, np.float32), name)
 
 
-def function(domain: str, name: str, op: str = "Neg") -> onnx.FunctionProto:
+def function(domain: str, name: str, op: str = "Neg", made: str = "y") -> onnx.FunctionProto:
     return helper.make_function(
-        domain, name, ["x"], ["y"], [helper.make_node(op, ["x"], ["y"])], [helper.make_opsetid("", 11)]
+        domain, name, ["x"], [made], [helper.make_node(op, ["x"], [made])], [helper.make_opsetid("", 11)]
     )
 
 
@@ -136,6 +136,7 @@ def test_a_call_that_stays_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: with_functions(function("ai.onnx.ml", "Scaler")), "'ai.onnx.ml.Scaler' is called like an operator"),
         (lambda: with_functions(function("com.microsoft", "Gelu")), "'com.microsoft.Gelu' is called like"),
         (lambda: with_functions(function("d", "F"), function("d", "F", "Abs")), "two functions 'd.F'"),
+        (lambda: with_functions(function("d", "F", made="x")), "the value 'x' is made twice"),
     ],
 )
 def test_two_meanings(build: Callable[[], onnx.ModelProto], said: str) -> None:
