@@ -1,8 +1,8 @@
 """Run every attack that SECURITY.md speaks of, and print for each whether the promise held.
 
 ``python -m evaluation.attacks`` takes some minutes; ``--models 10000`` adds as many mutated models, a hundred a run and
-a row. A mutated model is built again by its number: ``python -m tests.security.fuzzing NUMBER 1``. Ends with 1 when an
-attack was not held off.
+a row, and ``--state FILE`` goes on where it was stopped. A mutated model is built again by its number:
+``python -m tests.security.fuzzing NUMBER 1``. Ends with 1 when an attack was not held off.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.sandbox.fact_store import FactStore
-from tests.security import fuzzing, hostile
+from tests.security import contents, fuzzing, hostile
 from tests.support.gathering import rule
 
-#: Mutated models of one run.
-BATCH = 100
 HELD = "held"
 _ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 900
@@ -42,7 +40,8 @@ def judged_alone(attack: hostile.Hostile) -> Attack:
         path = attack.build(folder / "built")
         wanted = rule(attack.fails or "package")
         steps = with_needs({"package", *load_checks()[wanted.check].steps})
-        facts = FactStore(folder / "run", fuzzing.OPTIONS, fuzzing.LIMITS).facts(path, steps)
+        found = frozenset([path] if attack.found else [])
+        facts = FactStore(folder / "run", fuzzing.OPTIONS, fuzzing.LIMITS, found).facts(path, steps)
         status = judge_rule(facts, wanted).status
         failed = status is Status.FAILED
         return "" if failed == bool(attack.fails) else f"{wanted.id} is {status}"
@@ -54,7 +53,7 @@ def _steering_folder(folder: Path) -> Path:
     """Fill a folder with a model and files that leave evidence when they are run or obeyed."""
     entry = folder / "entry"
     entry.mkdir()
-    (entry / "model.onnx").write_bytes(hostile.bad_model())
+    (entry / "model.onnx").write_bytes(contents.bad_model())
     crime = f"open({str(folder / 'evidence')!r}, 'a').write(__file__)\n"
     for name in ("conftest", "__init__", "steering", "sitecustomize", "numpy", "test_it", "pytest"):
         (entry / f"{name}.py").write_text(crime)
@@ -162,21 +161,16 @@ def wrong_verdicts(report: Report, attacks: dict[str, hostile.Hostile]) -> Itera
     if honest != 3:
         yield f"{honest} honest models in the report, expected 3"
     judged = {Path(submission.path).name for submission in report.submissions}
-    # A folder without a model or a zip is no submission.
-    missing = [name for name, attack in attacks.items() if name not in judged and name != "python-file"]
+    missing = [name for name, attack in attacks.items() if name not in judged and not attack.aside]
     if missing:
         yield f"not in the report: {', '.join(missing)}"
 
 
-def mutated(first: int, count: int) -> Attack:
-    def run(folder: Path) -> str:
-        tally = fuzzing.fuzz(folder / "fuzzing", range(first, first + count), together=True)
-        return "; ".join(tally.troubles[:3])
-
-    return run
+def mutated(seeds: range, state: fuzzing.State) -> Attack:
+    return lambda _folder: "; ".join(state.judge(seeds).troubles[:3])
 
 
-def attacks(models: int, seed: int) -> Iterator[tuple[str, Attack]]:
+def attacks(models: int, seed: int, state: fuzzing.State) -> Iterator[tuple[str, Attack]]:
     """Yield every attack with its name."""
     for each in hostile.usable_here():
         yield each.name, judged_alone(each)
@@ -185,19 +179,19 @@ def attacks(models: int, seed: int) -> Iterator[tuple[str, Attack]]:
     yield "pytest, started in the submission's folder", pytest_in_the_submissions_folder
     yield "pytest, an ini file with the submission", pytest_steered_by_an_ini_file
     yield "every hostile input beside three honest models", everything_at_once
-    for first in range(seed, seed + models, BATCH):
-        count = min(BATCH, seed + models - first)
-        yield f"mutated models {first} to {first + count - 1}", mutated(first, count)
+    for seeds in fuzzing.batches(seed, models):
+        yield f"mutated models {seeds.start} to {seeds.stop - 1}", mutated(seeds, state)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m evaluation.attacks", description=__doc__)
     parser.add_argument("--models", type=int, default=0, metavar="N", help="how many mutated models (default: none)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first (default: 0)")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="note here which of them are done, and go on after")
     parser.add_argument("--only", default="", metavar="TEXT", help="run the attacks with TEXT in their name alone")
     given = parser.parse_args()
     failed = 0
-    for name, attack in attacks(given.models, given.seed):
+    for name, attack in attacks(given.models, given.seed, fuzzing.State(given.state)):
         if given.only not in name:
             continue
         folder = Path(tempfile.mkdtemp(prefix="facechallenge-attack-"))

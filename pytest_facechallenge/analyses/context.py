@@ -32,6 +32,8 @@ class Context:
         See `RunOptions`.
     report
         Called with a line of progress ("32 of 42 images"); shown to the user, kept nowhere.
+    follow
+        Whether the source may be a link: one that the user named, not one that was found in a folder.
     """
 
     def __init__(
@@ -41,12 +43,15 @@ class Context:
         facts: Facts,
         options: RunOptions,
         report: Callable[[str], None] = lambda _line: None,
+        *,
+        follow: bool = True,
     ) -> None:
         self.source = source
         self.workdir = workdir
         self.facts = facts
         self.options = options
         self.report = report
+        self.follow = follow
         #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
         self.session: Session | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import glob
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_facechallenge.core.files import kind_of, open_regular
 from pytest_facechallenge.core.text import clean, clean_name, clean_path, listed
+from pytest_facechallenge.engine.patterns import MAX_DEPTH, is_pattern, matches
 
 if TYPE_CHECKING:
     from pytest_facechallenge.core.rulebook import Rulebook
@@ -56,8 +56,10 @@ def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tu
     A .onnx file or a zip is a submission, and so is a file of another name whose first bytes say that it is one of
     them. A folder with one .onnx file is one, as is each of the files where a folder has several .onnx files and zips;
     a folder with only zips and sub-folders is a folder of submissions. What is wrong with a submission of the right
-    name is a finding about it alone, later: a pipe or an unreadable folder does not end the run. Links are not
-    resolved: a submission keeps the name it was given under.
+    name is a finding about it alone, later: a pipe or an unreadable folder does not end the run. A pattern takes of
+    what it matches what a folder takes of its entries; other files are left aside, and the sentence names them. Links
+    are not resolved: a submission keeps the name it was given under. A link that was found, and not named, is judged as
+    the link that it is.
 
     Raises
     ------
@@ -70,21 +72,19 @@ def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tu
     for name in named:
         try:
             path = Path(os.path.normpath(base / name))
-            if os.path.lexists(path):
-                paths = [path]
-            elif any(sign in name for sign in "*?["):
-                paths = [Path(hit) for hit in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  # absolute
-                if not paths:
-                    raise TargetError(f"no file matches the model pattern {clean_name(name)!r} (looked in {base})")
-            else:
+            if not os.path.lexists(path):
+                if is_pattern(name):
+                    hits, sentences = _matched(name, base)
+                    readings += sentences
+                    found |= dict.fromkeys(hits)
+                    continue
                 raise TargetError(
                     f"the model {clean(name)!r} does not exist (looked for {clean_path(path)}){_nearest_file(path)}"
                 )
-            for each in paths:
-                inside = _expand(each)
-                if each.is_dir():
-                    readings.append(_reading(each, inside))
-                found |= dict.fromkeys(inside)
+            inside = _expand(path)
+            if path.is_dir():
+                readings.append(_reading(path, inside))
+            found |= dict.fromkeys(inside)
         except OSError as error:
             raise TargetError(f"the model {clean(name)!r} cannot be looked for: {error.strerror or error}") from error
         except ValueError as error:
@@ -92,6 +92,46 @@ def find_submissions(named: tuple[str, ...], base: Path) -> tuple[list[Path], tu
                 raise
             raise TargetError(f"the model {clean(name)!r} cannot be looked for: {error}") from error
     return list(found), tuple(readings)
+
+
+def _matched(name: str, base: Path) -> tuple[list[Path], list[str]]:
+    """Return the submissions among what a pattern matches, and what is to be said of how that was read.
+
+    Raises
+    ------
+    TargetError
+        Nothing matches, or no submission does.
+    """
+    hits, too_deep = matches(name, base)
+    if not hits:
+        raise TargetError(f"no file matches the model pattern {clean_name(name)!r} (looked in {base})")
+    found: dict[Path, None] = {}
+    readings, aside, why = [], [], ""
+    for hit in hits:
+        try:
+            inside = [hit] if hit.is_symlink() and _could_be_submission(hit) else _expand(hit)
+        except TargetError as error:  # one entry of many: it ends nothing
+            aside.append(hit.name)
+            why = why or str(error)
+            continue
+        if _is_folder(hit):
+            readings.append(_reading(hit, inside))
+        found |= dict.fromkeys(inside)
+    if not found:
+        raise TargetError(f"no submission matches the model pattern {clean_name(name)!r}: {why}")
+    shown = f"the pattern {clean_name(name)!r}"
+    if aside:
+        readings.append(f"{shown} also matches what is no submission; {_left_aside(aside)}")
+    if too_deep:
+        where = listed(map(str, too_deep))
+        readings.append(
+            f"{shown} looks into {MAX_DEPTH} folders inside each other; what lies deeper is left aside: {where}"
+        )
+    return list(found), readings
+
+
+def _left_aside(names: list[str]) -> str:
+    return f"left aside: {listed(names)}"
 
 
 def _reading(folder: Path, submissions: list[Path]) -> str:
@@ -102,17 +142,21 @@ def _reading(folder: Path, submissions: list[Path]) -> str:
     names = ", ".join(clean_name(path.name) for path in submissions[:_NAMED])
     more = f" and {len(submissions) - _NAMED:,} more" if len(submissions) > _NAMED else ""
     count = f"{len(submissions):,} submission{'s' if len(submissions) > 1 else ''}"
-    return f"{clean_path(folder)} is read as a folder of {count}: {names}{more}"
+    kept = set(submissions)
+    others = [entry.name for entry in _entries(folder) or [] if entry not in kept and not entry.name.startswith(".")]
+    aside = f"; {_left_aside(others)}" if others else ""
+    return f"{clean_path(folder)} is read as a folder of {count}: {names}{more}{aside}"
 
 
 def _expand(path: Path) -> list[Path]:
+    """Return the submissions that a path stands for; only the path itself may be a link that is followed."""
     if not path.is_dir():
         _refuse_other_files(path)
         return [path]
     entries = _entries(path)
     if entries is None:
         return [path]
-    files = [entry for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
+    files = [entry for entry in entries if not _is_folder(entry) and not entry.name.startswith(".")]
     models = [entry for entry in files if entry.suffix.lower() == ".onnx"]
     zips = [entry for entry in files if entry.suffix.lower() == ".zip"]
     if models and len(models) + len(zips) == 1:
@@ -154,9 +198,16 @@ def _entries(folder: Path) -> list[Path] | None:
         return None
 
 
+def _is_folder(entry: Path) -> bool:
+    """Whether it is a folder itself, and no link to one."""
+    return not entry.is_symlink() and entry.is_dir()
+
+
 def _could_be_submission(entry: Path) -> bool:
-    if not entry.is_dir():
-        return entry.suffix.lower() in SUFFIXES
+    if not _is_folder(entry):
+        # A link to a folder is handed in like one, and judged as the link that it is. os.path: what cannot be asked
+        # about (a link through a closed folder) is no error.
+        return entry.suffix.lower() in SUFFIXES or os.path.isdir(entry)  # noqa: PTH112
     children = _entries(entry)
     # A folder that cannot be read may hold one: it is judged, and what is wrong with it is said there.
     return children is None or any(child.suffix.lower() in SUFFIXES for child in children)

@@ -47,8 +47,9 @@ class Gatherer:
         memory = values.number("memory") << 20
         limits = Limits(idle_seconds=float(values.number("timeout")), memory_bytes=memory or default_memory_bytes())
         folder = values.path_of("store")
-        kept = KeptFacts(Path(folder), self.plan.run_options, self.plan.options, limits) if folder else None
-        return FactStore(self.root, self.plan.run_options, limits, kept)
+        found = frozenset(path for path, source in self.plan.sources.items() if not source.named)
+        kept = KeptFacts(Path(folder), self.plan.run_options, self.plan.options, limits, found) if folder else None
+        return FactStore(self.root, self.plan.run_options, limits, found, kept)
 
     @cached_property
     def _recorded(self) -> dict[tuple[Path, int], Facts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,11 +28,15 @@ Key = tuple[str, int, str, str]
 
 @dataclass(frozen=True)
 class Source:
-    """Something that is judged: a submission, a feature file alone, or an earlier report with its submissions."""
+    """Something that is judged: a submission, a feature file alone, or an earlier report with its submissions.
+
+    ``named`` says that the user named this very path, so that it may be a link; what was found in a folder may not.
+    """
 
     path: Path
     kind: SourceKind
     recorded: tuple[SubmissionReport, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,11 @@ class Plan:
         return dict(zip(keys, short_names(list(keys.values())), strict=True))
 
 
-def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()) -> Plan:
+def make_plan(
+    values: OptionValues,
+    recorded: Iterable[tuple[Path, Report]] = (),
+    submissions: Mapping[Path, bool] | None = None,
+) -> Plan:
     """Find out what is to be judged.
 
     Parameters
@@ -179,6 +188,9 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
         What the user asked for.
     recorded
         Earlier reports to judge again, beside those that the option ``facts`` names.
+    submissions
+        The submissions that another process of this run has found, with whether each was named itself: what lies in a
+        folder may change meanwhile, and all of a run judge the same. None looks for them.
 
     Raises
     ------
@@ -194,8 +206,12 @@ def make_plan(values: OptionValues, recorded: Iterable[tuple[Path, Report]] = ()
     checks = load_checks()
     tracks = tuple(find_tracks(values.many("track"), books))
     scope = Scope(books, tuple((ref.book, ref.track) for ref in tracks))
-    submissions, readings = find_submissions(values.many("model"), values.base)
-    sources = {path: Source(path, SourceKind.MODEL) for path in submissions}
+    readings: tuple[str, ...] = ()
+    if submissions is None:
+        found, readings = find_submissions(values.many("model"), values.base)
+        named = {os.path.normpath(values.base / name) for name in values.many("model")}
+        submissions = {path: str(path) in named for path in found}
+    sources = {path: Source(path, SourceKind.MODEL, named=known) for path, known in submissions.items()}
     options: dict[str, AnalysisOptions | None] = {}
     for analysis in ANALYSES:
         asked = {option.flag: values.values[option.name] for option in analysis.options if option.name in values.values}

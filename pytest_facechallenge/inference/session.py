@@ -81,6 +81,9 @@ def open_session(
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not prepacking:
         options.add_session_config_entry("session.disable_prepacking", "1")
+    # Bytes that look like the runtime's own format in one place (a producer named "ORTM…" is enough), and files of its
+    # suffix, are read as that otherwise: another model than the one that every other step reads.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     for key, value in (settings or {}).items():
         options.add_session_config_entry(key, value)
     if profile is not None:

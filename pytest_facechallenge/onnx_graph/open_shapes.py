@@ -6,7 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from onnx import helper, shape_inference
+from onnx.checker import ValidationError
 
+from pytest_facechallenge.onnx_graph.ir import GraphError
 from pytest_facechallenge.onnx_graph.protos import bodies, count
 from pytest_facechallenge.onnx_graph.strip import stripped_in_order
 
@@ -21,15 +23,21 @@ def infer_open(graph: Graph) -> dict[str, tuple[int | None, ...]]:
 
     Shapes that the file itself declares for values inside the graph are not believed. An extent that the file leaves
     open, or that follows from such a one, is None. Where a name stands in several graphs, any of them.
+
+    Raises
+    ------
+    GraphError
+        Inference does not get through the graph. That is not the same as finding no shapes: a model could be made so
+        that nothing which depends on a shape is seen in it.
     """
     opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
     model = helper.make_model(stripped_in_order(graph), opset_imports=opsets, ir_version=10)
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except MemoryError:  # the run's limit shows nothing about the model
-        raise
-    except Exception:  # onnx raises many types; all mean that the shapes stay unknown
-        return {}
+    except (shape_inference.InferenceError, ValidationError, RuntimeError, ValueError, TypeError) as error:
+        raise GraphError(
+            f"the shapes of its values cannot be inferred: {' '.join(str(error).split())[:300]}"
+        ) from error
     known: dict[str, tuple[int | None, ...]] = {name: tuple(each.dims) for name, each in graph.sparse.items()}
     pending = [inferred.graph]
     while pending:
@@ -54,7 +62,13 @@ class ElementCounts:
         self.graph = graph
 
     def __getitem__(self, value: str) -> int | None:
-        """Return the number of elements of ``value``; None when it is not the same for every batch, or not known."""
+        """Return the number of elements of ``value``; None when it is not the same for every batch, or not known.
+
+        Raises
+        ------
+        GraphError
+            As `infer_open`.
+        """
         extents = self._shapes.get(value)
         if extents is None:
             return None

@@ -112,8 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_facechallenge.plugin.run import ChallengeRun
 
         worker_input = getattr(config, "workerinput", None)
-        shared = Path(worker_input["facechallenge_root"]) if worker_input else None
-        run = ChallengeRun(chosen, shared, config.rootpath)
+        run = ChallengeRun(chosen, config.rootpath, worker_input)
     except ValueError as error:
         foreign = not config.stash.get(OWNS_TRACK, True)
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""
@@ -187,10 +186,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a pytest-xdist worker where the run's facts lie, so that each is gathered once."""
+    """Tell a pytest-xdist worker what is judged, and where the run's facts lie, so that each is gathered once."""
     run = node.config.stash.get(RUN, None)
     if run is not None:
-        node.workerinput["facechallenge_root"] = str(run.gatherer.root)
+        node.workerinput.update(run.for_workers())
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.files import kind_of
 from pytest_facechallenge.core.options import OptionError, OptionValues
 from pytest_facechallenge.core.text import clean_path
@@ -17,6 +20,7 @@ from pytest_facechallenge.reports.formats import FORMATS
 
 #: The most characters of a node id's path.
 MOST_OF_A_PATH = 1_000
+_ROOT, _SUBMISSIONS = "facechallenge_root", "facechallenge_submissions"
 
 
 class ChallengeRun:
@@ -26,10 +30,10 @@ class ChallengeRun:
     ----------
     values
         What the user asked for.
-    shared_root
-        Folder that the processes of a distributed run share; None makes a private one.
     rootpath
         The folder that node ids are relative to.
+    told
+        What the first process of a distributed run says to the others (`for_workers`); None in that one.
 
     Raises
     ------
@@ -37,13 +41,30 @@ class ChallengeRun:
         Something the user named cannot be used; the message is made for the user.
     """
 
-    def __init__(self, values: OptionValues, shared_root: Path | None = None, rootpath: Path | None = None) -> None:
+    def __init__(
+        self,
+        values: OptionValues,
+        rootpath: Path | None = None,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
         _refuse_unwritable(values)
         self.values = values
         self.rootpath = rootpath or values.base
-        self.plan = make_plan(values)
-        self.gatherer = Gatherer(self.plan, shared_root)
+        found = None if told is None else {Path(os.fsdecode(path)): named for path, named in told[_SUBMISSIONS]}
+        self.plan = make_plan(values, submissions=found)
+        self.gatherer = Gatherer(self.plan, None if told is None else Path(told[_ROOT]))
         self.steering: Steering = UNSTEERED
+
+    def for_workers(self) -> dict[str, Any]:
+        """Return what the other processes of a distributed run are told, of types that pytest-xdist can send.
+
+        It is where the facts lie, and what is judged: folders may change while processes start.
+        """
+        models = [source for source in self.plan.sources.values() if source.kind is SourceKind.MODEL]
+        return {
+            _ROOT: str(self.gatherer.root),
+            _SUBMISSIONS: [(os.fsencode(source.path), source.named) for source in models],
+        }
 
     @property
     def collected(self) -> Path:

@@ -26,13 +26,16 @@ _PACKAGE = __name__.partition(".")[0]
 def folders_of(sources: Iterable[Path], here: Path) -> dict[Path, Path]:
     """Return the folders in which a submission's author can have put files -> the submission.
 
-    They are the folder of a submission (itself, when it is one) and those between it and the working folder.
+    They are the folder of a submission (itself, when it is one), those between it and the working folder, and the one
+    that a folder lies in: others hand in their files there.
     """
     found: dict[Path, Path] = {}
     for source in sources:
         for given, start in ((source, here), (source.resolve(), here.resolve())):
             folder = given if given.is_dir() else given.parent
             between = [folder]
+            if given.is_dir() and folder.parent not in (start, *start.parents):
+                between.append(folder.parent)
             if start in folder.parents:
                 between += [parent for parent in folder.parents if start in parent.parents]
             elif folder in start.parents:

@@ -17,7 +17,7 @@ from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.kept_facts import KeptFacts
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
-from pytest_facechallenge.sandbox.results import read_result, result_path, write_atomically, write_failure
+from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
 
 
 def read_facts(facts_dir: Path) -> Facts:
@@ -37,6 +37,14 @@ def _file_makers(steps: Iterable[str]) -> list[str]:
     return [name for name in with_needs(set(steps)) if STEPS[name].leaves_files]
 
 
+def _missing(steps: Iterable[str], facts: Facts) -> list[str]:
+    return [name for name in steps if name not in facts.gathered and name not in facts.failures]
+
+
+def _copied(facts: Facts) -> Facts:
+    return Facts(gathered=dict(facts.gathered), failures=dict(facts.failures))
+
+
 class FactStore:
     """The facts of every submission of a run.
 
@@ -46,17 +54,29 @@ class FactStore:
         A private folder that all processes of the run share.
     options, limits
         For the sandbox.
+    found
+        Sources that nobody named, because they were found in a folder: these may not be links.
     kept
         Facts of earlier runs; None where none are used.
     """
 
-    def __init__(self, root: Path, options: RunOptions, limits: Limits, kept: KeptFacts | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        options: RunOptions,
+        limits: Limits,
+        found: frozenset[Path] = frozenset(),
+        kept: KeptFacts | None = None,
+    ) -> None:
         self.root = root
         self.options = options
         self.limits = limits
+        self.found = found
         self.kept = kept
         self.planned: dict[Path, set[str]] = {}
         self._stopped = threading.Event()
+        #: The facts that were read last: a submission is asked about dozens of times in a row.
+        self._last: tuple[Path, Facts] = (Path(), Facts())
 
     def plan(self, source: Path, steps: Iterable[str]) -> None:
         """Note steps that will be asked for, so that one process can gather them together."""
@@ -67,33 +87,42 @@ class FactStore:
         self._stopped.set()
 
     def facts_dir(self, source: Path) -> Path:
-        """Return the folder that holds a submission's facts."""
-        return self.root / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
+        """Return the folder that holds a submission's facts.
+
+        128 bits: whoever chooses file names finds two with the same 64 in minutes, and one would be judged by the facts
+        of the other.
+        """
+        return self.root / hashlib.sha256(os.fsencode(source)).hexdigest()[:32]
 
     def facts(
         self, source: Path, steps: Iterable[str], on_progress: Callable[[str], None] = lambda _line: None
     ) -> Facts:
         """Return the facts of ``source``, gathering those of ``steps`` that are not there yet.
 
-        A step that fails leaves a `StepFailure`; this never raises for what a submission does.
+        A step that fails leaves a `StepFailure`; this never raises for what a submission does. When the last of the
+        steps that were planned for a submission is there, its private copy goes (`release`).
         """
         facts_dir = self.facts_dir(source)
         wanted = with_needs(set(steps))
         stages = {STEPS[name].stage for name in wanted}
         planned = with_needs(self.planned.get(source, set()))
         together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
+        if self._last[0] == source and _missing(together, self._last[1]) == []:
+            return _copied(self._last[1])
         facts_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(facts_dir / "lock")):
             facts = read_facts(facts_dir)
-            missing = [
-                name for name in with_needs(together) if name not in facts.gathered and name not in facts.failures
-            ]
-            if missing and self.kept is not None:
-                restored = self.kept.restore(source, facts_dir, missing)
-                missing = [name for name in missing if name not in restored]
-            if missing:
-                self._gather_missing(source, facts_dir, missing, on_progress)
-            facts = read_facts(facts_dir)
+            if missing := _missing(with_needs(together), facts):
+                if self.kept is not None:
+                    self.kept.restore(source, facts_dir, missing)
+                    facts = read_facts(facts_dir)
+                    missing = _missing(missing, facts)
+                if missing and self._has_copy(source, facts_dir, facts, missing, on_progress):
+                    self._gather(source, facts_dir, missing, on_progress)
+                facts = read_facts(facts_dir)
+                if planned and not _missing(planned, facts):
+                    remove_tree(facts_dir / "work")
+        self._last = (source, _copied(facts))
         return facts
 
     def recorded(self, source: Path) -> Facts:
@@ -112,33 +141,49 @@ class FactStore:
     def release(self, source: Path) -> None:
         """Remove the private copy of a submission, of which nothing more will be asked; its facts stay.
 
-        A run over hundreds of submissions would keep all of them on the disk until its end otherwise.
+        A run over hundreds of submissions would keep all of them on the disk until its end otherwise. A step that is
+        asked for nevertheless copies the submission again.
         """
         facts_dir = self.facts_dir(source)
         if facts_dir.is_dir():
             with filelock.FileLock(str(facts_dir / "lock")):
                 remove_tree(facts_dir / "work")
 
-    def _gather_missing(
-        self, source: Path, facts_dir: Path, missing: list[str], on_progress: Callable[[str], None]
-    ) -> None:
-        """Gather steps; where facts of an earlier run were taken, the files that these steps read are made first."""
-        files = [] if (facts_dir / "work").is_dir() else [name for name in _file_makers(missing) if name not in missing]
-        if not files or self.kept is None:
-            self._gather(source, facts_dir, missing, on_progress)
-            return
-        earlier = {name: result_path(facts_dir, name).read_bytes() for name in files}
-        for name in files:
-            result_path(facts_dir, name).unlink()
-        self._gather(source, facts_dir, files, on_progress)
-        if self.kept.is_the_same(source, facts_dir):
-            self._gather(source, facts_dir, missing, on_progress)
-            return
-        for name, data in earlier.items():
-            write_atomically(result_path(facts_dir, name), data)
-        for name in missing:
-            message = "the submission was changed between two looks at it; judge it again when nobody writes it"
+    def _has_copy(
+        self, source: Path, facts_dir: Path, facts: Facts, steps: list[str], on_progress: Callable[[str], None]
+    ) -> bool:
+        """Return whether the private copy is there; make it again when it was released or its facts are a former run's.
+
+        What is no longer the same submission leaves a failure in the place of every one of the steps.
+        """
+        before = {name: facts.gathered[name].identity() for name in _file_makers(steps) if name in facts.gathered}
+        if not before or (facts_dir / "work").exists():
+            return True
+        again = facts_dir / "again"
+        (facts_dir / "work").mkdir()
+        again.mkdir()
+        try:
+            run_steps(self._request(source, again, facts_dir / "work", before), on_progress)
+            found = read_facts(again).gathered
+        finally:
+            remove_tree(again)
+        if before == {name: fact.identity() for name, fact in found.items()}:
+            return True
+        message = "the submission is no longer what was judged at first; judge it again when nobody writes it"
+        for name in steps:
             write_failure(facts_dir, StepFailure(step=name, kind=FailureKind.MACHINE, message=message))
+        return False
+
+    def _request(self, source: Path, facts_dir: Path, workdir: Path, steps: Iterable[str]) -> Request:
+        return Request(
+            source=str(source),
+            follow=source not in self.found,
+            workdir=str(workdir),
+            facts_dir=str(facts_dir),
+            steps=tuple(steps),
+            options=self.options,
+            limits=self.limits,
+        )
 
     def _gather(self, source: Path, facts_dir: Path, steps: list[str], on_progress: Callable[[str], None]) -> None:
         workdir = facts_dir / "work"
@@ -151,14 +196,7 @@ class FactStore:
         for _stage, names in groupby(steps, key=lambda name: STEPS[name].stage):
             runnable = self._unblocked(facts_dir, list(names))
             if runnable:
-                request = Request(
-                    source=str(source),
-                    workdir=str(workdir),
-                    facts_dir=str(facts_dir),
-                    steps=tuple(runnable),
-                    options=self.options,
-                    limits=self.limits,
-                )
+                request = self._request(source, facts_dir, workdir, runnable)
                 run_steps(
                     request,
                     told,

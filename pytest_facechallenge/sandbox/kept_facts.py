@@ -44,6 +44,8 @@ class KeptFacts:
         It is made where it is missing.
     options, typed, limits
         Of the run: what facts depend on beside the submission.
+    found
+        Sources that nobody named, because they were found in a folder; nothing is kept of a link among them.
 
     Attributes
     ----------
@@ -52,12 +54,18 @@ class KeptFacts:
     """
 
     def __init__(
-        self, folder: Path, options: RunOptions, typed: Mapping[str, AnalysisOptions | None], limits: Limits
+        self,
+        folder: Path,
+        options: RunOptions,
+        typed: Mapping[str, AnalysisOptions | None],
+        limits: Limits,
+        found: frozenset[Path] = frozenset(),
     ) -> None:
         self.folder = folder
         self.options = options
         self.typed = dict(typed)
         self.limits = limits
+        self.found = found
         self.trouble = ""
         self._taken: dict[Path, int] = {}
         self._lock = threading.Lock()
@@ -108,20 +116,23 @@ class KeptFacts:
         if not identity.startswith(f"{content}\n\n") and beside:
             self._remember(identity, beside)
             identity = self._identities[source] = identity_of(source, beside)
-            self._keys[source] = step_keys(source, identity, self.options, self.typed)
+            self._keys[source] = self._made(source, identity)
         return identity.startswith(f"{content}\n\n")
 
     def _keys_of(self, source: Path) -> dict[str, str]:
         """Look at the submission and return the keys of its steps; nothing where it cannot be read."""
-        identity = identity_of(source, ())
+        identity = "" if source in self.found and source.is_symlink() else identity_of(source, ())
         if not identity:
             return {}
         beside = self._read(self._beside_path(identity))
         if beside is not None:
             identity = identity_of(source, msgspec.json.decode(beside, type=_Beside).names)
         self._identities[source] = identity
-        self._keys[source] = step_keys(source, identity, self.options, self.typed)
+        self._keys[source] = self._made(source, identity)
         return self._keys[source]
+
+    def _made(self, source: Path, identity: str) -> dict[str, str]:
+        return step_keys(source, identity, self.options, self.typed, found=source in self.found)
 
     def _remember(self, identity: str, beside: tuple[str, ...]) -> None:
         self._write(self._beside_path(identity), msgspec.json.encode(_Beside(beside)))

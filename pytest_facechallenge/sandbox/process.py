@@ -63,6 +63,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     parent
         The process that starts the worker, set when it does.
+    follow
+        Whether the source may be a link.
     """
 
     source: str
@@ -72,6 +74,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     options: RunOptions
     limits: Limits
     parent: int = 0
+    follow: bool = True
 
     def encoded(self) -> bytes:
         """Return it as JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,12 @@ def identity_of(source: Path, beside: tuple[str, ...]) -> str:
 
 
 def step_keys(
-    source: Path, identity: str, options: RunOptions, typed: dict[str, AnalysisOptions | None]
+    source: Path,
+    identity: str,
+    options: RunOptions,
+    typed: Mapping[str, AnalysisOptions | None],
+    *,
+    found: bool = False,
 ) -> dict[str, str]:
     """Return the key of every step's facts about a submission.
 
@@ -39,6 +45,8 @@ def step_keys(
         See `identity_of`.
     options, typed
         Of the run; ``typed`` by the name of the analysis.
+    found
+        Whether nobody named the submission itself: then no link of it is followed, nor a shared declaration read.
     """
     depends = {
         analysis.name: analysis.depends_on(source, typed.get(analysis.name))
@@ -54,6 +62,7 @@ def step_keys(
         parts = [
             name,
             submission,
+            found,
             code_digest(step),
             _packages(),
             common,

@@ -43,7 +43,9 @@ def main(request_file: str) -> None:
             progress.write(f"say {clean(' '.join(line.split()))}\n")
 
         facts = read_facts(facts_dir)
-        context = Context(Path(request.source), Path(request.workdir), facts, request.options, report)
+        context = Context(
+            Path(request.source), Path(request.workdir), facts, request.options, report, follow=request.follow
+        )
         for name in request.steps:
             progress.write(f"step {name}\n")
             _run_step(name, context, facts, facts_dir)

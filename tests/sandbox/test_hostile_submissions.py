@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
@@ -16,6 +15,7 @@ from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
+from tests.security import contents
 from tests.support.gathering import rule
 from tests.support.models import network, save
 
@@ -30,29 +30,8 @@ def judged(path: Path, folder: Path, *rule_ids: str) -> tuple[Facts, dict[str, O
     return facts, {rule_id: judge(facts, rule(rule_id)) for rule_id in rule_ids}
 
 
-def endless() -> onnx.ModelProto:
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["go_on"]),
-            helper.make_node("Add", ["value", "value"], ["next"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
-        ],
-    )
-    loop = helper.make_node("Loop", ["", "yes", "embedding"], ["row"], "endless", body=body)
-    return network(tail=[loop], output="row", constants={"yes": np.array(True)})
-
-
 def test_endless_loop(tmp_path: Path) -> None:
-    path = save(endless(), tmp_path / "model.onnx")
+    path = save(contents.endless(), tmp_path / "model.onnx")
     facts, outcomes = judged(path, tmp_path, "batch", "onnx-valid", "deterministic", "helper-verdict")
     assert facts.failures["batch"].kind == "timeout"
     assert "running a batch of 32 images" in facts.failures["batch"].message
@@ -64,20 +43,13 @@ def test_endless_loop(tmp_path: Path) -> None:
 
 
 def test_memory_eater(tmp_path: Path) -> None:
-    tail = [
-        helper.make_node("ConstantOfShape", ["huge"], ["ones"]),
-        helper.make_node("ReduceSum", ["ones"], ["sum"], keepdims=0),
-        helper.make_node("Add", ["embedding", "sum"], ["row"]),
-    ]
-    model = network(tail=tail, output="row", constants={"huge": np.array([1 << 33])})
-    _, outcomes = judged(save(model, tmp_path / "model.onnx"), tmp_path, "batch", "package")
+    _, outcomes = judged(save(contents.memory_eater(), tmp_path / "model.onnx"), tmp_path, "batch", "package")
     assert outcomes["package"].status is Status.PASSED
     assert outcomes["batch"].status is not Status.PASSED
 
 
 def test_huge_declared_tensor_without_data(tmp_path: Path) -> None:
-    model = network()
-    model.graph.initializer[0].dims[:] = [1 << 40, 3, 3, 3]
+    model = contents.huge_tensor()
     _, outcomes = judged(save(model, tmp_path / "model.onnx"), tmp_path, "onnx-valid", "model-size", "no-float16")
     assert outcomes["onnx-valid"].status is Status.FAILED
     assert "initializer 'w0' declares" in outcomes["onnx-valid"].message
@@ -85,8 +57,7 @@ def test_huge_declared_tensor_without_data(tmp_path: Path) -> None:
 
 
 def test_circle(tmp_path: Path) -> None:
-    model = network()
-    model.graph.node[0].input[0] = "embedding"
+    model = contents.circle()
     _, outcomes = judged(save(model, tmp_path / "model.onnx"), tmp_path, "onnx-valid")
     assert outcomes["onnx-valid"].status is Status.FAILED
     assert "circle" in outcomes["onnx-valid"].message
@@ -100,29 +71,10 @@ def test_chain_of_ten_thousand_nodes_is_read(tmp_path: Path) -> None:
     assert {outcome.status for outcome in outcomes.values()} == {Status.PASSED}
 
 
-def nested(depth: int) -> bytes:
-    """Return a model whose If nodes lie in each other, built from bytes: the library refuses to build it."""
-
-    def field(number: int, payload: bytes) -> bytes:
-        size, length = b"", len(payload)
-        while True:
-            size += bytes([length & 0x7F | (0x80 if length > 0x7F else 0)])
-            length >>= 7
-            if not length:
-                return bytes([number << 3 | 2]) + size + payload
-
-    graph = b""
-    for _ in range(depth):
-        attribute = field(1, b"then_branch") + field(6, graph)
-        node = field(4, b"If") + field(5, attribute)
-        graph = field(1, node)
-    return b"\x08\x06" + field(7, graph) + field(8, b"\x10\x0b")
-
-
 @pytest.mark.parametrize("depth", [30, 200, 3_000])
 def test_nested_graphs(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(nested(depth))
+    path.write_bytes(contents.nested_graphs(depth))
     _, outcomes = judged(path, tmp_path, "onnx-valid", "no-float16", "package")
     assert outcomes["onnx-valid"].status is Status.FAILED
     assert outcomes["package"].status is Status.PASSED

@@ -48,7 +48,7 @@ def run(tmp_path: Path, started: list[tuple[str, ...]]) -> Run:
         bound = limits or Limits()
         kept = KeptFacts(tmp_path / "kept", options, given, bound)
         started.clear()
-        facts = FactStore(tmp_path / f"run {next(runs)}", options, bound, kept).facts(path, steps)
+        facts = FactStore(tmp_path / f"run {next(runs)}", options, bound, kept=kept).facts(path, steps)
         assert kept.trouble == ""
         return facts
 
@@ -231,7 +231,7 @@ def test_a_submission_changed_between_two_runs_of_steps_is_undecided(
 ) -> None:
     def store() -> FactStore:
         kept = KeptFacts(tmp_path / "kept", RunOptions(), {}, Limits())
-        return FactStore(tmp_path / f"run {len(started)}", RunOptions(), Limits(), kept)
+        return FactStore(tmp_path / f"run {len(started)}", RunOptions(), Limits(), kept=kept)
 
     store().facts(model, STATIC)
     second = store()
@@ -240,7 +240,7 @@ def test_a_submission_changed_between_two_runs_of_steps_is_undecided(
     facts = second.facts(model, ["launches"])
     assert facts.gathered["package"] == before.gathered["package"]
     assert facts.failures["launches"].kind is FailureKind.MACHINE
-    assert "was changed between two looks at it" in facts.failures["launches"].message
+    assert "is no longer what was judged at first" in facts.failures["launches"].message
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_next_run(
@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_next_run(
 ) -> None:
     (tmp_path / "kept").write_text("a file is in the way", encoding="utf-8")
     kept = KeptFacts(tmp_path / "kept", RunOptions(), {}, Limits())
-    facts = FactStore(tmp_path / "run", RunOptions(), Limits(), kept).facts(model, STATIC)
+    facts = FactStore(tmp_path / "run", RunOptions(), Limits(), kept=kept).facts(model, STATIC)
     assert set(facts.gathered) == set(EVERY)
     assert f"facts cannot be kept in {tmp_path / 'kept'}" in kept.trouble
 
@@ -261,3 +261,17 @@ def test_keys_of_two_runs_are_the_same(model: Path) -> None:
     other = step_keys.step_keys(model, identity, msgspec.structs.replace(RunOptions(), threads=2), {})
     assert {name for name in first if first[name] != other[name]} >= {"load", "batch", "implicit_batch"}
     assert other["interface"] == first["interface"]
+
+
+def test_nothing_is_kept_of_a_link_that_was_found(model: Path, started: list[tuple[str, ...]], tmp_path: Path) -> None:
+    link = tmp_path / "entries" / "link.onnx"
+    link.parent.mkdir()
+    link.symlink_to(model)
+    for _ in range(2):
+        started.clear()
+        found = frozenset({link})
+        kept = KeptFacts(tmp_path / "kept", RunOptions(), {}, Limits(), found)
+        FactStore(tmp_path / "run", RunOptions(), Limits(), found, kept).facts(link, ["package"])
+        shutil.rmtree(tmp_path / "run")
+        assert started == [("package",)]
+    assert not list((tmp_path / "kept").rglob("*.facts"))

@@ -20,7 +20,7 @@ def zip_bytes(entries: dict[str, bytes], comment: bytes = b"") -> bytes:
     return out.getvalue()
 
 
-def streamed(model: bytes) -> bytes:
+def streamed(model: bytes, *, wide: bool = False) -> bytes:
     """Return what programs write that do not know sizes beforehand (zip -, macOS): they follow the entry."""
 
     class _Pipe(io.RawIOBase):
@@ -39,7 +39,8 @@ def streamed(model: bytes) -> bytes:
 
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("model.onnx", model)
+        with archive.open("model.onnx", "w", force_zip64=wide) as entry:
+            entry.write(model)
     return bytes(pipe.data)
 
 
@@ -126,3 +127,50 @@ def wide_end(model: bytes, lie: int = 0) -> bytes:
     record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, here + lie, entries + lie, size, offset)
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at, 1)
     return data[:at] + record + locator + data[at:]
+
+
+def late_size_differs(model: bytes) -> bytes:
+    """Return a streamed archive whose record after the entry has another size than the list at the end."""
+    data = bytearray(streamed(model))
+    struct.pack_into("<L", data, data.rfind(b"PK\x07\x08") + 12, len(model) - 1)
+    return bytes(data)
+
+
+def late_and_early(model: bytes) -> bytes:
+    """Return a streamed archive that has sizes in front of the entry too, and others than after it."""
+    data = bytearray(streamed(model))
+    struct.pack_into("<2L", data, 18, 1, 1)
+    return bytes(data)
+
+
+def wide_size_differs(model: bytes) -> bytes:
+    """Return an archive whose entry has another size of 64 bits in front of it than in the list at the end."""
+    data = bytearray(zip64(model))
+    struct.pack_into("<L", data, 22, 0xFFFFFFFF)
+    struct.pack_into("<Q", data, 30 + len(NAME) + 4, len(model) - 1)
+    return bytes(data)
+
+
+def sizes_twice(model: bytes) -> bytes:
+    """Return an archive whose entry has two fields with sizes of 64 bits."""
+    info = zipfile.ZipInfo("model.onnx")
+    info.extra = struct.pack("<2H2Q", 1, 16, len(model), len(model)) * 2
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(info, model)
+    return out.getvalue()
+
+
+def folder_with_content(model: bytes, other: bytes) -> bytes:
+    """Return an archive with a folder in which another model is stored, as if it were a file."""
+    data = zip_bytes({"model.onnx": model, "model2onnx#": other})
+    return data.replace(b"model2onnx#", b"model.onnx/")
+
+
+def folder_of_the_same_name(model: bytes) -> bytes:
+    """Return an archive with a folder that is called like the model."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Model.onnx/", b"")
+        archive.writestr("model.onnx", model)
+    return out.getvalue()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.hostile import NASTY_NAME
+from tests.security.contents import NASTY_NAME
 from tests.support.models import network, save
 
 posix = pytest.mark.skipif(os.name != "posix", reason="names and files of POSIX systems")
@@ -296,3 +296,27 @@ def test_a_check_that_raises_is_named(pytester: pytest.Pytester, report: bytes) 
     assert "conftest.package failed on these facts: KeyError" in text, text
     assert "\x1b" not in text
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_an_ini_file_in_a_folder_of_submissions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest takes it when the option's value stands apart, although it lies in the folder of no submission."""
+    save(network(), pytester.path / "entries" / "alice" / "model.onnx")
+    (pytester.path / "entries" / "pytest.ini").write_text("[pytest]\naddopts = -k nothing\n")
+    monkeypatch.chdir(pytester.mkdir("start"))
+    refused(pytester.runpytest_subprocess(*RUN, "--facechallenge-model", "../entries"), "would steer this run")
+
+
+def test_a_submission_that_comes_while_the_run_starts(pytester: pytest.Pytester) -> None:
+    """Every process of a distributed run judges what the first has found, or xdist may end the run."""
+    for name in ("alice", "bob"):
+        save(network(), pytester.path / "entries" / f"{name}.onnx")
+    pytester.makeconftest(
+        "import shutil\n"
+        "def pytest_configure_node(node):\n"
+        "    if node.gateway.id == 'gw1':\n"
+        f"        shutil.copy({str(pytester.path / 'entries' / 'alice.onnx')!r}, "
+        f"{str(pytester.path / 'entries' / 'aaron.onnx')!r})\n"
+    )
+    result = pytester.runpytest_subprocess(*RUN, "--facechallenge-model=entries", "-n", "2")
+    result.assert_outcomes(passed=4)
+    assert (pytester.path / "entries" / "aaron.onnx").exists()

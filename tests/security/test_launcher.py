@@ -13,7 +13,7 @@ import pytest
 from evaluation import attacks
 from pytest_facechallenge.commands import judge
 from pytest_facechallenge.engine.report import Report
-from tests.security.hostile import model_bytes
+from tests.security.contents import model_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_facechallenge.analyses.package import limits
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Status
-from tests.security import hostile
+from tests.security import contents, places
 from tests.security.archives import zip_bytes
 from tests.support.gathering import gather, judge
 
@@ -22,7 +22,7 @@ def packaged(path: Path, folder: Path) -> PackageFacts:
 @pytest.mark.parametrize("count", [1_005, 5_000])
 def test_a_second_model_behind_many_files_is_found(tmp_path: Path, count: int) -> None:
     (tmp_path / "entry").mkdir()
-    hostile.many_files(count)(tmp_path / "entry")
+    places.many_files(count)(tmp_path / "entry")
     found = packaged(tmp_path / "entry", tmp_path)
     said = " ".join(found.problems)
     assert "found 2: m.onnx, z.onnx" in said
@@ -34,7 +34,7 @@ def test_a_second_model_behind_many_files_is_found(tmp_path: Path, count: int) -
 def test_the_model_of_an_archive_is_found_behind_many_entries(tmp_path: Path) -> None:
     path = tmp_path / "s.zip"
     entries = {f"a{number}": b"" for number in range(1_200)}
-    path.write_bytes(zip_bytes(entries | {"model.onnx": hostile.model_bytes()}))
+    path.write_bytes(zip_bytes(entries | {"model.onnx": contents.model_bytes()}))
     found = packaged(path, tmp_path)
     assert found.model_name == "model.onnx"
     assert "lists 1,201 entries" in found.problems[0]
@@ -45,7 +45,7 @@ def test_the_model_of_an_archive_is_found_behind_many_entries(tmp_path: Path) ->
 def test_a_folder_with_more_names_than_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_facechallenge.analyses.package.folder.MAX_NAMES", 10)
     (tmp_path / "entry").mkdir()
-    hostile.many_files(20)(tmp_path / "entry")
+    places.many_files(20)(tmp_path / "entry")
     assert "more than 10 files; the rest was not looked at" in " ".join(packaged(tmp_path / "entry", tmp_path).problems)
 
 
@@ -53,7 +53,7 @@ def test_a_folder_with_more_names_than_are_read(tmp_path: Path, monkeypatch: pyt
 def test_a_file_beside_the_model_in_a_folder(tmp_path: Path, beside: str) -> None:
     entry = tmp_path / "entry"
     (entry / beside).parent.mkdir(parents=True)
-    (entry / "model.onnx").write_bytes(hostile.model_bytes())
+    (entry / "model.onnx").write_bytes(contents.model_bytes())
     (entry / beside).write_text("hello")
     outcome = judge(entry, "package", tmp_path)
     assert outcome.status is Status.FAILED
@@ -63,23 +63,23 @@ def test_a_file_beside_the_model_in_a_folder(tmp_path: Path, beside: str) -> Non
 def test_a_model_in_a_folder_of_the_folder(tmp_path: Path) -> None:
     path = tmp_path / "entry" / "sub" / "model.onnx"
     path.parent.mkdir(parents=True)
-    path.write_bytes(hostile.model_bytes())
+    path.write_bytes(contents.model_bytes())
     assert judge(tmp_path / "entry", "package", tmp_path).status is Status.FAILED
 
 
 def test_the_declaration_and_junk_may_lie_beside_it(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
-    for name in ("declaration.toml", ".DS_Store", "Thumbs.db"):
+    for name in ("declaration.toml", ".DS_Store", "Thumbs.db", "._model.onnx"):
         (entry / name).write_text("x")
-    (entry / "model.onnx").write_bytes(hostile.model_bytes())
+    (entry / "model.onnx").write_bytes(contents.model_bytes())
     assert judge(entry, "package", tmp_path).status is Status.PASSED
 
 
 def test_large_junk_is_no_junk(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
-    (entry / "model.onnx").write_bytes(hostile.model_bytes())
+    (entry / "model.onnx").write_bytes(contents.model_bytes())
     with (entry / ".DS_Store").open("wb") as file:
         file.truncate(limits.MAX_JUNK_BYTES + 1)
     assert judge(entry, "package", tmp_path).status is Status.FAILED
@@ -97,5 +97,5 @@ def test_a_file_that_is_too_large_is_not_copied(tmp_path: Path) -> None:
 def test_an_archive_s_list_of_entries_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_facechallenge.analyses.package.archive.MAX_DIRECTORY_BYTES", 10)
     path = tmp_path / "s.zip"
-    path.write_bytes(zip_bytes({"model.onnx": hostile.model_bytes()}))
+    path.write_bytes(zip_bytes({"model.onnx": contents.model_bytes()}))
     assert "list of entries has" in packaged(path, tmp_path).problems[0]

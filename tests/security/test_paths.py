@@ -21,7 +21,7 @@ from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from pytest_facechallenge.sandbox.scratch import GRACE_SECONDS, LOCK, PREFIX, sweep
-from tests.security import archives, hostile
+from tests.security import archives, contents, hostile, places
 from tests.support.gathering import gather, rule
 
 posix = pytest.mark.skipif(os.name != "posix", reason="such paths do not exist there")
@@ -31,7 +31,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="such paths do not exist t
 def test_a_deep_folder_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "deep"
     folder.mkdir()
-    hostile.deep_folder(folder)
+    places.deep_folder(folder)
     (folder / "link").symlink_to(tmp_path)
     (folder / "closed").mkdir()
     (folder / "closed" / "file").touch()
@@ -65,7 +65,7 @@ def age(folder: Path) -> None:
 @posix
 def test_what_a_killed_run_left_never_ends_a_later_one(tmp_path: Path) -> None:
     deep = old_run(tmp_path, "deep")
-    hostile.deep_folder(deep)
+    places.deep_folder(deep)
     age(deep)
     sweep(tmp_path)
     assert not deep.exists()
@@ -106,7 +106,7 @@ def test_a_run_that_lives_keeps_its_folder(tmp_path: Path) -> None:
 
 def test_a_deep_archive_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "s.zip"
-    path.write_bytes(archives.deep_zip(hostile.model_bytes()))
+    path.write_bytes(archives.deep_zip(contents.model_bytes()))
     (tmp_path / "work").mkdir()
     found = gather(path, tmp_path / "work", {"package"}).need(PackageFacts)
     assert "2000 folders deep; at most 32" in found.problems[0]
@@ -117,7 +117,7 @@ def test_a_deep_archive_is_bounded(tmp_path: Path) -> None:
 @posix
 @pytest.mark.parametrize(
     "build",
-    [hostile.bytes_name, hostile.nasty_file_name, hostile.long_file_name, hostile.special_signs],
+    [places.bytes_name, places.nasty_file_name, places.long_file_name, places.special_signs],
     ids=lambda build: build.__name__,
 )
 def test_files_of_odd_names_are_judged(tmp_path: Path, build: object) -> None:
@@ -136,8 +136,8 @@ def test_files_of_odd_names_are_judged(tmp_path: Path, build: object) -> None:
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (hostile.pipe, "found a pipe"),
-        (hostile.side_file_pipe, "found a pipe"),
+        (places.pipe, "found a pipe"),
+        (places.side_file_pipe, "found a pipe"),
         (lambda _folder: Path("/dev/zero"), "found a device"),
         (lambda folder: folder / "missing.onnx", "cannot be read"),
         (lambda folder: folder / ("n" * 5_000), "cannot be read"),
@@ -155,7 +155,7 @@ def test_what_is_no_file_is_a_finding(tmp_path: Path, build: object, said: str) 
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root reads everything")
 def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(hostile.model_bytes())
+    path.write_bytes(contents.model_bytes())
     path.chmod(0)
     assert "Permission denied" in gather(path, tmp_path / "work", {"package"}).need(PackageFacts).problems[0]
 
@@ -165,7 +165,7 @@ def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
 def test_declarations_of_every_kind_are_facts(tmp_path: Path, kind: str) -> None:
     entry = tmp_path / "entry"
     entry.mkdir()
-    (entry / "model.onnx").write_bytes(hostile.model_bytes())
+    (entry / "model.onnx").write_bytes(contents.model_bytes())
     path = entry / "declaration.toml"
     if kind == "pipe":
         os.mkfifo(path)
@@ -187,7 +187,7 @@ def test_declarations_of_every_kind_are_facts(tmp_path: Path, kind: str) -> None
 @posix
 def test_one_unusable_submission_takes_no_other_along(tmp_path: Path) -> None:
     store = FactStore(tmp_path / "run", RunOptions(threads=1, device="cpu"), Limits(idle_seconds=60))
-    bad, good = hostile.bytes_name(tmp_path), hostile.honest(tmp_path, 1)[0]
+    bad, good = places.bytes_name(tmp_path), hostile.honest(tmp_path, 1)[0]
     assert store.facts_dir(bad) != store.facts_dir(good)
     for path in (bad, good):
         assert store.facts(path, ["package"]).need(PackageFacts).problems == ()

@@ -23,7 +23,7 @@ from pytest_facechallenge.core.text import MOST, clean, clean_all, clean_path, l
 from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.process import Limits
 from pytest_facechallenge.sandbox.results import cleaned, read_result, write_facts
-from tests.security import hostile
+from tests.security import contents
 from tests.security.conftest import Runner
 from tests.support.hostile_worker import NASTY
 
@@ -56,7 +56,7 @@ def test_what_is_harmless_stays() -> None:
 
 
 def test_the_true_length_is_noted_and_costs_nothing() -> None:
-    text = "\x1b" * hostile.LONG
+    text = "\x1b" * contents.LONG
     started = time.perf_counter()
     found = clean(text)
     assert time.perf_counter() - started < 0.1
@@ -155,7 +155,7 @@ def test_a_damaged_file_of_facts_is_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [hostile.nasty_texts(), hostile.unknown_operator(), hostile.long_name(20_000_000), hostile.many_names()],
+    [contents.nasty_texts(), contents.unknown_operator(), contents.long_name(20_000_000), contents.many_names()],
     ids=["nasty-texts", "unknown-operator", "20-MB-name", "many-names"],
 )
 def test_models_with_hostile_texts(tmp_path: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import ImageFiles, Testset, TestsetError
 from pytest_facechallenge.testsets.reader import read_testset
 from tests.analyses.accuracy import world
-from tests.security.hostile import feature_file
+from tests.security.places import feature_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes")
 

@@ -18,10 +18,12 @@ from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.models import save
 
 
-def gather(source: Path, workdir: Path, steps: set[str], options: RunOptions | None = None) -> Facts:
+def gather(
+    source: Path, workdir: Path, steps: set[str], options: RunOptions | None = None, *, follow: bool = True
+) -> Facts:
     """Run steps in this process; an error becomes a failure, as in the worker."""
     facts = Facts()
-    context = Context(source, workdir, facts, options or RunOptions(threads=1, device="cpu"))
+    context = Context(source, workdir, facts, options or RunOptions(threads=1, device="cpu"), follow=follow)
     for name in with_needs(steps):
         if any(need in facts.failures for need in STEPS[name].needs):
             facts.failures[name] = StepFailure(step=name, kind=FailureKind.BLOCKED, message="blocked")

@@ -29,10 +29,22 @@ def gather(context: Context) -> DeclarationFacts:
     """Find and read the declaration.
 
     It is the file named by --facechallenge-declaration, or the submission's row of --facechallenge-declarations; else
-    ``<name>.declaration.toml`` or ``declaration.toml`` beside the submission (inside it when it is a folder).
+    ``<name>.declaration.toml`` or ``declaration.toml`` beside the submission (inside it when it is a folder). A
+    ``declaration.toml`` in a folder of submissions is nobody's: whoever hands in there could state things of others.
     """
     options = context.options.of(DeclarationOptions)
     found = _row(context, options.table) or _read(context, options.path)
+    shared = context.source.with_name("declaration.toml")
+    if (
+        not found.path
+        and not options.path
+        and not context.follow
+        and shared in _beside(context.source)
+        and _is_there(shared)
+    ):
+        own = clean_name(f"{context.source.stem}.declaration.toml")
+        problem = f"declaration.toml lies in a folder of several submissions and counts for none; name it {own!r}"
+        found = DeclarationFacts(path="", looked_for=found.looked_for, problem=problem)
     return msgspec.structs.replace(found, asked_for=options.purpose)
 
 
@@ -40,7 +52,8 @@ def depends(source: Path, options: AnalysisOptions | None) -> list[str]:
     """Return path and digest of every file that the declaration is looked for in."""
     given = options if isinstance(options, DeclarationOptions) else DeclarationOptions()
     table = [text_state(given.table, TABLE_BYTES)] if given.table else []
-    return [*table, *(text_state(place, MAX_BYTES) for place in _places(source, given.path))]
+    inside = [source / "declaration.toml"] if source.is_dir() else _beside(source)
+    return [*table, *(text_state(place, MAX_BYTES) for place in ([Path(given.path)] if given.path else inside))]
 
 
 def _row(context: Context, table: str) -> DeclarationFacts | None:
@@ -55,15 +68,15 @@ def _row(context: Context, table: str) -> DeclarationFacts | None:
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:
-    places = _places(context.source, named)
+    places = _places(context, named)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
         problem = "the declaration file that was named does not exist" if named else ""
         return DeclarationFacts(path="", looked_for=looked_for, problem=problem)
     try:
-        # A link inside of a stranger's folder could show the report's readers a file of this machine.
-        text = read_text(path, MAX_BYTES, follow=path.parent != context.source)
+        # A stranger's link could show the report's readers a file of this machine: only one that is named is followed.
+        text = read_text(path, MAX_BYTES, follow=bool(named))
         statements = read_declaration(tomllib.loads(text)).statements()
     except (OSError, ValueError) as error:
         problem = f"{clean_name(path.name)} cannot be used: {clean(str(error), _MOST_SAID)}"
@@ -82,9 +95,17 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _places(source: Path, named: str) -> list[Path]:
+def _places(context: Context, named: str) -> list[Path]:
     if named:
         return [Path(named)]
+    if context.source.is_dir():
+        return [context.source / "declaration.toml"]
+    # What was not named itself was found in a folder of submissions.
+    return _beside(context.source)[: 2 if context.follow else 1]
+
+
+def _beside(source: Path) -> list[Path]:
+    """Return where the declaration of a file may lie; nowhere for a folder, which holds its own."""
     if source.is_dir():
-        return [source / "declaration.toml"]
+        return []
     return [source.with_name(f"{source.stem}.declaration.toml"), source.with_name("declaration.toml")]

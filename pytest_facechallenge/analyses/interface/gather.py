@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.interface.marked import baked, mixing, random
 from pytest_facechallenge.core.facts.interface import CheckerFacts, ExternalData, InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.onnx_graph.one_meaning import conflicts
 from pytest_facechallenge.onnx_graph.producer import producer_of
 from pytest_facechallenge.onnx_graph.protos import graphs_of
 
@@ -31,7 +32,7 @@ def gather(context: Context) -> InterfaceFacts:
     Raises
     ------
     NoModelError
-        There is no .onnx file, or its bytes cannot be a model.
+        There is no .onnx file, or its bytes cannot be a model, or can be two.
     google.protobuf.message.DecodeError
         The bytes are no ONNX protobuf.
     GraphError
@@ -54,6 +55,11 @@ def gather(context: Context) -> InterfaceFacts:
         shortage = _shortage(tensor)
         if shortage:
             raise NoModelError(f"{package.model_name} is incomplete: {where} {shortage}")
+    conflict = next(conflicts(model), "")
+    if conflict:
+        raise NoModelError(
+            f"{package.model_name} has more than one meaning: {conflict}; programs differ in what they take"
+        )
     graph = context.graph
     nodes = list(graph.walk())
     inputs = set(graph.inputs)

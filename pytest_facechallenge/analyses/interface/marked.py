@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_facechallenge.core.facts.interface import BakedReshape, MarkedNode
 from pytest_facechallenge.core.text import clean
-from pytest_facechallenge.onnx_graph.ir import Graph, Node
+from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
 from pytest_facechallenge.onnx_graph.open_shapes import infer_open
 
 #: More nodes of a kind are not listed.
@@ -90,7 +90,7 @@ def _baked(graph: Graph, batch: int) -> Iterator[BakedReshape]:
         extents = [int(extent) for extent in tensor.array().ravel()]
         if not extents or extents[0] not in {1, batch} - {0}:
             continue
-        shapes = infer_open(graph) if shapes is None else shapes
+        shapes = _shapes(graph) if shapes is None else shapes
         shape = shapes.get(node.inputs[0])
         if shape and shape[0] not in (None, 1, batch):
             continue
@@ -101,6 +101,14 @@ def _baked(graph: Graph, batch: int) -> Iterator[BakedReshape]:
             input=None if shape is None else tuple(-1 if extent is None else extent for extent in shape),
             source=_source(node),
         )
+
+
+def _shapes(graph: Graph) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes that hold for every batch; none where they cannot be inferred: the nodes are told without."""
+    try:
+        return infer_open(graph)
+    except GraphError:
+        return {}
 
 
 def _source(node: Node) -> str:

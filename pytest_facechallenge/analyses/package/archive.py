@@ -28,6 +28,8 @@ from pytest_facechallenge.core.files import why
 from pytest_facechallenge.core.text import clean, clean_name, listed
 
 MODEL = "model.onnx"
+#: Bytes of nothing, deflated: some programs store folders so.
+_EMPTY_DEFLATED = 2
 #: What zipfile and its decoders raise on damaged archives.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError, MemoryError)
 
@@ -61,6 +63,7 @@ def _unpack(
     archive: zipfile.ZipFile, packed: Path, end: End, target: Path, seen: Listing, report: Callable[[str], None]
 ) -> Path | None:
     infos = [info for info in archive.infolist() if not info.is_dir()]
+    seen.problems += _odd_folders([info for info in archive.infolist() if info.is_dir()], infos)
     looked_at = infos
     if len(infos) > MAX_ENTRIES:
         seen.problems.append(
@@ -106,6 +109,21 @@ def _unpack(
         seen.problems.append(f"the archive holds no model: an entry named {MODEL!r} is expected")
     seen.problems += layout_problems(packed, archive.infolist(), end)
     return next((path for name, path in models if name == MODEL), max(models)[1]) if models else None
+
+
+def _odd_folders(folders: list[zipfile.ZipInfo], files: list[zipfile.ZipInfo]) -> list[str]:
+    """Say which entries are folders for some programs and files for others."""
+    names = {_same(info.filename) for info in files}
+    return [
+        f"'{clean_name(info.filename)}' is a folder "
+        + ("with content" if _has_content(info) else "and a file of that name is there too")
+        for info in folders[:MAX_ENTRIES]
+        if _has_content(info) or _same(info.filename.rstrip("/")) in names
+    ]
+
+
+def _has_content(folder: zipfile.ZipInfo) -> bool:
+    return bool(folder.file_size) or folder.compress_size > _EMPTY_DEFLATED
 
 
 def _same(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,8 @@ _END64, _LOCATOR, _DESCRIPTOR = b"PK\x06\x06", b"PK\x06\x07", b"PK\x07\x08"
 _END_BYTES, _LOCATOR_BYTES, _END64_BYTES, _LOCAL_BYTES = 22, 20, 56, 30
 _ENCRYPTED, _LATE, _UTF8 = 0x1, 0x8, 0x800
 _UNKNOWN = 0xFFFFFFFF
-_UNICODE_NAME = 0x7075
+#: Kinds of extra fields: sizes of 64 bits, another name.
+_WIDE, _UNICODE_NAME = 0x0001, 0x7075
 #: Bytes of what may follow an entry whose sizes were not known when it was begun.
 _DESCRIPTORS = (12, 16, 20, 24)
 
@@ -183,6 +185,11 @@ def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int
     ended = info.header_offset + _LOCAL_BYTES + name_bytes + extra_bytes + info.compress_size
     told = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "cp437", "replace")
     late = bool(flags & _LATE)
+    wide = _wide_sizes(extra)
+    packed, size = (
+        (wide[1] if packed == _UNKNOWN and wide else packed),
+        (wide[0] if size == _UNKNOWN and wide else size),
+    )
     differs = ""
     if name != told:
         differs = "the two names that the archive has for it differ"
@@ -192,8 +199,11 @@ def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int
         differs = "its name has a NUL in it"
     elif method != info.compress_type or (flags ^ info.flag_bits) & (_ENCRYPTED | _UTF8):
         differs = "the two records that the archive has of it differ in how it is stored"
-    elif not late and (
-        crc != info.CRC or packed not in (info.compress_size, _UNKNOWN) or size not in (info.file_size, _UNKNOWN)
+    elif _repeats(extra) or _repeats(info.extra):
+        differs = "it has several extra fields of one kind; which one counts would depend on the program"
+    elif any(
+        told != found and not (late and told in (0, _UNKNOWN))
+        for told, found in ((crc, info.CRC), (packed, info.compress_size), (size, info.file_size))
     ):
         differs = "the two records that the archive has of it differ in size or checksum"
     if late and ended < stop:
@@ -202,17 +212,36 @@ def _compare(file: BinaryIO, info: zipfile.ZipInfo, stop: int) -> tuple[str, int
         if stop - ended in _DESCRIPTORS:
             ended = stop
             at = 4 if descriptor.startswith(_DESCRIPTOR) and len(descriptor) in (16, 24) else 0
-            if struct.unpack_from("<L", descriptor, at)[0] != info.CRC:
-                differs = differs or "the record after it has another checksum"
+            after = struct.unpack_from("<L2Q" if len(descriptor) - at == 20 else "<3L", descriptor, at)
+            if after != (info.CRC, info.compress_size, info.file_size):
+                differs = differs or "the record after it has another size or checksum"
     return differs, ended
+
+
+def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (kind, content) of each extra field of an entry."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        yield kind, extra[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def _repeats(extra: bytes) -> bool:
+    """Whether there are two fields of one of the kinds that say what is stored, or under which name."""
+    kinds = [kind for kind, _ in _extra_fields(extra) if kind in (_WIDE, _UNICODE_NAME)]
+    return len(kinds) != len(set(kinds))
+
+
+def _wide_sizes(extra: bytes) -> tuple[int, int] | None:
+    """Return (bytes, packed bytes) of the field for large entries, as it stands in front of an entry; None without."""
+    found = next((content for kind, content in _extra_fields(extra) if kind == _WIDE and len(content) >= 16), None)
+    if found is None:
+        return None
+    size, packed = struct.unpack_from("<2Q", found)
+    return int(size), int(packed)
 
 
 def _other_name(extra: bytes, name: bytes) -> bool:
     """Whether the extra fields of an entry name it differently: some programs prefer that name."""
-    at = 0
-    while at + 4 <= len(extra):
-        kind, size = struct.unpack_from("<2H", extra, at)
-        if kind == _UNICODE_NAME and extra[at + 9 : at + 4 + size] != name:
-            return True
-        at += 4 + size
-    return False
+    return any(kind == _UNICODE_NAME and content[5:] != name for kind, content in _extra_fields(extra))

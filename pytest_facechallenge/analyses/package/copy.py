@@ -16,6 +16,8 @@ from pytest_facechallenge.core.text import clean
 
 _HEAD = 512
 _MOST_NAME_BYTES = 200
+#: Beginnings of the names of files that later steps write beside the copy (`inference.batch_repair`).
+_WRITTEN = ("batch_made_symbolic", "reshapes_freed")
 #: Linux: let the copy share the blocks of the original until one of the two is written (Btrfs, XFS, overlay on them).
 _FICLONE = 0x40049409
 
@@ -65,9 +67,13 @@ def copy_file(source: Path, target: Path, *, follow: bool = True, most: int = MA
 
 
 def private_name(name: str) -> str:
-    """Return the name of a model's copy: its own, since it may refer to itself, or "model.onnx" for an odd one."""
-    odd = clean(name) != name or len(name.encode("utf-8", "replace")) > _MOST_NAME_BYTES or name in (".", "..")
-    return "model.onnx" if odd else name
+    """Return the name of a model's copy: its own, since it may refer to itself, or "model.onnx" for an odd one.
+
+    Odd is also what is not called a model, and what is called like the copy in which later steps repair the batch.
+    """
+    odd = clean(name) != name or len(name.encode("utf-8", "replace")) > _MOST_NAME_BYTES
+    taken = name.casefold().startswith(_WRITTEN) or not name.casefold().endswith(".onnx")
+    return "model.onnx" if odd or taken else name
 
 
 def digest(path: Path, *, follow: bool = True, most: int = MAX_BYTES) -> tuple[str, int, bytes]:

@@ -36,7 +36,7 @@ def gather_package(context: Context) -> PackageFacts:
     target = context.workdir / FOLDER
     form = ""
     try:
-        mode = context.source.stat().st_mode
+        mode = context.source.stat(follow_symlinks=context.follow).st_mode
     except (OSError, ValueError) as error:
         seen.problems.append(f"the submission cannot be read: {why(error)}")
         return _facts(form, context, seen)
@@ -48,6 +48,11 @@ def gather_package(context: Context) -> PackageFacts:
         seen.model = open_folder(context.source, target, seen, context.report)
     elif stat.S_ISREG(mode):
         form = _open_file(context, target, seen)
+    elif stat.S_ISLNK(mode):
+        seen.problems.append(
+            f"{clean_name(context.source.name)} is a link that was found in a folder, and was not followed; a .onnx "
+            "file, a zip or a folder is expected (a link that is named itself is followed)"
+        )
     else:
         seen.problems.append(f"a .onnx file, a zip or a folder is expected, found {kind_of(mode)}")
     inside = seen.model if form != "onnx" else None
@@ -64,7 +69,7 @@ def _open_file(context: Context, target: Path, seen: Listing) -> str:
     is_zip_name = source.suffix.lower() == ".zip"
     copy = context.workdir / _PACKED if is_zip_name else target / private_name(source.name)
     try:
-        done = copy_file(source, copy)
+        done = copy_file(source, copy, follow=context.follow)
     except OSError as error:
         seen.problems.append(f"the submission cannot be read: {why(error)}")
         return ""

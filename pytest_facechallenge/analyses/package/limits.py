@@ -18,6 +18,9 @@ MAX_RATIO = 200
 RATIO_FREE_BYTES = 64 << 20
 #: System files (.DS_Store, Thumbs.db) are small.
 MAX_JUNK_BYTES = 16 << 20
+#: The same under the name of a model ("._model.onnx" of macOS has some hundred bytes): no face recognition network is
+#: so small, and another program may take a larger one for the model.
+MAX_MODEL_JUNK_BYTES = 32 << 10
 #: Findings that are written out; the rest is counted.
 MAX_PROBLEMS = 100
 

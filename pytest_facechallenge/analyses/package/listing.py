@@ -9,6 +9,7 @@ from pytest_facechallenge.analyses.package.limits import (
     MAX_DEPTH,
     MAX_ENTRIES,
     MAX_JUNK_BYTES,
+    MAX_MODEL_JUNK_BYTES,
     MAX_PATH_BYTES,
     MAX_PROBLEMS,
 )
@@ -68,7 +69,8 @@ class Listing:
 def is_junk(name: str, size: int) -> bool:
     """Whether an entry is a file that operating systems leave behind; a large one is not taken for that."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or size > MAX_JUNK_BYTES:
+    most = MAX_MODEL_JUNK_BYTES if name.lower().endswith((".onnx", ".zip")) else MAX_JUNK_BYTES
+    if not parts or size > most:
         return False
     return parts[0] == "__MACOSX" or parts[-1].lower() in _JUNK_NAMES or parts[-1].startswith("._")
 

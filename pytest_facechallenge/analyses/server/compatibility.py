@@ -122,7 +122,10 @@ def _prelus(context: Context) -> Iterator[PReluUse]:
     found = [node for node in graph.walk() if node.op == "PRelu" and not node.domain and len(node.inputs) == 2]
     if not found:
         return
-    shapes = infer_open(graph)
+    try:
+        shapes = infer_open(graph)
+    except GraphError:  # the slopes are told all the same, without the shape that they meet
+        shapes = {}
     for node in found:
         slope = node.graph.constant(node.inputs[1])
         if slope is not None:
