@@ -240,12 +240,6 @@ def fixed_batch_of_one(n: Net, x: T) -> T:
     return n.embed(trunk(n, x))
 
 
-@honest_torch("Exported with a batch of four, with a traced reshape.", idea="export", batch=4)
-def fixed_batch_of_four(n: Net, x: T) -> T:
-    y = trunk(n, x)
-    return n.bn(n.linear(y.view(y.size(0), -1), 64))
-
-
 @honest_torch("Traced sizes everywhere: view, expand and interpolate to the size of another map.", idea="export")
 def traced_sizes(n: Net, x: T) -> T:
     a = n.stem(x)
