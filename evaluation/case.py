@@ -12,6 +12,23 @@ import onnx
 BATCH_RULE = "no-implicit-batch"
 ALIGN_RULE = "no-realignment"
 FLOAT16_RULE = "no-float16"
+#: The rules that are decided by the model alone, without a declaration, a testset or a clock.
+MODEL_RULES = (
+    "package",
+    "onnx-valid",
+    "input",
+    "batch",
+    "output",
+    "embedding-dim",
+    "cosine-similarity",
+    "deterministic",
+    "model-size",
+    FLOAT16_RULE,
+    "preprocessing",
+    "rgb-order",
+    BATCH_RULE,
+    ALIGN_RULE,
+)
 
 Expected: TypeAlias = Literal["failed", "passed", "undecided"]
 
@@ -27,7 +44,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         The set that the case belongs to, a key of ``splits.toml``.
     rules
         The rules that are judged. Of an evading network it is the one that must fail: a view that is a crop may make
-        another one fail as well, which is no error.
+        another one fail as well, which is no error. Where several stand there, one of them has to.
     expected
         What each of the rules must say.
     idea
@@ -44,6 +61,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         Whether the network receives pixels 0 to 255 instead of -1 to 1.
     tied
         Prefixes of the names of weights that an honest network shares on purpose.
+    whole
+        Whether the model is judged as a submission, by every rule that the model alone decides.
     """
 
     name: str
@@ -57,6 +76,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     note: bool = False
     raw: bool = False
     tied: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def honest(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from evaluation import evasions, float16, honest, proofs
+from evaluation import blind4, evasions, float16, honest, proofs
 from evaluation.case import Case, Expected
 from evaluation.registry import CASES
 
@@ -61,7 +61,7 @@ def _import_all(package: ModuleType) -> None:
 
 @cache
 def _all() -> dict[str, Case]:
-    for package in (honest, evasions, float16, proofs):
+    for package in (honest, evasions, float16, blind4, proofs):
         _import_all(package)
     rows = [(name, label) for label, split in splits().items() for name in (*split.honest, *split.evading)]
     where = dict(rows)
@@ -100,9 +100,10 @@ def get(name: str) -> Case:
 
 
 def one_of_each_idea(kind: Expected | None = None, *, float16_too: bool = False) -> list[Case]:
-    """Return the first case of each idea and expected answer."""
+    """Return the first case of each idea and expected answer; of sets judged as whole submissions, every twelfth."""
     chosen: dict[tuple[str, str], Case] = {}
-    for case in load(kind=kind):
+    whole = [case for case in load(kind=kind) if case.whole][::12]
+    for case in [*(case for case in load(kind=kind) if not case.whole), *whole]:
         if float16_too or case.split != "float16":
             chosen.setdefault((case.idea, case.expected), case)
     return list(chosen.values())

@@ -1,4 +1,4 @@
-"""The answer to every case, as the table of docs/.
+"""The answer to every case that names the rules to judge it by, as the table of docs/.
 
 python -m evaluation.table            # judge everything and write docs/evaluation-table.md
 python -m evaluation.table --check    # judge everything and fail if the table says something else
@@ -22,6 +22,11 @@ Written by `python -m evaluation.table`; [second-looks.md](second-looks.md) says
 `evaluation/splits.toml` where each case came from.
 """
 COLUMNS = ("case", "set", "what it is", "expected", "answer", "evidence")
+
+
+def listed() -> list[Case]:
+    """Return the cases that the table has: those that are judged by the rules they name, not as whole submissions."""
+    return [case for case in load() if not case.whole]
 
 
 def cells(case: Case, answer: str, evidence: str) -> tuple[str, ...]:
@@ -58,7 +63,7 @@ def rendered(rows: Sequence[tuple[Case, Row]]) -> str:
         "honest passed now",
     )
     lines = [HEAD, line(summary), line(["---"] * len(summary))]
-    lines += [line(counted(label, rows)) for label in splits()]
+    lines += [line(counted(label, rows)) for label in dict.fromkeys(case.split for case, _ in rows)]
     lines += ["", line(COLUMNS), line(["---"] * len(COLUMNS))]
     lines += [line(cells(case, each.answer, each.evidence)) for case, each in rows]
     return "\n".join(lines) + "\n"
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--jobs", type=int, default=0)
     options = parser.parse_args(arguments)
-    cases = load()
+    cases = listed()
     page = rendered(list(zip(cases, judged(cases, options.jobs), strict=True)))
     if not options.check:
         TABLE.write_text(page, encoding="utf-8")

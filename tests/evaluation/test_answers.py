@@ -14,9 +14,9 @@ from evaluation.results import Row, row
 from evaluation.run import main, sample
 
 CHOSEN = {case.name for case in one_of_each_idea()}
-NETWORKS = [case.name for case in load() if FLOAT16_RULE not in case.rules]
+NETWORKS = [case.name for case in table.listed() if FLOAT16_RULE not in case.rules]
 #: The stored weights of a model are judged in milliseconds, so all of them are.
-STORED = [case.name for case in load() if FLOAT16_RULE in case.rules]
+STORED = [case.name for case in table.listed() if FLOAT16_RULE in case.rules]
 LINES = [line[2:-2].split(" | ") for line in table.TABLE.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
 
 
@@ -45,10 +45,10 @@ def test_the_answer_is_right_and_stands_in_the_table(name: str, request: pytest.
 def test_the_table_has_one_line_for_each_case() -> None:
     """In the order of the sets, with the case's own words; the summary counts what the lines say."""
     lines = [cells for cells in LINES if len(cells) == len(table.COLUMNS)][1:]
-    entries = [cells for cells in lines if cells[1] in {case.split for case in load()}]
-    assert [(cells[0], cells[1]) for cells in entries] == [(case.name, case.split) for case in load()]
+    entries = [cells for cells in lines if cells[1] in {case.split for case in table.listed()}]
+    assert [(cells[0], cells[1]) for cells in entries] == [(case.name, case.split) for case in table.listed()]
     rows = []
-    for case, cells in zip(load(), entries, strict=True):
+    for case, cells in zip(table.listed(), entries, strict=True):
         answer = cells[4].strip("*")
         assert tuple(cells[:5]) == table.cells(case, answer, "")[:5]
         rows.append((case, Row(case.name, case.split, "" if answer == "right" else answer, cells[5], case.known_miss)))
