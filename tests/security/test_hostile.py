@@ -47,13 +47,13 @@ def test_honest_models(tmp_path: Path) -> None:
 def test_every_hostile_input_of_the_tests_is_in_the_table(tmp_path: Path) -> None:
     """A new builder of one must be given a row: so it comes into the folder that holds all of them."""
     modules = (archives, contents, places)
-    harmless = {archives.zip_bytes, archives.streamed, archives.zip64, contents.field, places.feature_file}
+    harmless = {"zip_bytes", "streamed", "zip64", "field", "feature_file"}
     builders = {
         f"{module.__name__}.{name}": {value.__code__, *value.__code__.co_consts}  # itself, or what it returns
         for module in modules
         for name, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
-        if value not in harmless
+        if name not in harmless
     }
     called: set[object] = set()
 
