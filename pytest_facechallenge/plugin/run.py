@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class ChallengeRun:
         self.plan = make_plan(values)
         self.gatherer = Gatherer(self.plan, shared_root)
         self.steering: Steering = UNSTEERED
+        #: Where the mended copy of each submission is to be written.
+        self.mended_into: Mapping[Path, Path] = {}
 
     @property
     def collected(self) -> Path:

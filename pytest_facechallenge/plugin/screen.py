@@ -19,10 +19,12 @@ from pytest_facechallenge.core.text import clean_path
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
 from pytest_facechallenge.plugin.collector import OutcomeCollector
 from pytest_facechallenge.plugin.progress import InWork, is_live, writer_of
+from pytest_facechallenge.plugin.repair import mended
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, wording
+from pytest_facechallenge.reports.repaired import render as render_repair
 from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, render_table, render_verdicts
 from pytest_facechallenge.reports.view import LEAST_WIDTH, View
 from pytest_facechallenge.reports.wrapping import cut, wrap
@@ -233,6 +235,10 @@ class Screen:
             terminal.write_line(f"facechallenge: warning: {warning}", red=True, bold=True)
         for complaint in self.collector.complaints:
             terminal.write_line(f"facechallenge: {complaint}", red=True)
+        for path, folder in self.run.mended_into.items():
+            done = mended(self.run, self.collector, path, folder)
+            terminal.write(render_repair(done, self.run.plan.names[path, 0], self.view))
+            terminal.write_line("")
         strict = self.run.values.flag("strict") and session.exitstatus == pytest.ExitCode.TESTS_FAILED
         terminal.write(render_verdicts(self.collector.report, replace(self.view, strict=strict)))
         return result
