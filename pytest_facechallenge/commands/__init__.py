@@ -48,6 +48,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("judge", "judge submissions; no file of theirs steers the run", "judge", passes_on=True),
     Command("repair", "write a mended copy where the fault is mechanical, proven and judged", "repair"),
+    Command("declare", "write a commented declaration to fill in", "declare"),
     Command("replay", "judge the facts of an earlier JSON report again", "replay"),
     Command("explain", "explain a rule: what, why, how it is measured, how to fix it", "explain"),
     Command("list", "show the rulebooks, their tracks and rules", "list_rules"),

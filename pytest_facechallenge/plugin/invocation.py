@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE, OWNS_TRACK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_facechallenge.core.options import OptionValues
 
 
 def refuse_half_an_invocation(config: pytest.Config) -> None:
@@ -29,6 +36,31 @@ def refuse_half_an_invocation(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "a track is named but nothing to judge: add --facechallenge-model PATH (or --facechallenge-facts FILE)"
         )
+
+
+def declaration_asked_for(chosen: OptionValues) -> Path:
+    """Write the declaration that --facechallenge-write-declaration asks for, told of the model and tracks named.
+
+    Raises
+    ------
+    ValueError
+        The file is there already, or something named cannot be used.
+    """
+    from pytest_facechallenge.core.declaration import write_declaration
+    from pytest_facechallenge.engine.arguments import find_tracks
+    from pytest_facechallenge.engine.declaring import one_submission, template_for
+    from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
+
+    models, tracks, rules = chosen.many("model"), chosen.many("track"), []
+    if len(models) > 1:
+        raise ValueError("a declaration is about one submission: name one model")
+    model = one_submission(models[0], chosen.base) if models else None
+    if tracks:
+        load_checks()
+        books = load_rulebooks(chosen.path(name) for name in chosen.many("rules"))
+        for each in find_tracks(tracks, books):
+            rules += books[each.book].rules_of(each.track)
+    return write_declaration(chosen.path_of("write-declaration"), template_for(model, rules))
 
 
 def judge_every_rule(config: pytest.Config) -> None:
