@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_facechallenge.analyses.repair import READ_IF_THERE
@@ -38,6 +38,7 @@ def repair(
     folder: str | os.PathLike[str],
     track: str | Sequence[str],
     *,
+    rulebooks: Iterable[str | os.PathLike[str]] = (),
     on_progress: Callable[[str], None] = silent,
     **options: object,
 ) -> RepairReport:
@@ -54,6 +55,8 @@ def repair(
         ``declaration.toml`` that lies with the submission is copied where there is none.
     track
         Whose rules and server decide what has to be mended; or several.
+    rulebooks
+        TOML files of your own, beside the built-in ones.
     on_progress
         Called with lines of progress for a reader.
     options
@@ -76,7 +79,7 @@ def repair(
     """
     refuse_folder(Path(folder))
     tracks = [track] if isinstance(track, str) else list(track)
-    plan = make_plan(values_from({"model": [model], "track": tracks, **options}))
+    plan = make_plan(values_from({"model": [model], "track": tracks, "rules": list(rulebooks), **options}))
     if len(plan.sources) != 1:
         raise ValueError(f"one submission is mended at a time, {model} names {len(plan.sources)}")
     gatherer = Gatherer(plan)

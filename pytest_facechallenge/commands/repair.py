@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = {option.keyword: getattr(arguments, option.ini, None) for option in OPTIONS}
     given = {keyword: value for keyword, value in given.items() if value not in (None, False)}
-    tracks = given.pop("track", [])
-    done = repair(arguments.model, arguments.out, tracks, **given)
+    tracks, books = given.pop("track", []), given.pop("rules", [])
+    done = repair(arguments.model, arguments.out, tracks, rulebooks=books, **given)
     view = View(
         width=shutil.get_terminal_size((_WIDTH, 24)).columns,
         colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,

@@ -17,7 +17,8 @@ NAME = "declaration.toml"
 _DATASET = '# The training set, as the track names it: "MS1M-V3" (Sub-Track A) or "Glint360K" (Sub-Track B).\n'
 _STATED = '#dataset = "MS1M-V3"\n'
 _WHEN = (
-    "# When the model is handed in, with the offset from UTC, and 1 for the first entry of that day. Only for an entry.\n"
+    "# When the model is handed in, with the offset from UTC, and 1 for the first entry of that day. "
+    "Only for an entry.\n"
 )
 
 
