@@ -54,7 +54,7 @@ def _names(rule: Rule) -> list[str]:
 
 
 def _windows(rules: Sequence[Rule]) -> list[str]:
-    found = {}
+    found: dict[str, None] = {}
     for rule in rules:
         if rule.check == "declared_submission_window":
             ends = [str(rule.parameters.get(side, "any time")) for side in ("opens", "closes")]
