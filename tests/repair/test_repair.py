@@ -103,6 +103,26 @@ def test_the_axes_of_a_reduction_become_an_attribute_again(tmp_path: Path) -> No
     assert all_pass(findings(file, tmp_path / "after"))
 
 
+def test_a_network_that_begins_with_a_transpose_takes_channels_first(tmp_path: Path) -> None:
+    model = network(shape=(112, 112, 3))
+    model.graph.node[0].input[0] = "first"
+    model.graph.node.insert(0, helper.make_node("Transpose", ["input"], ["first"], "turn", perm=[0, 3, 1, 2]))
+    facts, file = mended(save(model, tmp_path / "model.onnx"), tmp_path / "work")
+    assert names(facts) == ["layout"]
+    assert before_after(facts) == 0
+    assert "'turn' behind it is gone" in facts.repairs[0].what
+    assert all_pass(findings(file, tmp_path / "after"))
+
+
+def test_an_image_that_something_else_reads_keeps_its_layout(tmp_path: Path) -> None:
+    mean = helper.make_node("GlobalAveragePool", ["input"], ["mean"], "mean")
+    model = network(shape=(112, 112, 3), tail=[mean])
+    model.graph.node[0].input[0] = "first"
+    model.graph.node.insert(0, helper.make_node("Transpose", ["input"], ["first"], "turn", perm=[0, 3, 1, 2]))
+    facts, _ = mended(save(model, tmp_path / "model.onnx"), tmp_path / "work")
+    assert names(facts) == []
+
+
 def normalising(first: str, second: str) -> onnx.ModelProto:
     """Return a network that takes pixels of 0..255 and normalises them in two nodes of these names."""
     model = network(constants={"mean": np.float32(127.5), "std": np.float32(127.5)})

@@ -11,8 +11,8 @@ from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.interface.gather import external_is_safe
 from pytest_facechallenge.analyses.repair.names import labels_of
 from pytest_facechallenge.analyses.repair.options import RepairOptions
-from pytest_facechallenge.analyses.repair.proof import local_proof, server_proof
-from pytest_facechallenge.analyses.repair.table import REPAIRS, Given
+from pytest_facechallenge.analyses.repair.proof import Fed, local_proof, server_proof
+from pytest_facechallenge.analyses.repair.table import LAYOUT, REPAIRS, Given
 from pytest_facechallenge.core.facts.behaviour import BatchFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
@@ -87,7 +87,9 @@ def _proven(context: Context, target: Path, place: int, repairs: tuple[Mended, .
     elif batch is not None:
         mean, std = batch.mean, batch.std
     images = np.asarray(to_input(natural(IMAGES, context.options.seed + 3), mean, std), np.float32)
-    local = local_proof(context, target, images, place)
+    turned = any(each.name == LAYOUT for each in repairs)
+    fed = Fed(images.transpose(0, 2, 3, 1).copy() if turned else images, images)
+    local = local_proof(context, target, fed, place)
     if isinstance(local, str):
         return RepairFacts(repairs=repairs, trouble=f"the mended model does not run: {local}")
-    return RepairFacts(repairs=repairs, file=FILE, local=local, server=server_proof(context, target, images, place))
+    return RepairFacts(repairs=repairs, file=FILE, local=local, server=server_proof(context, target, fed, place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,45 +21,52 @@ _MOST_SAID = 300
 _NOT_RUN = "the model as it was handed in does not run on single images"
 
 
-def local_proof(context: Context, target: Path, images: npt.NDArray[np.float32], place: int) -> Proof | str:
+@dataclass(frozen=True)
+class Fed:
+    """The same images as each of the two models takes them: [K,3,112,112] as the server feeds them, or turned."""
+
+    given: npt.NDArray[np.float32]
+    mended: npt.NDArray[np.float32]
+
+
+def local_proof(context: Context, target: Path, fed: Fed, place: int) -> Proof | str:
     """Return what this runtime says of the mended model at ``target``, or why it does not run.
 
     Parameters
     ----------
-    images
-        [K,3,112,112], as the server feeds them.
     place
         Which output of the model as it was handed in is the embedding; the mended one has one output.
     """
     options = context.options
     try:
         session = Session(target, options.device, options.threads)
-        after = _one_by_one(session, images, 0)
-        together = session.run(images)[0].reshape(len(images), -1).astype(np.float64)
+        after = _one_by_one(session, fed.mended, 0)
+        together = session.run(fed.mended)[0].reshape(len(fed.mended), -1).astype(np.float64)
     except Exception as error:  # the runtime raises its own types
         return _said(error)
     try:
         given = Session(context.model_path, options.device, options.threads)
-        before: Embeddings | str = _one_by_one(given, images, place)
+        before: Embeddings | str = _one_by_one(given, fed.given, place)
     except Exception as error:  # as above
         before = f"{_NOT_RUN}: {_said(error)}"
     return Proof(
         runtime=describe_runtime(),
-        images=len(images),
+        images=len(fed.mended),
         before_after=agreement(before, after),
         alone_together=agreement(after, together),
     )
 
 
-def server_proof(context: Context, target: Path, images: npt.NDArray[np.float32], place: int) -> Proof | None:
+def server_proof(context: Context, target: Path, fed: Fed, place: int) -> Proof | None:
     """Return what the evaluation server's runtime says; None where none is given."""
     options = context.options.of(ServerOptions)
     if not options.python:
         return None
-    path = context.workdir / "repair_images.npy"
-    np.save(path, images)
-    given = run_in(context, options.python, "repair_before", path, options.timeout, context.model_path)
-    mended = run_in(context, options.python, "repair_after", path, options.timeout, target)
+    before_path, after_path = context.workdir / "repair_before.npy", context.workdir / "repair_after.npy"
+    np.save(before_path, fed.given)
+    np.save(after_path, fed.mended)
+    given = run_in(context, options.python, "repair_before", before_path, options.timeout, context.model_path)
+    mended = run_in(context, options.python, "repair_after", after_path, options.timeout, target)
     version = str(mended.result.get("version", "of the server"))
     after = mended.embeddings if mended.embeddings is not None else f"the mended model fails there: {_of(mended)}"
     before = given.embeddings if given.embeddings is not None else f"{_NOT_RUN} there: {_of(given)}"
@@ -67,7 +75,7 @@ def server_proof(context: Context, target: Path, images: npt.NDArray[np.float32]
     together = mended.together if mended.together is not None else f"a batch does not run there: {_of(mended)}"
     return Proof(
         runtime=f"onnxruntime {version}",
-        images=len(images),
+        images=len(fed.mended),
         before_after=agreement(before, after),
         alone_together=agreement(after, together),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
+from pytest_facechallenge.analyses.repair.layout import read_by, to_channels_first
 from pytest_facechallenge.analyses.repair.lower import lower_opset
 from pytest_facechallenge.analyses.repair.names import labels_of, name_normalisation
 from pytest_facechallenge.analyses.repair.options import RepairOptions
@@ -17,6 +18,9 @@ from pytest_facechallenge.core.facts.compatibility import CompatibilityFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.inference.batch_repair import free_reshapes, make_batch_symbolic
+
+#: The repair behind which images are fed in another layout than before.
+LAYOUT = "layout"
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,13 @@ def _remove_unread(model: onnx.ModelProto) -> None:
     kept: list[onnx.NodeProto] = []
     for node in reversed(model.graph.node):
         if wanted.intersection(node.output):
-            wanted.update(_read_by(node))
+            wanted.update(read_by(node))
             kept.append(node)
     del model.graph.node[:]
     model.graph.node.extend(reversed(kept))
     stored = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
     del model.graph.initializer[:]
     model.graph.initializer.extend(stored)
-
-
-def _read_by(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node reads, its bodies' own included."""
-    found = set(node.input)
-    for attribute in node.attribute:
-        for body in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-            found.update(*map(_read_by, body.node), (value.name for value in body.output))
-    return found
 
 
 def _training(model: onnx.ModelProto, given: Given) -> str:
@@ -176,6 +171,10 @@ def _ir_version(model: onnx.ModelProto, given: Given) -> str:
     return f"IR version {newest} in place of {old}"
 
 
+def _layout(model: onnx.ModelProto, _given: Given) -> str:
+    return to_channels_first(model)
+
+
 def _names(model: onnx.ModelProto, given: Given) -> str:
     found = given.facts.get(PreprocessingFacts)
     labels = given.labels if len(given.labels) == len(model.graph.node) else labels_of(model)
@@ -193,5 +192,6 @@ REPAIRS: tuple[Repair, ...] = (
     Repair("opset", "Operators whose newer definitions only add types mean the same in the older opset.", _opset),
     Repair("ir version", "Newer versions of the format add nothing that this file uses.", _ir_version),
     Repair("embedding", "One output is expected: the one with a row of several values an image.", _embedding),
+    Repair(LAYOUT, "The server feeds [N,3,112,112]; the Transpose behind the input undid nothing else.", _layout),
     Repair("names", "The organisers' checker decides by names whether a network normalises by itself.", _names),
 )
