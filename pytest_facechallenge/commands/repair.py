@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from typing import Any
 
 from pytest_facechallenge.core.options import GIVEN, OptionKind
 from pytest_facechallenge.engine.options import OPTIONS
@@ -49,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_facechallenge.reports.repaired import render
     from pytest_facechallenge.reports.view import View
 
-    given = {option.keyword: getattr(arguments, option.ini, None) for option in OPTIONS}
-    given = {keyword: value for keyword, value in given.items() if value not in (None, False)}
+    asked = {option.keyword: getattr(arguments, option.ini, None) for option in OPTIONS}
+    given: dict[str, Any] = {keyword: value for keyword, value in asked.items() if value not in (None, False)}
     tracks, books = given.pop("track", []), given.pop("rules", [])
     done = repair(arguments.model, arguments.out, tracks, rulebooks=books, **given)
     view = View(

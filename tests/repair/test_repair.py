@@ -125,7 +125,7 @@ def test_an_image_that_something_else_reads_keeps_its_layout(tmp_path: Path) -> 
 
 def normalising(first: str, second: str) -> onnx.ModelProto:
     """Return a network that takes pixels of 0..255 and normalises them in two nodes of these names."""
-    model = network(constants={"mean": np.float32(127.5), "std": np.float32(127.5)})
+    model = network(constants={name: np.array(127.5, np.float32) for name in ("mean", "std")})
     model.graph.node[0].input[0] = "normalised"
     model.graph.node.insert(0, helper.make_node("Div", ["less", "std"], ["normalised"], second))
     model.graph.node.insert(0, helper.make_node("Sub", ["input", "mean"], ["less"], first))
