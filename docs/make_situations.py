@@ -10,9 +10,9 @@ PATH = Path(__file__).with_name("situations.md")
 _HEAD = """# What people hand in, what is found, and what mends it
 
 Each row is a test (`tests/situations/catalogue.py`): the situation is built, by the real exporter or converter where
-that is at hand, and the finding and the remedy, here quoted, are what is really said. A row without a rule in bold
-breaks none. Commands are run by `tests/remedies`; `facechallenge repair MODEL --out FOLDER --track TRACK` mends what is
-mechanical.
+that is at hand, and the finding and the remedy, parts of them quoted here, are what is really said. A row without a
+rule in bold breaks none. Commands are run by `tests/remedies`; `facechallenge repair MODEL --out FOLDER --track TRACK`
+mends what is mechanical.
 
 | situation | finding | remedy |
 |---|---|---|
@@ -30,7 +30,7 @@ def _row(each: Situation) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f"… {_cell(text)} …" if text else ""
+    return f"{_cell(text.strip())}" if text else ""
 
 
 def _cell(text: str) -> str:
