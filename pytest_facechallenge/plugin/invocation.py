@@ -63,15 +63,33 @@ def declaration_asked_for(chosen: OptionValues) -> Path:
     return write_declaration(chosen.path_of("write-declaration"), template_for(model, rules))
 
 
+#: Options of pytest that leave tests out or stop early: how they are named, and how they can be typed.
+_BENDING = {
+    "stepwise": (
+        "--stepwise",
+        ("--sw", "--stepwise", "--stepwise-skip", "--sw-skip", "--stepwise-reset", "--sw-reset"),
+    ),
+    "lf": ("--lf", ("--lf", "--last-failed")),
+}
+
+
 def judge_every_rule(config: pytest.Config) -> None:
-    """Leave -x and --maxfail aside where the settings have them and not the command line: every rule is judged."""
-    typed = config.invocation_params.args
+    """Leave -x, --maxfail, --stepwise and --lf aside where the settings have them and not the command line."""
+    typed = list(map(str, config.invocation_params.args))
     stops = any(
         argument in ("--exitfirst", "--maxfail")
         or argument.startswith("--maxfail=")
         or (argument[:1] == "-" and argument[1:2] not in ("-", "k", "m", "c", "p", "o", "W", "r") and "x" in argument)
-        for argument in map(str, typed)
+        for argument in typed
     )
-    if getattr(config.option, "maxfail", 0) and not stops:
+    aside = []
+    for name, (shown, spellings) in _BENDING.items():
+        if getattr(config.option, name, False) and not any(each in typed for each in spellings):
+            setattr(config.option, name, False)
+            aside.append(shown)
+    stepwise = any(each in typed for each in _BENDING["stepwise"][1])  # it sets maxfail itself
+    if getattr(config.option, "maxfail", 0) and not stops and not stepwise:
         config.option.maxfail = 0
-        config.stash[LEFT_ASIDE] = True
+        aside.insert(0, "-x")
+    if aside:
+        config.stash[LEFT_ASIDE] = tuple(aside)

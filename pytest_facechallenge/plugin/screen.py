@@ -90,8 +90,10 @@ class Screen:
         what = f"{len(names)} submission{'' if len(names) == 1 else 's'}"
         yield f"facechallenge: {what} on {tracks}; {runtime or 'no onnxruntime'}"
         yield from (f"facechallenge: {reading}" for reading in plan.readings)
-        if self.config.stash.get(LEFT_ASIDE, False):
-            yield "facechallenge: -x of the settings is left aside: every rule is judged"
+        aside = self.config.stash.get(LEFT_ASIDE, ())
+        if aside:
+            verb = "is" if len(aside) == 1 else "are"
+            yield f"facechallenge: {', '.join(aside)} of the settings {verb} left aside: every rule is judged"
         conftests = [clean_path(each) for each in loaded_conftests(self.config)]
         if conftests:
             yield (

@@ -142,6 +142,18 @@ def test_settings_of_the_user_lose_no_rule(pytester: pytest.Pytester, model: Pat
     stopped.stdout.no_fnmatch_line("*is left aside*")
 
 
+@pytest.mark.parametrize("option", ["--stepwise", "--lf", "--maxfail=1", "--sw -x"])
+def test_settings_that_leave_tests_out_lose_no_rule(pytester: pytest.Pytester, model: Path, option: str) -> None:
+    save(network(shape=(3, 96, 96)), model)
+    base = ("--facechallenge-model=model.onnx", "--track=A", "-k", "input or package or model-size")
+    whole = pytester.runpytest(*base).parseoutcomes()  # what failed is remembered, for --lf
+    assert whole["failed"] == 1
+    pytester.makeini(f"[pytest]\naddopts = {option}\n")
+    result = pytester.runpytest(*base)
+    assert result.parseoutcomes() == whole
+    assert "left aside: every rule is judged" in " ".join(result.stdout.str().split())
+
+
 def test_a_folder_of_several_models_is_one_of_submissions(pytester: pytest.Pytester) -> None:
     for name in ("alice.onnx", "bob.onnx"):
         save(network(), pytester.path / "entries" / name)
