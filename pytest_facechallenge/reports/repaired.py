@@ -46,6 +46,11 @@ def _parts(done: RepairReport, name: str) -> Iterator[tuple[str, str]]:
         for proof in (done.facts.local, done.facts.server):
             if proof is not None:
                 yield "  proof     ", _proof(proof)
+        if done.facts.local is not None and any(each.name == "inference" for each in done.facts.repairs):
+            yield (
+                "  proof     ",
+                "in training mode values depended on the batch or on chance: only what is after proves",
+            )
     said: dict[tuple[str, str], list[str]] = {}
     for broken in done.not_mended:
         said.setdefault((broken.rule, broken.why), []).append(broken.track)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,52 @@ from pytest_facechallenge.reports.repaired import render
 from pytest_facechallenge.reports.view import View
 from tests.support.models import network, pack, save
 
+#: A few rules, and the server's runtime: what these tests look at.
+RULES = """
+schema = "facechallenge-rulebook/1"
+id = "few"
+title = "Few rules"
+version = "1"
+date = "2026-11-29"
+source = "the tests"
+
+[runtime]
+onnxruntime = "1.6.0"
+min_opset = 7
+max_opset = 13
+max_ir_version = 7
+max_ml_opset = 2
+cuda = "10.2"
+cudnn = "8.0.5"
+gpu = "Tesla V100"
+
+[tracks.x]
+title = "X"
+
+[rules.embedding-dim]
+clause = "1"
+text = "At most 512 values."
+check = "embedding_dim"
+limit = 512
+
+[rules.no-float16]
+clause = "2"
+text = "No float16."
+check = "no_float16"
+
+[rules.package]
+clause = "3"
+text = "One model."
+check = "package"
+"""
 OPTIONS = ("--latency=modelled", "--device=cpu", "--threads=1")
+
+
+def few(folder: Path) -> Path:
+    """Write the rulebook of a few rules."""
+    path = folder / "few.toml"
+    path.write_text(RULES, encoding="utf-8")
+    return path
 
 
 def test_every_check_has_a_reason_of_its_own() -> None:
@@ -118,7 +164,8 @@ def flipped() -> onnx.ModelProto:
 def test_what_cannot_be_mended_says_why(tmp_path: Path, rule: str, made: object, why: str) -> None:
     assert callable(made)
     path = save(made(), tmp_path / "model.onnx")
-    done = repair(path, tmp_path / "out", "mfr21/A", device="cpu", threads=1, latency="modelled")
+    track = "mfr21/A" if rule == "no-implicit-batch" else "few/x"
+    done = repair(path, tmp_path / "out", track, rulebooks=[few(tmp_path)], device="cpu", threads=1, latency="modelled")
     assert done.model is None
     assert not (tmp_path / "out").exists()
     assert why in {each.rule: each.why for each in done.not_mended}[rule]
@@ -127,7 +174,7 @@ def test_what_cannot_be_mended_says_why(tmp_path: Path, rule: str, made: object,
 
 def test_what_is_left_broken_is_said_beside_what_was_mended(tmp_path: Path) -> None:
     path = save(network(dim=640, batch=1), tmp_path / "model.onnx")
-    done = repair(path, tmp_path / "out", "mfr21/A", device="cpu", threads=1, latency="modelled")
+    done = repair(path, tmp_path / "out", "few/x", rulebooks=[few(tmp_path)], device="cpu", threads=1)
     assert done.model is not None
     assert [each.rule for each in done.not_mended] == ["embedding-dim"]
     shown = " ".join(render(done, "model.onnx", View(width=80)).split())
@@ -139,7 +186,7 @@ def test_what_is_left_broken_is_said_beside_what_was_mended(tmp_path: Path) -> N
 def test_a_model_in_a_folder_of_its_archive_is_packed_anew(tmp_path: Path) -> None:
     inner = save(network(), tmp_path / "net.onnx").read_bytes()
     path = pack(tmp_path / "entry.zip", {"entry/model.onnx": inner})
-    done = repair(path, tmp_path / "out", "mfr21/A", device="cpu", threads=1, latency="modelled")
+    done = repair(path, tmp_path / "out", "few/x", rulebooks=[few(tmp_path)], device="cpu", threads=1)
     assert done.why_not == ""
     assert done.facts is not None
     assert [each.name for each in done.facts.repairs] == ["package"]
@@ -163,6 +210,25 @@ def test_the_option_of_pytest(pytester: pytest.Pytester, monkeypatch: pytest.Mon
     again = pytester.runpytest(*base)
     assert again.ret == pytest.ExitCode.USAGE_ERROR
     assert "is there already and is not overwritten" in again.stderr.str()
+
+
+def test_the_given_interpreter_proves_it_as_well(tmp_path: Path) -> None:
+    """This interpreter stands for the server's: it has an onnxruntime."""
+    path = save(network(batch=1), tmp_path / "model.onnx")
+    done = repair(
+        path, tmp_path / "out", "few/x", rulebooks=[few(tmp_path)], device="cpu", threads=1,
+        server_python=sys.executable,
+    )  # fmt: skip
+    assert done.facts is not None
+    assert done.facts.local is not None
+    assert done.facts.server is not None
+    assert done.facts.server.runtime == done.facts.local.runtime
+    for proof in (done.facts.local, done.facts.server):
+        for found in (proof.before_after, proof.alone_together):
+            assert found.trouble == ""
+            assert 0 <= found.difference <= 1e-5
+            assert 0 <= found.cosine_distance <= 1e-9
+    assert " ".join(render(done, "model.onnx", View()).split()).count("proof onnxruntime") == 2
 
 
 def test_the_server_s_runtime_is_shown_beside_the_local_one() -> None:
