@@ -43,6 +43,8 @@ def refused(pytester: pytest.Pytester, *arguments: str) -> str:
         ("--facechallenge-memory=-1", "whole number of at least 0"),
         ("--facechallenge-timeout=soon", "whole number"),
         ("--facechallenge-rounds=7", "multiple of 50"),
+        ("--facechallenge-repair=model.onnx", "model.onnx is a file; name a folder for the mended model"),
+        ("--facechallenge-repair=.", "model.onnx is there already and is not overwritten"),
     ],
 )
 def test_options(pytester: pytest.Pytester, model: Path, option: str, said: str) -> None:
