@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from pytest_facechallenge.analyses.declaration.gather import places_of
 from pytest_facechallenge.analyses.repair import READ_IF_THERE
 from pytest_facechallenge.api import judge_plan
 from pytest_facechallenge.core.facts.base import Facts
@@ -144,7 +145,7 @@ def mend(
             new.write(block)
     with archive.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.write(written, MODEL)
-    declared = _declaration_for(found, folder)
+    declared = _declaration_for(found, source, plan.values.path_of("declaration"), folder)
     report = judge_plan(make_plan(_values_for(plan.values, archive, declared)), on_progress)
     return RepairReport(facts, written, archive, report, _not_mended(report, plan))
 
@@ -158,10 +159,13 @@ def _values_for(values: OptionValues, archive: Path, declared: str) -> OptionVal
     return OptionValues(changed, values.base)
 
 
-def _declaration_for(found: Facts, folder: Path) -> str:
-    """Copy the submission's declaration beside the mended file where none is; return the path to read it from."""
+def _declaration_for(found: Facts, source: Path, named: str, folder: Path) -> str:
+    """Copy the submission's declaration beside the mended file where none is; return the path to read it from.
+
+    Only from where a declaration is looked for: what the sandboxed process says of it is not trusted.
+    """
     facts = found.get(DeclarationFacts)
-    if facts is None or not facts.path:
+    if facts is None or Path(facts.path) not in places_of(source, named):
         return ""
     target = folder / DECLARATION
     if os.path.lexists(target):

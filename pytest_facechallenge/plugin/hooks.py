@@ -114,10 +114,6 @@ def pytest_configure(config: pytest.Config) -> None:
         worker_input = getattr(config, "workerinput", None)
         shared = Path(worker_input["facechallenge_root"]) if worker_input else None
         run = ChallengeRun(chosen, shared, config.rootpath)
-        if chosen.text("repair") and worker_input is None:
-            from pytest_facechallenge.plugin.repair import folders
-
-            run.mended_into = folders(run)
     except ValueError as error:
         foreign = not config.stash.get(OWNS_TRACK, True)
         hint = " (here --track belongs to another plugin: use --facechallenge-track)" if foreign else ""

@@ -43,10 +43,14 @@ class ChallengeRun:
         self.values = values
         self.rootpath = rootpath or values.base
         self.plan = make_plan(values)
-        self.gatherer = Gatherer(self.plan, shared_root)
-        self.steering: Steering = UNSTEERED
         #: Where the mended copy of each submission is to be written.
         self.mended_into: Mapping[Path, Path] = {}
+        if values.text("repair") and shared_root is None:
+            from pytest_facechallenge.plugin.repair import folders
+
+            self.mended_into = folders(self.plan)
+        self.gatherer = Gatherer(self.plan, shared_root)
+        self.steering: Steering = UNSTEERED
 
     @property
     def collected(self) -> Path:

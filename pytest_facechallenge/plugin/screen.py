@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.tables import NamedTable
 from pytest_facechallenge.core.text import clean_path
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
+from pytest_facechallenge.engine.repair_report import RepairReport
+from pytest_facechallenge.mending import mend
 from pytest_facechallenge.plugin.collector import OutcomeCollector
 from pytest_facechallenge.plugin.progress import InWork, is_live, writer_of
-from pytest_facechallenge.plugin.repair import mended
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
@@ -238,12 +240,19 @@ class Screen:
         for complaint in self.collector.complaints:
             terminal.write_line(f"facechallenge: {complaint}", red=True)
         for path, folder in self.run.mended_into.items():
-            done = mended(self.run, self.collector, path, folder)
+            done = self._mended(path, folder)
             terminal.write(render_repair(done, self.run.plan.names[path, 0], self.view))
             terminal.write_line("")
         strict = self.run.values.flag("strict") and session.exitstatus == pytest.ExitCode.TESTS_FAILED
         terminal.write(render_verdicts(self.collector.report, replace(self.view, strict=strict)))
         return result
+
+    def _mended(self, path: Path, folder: Path) -> RepairReport:
+        """Mend one submission; where that is not possible, what the run found says why."""
+        try:
+            return mend(self.run.plan, self.run.gatherer, path, folder, as_given=lambda: self.collector.report)
+        except OSError as error:
+            return RepairReport(None, why_not=f"{folder} cannot be written: {error.strerror or error}")
 
 
 class Details:

@@ -11,9 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pytest_facechallenge import repair
+from pytest_facechallenge import mending, repair
 from pytest_facechallenge.checks.registry import CHECKS
 from pytest_facechallenge.cli import main
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.facts.repair import Agreement, Proof, RepairFacts
 from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.engine.repair_report import RepairReport, why_not
@@ -229,6 +231,19 @@ def test_the_given_interpreter_proves_it_as_well(tmp_path: Path) -> None:
             assert 0 <= found.difference <= 1e-5
             assert 0 <= found.cosine_distance <= 1e-9
     assert " ".join(render(done, "model.onnx", View()).split()).count("proof onnxruntime") == 2
+
+
+def test_a_declaration_is_taken_only_from_where_it_is_looked_for(tmp_path: Path) -> None:
+    """The sandboxed process that names it has read a stranger's model."""
+    secret = tmp_path / "secret.toml"
+    secret.write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    told = Facts.of(DeclarationFacts(path=str(secret), looked_for=()))
+    assert mending._declaration_for(told, tmp_path / "entry" / "model.onnx", "", out) == ""
+    assert list(out.iterdir()) == []
+    assert mending._declaration_for(told, tmp_path / "entry" / "model.onnx", str(secret), out) == ""
+    assert (out / "declaration.toml").read_text() == "mine"
 
 
 def test_the_server_s_runtime_is_shown_beside_the_local_one() -> None:

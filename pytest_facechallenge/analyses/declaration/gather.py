@@ -33,7 +33,7 @@ def gather(context: Context) -> DeclarationFacts:
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:
-    places = _places(context.source, named)
+    places = places_of(context.source, named)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
@@ -60,7 +60,8 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _places(source: Path, named: str) -> list[Path]:
+def places_of(source: Path, named: str = "") -> list[Path]:
+    """Return where the declaration of a submission may lie, the first choice first; ``named`` is the user's own."""
     if named:
         return [Path(named)]
     if source.is_dir():
