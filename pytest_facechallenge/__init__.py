@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     )
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
     from pytest_facechallenge.core.verdict import Verdict
+    from pytest_facechallenge.engine.repair_report import RepairReport
     from pytest_facechallenge.engine.report import Report, ReportError
-    from pytest_facechallenge.mending import RepairReport, repair
+    from pytest_facechallenge.mending import repair
 
 _HOMES = {
     "repair": "mending",
-    "RepairReport": "mending",
+    "RepairReport": "engine.repair_report",
     "judge": "api",
     "audit": "api",
     "Audit": "auditing.document",

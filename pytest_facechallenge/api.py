@@ -72,7 +72,7 @@ def judge(
     models = [model] if isinstance(model, (str, os.PathLike)) else list(model)
     named = [tracks] if isinstance(tracks, str) else list(tracks)
     values = values_from({"model": models, "track": named, "rules": list(rulebooks), **options})
-    return _run(make_plan(values), on_progress)
+    return judge_plan(make_plan(values), on_progress)
 
 
 def rejudge(
@@ -108,7 +108,7 @@ def rejudge(
     if not named:
         named = list(dict.fromkeys(track.full for each in given.submissions for track in each.tracks))
     values = values_from({"track": named, "rules": list(rulebooks), **options})
-    return _run(make_plan(values, [(where.absolute(), given)]), silent)
+    return judge_plan(make_plan(values, [(where.absolute(), given)]), silent)
 
 
 def audit(
@@ -186,7 +186,14 @@ def load_rulebooks(extra: Iterable[PathLike] = ()) -> Mapping[str, Rulebook]:
     return extensions.load_rulebooks(Path(path) for path in extra)
 
 
-def _run(plan: Plan, on_progress: Callable[[str], None]) -> Report:
+def judge_plan(plan: Plan, on_progress: Callable[[str], None] = silent) -> Report:
+    """Judge every rule of a plan, one after the other.
+
+    Raises
+    ------
+    RulebookError
+        A rule names an unknown check or parameter.
+    """
     plan.validate()
     gatherer = Gatherer(plan)
     outcomes: dict[Key, Outcome] = {}

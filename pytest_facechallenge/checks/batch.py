@@ -177,9 +177,13 @@ def _reshapes(baked: tuple[BakedReshape, ...], freed: tuple[BatchRun, ...]) -> l
 
 
 def _marked(nodes: tuple[MarkedNode, ...]) -> list[Evidence]:
-    found = [Evidence(where=f"node {each.node!r}", what=f"{each.op} {each.why}") for each in nodes[:MOST_NODES]]
-    if len(nodes) > MOST_NODES:
-        found.append(Evidence(where="nodes", what=f"{len(nodes) - MOST_NODES} more of that kind"))
+    """Return the nodes of each operator together; why they mix rows stands in the message."""
+    found = []
+    for op in dict.fromkeys(each.op for each in nodes):
+        names = [repr(each.node) for each in nodes if each.op == op]
+        left = len(names) - MOST_NODES
+        named = ", ".join(names[:MOST_NODES]) + (f" and {left} more" if left > 0 else "")
+        found.append(Evidence(where=f"node{'' if len(names) == 1 else 's'} {named}", what=f"{len(names)} of {op}"))
     return found
 
 

@@ -6,7 +6,7 @@ from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.remedies import CHECKPOINT, ONE_FILE, PACK, PULL
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
-from pytest_facechallenge.core.facts.interface import CheckerFacts, InterfaceFacts
+from pytest_facechallenge.core.facts.interface import CheckerFacts, ExternalData, InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
@@ -50,11 +50,7 @@ def package(facts: Facts, rule: Rule) -> Outcome:
         evidence.append(Evidence(where=found.model_name, what=f"the file's content is {found.content}, not a model"))
     interface = facts.get(InterfaceFacts)
     if interface is not None:
-        for entry in interface.external:
-            what = f"refers to {entry.bytes} bytes in the side file {entry.location!r}"
-            if entry.problem:
-                what = f"refers to the side file {entry.location!r}, but {entry.problem}"
-            evidence.append(Evidence(where=entry.tensor, what=what))
+        evidence += _side_files(interface)
     notes = (f"harmless system files are in it: {listed(found.junk)}",) if found.junk else ()
     files = max(found.entries_found, len(found.entries))
     measured = f"{found.form or 'unreadable'}, {files} file{'s' if files != 1 else ''}"
@@ -69,6 +65,25 @@ def package(facts: Facts, rule: Rule) -> Outcome:
             notes=notes,
         )
     return passed("The submission is exactly one model file.", measured=measured, limit="one model.onnx", notes=notes)
+
+
+def _side_files(interface: InterfaceFacts) -> list[Evidence]:
+    """Return what refers to each side file: one tensor by its name, and how many more there are."""
+    files: dict[tuple[str, str], list[ExternalData]] = {}
+    for entry in interface.external:
+        files.setdefault((entry.location, entry.problem), []).append(entry)
+    found = []
+    for (location, problem), entries in files.items():
+        more = f" and {len(entries) - 1} more tensors" if len(entries) > 1 else ""
+        refer = "refer" if more else "refers"
+        what = f"{refer} to {sum(entry.bytes for entry in entries)} bytes in the side file {location!r}"
+        found.append(
+            Evidence(
+                where=f"{entries[0].tensor}{more}",
+                what=f"{refer} to the side file {location!r}, but {problem}" if problem else what,
+            )
+        )
+    return found
 
 
 def _said(found: PackageFacts, first: Evidence) -> str:

@@ -8,24 +8,17 @@ from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.preprocessing import FirstLayer, PreprocessingFacts
+from pytest_facechallenge.core.facts.preprocessing import (
+    LEAST_SPREAD,
+    MOST_OFFSET,
+    MOST_SPREAD,
+    SELF_SCALING,
+    WHITE,
+    FirstLayer,
+    PreprocessingFacts,
+)
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
-
-#: The largest pixel.
-WHITE = 255
-
-#: How far black and white may lie apart at the first layer, unless the rulebook says otherwise. Usual networks: [0, 1]
-#: has 1, [-1, 1] has 2, ImageNet's mean and std give 4.4. Normalised twice: 0.016. Not at all: 255.
-LEAST_SPREAD, MOST_SPREAD = 0.5, 16.0
-
-#: How far from zero the middle of black and white may lie at the first layer, as a multiple of how far they lie
-#: apart, unless the rulebook says otherwise. [0, 1] has 0.5, ImageNet's mean and std 0.1; a mean of 127.5 taken away
-#: twice gives 64.
-MOST_OFFSET = 4.0
-
-#: First layers that scale each image by its own statistics: they do not notice how it was normalised.
-SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
 @check(
@@ -67,17 +60,17 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         )
     least = float(rule.parameters.get("least_spread") or LEAST_SPREAD)
     most = float(rule.parameters.get("most_spread") or MOST_SPREAD)
-    wrong = [(layer, *_spread(layer, std)) for layer in found.layers if layer.op not in SELF_SCALING]
+    wrong = [(layer, *layer.spread(std)) for layer in found.layers if layer.op not in SELF_SCALING]
     wrong = [(layer, low, high) for layer, low, high in wrong if low < least or high > most]
     limit = f"black and white {least:g} to {most:g} apart"
-    low, high = _spread(found.layers[0], std)
+    low, high = found.layers[0].spread(std)
     measured = f"{high:.4g} apart" if low == high else f"{low:.4g} to {high:.4g} apart"
     evidence = tuple(_layer_evidence(layer, mean, std) for layer in found.layers) + _names(found)
     far_off = [
         (layer, offset)
         for layer in found.layers
         if layer.op not in SELF_SCALING
-        for offset in [_offset(layer, mean, std)]
+        for offset in [layer.offset(mean, std)]
     ]
     most_offset = float(rule.parameters.get("most_offset") or MOST_OFFSET)
     far_off = [(layer, offset) for layer, offset in far_off if offset > most_offset]
@@ -180,19 +173,6 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
 
 def _letters(layer: FirstLayer) -> str:
     return "".join("RGB"[channel.source] for channel in layer.channels)
-
-
-def _spread(layer: FirstLayer, std: float) -> tuple[float, float]:
-    """Return how far black and white lie apart at the layer: least and most over its channels."""
-    spreads = [abs(channel.gain) * WHITE / std for channel in layer.channels]
-    return min(spreads), max(spreads)
-
-
-def _offset(layer: FirstLayer, mean: float, std: float) -> float:
-    """Return how far the middle of black and white lies from zero, over how far they lie apart; most over channels."""
-    middles = [abs(channel.gain * (WHITE / 2 - mean) / std + channel.offset) for channel in layer.channels]
-    spreads = [abs(channel.gain) * WHITE / std for channel in layer.channels]
-    return max(middle / max(spread, 1e-30) for middle, spread in zip(middles, spreads, strict=True))
 
 
 def _feed_text(found: PreprocessingFacts, raw: bool, mean: float, std: float) -> str:

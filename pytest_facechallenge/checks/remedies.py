@@ -79,7 +79,10 @@ def export_again(facts: Facts, rule: Rule, first: str = "") -> str:
         case Producer.TORCH_SCRIPT | Producer.TORCH_DYNAMO:
             how = f"Export again with one call: {torch_call(facts, rule)}"
         case Producer.TF2ONNX:
-            how = f"Convert again with tf2onnx: --opset {newest or 'N'}, and --inputs-as-nchw with the input's name."
+            how = (
+                f"Convert again with tf2onnx to {opset}, with the image's channels first. Or have a copy mended, where "
+                f"the file begins with a Transpose or its opset alone is too new: {mend(rule)}"
+            )
         case Producer.MXNET:
             how = f"Export again with mxnet's mx2onnx from a float32 model, with a symbolic batch and {opset}."
         case Producer.PADDLE:
@@ -94,6 +97,11 @@ def export_again(facts: Facts, rule: Rule, first: str = "") -> str:
         case _:
             how = f"Export again: {opset}, one float32 input [N,3,112,112] whose first axis is symbolic."
     return f"{first} {how}".strip()
+
+
+def mend(rule: Rule) -> str:
+    """Return the command that writes a mended copy, for faults that it mends."""
+    return f"facechallenge repair model.onnx --out mended --track {rule.full_track}"
 
 
 def keep_float32(facts: Facts, rule: Rule) -> str:

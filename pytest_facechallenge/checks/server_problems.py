@@ -22,6 +22,7 @@ class Mend(StrEnum):
     IMPORTS = "remove imports"
     NUMBER = "lower the number of the opset"
     IR = "lower the IR version"
+    SLOPES = "shape slopes as channels"
     BY_HAND = "see the problem's own remedy"
 
 
@@ -53,6 +54,8 @@ def remedy_for(problems: Sequence[Problem], facts: Facts, rule: Rule) -> str:
         if Mend.IR in kinds and not again:
             parts.append(remedies.lower_ir(rule.book.runtime.max_ir_version))
     parts += [problem.remedy for problem in problems if problem.remedy]
+    if Mend.SLOPES in kinds:
+        parts.append(f"Give slopes [C] the shape [C,1,1]; the values stay the same: {remedies.mend(rule)}")
     return " ".join(dict.fromkeys(parts))
 
 
@@ -151,7 +154,6 @@ def _prelu(use: PReluUse) -> Problem | None:
     extents = [extent for extent in use.slope if extent != 1]
     if not extents:
         return None
-    remedy = f"Give the slope of {use.node!r} the shape [C,1,1] instead of [C]; the values stay the same."
     if use.input is None:
         return None
     aligned = zip(reversed(use.slope), reversed(use.input), strict=False)
@@ -159,4 +161,7 @@ def _prelu(use: PReluUse) -> Problem | None:
     if fits:
         return None
     what = f"the slope of shape {list(use.slope)} does not broadcast to the input of shape {list(use.input)}"
+    if len(extents) == 1 and len(use.slope) == 1 and len(use.input) == 4 and use.input[1] == use.slope[0]:
+        return Problem(10**7, f"node {use.node!r}", what, Mend.SLOPES)
+    remedy = f"Give the slope of {use.node!r} a shape that broadcasts to its input, such as [C,1,1]."
     return Problem(10**7, f"node {use.node!r}", what, Mend.BY_HAND, remedy)

@@ -47,6 +47,8 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("judge", "judge submissions; no file of theirs steers the run", "judge", passes_on=True),
+    Command("repair", "write a mended copy where the fault is mechanical, proven and judged", "repair"),
+    Command("declare", "write a commented declaration to fill in", "declare"),
     Command("audit", "judge many entries, go on where it was stopped, rank them", "audit"),
     Command("replay", "judge the facts of an earlier JSON report again", "replay"),
     Command("explain", "explain a rule: what, why, how it is measured, how to fix it", "explain"),

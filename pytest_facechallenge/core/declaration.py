@@ -131,8 +131,8 @@ def declaration_template() -> str:
     return (Path(__file__).parents[1] / "templates" / "declaration.toml").read_text(encoding="utf-8")
 
 
-def write_declaration(path: str | Path) -> Path:
-    """Write the template of `declaration_template` to a new file, and return its path.
+def write_declaration(path: str | Path, text: str = "") -> Path:
+    """Write the template of `declaration_template`, or ``text``, to a new file, and return its path.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def write_declaration(path: str | Path) -> Path:
     where = Path(path)
     try:
         with where.open("x", encoding="utf-8") as file:
-            file.write(declaration_template())
+            file.write(text or declaration_template())
     except FileExistsError:
         raise ValueError(f"{where} is there already and is not overwritten; name another file") from None
     except OSError as error:

@@ -115,8 +115,20 @@ def _quantised(facts: Facts, _rule: Rule) -> str:
     return "no_float16" if found is not None and any(n.op == "DynamicQuantizeLinear" for n in found.mixing) else ""
 
 
-def _input(facts: Facts, _rule: Rule) -> str:
-    return "input_shape" if facts.get(InterfaceFacts) is not None else ""
+def _input(facts: Facts, rule: Rule) -> str:
+    found = facts.get(InterfaceFacts)
+    if found is None:
+        return ""
+    # With one input the pixels can be followed, whatever its type.
+    return "" if rule.check in ("preprocessing", "rgb_order") and len(found.inputs) == 1 else "input_shape"
+
+
+def _input_type(facts: Facts, _rule: Rule) -> str:
+    """Return the owner of a model that does not load because its input has another type than its weights."""
+    found, load = facts.get(InterfaceFacts), facts.get(LoadFacts)
+    if found is None or load is None or "Type" not in load.error:
+        return ""
+    return "input_shape" if any(value.dtype in ("float16", "bfloat16", "double") for value in found.inputs) else ""
 
 
 def _own_layout(facts: Facts, _rule: Rule) -> str:
@@ -194,6 +206,13 @@ CAUSES: tuple[Cause, ...] = (
         _torch_default,
         ("package", "interface", "compatibility"),
     ),
+    Cause(
+        "an input of another type",
+        "The input has another type than the weights, so that the model cannot be loaded.",
+        lambda check: check.name == "onnx_valid" or _runs_model(check),
+        _input_type,
+        ("interface", "load"),
+    ),
     Cause("not loaded", "The runtime does not load the model.", _runs_model, _not_loaded, ("interface", "load")),
     Cause(
         "float16",
@@ -212,7 +231,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "another input",
         "The input has another type, layout or number than the server feeds, so that nothing can be run.",
-        lambda check: check.name != "onnx_valid" and _runs_model(check),
+        lambda check: (
+            check.name in ("preprocessing", "rgb_order") or (check.name != "onnx_valid" and _runs_model(check))
+        ),
         _input,
         ("interface",),
     ),
@@ -247,7 +268,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         "the norm for an embedding",
-        "The output is one number an image: the norm of the embedding and not the embedding.",
+        "The output is one number an image.",
         _named("cosine_similarity", "embedding_dim", "accuracy", "no_implicit_batch", "no_realignment"),
         _norm,
         ("interface", "batch"),

@@ -38,12 +38,15 @@ def judge_rule(facts: Facts, rule: Rule) -> Outcome:
         return outcome
     kind = "Only a note on this track" if rule.level == "note" else "Only measured on this track, nothing is judged"
     # What was found stands in the notes as well: the summary shows these, and not the message of what does not apply.
+    # What another rule explains was found there.
+    found = () if outcome.because_of else (outcome.message,)
+    message = f"{kind} (see {outcome.because_of})." if outcome.because_of else f"{kind}. {outcome.message}"
     return msgspec.structs.replace(
         outcome,
         status=Status.NOT_APPLICABLE,
         uncounted=outcome.status,
-        message=f"{kind}. {outcome.message}",
-        notes=(outcome.message, *outcome.notes),
+        message=message,
+        notes=(*found, *outcome.notes),
     )
 
 

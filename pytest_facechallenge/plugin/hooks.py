@@ -71,9 +71,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     try:
         chosen = _options.resolve(config)
         if chosen.text("write-declaration"):
-            from pytest_facechallenge.core.declaration import write_declaration
+            from pytest_facechallenge.plugin.invocation import declaration_asked_for
 
-            written = write_declaration(chosen.path_of("write-declaration"))
+            written = declaration_asked_for(chosen)
             sys.stdout.write(f"{written} was written: fill it in and keep it beside the model\n")
             return 0
         if chosen.flag("list") or chosen.text("explain"):

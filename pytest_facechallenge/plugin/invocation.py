@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE, OWNS_TRACK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_facechallenge.core.options import OptionValues
 
 
 def refuse_half_an_invocation(config: pytest.Config) -> None:
@@ -31,15 +38,58 @@ def refuse_half_an_invocation(config: pytest.Config) -> None:
         )
 
 
+def declaration_asked_for(chosen: OptionValues) -> Path:
+    """Write the declaration that --facechallenge-write-declaration asks for, told of the model and tracks named.
+
+    Raises
+    ------
+    ValueError
+        The file is there already, or something named cannot be used.
+    """
+    from pytest_facechallenge.core.declaration import write_declaration
+    from pytest_facechallenge.engine.arguments import find_tracks
+    from pytest_facechallenge.engine.declaring import one_submission, template_for
+    from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
+
+    models, tracks, rules = chosen.many("model"), chosen.many("track"), []
+    if len(models) > 1:
+        raise ValueError("a declaration is about one submission: name one model")
+    model = one_submission(models[0], chosen.base) if models else None
+    if tracks:
+        load_checks()
+        books = load_rulebooks(chosen.path(name) for name in chosen.many("rules"))
+        for each in find_tracks(tracks, books):
+            rules += books[each.book].rules_of(each.track)
+    return write_declaration(chosen.path_of("write-declaration"), template_for(model, rules))
+
+
+#: Options of pytest that leave tests out or stop early: how they are named, and how they can be typed.
+_BENDING = {
+    "stepwise": (
+        "--stepwise",
+        ("--sw", "--stepwise", "--stepwise-skip", "--sw-skip", "--stepwise-reset", "--sw-reset"),
+    ),
+    "lf": ("--lf", ("--lf", "--last-failed")),
+}
+
+
 def judge_every_rule(config: pytest.Config) -> None:
-    """Leave -x and --maxfail aside where the settings have them and not the command line: every rule is judged."""
-    typed = config.invocation_params.args
+    """Leave -x, --maxfail, --stepwise and --lf aside where the settings have them and not the command line."""
+    typed = list(map(str, config.invocation_params.args))
     stops = any(
         argument in ("--exitfirst", "--maxfail")
         or argument.startswith("--maxfail=")
         or (argument[:1] == "-" and argument[1:2] not in ("-", "k", "m", "c", "p", "o", "W", "r") and "x" in argument)
-        for argument in map(str, typed)
+        for argument in typed
     )
-    if getattr(config.option, "maxfail", 0) and not stops:
+    aside = []
+    for name, (shown, spellings) in _BENDING.items():
+        if getattr(config.option, name, False) and not any(each in typed for each in spellings):
+            setattr(config.option, name, False)
+            aside.append(shown)
+    stepwise = any(each in typed for each in _BENDING["stepwise"][1])  # it sets maxfail itself
+    if getattr(config.option, "maxfail", 0) and not stops and not stepwise:
         config.option.maxfail = 0
-        config.stash[LEFT_ASIDE] = True
+        aside.insert(0, "-x")
+    if aside:
+        config.stash[LEFT_ASIDE] = tuple(aside)

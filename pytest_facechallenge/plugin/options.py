@@ -31,6 +31,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "write-declaration", OptionKind.TEXT, "write a commented declaration to fill in, and exit", "FILE", path=True
     ),
+    Option(
+        "repair",
+        OptionKind.TEXT,
+        "where the fault is mechanical, write a mended copy to FOLDER, proven and judged; the original is only read",
+        "FOLDER",
+        path=True,
+    ),
     Option("strict", OptionKind.FLAG, "fail the run unless every verdict is COMPLIANT"),
     Option(
         "no-annotations",

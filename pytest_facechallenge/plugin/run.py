@@ -53,6 +53,12 @@ class ChallengeRun:
         found = None if told is None else {Path(os.fsdecode(path)): named for path, named in told[_SUBMISSIONS]}
         self.plan = make_plan(values, submissions=found)
         self.gatherer = Gatherer(self.plan, None if told is None else Path(told[_ROOT]))
+        #: Where the mended copy of each submission is to be written.
+        self.mended_into: Mapping[Path, Path] = {}
+        if values.text("repair") and told is None:
+            from pytest_facechallenge.plugin.repair import folders
+
+            self.mended_into = folders(self.plan)
         self.steering: Steering = UNSTEERED
 
     def for_workers(self) -> dict[str, Any]:

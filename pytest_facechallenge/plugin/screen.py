@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,15 @@ from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.tables import NamedTable
 from pytest_facechallenge.core.text import clean_path
 from pytest_facechallenge.engine.environment import runtimes_clash, versions
+from pytest_facechallenge.engine.repair_report import RepairReport
+from pytest_facechallenge.mending import mend
 from pytest_facechallenge.plugin.collector import OutcomeCollector
 from pytest_facechallenge.plugin.progress import InWork, is_live, writer_of
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, wording
+from pytest_facechallenge.reports.repaired import render as render_repair
 from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, render_table, render_verdicts
 from pytest_facechallenge.reports.view import LEAST_WIDTH, View
 from pytest_facechallenge.reports.wrapping import cut, wrap
@@ -88,8 +92,10 @@ class Screen:
         what = f"{len(names)} submission{'' if len(names) == 1 else 's'}"
         yield f"facechallenge: {what} on {tracks}; {runtime or 'no onnxruntime'}"
         yield from (f"facechallenge: {reading}" for reading in plan.readings)
-        if self.config.stash.get(LEFT_ASIDE, False):
-            yield "facechallenge: -x of the settings is left aside: every rule is judged"
+        aside = self.config.stash.get(LEFT_ASIDE, ())
+        if aside:
+            verb = "is" if len(aside) == 1 else "are"
+            yield f"facechallenge: {', '.join(aside)} of the settings {verb} left aside: every rule is judged"
         conftests = [clean_path(each) for each in loaded_conftests(self.config)]
         if conftests:
             yield (
@@ -233,9 +239,20 @@ class Screen:
             terminal.write_line(f"facechallenge: warning: {warning}", red=True, bold=True)
         for complaint in self.collector.complaints:
             terminal.write_line(f"facechallenge: {complaint}", red=True)
+        for path, folder in self.run.mended_into.items():
+            done = self._mended(path, folder)
+            terminal.write(render_repair(done, self.run.plan.names[path, 0], self.view))
+            terminal.write_line("")
         strict = self.run.values.flag("strict") and session.exitstatus == pytest.ExitCode.TESTS_FAILED
         terminal.write(render_verdicts(self.collector.report, replace(self.view, strict=strict)))
         return result
+
+    def _mended(self, path: Path, folder: Path) -> RepairReport:
+        """Mend one submission; where that is not possible, what the run found says why."""
+        try:
+            return mend(self.run.plan, self.run.gatherer, path, folder, as_given=lambda: self.collector.report)
+        except OSError as error:
+            return RepairReport(None, why_not=f"{folder} cannot be written: {error.strerror or error}")
 
 
 class Details:

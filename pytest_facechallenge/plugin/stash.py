@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 RUN: pytest.StashKey[ChallengeRun] = pytest.StashKey()
 #: Whether the option --track is ours; another plugin may have one of that name.
 OWNS_TRACK: pytest.StashKey[bool] = pytest.StashKey()
-#: Whether -x or --maxfail of the settings was left aside.
-LEFT_ASIDE: pytest.StashKey[bool] = pytest.StashKey()
+#: Options of the settings that stop early or leave rules out, and were left aside.
+LEFT_ASIDE: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()

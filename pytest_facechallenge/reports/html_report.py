@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.engine.report import Report
+from pytest_facechallenge.reports.once import once
 from pytest_facechallenge.reports.page.books import books_of
 from pytest_facechallenge.reports.page.faces import faces_of
 from pytest_facechallenge.reports.page.replay import judge_again, replay
@@ -37,6 +38,7 @@ def render(report: Report, *, images: bool | None = None) -> bytes:
     ReportError
         Facts that do not have the shape that this version knows.
     """
+    report = once(report)
     books = books_of(report)
     views = [submission_view(f"s{number}", each, books) for number, each in enumerate(report.submissions, 1)]
     if images is None:

@@ -12,6 +12,7 @@ from pytest_facechallenge.core.outcome import Status, VerdictWord
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
+from pytest_facechallenge.reports.once import once
 from pytest_facechallenge.reports.overview import figures, megabytes
 
 #: GitHub refuses a summary of more than 1 MiB per step; what would pass this is left out and counted.
@@ -30,7 +31,7 @@ _LINKED = re.compile(r"(?i)\b(https?|www|ftp|mailto)([.:])")
 
 def render(report: Report) -> bytes:
     """Return the document."""
-    judged = wording.judged(report)
+    judged = wording.judged(once(report))
     parts = ["## Face challenge\n\n", _overview(judged)]
     size = sum(len(part.encode()) for part in parts)
     left = 0

@@ -14,6 +14,7 @@ from rich.text import Text
 from pytest_facechallenge.core.outcome import Status, VerdictWord
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import Report, SubmissionReport, TrackReport
+from pytest_facechallenge.reports.once import once
 from pytest_facechallenge.reports.wrapping import spelt
 
 VERDICT_STYLES = {
@@ -96,11 +97,11 @@ class View:
         return "".join(f"{self.spell(line.rstrip())}\n" for line in stream.getvalue().split("\n")[:-1])
 
     def prepared(self, report: Report) -> Report:
-        """Return the report with every shown text on one line, harmless, and spelt as the console can show it.
+        """Return the report with every text once, on one line, harmless, and spelt as the console can show it.
 
         The facts are left out: no view on the terminal shows them but by numbers.
         """
-        return msgspec.structs.replace(report, submissions=tuple(map(self._submission, report.submissions)))
+        return msgspec.structs.replace(report, submissions=tuple(map(self._submission, once(report).submissions)))
 
     def _submission(self, submission: SubmissionReport) -> SubmissionReport:
         tracks = msgspec.convert(self._walk(msgspec.to_builtins(submission.tracks)), tuple[TrackReport, ...])

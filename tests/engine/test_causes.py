@@ -66,6 +66,19 @@ def test_two_inputs(tmp_path: Path) -> None:
     assert set(explained(found).values()) == {"input"}
 
 
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_an_input_of_another_type_than_the_weights(tmp_path: Path, dtype: int) -> None:
+    found = findings(save(network(dtype=dtype), tmp_path / "model.onnx"), tmp_path / "work")
+    assert broken(found) == {"input"}
+    assert explained(found)["onnx-valid"] == "input"
+
+
+def test_two_inputs_explain_that_pixels_are_not_followed(tmp_path: Path) -> None:
+    extra = [helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, ["N", 10])]
+    found = findings(save(network(extra_inputs=extra), tmp_path / "model.onnx"), tmp_path / "work")
+    assert {explained(found)[name] for name in ("preprocessing", "rgb-order")} == {"input"}
+
+
 def test_a_reshape_that_folds_the_batch_into_one_row(tmp_path: Path) -> None:
     node = helper.make_node("Reshape", ["embedding", "to"], ["row"], "bake")
     model = network(tail=[node], output="row", constants={"to": np.array([1, -1])}, declared_output=["N", "D"])

@@ -43,6 +43,8 @@ def refused(pytester: pytest.Pytester, *arguments: str) -> str:
         ("--facechallenge-memory=-1", "whole number of at least 0"),
         ("--facechallenge-timeout=soon", "whole number"),
         ("--facechallenge-rounds=7", "multiple of 50"),
+        ("--facechallenge-repair=model.onnx", "model.onnx is a file; name a folder for the mended model"),
+        ("--facechallenge-repair=.", "model.onnx is there already and is not overwritten"),
     ],
 )
 def test_options(pytester: pytest.Pytester, model: Path, option: str, said: str) -> None:
@@ -140,6 +142,18 @@ def test_settings_of_the_user_lose_no_rule(pytester: pytest.Pytester, model: Pat
     stopped = pytester.runpytest("-x", *base, *rules)
     assert stopped.parseoutcomes()["failed"] == 1
     stopped.stdout.no_fnmatch_line("*is left aside*")
+
+
+@pytest.mark.parametrize("option", ["--stepwise", "--lf", "--maxfail=1", "--sw -x"])
+def test_settings_that_leave_tests_out_lose_no_rule(pytester: pytest.Pytester, model: Path, option: str) -> None:
+    save(network(shape=(3, 96, 96)), model)
+    base = ("--facechallenge-model=model.onnx", "--track=A", "-k", "input or package or model-size")
+    whole = pytester.runpytest(*base).parseoutcomes()  # what failed is remembered, for --lf
+    assert whole["failed"] == 1
+    pytester.makeini(f"[pytest]\naddopts = {option}\n")
+    result = pytester.runpytest(*base)
+    assert result.parseoutcomes() == whole
+    assert "left aside: every rule is judged" in " ".join(result.stdout.str().split())
 
 
 def test_a_folder_of_several_models_is_one_of_submissions(pytester: pytest.Pytester) -> None:

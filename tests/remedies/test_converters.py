@@ -78,6 +78,46 @@ def test_only_the_numbers_are_too_new(tmp_path: Path) -> None:
     assert all_pass(findings(path, tmp_path / "after"))
 
 
+def test_only_the_number_of_the_opset_is_too_new(tmp_path: Path) -> None:
+    model = network(opset=17, ir_version=7)
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = "Sigmoid"
+    path = save(model, tmp_path / "model.onnx")
+    found = findings(path, tmp_path / "before")
+    assert broken(found) == {"server-runtime"}
+    assert "onnx.save" in run_words(found["server-runtime"].remedy, tmp_path)
+    assert all_pass(findings(path, tmp_path / "after"))
+
+
+def mxnet_like() -> onnx.ModelProto:
+    """Return what mxnet's exporter writes: slopes of shape [C], parameters by their names, no producer."""
+    constants = {f"bn0{end}": np.ones(1, np.float32) for end in ("_gamma", "_beta", "_moving_mean", "_moving_var")}
+    model = network(constants={**constants, "relu0_gamma": np.full(8, 0.25, np.float32)})
+    model.graph.node[1].CopyFrom(helper.make_node("PRelu", ["c0", "relu0_gamma"], ["r0"], "relu0"))
+    return model
+
+
+def test_slopes_of_mxnet(tmp_path: Path) -> None:
+    assert producer_of(mxnet_like()) is Producer.MXNET
+    found = findings(save(mxnet_like(), tmp_path / "model.onnx"), tmp_path / "before")
+    assert "server-runtime" in broken(found)
+    run_words(found["server-runtime"].remedy, tmp_path)
+    assert all_pass(findings(tmp_path / "mended" / "model.onnx", tmp_path / "after"))
+
+
+@pytest.mark.parametrize("name", ["PaddlePaddle", "tf2onnx", "onnx.quantize", ""])
+def test_what_is_not_run_here_is_a_sentence(tmp_path: Path, name: str) -> None:
+    """No command of a converter that these tests do not have: no option, no call."""
+    model = network(opset=20, ir_version=10)
+    model.producer_name = name
+    model.graph.node[0].op_type = "Conv"
+    remedy = findings(save(model, tmp_path / "model.onnx"), tmp_path / "before")["server-runtime"].remedy
+    said = remedy.partition("facechallenge repair")[0]
+    assert "--" not in said
+    assert "(" not in said.replace("(optimized_model_filepath)", "")
+
+
 def tf2onnx_like() -> onnx.ModelProto:
     """Return what tf2onnx writes of a Keras model: NHWC input, a Transpose in front, its name in the head."""
     model = network(shape=(112, 112, 3))
@@ -92,8 +132,10 @@ def test_channels_last_from_tf2onnx(tmp_path: Path) -> None:
     assert producer_of(tf2onnx_like()) is Producer.TF2ONNX
     found = findings(save(tf2onnx_like(), tmp_path / "model.onnx"), tmp_path / "before")
     assert broken(found) == {"input"}
-    assert "--inputs-as-nchw" in found["input"].remedy
     assert set(explained(found).values()) == {"input"}
+    assert "--" not in found["input"].remedy.partition("facechallenge")[0]  # its options are not run here: a sentence
+    run_words(found["input"].remedy, tmp_path)
+    assert all_pass(findings(tmp_path / "mended" / "model.onnx", tmp_path / "after"))
 
 
 @pytest.mark.parametrize(

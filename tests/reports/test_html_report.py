@@ -90,10 +90,13 @@ def test_every_rule_says_everything(page: bytes) -> None:
     assert [row.get("class") for row in rows[:3]] == ["rule bad", "rule open", "rule open"]
     said = text_of(rows[1])
     for wanted in (
-        "latency", "Rules 1", "modelled: 1.23 ms", "<= 10 ms", "Modelled only.", "The sentence of the challenge",
-        "As the checker takes it.", "to decide it Run with", "note Other programs",
+        "latency", "Rules 1", "modelled: 1.23 ms", "<= 10 ms", "As the checker takes it.", "note Other programs",
     ):  # fmt: skip
         assert wanted in said
+    # Beside the verdict stands why it is open and what would decide it; the sentence, at the rule before.
+    whole = text_of(tree(page))
+    for wanted in ("Modelled only.", "Run with", "The sentence of the challenge"):
+        assert wanted in whole
     assert "fix Set the last" in text_of(rows[0])
     assert "evidence batch of 1 640 values per image" in text_of(rows[0])
     assert "no result" in text_of(rows[2])

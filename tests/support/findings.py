@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
@@ -61,6 +63,12 @@ def run_words(remedy: str, folder: Path, **names: Any) -> str:
         quietly(eval, inside, {"torch": torch, **names})
         return call[0]
     ran = []
+    for line in re.findall(r"facechallenge repair [\w./ -]+", remedy):
+        from pytest_facechallenge.cli import main
+
+        with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+            main([*shlex.split(line)[1:], "--latency=modelled", "--device=cpu"])
+        ran.append(line)
     for line in re.findall(r'python (?:-c "[^"]*"|-m [\w. -]+)', remedy):
         words = shlex.split(line)
         subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True, capture_output=True)

@@ -52,8 +52,7 @@ def depends(source: Path, options: AnalysisOptions | None) -> list[str]:
     """Return path and digest of every file that the declaration is looked for in."""
     given = options if isinstance(options, DeclarationOptions) else DeclarationOptions()
     table = [text_state(given.table, TABLE_BYTES)] if given.table else []
-    inside = [source / "declaration.toml"] if source.is_dir() else _beside(source)
-    return [*table, *(text_state(place, MAX_BYTES) for place in ([Path(given.path)] if given.path else inside))]
+    return [*table, *(text_state(place, MAX_BYTES) for place in places_of(source, given.path))]
 
 
 def _row(context: Context, table: str) -> DeclarationFacts | None:
@@ -68,7 +67,7 @@ def _row(context: Context, table: str) -> DeclarationFacts | None:
 
 
 def _read(context: Context, named: str) -> DeclarationFacts:
-    places = _places(context, named)
+    places = places_of(context.source, named, alone=context.follow)
     path = next((place for place in places if _is_there(place)), None)
     looked_for = tuple(str(place) for place in places)
     if path is None:
@@ -95,13 +94,21 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _places(context: Context, named: str) -> list[Path]:
+def places_of(source: Path, named: str = "", *, alone: bool = True) -> list[Path]:
+    """Return where the declaration of a submission may lie, the first choice first.
+
+    Parameters
+    ----------
+    named
+        The user's own; "" for none.
+    alone
+        False for what was found in a folder of submissions: a declaration.toml beside it is nobody's.
+    """
     if named:
         return [Path(named)]
-    if context.source.is_dir():
-        return [context.source / "declaration.toml"]
-    # What was not named itself was found in a folder of submissions.
-    return _beside(context.source)[: 2 if context.follow else 1]
+    if source.is_dir():
+        return [source / "declaration.toml"]
+    return _beside(source)[: 2 if alone else 1]
 
 
 def _beside(source: Path) -> list[Path]:

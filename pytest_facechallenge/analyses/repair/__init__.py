@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pytest_facechallenge.core.analysis import Analysis, Stage, Step
 
+#: Steps whose facts repairs read where they are there: a model that does not load can be mended all the same.
+READ_IF_THERE = ("preprocessing", "load", "batch")
+
 ANALYSIS = Analysis(
     name="repair",
     about="a mended copy of the model, and whether it embeds the same",
@@ -13,7 +16,7 @@ ANALYSIS = Analysis(
             Stage.SERVER,
             "core.facts.repair:RepairFacts",
             "analyses.repair.gather:gather",
-            ("interface", "compatibility", "load", "batch"),
+            ("interface", "compatibility"),
         ),
     ),
     resolve="analyses.repair.options:resolve",

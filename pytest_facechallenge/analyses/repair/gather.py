@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
-from pytest_facechallenge.analyses.behaviour.gather import normalisation
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.interface.gather import external_is_safe
+from pytest_facechallenge.analyses.repair.names import labels_of
 from pytest_facechallenge.analyses.repair.options import RepairOptions
-from pytest_facechallenge.analyses.repair.table import REPAIRS
+from pytest_facechallenge.analyses.repair.proof import Fed, local_proof, server_proof
+from pytest_facechallenge.analyses.repair.table import LAYOUT, REPAIRS, Given
+from pytest_facechallenge.core.facts.behaviour import BatchFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
+from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.facts.repair import Mended, RepairFacts
 from pytest_facechallenge.inference.images import natural, to_input
-from pytest_facechallenge.inference.session import Session
 
 #: The mended model, in the private working folder.
 FILE = "mended/model.onnx"
@@ -31,54 +33,63 @@ def gather(context: Context) -> RepairFacts:
         return RepairFacts(trouble="weights lie in a side file that was not handed in or cannot be read")
     context.report("mending a copy of the model")
     model = onnx.load(str(context.model_path))
-    repairs: list[Mended] = []
-    if interface.external:
-        why = "The server gets one file."
-        what = f"{len({entry.location for entry in interface.external})} side file(s) taken into the model"
-        repairs.append(Mended(name="side files", why=why, what=what))
-    options = context.options.of(RepairOptions)
-    for repair in REPAIRS:
-        what = repair.apply(model, context.facts, options)
-        if what:
-            repairs.append(Mended(name=repair.name, why=repair.why, what=what))
+    names = [value.name for value in model.graph.output]
+    repairs = [*_packaging(context), *_applied(context, model)]
     if not repairs:
         return RepairFacts()
     target = context.workdir / FILE
     target.parent.mkdir(exist_ok=True)
-    onnx.save(model, str(target))
-    name = model.graph.output[0].name if model.graph.output else ""
-    return _compared(context, target, name, tuple(repairs))
-
-
-def _compared(context: Context, target: Path, name: str, repairs: tuple[Mended, ...]) -> RepairFacts:
-    images = to_input(natural(IMAGES, context.options.seed + 3), *normalisation(context))
     try:
-        mended = Session(target, context.options.device, context.options.threads)
-        alone = _one_by_one(mended, images, name)
-        together = mended.run(images, [name])[0].astype(np.float64)
-    except Exception as error:  # the runtime raises its own types
-        return RepairFacts(repairs=repairs, trouble=f"the mended model does not run: {str(error)[:300]}")
-    differs = _difference(alone, together)
-    known = RepairFacts(repairs=repairs, file=FILE, images=IMAGES, alone_together=differs)
-    try:
-        given = Session(context.model_path, context.options.device, context.options.threads)
-        before = _one_by_one(given, images, name)
-    except Exception as error:
-        return RepairFacts(
-            repairs=repairs, file=FILE, images=IMAGES, alone_together=differs,
-            trouble=f"the model as handed in does not run on single images: {str(error)[:300]}",
-        )  # fmt: skip
-    return RepairFacts(
-        repairs=known.repairs, file=FILE, images=IMAGES, alone_together=differs, before_after=_difference(before, alone)
-    )
+        onnx.save(model, str(target))
+    except ValueError as error:  # protobuf writes at most 2 GiB
+        return RepairFacts(repairs=tuple(repairs), trouble=f"the mended model cannot be written: {error}")
+    if not model.graph.output:
+        return RepairFacts(repairs=tuple(repairs), trouble="the model has no output")
+    return _proven(context, target, names.index(model.graph.output[0].name), tuple(repairs))
 
 
-def _one_by_one(session: Session, images: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float64]:
-    rows = [session.run(images[at : at + 1], [name])[0].reshape(1, -1) for at in range(len(images))]
-    return np.concatenate(rows).astype(np.float64)
+def _applied(context: Context, model: onnx.ModelProto) -> list[Mended]:
+    given = Given(context.facts, context.options.of(RepairOptions), labels_of(model))
+    found = []
+    for repair in REPAIRS:
+        what = repair.apply(model, given)
+        if what:
+            found.append(Mended(name=repair.name, why=repair.why, what=what))
+    return found
 
 
-def _difference(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
-        return -1.0
-    return float(np.abs(one - other).max(initial=0.0)) / max(float(np.abs(one).max(initial=0.0)), 1e-30)
+def _packaging(context: Context) -> list[Mended]:
+    """Return what the packing of the mended model alone mends."""
+    package, interface = context.facts.need(PackageFacts), context.facts.need(InterfaceFacts)
+    found = []
+    if package.problems:
+        what = f"{package.model_name!r} alone, as model.onnx"
+        found.append(Mended(name="package", why="The server unpacks one file, model.onnx.", what=what))
+    if interface.external:
+        files = len({entry.location for entry in interface.external})
+        what = f"{files} side file{'' if files == 1 else 's'} taken into the model"
+        found.append(Mended(name="side files", why="The server gets one file.", what=what))
+    return found
+
+
+def _proven(context: Context, target: Path, place: int, repairs: tuple[Mended, ...]) -> RepairFacts:
+    """Return the facts with what the runtimes say.
+
+    Parameters
+    ----------
+    place
+        Which output of the model as it was handed in is the embedding.
+    """
+    preprocessing, batch = context.facts.get(PreprocessingFacts), context.facts.get(BatchFacts)
+    mean, std = 127.5, 127.5
+    if preprocessing is not None:
+        mean, std = preprocessing.server_mean, preprocessing.server_std
+    elif batch is not None:
+        mean, std = batch.mean, batch.std
+    images = np.asarray(to_input(natural(IMAGES, context.options.seed + 3), mean, std), np.float32)
+    turned = any(each.name == LAYOUT for each in repairs)
+    fed = Fed(images.transpose(0, 2, 3, 1).copy() if turned else images, images)
+    local = local_proof(context, target, fed, place)
+    if isinstance(local, str):
+        return RepairFacts(repairs=repairs, trouble=f"the mended model does not run: {local}")
+    return RepairFacts(repairs=repairs, file=FILE, local=local, server=server_proof(context, target, fed, place))

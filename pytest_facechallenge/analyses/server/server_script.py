@@ -7,7 +7,7 @@ written for Python 3.6 and newer and imports nothing but the standard library, n
 
 IMAGES.npy holds float32 images [K,C,H,W]. They are run one by one, then all at once. FOLDER receives
 ``result.json``, which is written anew at each stage, so that it tells how far things got even when the process is
-killed, and ``embeddings.npy``, the first output for each image.
+killed, ``embeddings.npy``, the first output for each image, and ``together.npy``, that of the batch.
 """
 
 import contextlib
@@ -48,6 +48,7 @@ def main(model: str, images_path: str, folder: Path, threads: int) -> None:
         numpy.save(str(folder / "embeddings.npy"), numpy.stack([row.reshape(-1) for row in single]))
         save(stage="batch")
         together = numpy.asarray(session.run(None, {name: images})[0])
+        numpy.save(str(folder / "together.npy"), together)
         apart = numpy.concatenate(single) if single[0].ndim else numpy.stack(single)
         difference = -1.0
         if together.shape == apart.shape and together.size:

@@ -45,9 +45,9 @@ def gather(context: Context) -> ServerFacts:
     timeout = options.timeout
     images_path = context.workdir / "server_images.npy"
     np.save(images_path, images(context))
-    server = _run(context, python, "server", images_path, timeout)
+    server = run_in(context, python, "server", images_path, timeout)
     # What the local runtime gives is of interest only beside embeddings of the server's.
-    local = None if server.embeddings is None else _run(context, sys.executable, "local", images_path, timeout)
+    local = None if server.embeddings is None else run_in(context, sys.executable, "local", images_path, timeout)
     return ServerFacts(
         ran=True,
         version=str(server.result.get("version", "")),
@@ -67,19 +67,34 @@ def gather(context: Context) -> ServerFacts:
     )
 
 
-def _run(context: Context, interpreter: str, name: str, images_path: Path, timeout: float) -> _Run:
+def run_in(
+    context: Context, interpreter: str, name: str, images_path: Path, timeout: float, model: Path | None = None
+) -> Trial:
+    """Run a model in an interpreter.
+
+    Parameters
+    ----------
+    name
+        Of the folder for what the interpreter writes.
+    images_path
+        A file of numpy: float32 images [K,C,H,W].
+    timeout
+        Seconds.
+    model
+        The file that every step runs if not given.
+    """
     context.report(f"running the model in {interpreter}")
     folder = context.workdir / f"{name}_runtime"
     folder.mkdir(exist_ok=True)
-    model = context.runnable_path.absolute()
+    model = (model or context.runnable_path).absolute()
     # -I: neither the environment nor the working folder of this process may change what is imported there.
     command = [interpreter, "-I", str(SCRIPT), str(model), str(images_path.absolute()), str(folder.absolute())]
-    run = _Run([*command, str(context.options.threads)], folder, timeout)
+    run = Trial([*command, str(context.options.threads)], folder, timeout)
     run.error = run.error.replace(str(model), model.name)  # a working folder's name says nothing to anybody
     return run
 
 
-class _Run:
+class Trial:
     """One interpreter's run of the script.
 
     Attributes
@@ -89,7 +104,9 @@ class _Run:
     error
         The runtime's own words, or a sentence about the process's end.
     embeddings
-        [K,D], None when the single images did not all run.
+        [K,D] of the images one by one, None when these did not all run.
+    together
+        [K,D] of the images in one batch, None when that did not run.
     """
 
     def __init__(self, command: list[str], folder: Path, timeout: float) -> None:
@@ -98,6 +115,7 @@ class _Run:
         self.signal = ""
         self.timed_out = False
         self.embeddings: npt.NDArray[np.float64] | None = None
+        self.together: npt.NDArray[np.float64] | None = None
         written = ""
         try:
             done = subprocess.run(
@@ -122,9 +140,12 @@ class _Run:
             self.error = f"it ended without a word: {written or 'no output'}"
         if self.stage in ("batch", "done"):
             self.embeddings = _load(folder / "embeddings.npy")
+        if self.stage == "done":
+            self.together = _load(folder / "together.npy")
 
     @property
     def stage(self) -> Stage:
+        """How far it got."""
         found = self.result.get("stage")
         return cast("Stage", found) if found in ("load", "run", "batch", "done") else "start"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight, decide
@@ -10,6 +11,8 @@ from pytest_facechallenge.checks.implicit_batch.weighers import weigh, weigh_uns
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.flops import FlopsFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation
+from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ REMEDY = (
 )
 
 
-@check(ImplicitBatchFacts, FlopsFacts)
+@check(ImplicitBatchFacts, FlopsFacts, PreprocessingFacts)
 def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     """Require that the network runs over each face once, and over each face alone.
 
@@ -51,7 +54,20 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         explain; see the finding's remedy.
     """
     known = facts.need(ImplicitBatchFacts)
-    return decide(facts, weigh(known), "a second view of the image", REMEDY, rule)
+    signs = [_of_channels(sign, facts) for sign in weigh(known)]
+    return decide(facts, signs, "a second view of the image", REMEDY, rule)
+
+
+def _of_channels(sign: Sign, facts: Facts) -> Sign:
+    """Return a remark on an image that is turned along one axis as what it is where that axis is the channels."""
+    found = facts.get(PreprocessingFacts)
+    if found is None or sign.weight is not Weight.REMARK or str(Relation.MIRRORED) not in sign.what:
+        return sign
+    for layer in found.layers:
+        if sign.where == f"layer '{layer.node}'" and [each.source for each in layer.channels] == [2, 1, 0]:
+            how = f" by {', '.join(layer.through)}" if layer.through else ""
+            return replace(sign, what=f"works on the image with its channels swapped{how}, and on nothing else")
+    return sign
 
 
 @check(ImplicitBatchFacts, FlopsFacts)

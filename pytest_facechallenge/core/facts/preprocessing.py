@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
 
 from pytest_facechallenge.core.facts.base import StepFacts
+
+#: The largest pixel.
+WHITE = 255
+
+#: How far black and white may lie apart at the first layer, unless the rulebook says otherwise. Usual networks: [0, 1]
+#: has 1, [-1, 1] has 2, ImageNet's mean and std give 4.4. Normalised twice: 0.016. Not at all: 255.
+LEAST_SPREAD, MOST_SPREAD = 0.5, 16.0
+
+#: How far from zero the middle of black and white may lie at the first layer, as a multiple of how far they lie
+#: apart, unless the rulebook says otherwise. [0, 1] has 0.5, ImageNet's mean and std 0.1; a mean of 127.5 taken away
+#: twice gives 64.
+MOST_OFFSET = 4.0
+
+#: First layers that scale each image by its own statistics: they do not notice how it was normalised.
+SELF_SCALING = frozenset({"InstanceNormalization", "LayerNormalization", "GroupNormalization"})
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +50,17 @@ class FirstLayer(msgspec.Struct, frozen=True, kw_only=True):
     op: str
     channels: tuple[Channel, ...]
     through: tuple[str, ...] = ()
+
+    def spread(self, std: float) -> tuple[float, float]:
+        """Return how far black and white lie apart, fed (pixel - mean) / std: least and most of the channels."""
+        spreads = [abs(channel.gain) * WHITE / std for channel in self.channels]
+        return min(spreads), max(spreads)
+
+    def offset(self, mean: float, std: float) -> float:
+        """Return how far the middle of black and white lies from zero, over how far they lie apart: the most."""
+        middles = [abs(channel.gain * (WHITE / 2 - mean) / std + channel.offset) for channel in self.channels]
+        spreads = [abs(channel.gain) * WHITE / std for channel in self.channels]
+        return max(middle / max(spread, 1e-30) for middle, spread in zip(middles, spreads, strict=True))
 
 
 class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
@@ -65,3 +92,14 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
     layers: tuple[FirstLayer, ...] = ()
     normalises: bool = False
     obstacle: str = ""
+
+
+def fits(layers: Iterable[FirstLayer], mean: float, std: float) -> bool:
+    """Return whether (pixel - mean) / std reaches every first layer normalised once, by the usual limits."""
+    seen = [layer for layer in layers if layer.op not in SELF_SCALING]
+    return all(
+        layer.spread(std)[0] >= LEAST_SPREAD
+        and layer.spread(std)[1] <= MOST_SPREAD
+        and layer.offset(mean, std) <= MOST_OFFSET
+        for layer in seen
+    )

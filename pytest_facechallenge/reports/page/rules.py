@@ -40,7 +40,10 @@ class RuleText(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """A rule with its state; ``key`` is its anchor, ``state`` the class in the style sheet."""
+    """A rule with its state; ``key`` is its anchor, ``state`` the class in the style sheet.
+
+    ``told``: beside the verdict stands what is wrong with it, or why it is open and what would decide it.
+    """
 
     key: str
     result: RuleResult
@@ -48,6 +51,7 @@ class RuleRow(NamedTuple):
     sign: str
     word: str
     level: str
+    told: bool
 
 
 class OpenGroup(NamedTuple):
@@ -101,7 +105,8 @@ def track_view(key: str, track: TrackReport) -> TrackView:
     reasons: dict[tuple[str, str], list[str]] = {}
     for each in track.verdict.open:
         reasons.setdefault((each.why, each.remedy), []).append(each.rule)
-    rows = [_row(f"{key}r{number}", result) for number, result in enumerate(track.rules, 1)]
+    told = {*track.verdict.broken, *(each.rule for each in track.verdict.open)}
+    rows = [_row(f"{key}r{number}", result, told=result.name in told) for number, result in enumerate(track.rules, 1)]
     rows.sort(key=lambda row: ("bad", "open").index(row.state) if row.state in ("bad", "open") else 2)
     tally = []
     for status in (Status.FAILED, Status.UNDECIDED, Status.PASSED, Status.NOT_APPLICABLE):
@@ -122,6 +127,6 @@ def track_view(key: str, track: TrackReport) -> TrackView:
     )
 
 
-def _row(key: str, result: RuleResult) -> RuleRow:
+def _row(key: str, result: RuleResult, *, told: bool) -> RuleRow:
     state, sign, word = STATES[result.status]
-    return RuleRow(key, result, state, sign, word if result.ran else "no result", LEVELS[result.level])
+    return RuleRow(key, result, state, sign, word if result.ran else "no result", LEVELS[result.level], told)
