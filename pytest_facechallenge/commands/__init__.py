@@ -26,12 +26,15 @@ class Command:
         The module in this package.
     passes_on
         Whether it takes the arguments after ``--``.
+    examples
+        Command lines for its help.
     """
 
     name: str
     about: str
     module: str
     passes_on: bool = False
+    examples: tuple[str, ...] = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add what the command takes to its parser."""
@@ -45,9 +48,49 @@ class Command:
         return getattr(import_module(f"{__name__}.{self.module}"), name)
 
 
+#: In the order of the help: what a submission goes through, then what is known without one.
 COMMANDS: tuple[Command, ...] = (
-    Command("judge", "judge submissions; no file of theirs steers the run", "judge", passes_on=True),
-    Command("replay", "judge the facts of an earlier JSON report again", "replay"),
-    Command("explain", "explain a rule: what, why, how it is measured, how to fix it", "explain"),
+    Command(
+        "judge",
+        "judge submissions; no file of theirs steers the run",
+        "judge",
+        passes_on=True,
+        examples=(
+            "facechallenge judge model.onnx --track A",
+            "facechallenge judge entries/ --track A --track B --json audit.json -n 4",
+            "facechallenge judge model.onnx --track A --strict -- --junitxml judgement.xml",
+        ),
+    ),
+    Command(
+        "replay",
+        "judge the facts of an earlier JSON report again",
+        "replay",
+        examples=("facechallenge replay judgement.json --track B",),
+    ),
+    Command(
+        "report",
+        "show JSON reports on the console, as a page or as Markdown",
+        "report",
+        examples=(
+            "facechallenge report judgement.json --html judgement.html",
+            "facechallenge report round1/*.json --html all.html --markdown all.md",
+        ),
+    ),
+    Command(
+        "explain",
+        "explain a rule: what, why, how it is measured, how to fix it",
+        "explain",
+        examples=("facechallenge explain embedding-dim",),
+    ),
     Command("list", "show the rulebooks, their tracks and rules", "list_rules"),
+    Command(
+        "completion",
+        "print what makes a shell complete commands, options, tracks and rules",
+        "completion",
+        examples=(
+            'eval "$(facechallenge completion bash)"    # in ~/.bashrc',
+            'eval "$(facechallenge completion zsh)"     # in ~/.zshrc, after compinit',
+            "facechallenge completion fish | source     # in ~/.config/fish/config.fish",
+        ),
+    ),
 )
