@@ -66,9 +66,7 @@ class Runner:
         script.write_text(step["run"], encoding="utf-8")
         environment = self.environment | set_by_step
         command = [*BASH, str(script)]
-        return subprocess.run(
-            command, cwd=self.workspace, env=environment, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=self.workspace, env=environment, capture_output=True, text=True, check=False)
 
     def outputs(self) -> dict[str, str]:
         return dict(line.split("=", 1) for line in self.output.read_text(encoding="utf-8").splitlines())
