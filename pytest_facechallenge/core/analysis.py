@@ -65,6 +65,9 @@ class Step:
         Steps of the same stage that run first where they run at all.
     runs_model
         Whether it runs the model in this project's own runtime, and so hangs where that hangs.
+    for_views
+        Whether views of the report read it and no check: it is gathered along with what the checks need, where a
+        process of its stage runs anyway, and is no failure where it cannot be.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Step:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     runs_model: bool = False
+    for_views: bool = False
 
     def facts_type(self) -> type[StepFacts]:
         """Import and return the struct class."""

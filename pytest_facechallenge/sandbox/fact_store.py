@@ -24,7 +24,9 @@ def read_facts(facts_dir: Path) -> Facts:
     for name, step in STEPS.items():
         result = read_result(facts_dir, name, step.facts_type()) if result_path(facts_dir, name).exists() else None
         if isinstance(result, StepFailure):
-            facts.failures[name] = result
+            # What no check reads and only could not be looked at either is nothing that anybody wants to hear of.
+            if not (step.for_views and result.kind is FailureKind.BLOCKED):
+                facts.failures[name] = result
         elif result is not None:
             facts.gathered[name] = result
     return facts
@@ -67,6 +69,11 @@ class FactStore:
         stages = {STEPS[name].stage for name in wanted}
         planned = with_needs(self.planned.get(source, set()))
         together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
+        together |= {
+            step.name
+            for step in STEPS.values()
+            if step.for_views and step.stage in stages and together >= {*step.needs}
+        }
         facts_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(facts_dir / "lock")):
             facts = read_facts(facts_dir)
