@@ -69,11 +69,6 @@ class FactStore:
         stages = {STEPS[name].stage for name in wanted}
         planned = with_needs(self.planned.get(source, set()))
         together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
-        together |= {
-            step.name
-            for step in STEPS.values()
-            if step.for_views and step.stage in stages and together >= {*step.needs}
-        }
         facts_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(facts_dir / "lock")):
             facts = read_facts(facts_dir)

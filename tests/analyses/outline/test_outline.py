@@ -14,10 +14,10 @@ from pytest_facechallenge.analyses.outline import gather as outline
 from pytest_facechallenge.analyses.outline.gather import outline_of
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.facts.outline import OutlineFacts
-from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.engine.gatherer import Gatherer
+from pytest_facechallenge.engine.options import values_from
+from pytest_facechallenge.engine.plan import JudgedRule, make_plan
 from pytest_facechallenge.onnx_graph.ir import from_model
-from pytest_facechallenge.sandbox.fact_store import FactStore
-from pytest_facechallenge.sandbox.process import Limits
 from tests.support.models import network, save
 
 
@@ -81,15 +81,30 @@ def test_it_takes_few_bytes() -> None:
     assert len(msgspec.json.encode(facts)) < 60 * len(facts.nodes)
 
 
-def store(folder: Path) -> FactStore:
-    return FactStore(folder, RunOptions(threads=1, device="cpu"), Limits(idle_seconds=60.0, memory_bytes=4 << 30))
-
-
-def test_it_comes_along_where_the_graph_is_read_and_is_no_failure_where_it_cannot(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rule", "there"), [("input", True), ("organization", False)])
+def test_it_comes_along_where_the_graph_is_read_anyway(tmp_path: Path, rule: str, there: bool) -> None:
     assert [step.name for step in STEPS.values() if step.for_views] == ["outline"]
     save(network(), tmp_path / "model.onnx")
-    assert "outline" in store(tmp_path / "good").facts(tmp_path / "model.onnx", ["interface"]).gathered
-    (tmp_path / "none.onnx").write_bytes(b"\x08\x07none")
-    bad = store(tmp_path / "bad").facts(tmp_path / "none.onnx", ["interface"])
-    assert "interface" in bad.failures
-    assert "outline" not in {**bad.failures, **bad.gathered}
+    gatherer, judged = planned(tmp_path / "model.onnx", rule)
+    gatherer.facts_for(judged)
+    assert ("outline" in gatherer.recorded(judged.source).gathered) is there
+    gatherer.close()
+
+
+def test_it_is_no_failure_where_there_is_no_graph(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x07none")
+    gatherer, judged = planned(tmp_path / "model.onnx", "input")
+    gatherer.facts_for(judged)
+    found = gatherer.recorded(judged.source)
+    gatherer.close()
+    assert "interface" in found.failures
+    assert "outline" not in {**found.failures, **found.gathered}
+
+
+def planned(model: Path, rule: str) -> tuple[Gatherer, JudgedRule]:
+    plan = make_plan(values_from({"model": [model], "track": ["mfr21/A"], "device": "cpu"}))
+    (source,) = plan.sources
+    (judged,) = [each for each in plan.expected(source) if each.rule.id == rule]
+    gatherer = Gatherer(plan)
+    gatherer.note([judged])
+    return gatherer, judged
