@@ -36,11 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None]:
-    """Refuse code that lies with a submission before it runs.
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Refuse options that are none, and code that lies with a submission before it runs.
 
     Then add the alias --track after every other plugin had its chance, so that a clash breaks neither.
     """
+    from pytest_facechallenge.plugin.invocation import refuse_unknown_options
+
+    refuse_unknown_options(args)
     _refuse_code_of_a_submission(early_config)
     yield
     early_config.stash[OWNS_TRACK] = _options.add_track_alias(parser)

@@ -43,6 +43,8 @@ def refused(pytester: pytest.Pytester, *arguments: str) -> str:
         ("--facechallenge-memory=-1", "whole number of at least 0"),
         ("--facechallenge-timeout=soon", "whole number"),
         ("--facechallenge-rounds=7", "multiple of 50"),
+        ("--facechallenge-timout=5", "no option '--facechallenge-timout'; did you mean '--facechallenge-timeout'?"),
+        ("--facechallenge-\x1b[2J", "no option '--facechallenge-\\\\x1b[2J'"),
     ],
 )
 def test_options(pytester: pytest.Pytester, model: Path, option: str, said: str) -> None:
