@@ -65,7 +65,7 @@ def drawings(outline: Outline, result: RuleResult) -> tuple[Drawing, ...]:
     """Return a drawing for each part of the network in which the finding names nodes, at most `MOST_DRAWINGS`."""
     places = named(outline, result)
     drawn: set[int] = set()
-    found = []
+    found: list[Drawing] = []
     for place in places:
         if place in drawn or len(found) == MOST_DRAWINGS:
             continue

@@ -1,0 +1,32 @@
+"""When a command writes colours: a terminal, or who asks for them; NO_COLOR wins."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from pytest_facechallenge.commands.console import colours
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "pipe"),
+    [
+        ({}, True, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        # Empty is as if it was not set: https://no-color.org, https://force-color.org.
+        ({"NO_COLOR": "", "FORCE_COLOR": ""}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "dumb", "FORCE_COLOR": "3"}, True, True),
+    ],
+)
+def test_colours(environment: dict[str, str], terminal: bool, pipe: bool) -> None:
+    assert colours(Terminal(), environment) is terminal
+    assert colours(io.StringIO(), environment) is pipe
