@@ -15,7 +15,7 @@ from pytest_facechallenge.commands.shells import SHELLS, fish, zsh
 from pytest_facechallenge.commands.words import Completed, Kind, Known, Switch, Values, completed
 
 #: What follows "facechallenge", and what the last word may become: all of it, and nothing that begins otherwise.
-CASES = (
+CASES: tuple[tuple[tuple[str, ...], set[str]], ...] = (
     (("rep",), {"replay", "report"}),
     (("judge", "--tr"), {"--track"}),
     (("judge", "--track", "mfr21/"), {"mfr21/A", "mfr21/B"}),
