@@ -12,6 +12,7 @@ from pytest_facechallenge.engine.report import RuleResult
 from pytest_facechallenge.reports.page.neighbourhood import (
     MOST_DRAWINGS,
     MOST_NODES,
+    MOST_OF_A_TRACK,
     Outline,
     drawings,
     drawings_of_track,
@@ -112,6 +113,18 @@ def test_a_network_too_large_is_said_where_there_are_findings() -> None:
     assert "12,345 nodes" in left_out(facts, [track(finding())])
     assert left_out(facts, [track(result("input"))]) == ""
     assert left_out(OutlineFacts(), [track(finding())]) == ""
+
+
+def test_a_track_has_few_drawings_those_of_broken_rules_first() -> None:
+    outline = chain(*(f"conv_{number}" for number in range(200)))
+    where = [(Evidence(where=f"conv_{n}, conv_{n + 10}", what="seen"),) for n in range(0, 160, 20)]
+    rules = [result(f"open-{n}", Status.UNDECIDED, evidence=each) for n, each in enumerate(where[:3])]
+    rules += [result(f"broken-{n}", Status.FAILED, evidence=each) for n, each in enumerate(where[3:])]
+    judged = track(*rules)
+    found = drawings_of_track(outline, judged)
+    assert list(found) == ["broken-0", "broken-1", "broken-2"]
+    assert sum(map(len, found.values())) == MOST_OF_A_TRACK
+    assert "no more than 6 places" in left_out(OutlineFacts(), [judged], [found])
 
 
 def test_sources_that_no_network_has_are_no_lines() -> None:

@@ -15,6 +15,8 @@ from pytest_facechallenge.reports.page.network import Drawing, draw
 STEPS_AROUND = 2
 #: The most nodes in one drawing, the most drawings of one finding, and the most texts of it that are searched.
 MOST_NODES, MOST_DRAWINGS, MOST_TEXTS = 20, 2, 60
+#: The most drawings of a track: each has up to 7 kB, and a page of fifty submissions stays readable below 10 MB.
+MOST_OF_A_TRACK = 6
 #: A name as Python quotes it: how every check writes the name of a node.
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 #: A name without quotes is taken for a node's only where it looks like no word of a sentence.
@@ -50,11 +52,18 @@ class Outline:
 
 
 def drawings_of_track(outline: Outline | None, track: TrackReport) -> dict[str, tuple[Drawing, ...]]:
-    """Return the drawings of a track's findings, by the rule's name; none without an outline."""
+    """Return the drawings of a track's findings, broken rules first, by the rule's name; none without an outline."""
     if outline is None:
         return {}
-    found = {result.name: drawings(outline, result) for result in track.rules if _is_finding(result)}
-    return {name: each for name, each in found.items() if each}
+    findings = sorted(filter(_is_finding, track.rules), key=lambda result: result.status is not Status.FAILED)
+    found: dict[str, tuple[Drawing, ...]] = {}
+    room = MOST_OF_A_TRACK
+    for result in findings:
+        drawn = drawings(outline, result)[:room] if room else ()
+        room -= len(drawn)
+        if drawn:
+            found[result.name] = drawn
+    return found
 
 
 def _is_finding(result: RuleResult) -> bool:
@@ -108,8 +117,12 @@ def network_of(facts: OutlineFacts | None) -> Outline | None:
     return Outline(facts) if facts is not None and facts.nodes else None
 
 
-def left_out(facts: OutlineFacts | None, tracks: Sequence[TrackReport]) -> str:
-    """Return why nothing is drawn although there are findings, or ""."""
+def left_out(
+    facts: OutlineFacts | None, tracks: Sequence[TrackReport], drawn: Sequence[dict[str, tuple[Drawing, ...]]] = ()
+) -> str:
+    """Return why something is not drawn although there are findings, or ""."""
+    if any(sum(map(len, each.values())) == MOST_OF_A_TRACK for each in drawn):
+        return f"The network is drawn at no more than {MOST_OF_A_TRACK} places for each track, broken rules first."
     findings = any(_is_finding(result) for track in tracks for result in track.rules)
     if facts is None or not facts.left_out or not findings:
         return ""

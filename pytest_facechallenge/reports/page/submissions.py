@@ -89,6 +89,7 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
     facts = submission.as_facts()
     accuracy, arithmetic = facts.get(AccuracyFacts), facts.get(FlopsFacts)
     outline = network_of(facts.get(OutlineFacts))
+    networks = tuple(drawings_of_track(outline, track) for track in submission.tracks)
     at_hand = [
         (books[track.rulebook], track.track)
         for track in submission.tracks
@@ -109,8 +110,8 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
         comparisons=tuple(each for each in comparisons if each),
         flops=flops_view(arithmetic) if arithmetic else None,
         latency=tuple(each for each in times if each),
-        networks=tuple(drawings_of_track(outline, track) for track in submission.tracks),
-        undrawn=left_out(facts.get(OutlineFacts), submission.tracks),
+        networks=networks,
+        undrawn=left_out(facts.get(OutlineFacts), submission.tracks, networks),
         missing=tuple(dict.fromkeys(track.rulebook for track in submission.tracks if track.rulebook not in books)),
     )
 
