@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.outline import OutlineFacts, OutlineNode
 from pytest_facechallenge.core.outcome import Evidence, Status
 from pytest_facechallenge.engine.report import RuleResult
@@ -16,8 +17,8 @@ from pytest_facechallenge.reports.page.neighbourhood import (
     Outline,
     drawings,
     drawings_of_track,
-    left_out,
     named,
+    networks_of,
 )
 from pytest_facechallenge.reports.page.network import BOX_WIDTH, MOST_IN_A_ROW, Drawing
 from tests.support.reports import result, track
@@ -109,10 +110,10 @@ def test_only_findings_are_drawn() -> None:
 
 
 def test_a_network_too_large_is_said_where_there_are_findings() -> None:
-    facts = OutlineFacts(left_out=12_345)
-    assert "12,345 nodes" in left_out(facts, [track(finding())])
-    assert left_out(facts, [track(result("input"))]) == ""
-    assert left_out(OutlineFacts(), [track(finding())]) == ""
+    facts = Facts({"outline": OutlineFacts(left_out=12_345)})
+    assert "12,345 nodes" in networks_of(facts, [track(finding())]).undrawn
+    assert networks_of(facts, [track(result("input"))]) == (({},), "")
+    assert networks_of(Facts(), [track(finding())]) == (({},), "")
 
 
 def test_a_track_has_few_drawings_those_of_broken_rules_first() -> None:
@@ -124,7 +125,8 @@ def test_a_track_has_few_drawings_those_of_broken_rules_first() -> None:
     found = drawings_of_track(outline, judged)
     assert list(found) == ["broken-0", "broken-1", "broken-2"]
     assert sum(map(len, found.values())) == MOST_OF_A_TRACK
-    assert "no more than 6 places" in left_out(OutlineFacts(), [judged], [found])
+    facts = Facts({"outline": OutlineFacts(nodes=outline.nodes)})
+    assert "no more than 6 places" in networks_of(facts, [judged]).undrawn
 
 
 def test_sources_that_no_network_has_are_no_lines() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.outline import INPUT, OUTPUT, OutlineFacts, OutlineNode
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.engine.report import RuleResult, TrackReport
@@ -117,8 +119,23 @@ def network_of(facts: OutlineFacts | None) -> Outline | None:
     return Outline(facts) if facts is not None and facts.nodes else None
 
 
-def left_out(
-    facts: OutlineFacts | None, tracks: Sequence[TrackReport], drawn: Sequence[dict[str, tuple[Drawing, ...]]] = ()
+class Networks(NamedTuple):
+    """Where a submission's findings lie: for each track the drawings by the rule's name, and why some are not there."""
+
+    drawn: tuple[dict[str, tuple[Drawing, ...]], ...]
+    undrawn: str
+
+
+def networks_of(facts: Facts, tracks: Sequence[TrackReport]) -> Networks:
+    """Return the drawings of every track's findings."""
+    found = facts.get(OutlineFacts)
+    outline = network_of(found)
+    drawn = tuple(drawings_of_track(outline, track) for track in tracks)
+    return Networks(drawn, _undrawn(found, tracks, drawn))
+
+
+def _undrawn(
+    facts: OutlineFacts | None, tracks: Sequence[TrackReport], drawn: Sequence[dict[str, tuple[Drawing, ...]]]
 ) -> str:
     """Return why something is not drawn although there are findings, or ""."""
     if any(sum(map(len, each.values())) == MOST_OF_A_TRACK for each in drawn):

@@ -9,15 +9,13 @@ from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.flops import FlopsFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts, ValueDeclaration
-from pytest_facechallenge.core.facts.outline import OutlineFacts
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.report import Report, SubmissionReport
 from pytest_facechallenge.reports.page.accuracy import SetCard, set_cards
 from pytest_facechallenge.reports.page.baselines import Comparison, compare
 from pytest_facechallenge.reports.page.cost import FlopsView, flops_view
 from pytest_facechallenge.reports.page.latency import LatencyView, latency_view
-from pytest_facechallenge.reports.page.neighbourhood import drawings_of_track, left_out, network_of
-from pytest_facechallenge.reports.page.network import Drawing
+from pytest_facechallenge.reports.page.neighbourhood import Networks, networks_of
 from pytest_facechallenge.reports.page.rules import TrackView, track_view
 from pytest_facechallenge.reports.page.wording import count, flops, leading_number, size
 
@@ -28,17 +26,7 @@ MOST_SCORES = 8
 
 
 class SubmissionView(NamedTuple):
-    """A submission ready to show.
-
-    Attributes
-    ----------
-    missing
-        Names rulebooks that are not at hand.
-    networks
-        For each track where its findings lie in the network, by the rule's name.
-    undrawn
-        Why that is not drawn, "" where it is.
-    """
+    """A submission ready to show; ``missing`` names rulebooks that are not at hand."""
 
     key: str
     report: SubmissionReport
@@ -50,8 +38,7 @@ class SubmissionView(NamedTuple):
     flops: FlopsView | None
     latency: tuple[LatencyView, ...]
     missing: tuple[str, ...]
-    networks: tuple[dict[str, tuple[Drawing, ...]], ...]
-    undrawn: str
+    networks: Networks
 
 
 class OverviewCell(NamedTuple):
@@ -88,8 +75,6 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
     """
     facts = submission.as_facts()
     accuracy, arithmetic = facts.get(AccuracyFacts), facts.get(FlopsFacts)
-    outline = network_of(facts.get(OutlineFacts))
-    networks = tuple(drawings_of_track(outline, track) for track in submission.tracks)
     at_hand = [
         (books[track.rulebook], track.track)
         for track in submission.tracks
@@ -110,8 +95,7 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
         comparisons=tuple(each for each in comparisons if each),
         flops=flops_view(arithmetic) if arithmetic else None,
         latency=tuple(each for each in times if each),
-        networks=networks,
-        undrawn=left_out(facts.get(OutlineFacts), submission.tracks, networks),
+        networks=networks_of(facts, submission.tracks),
         missing=tuple(dict.fromkeys(track.rulebook for track in submission.tracks if track.rulebook not in books)),
     )
 
