@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from pytest_facechallenge.commands import COMMANDS, Command
+from pytest_facechallenge.commands import COMMANDS, Command, console
 from pytest_facechallenge.commands.parser import PROGRAM, WRONG_INVOCATION, Parser, complain, nearest, parser_of
 from pytest_facechallenge.core.version import __version__
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if passed_on and not command.passes_on:
         parser.error(f"'{PROGRAM} {name}' takes nothing after --")
     if {"-h", "--help"} & set(own):
-        sys.stdout.write(parser.format_help())
+        console.write(parser.format_help())
         return 0
     arguments, unknown = parser.parse_known_intermixed_args(own)
     parser.refuse_unknown(unknown, "; pytest's own options are given after --" if command.passes_on else "")
@@ -59,7 +59,7 @@ def _without_command(given: list[str]) -> int:
     parser = top_level()
     _, unknown = parser.parse_known_args(given[:1])
     parser.refuse_unknown(unknown, "; a command comes first")
-    sys.stdout.write(parser.format_help())
+    console.write(parser.format_help())
     return 0
 
 

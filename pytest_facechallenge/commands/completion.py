@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from pytest_facechallenge.commands import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,5 +41,5 @@ def run(arguments: argparse.Namespace) -> int:
         rules=tuple(sorted({rule for book in books.values() for rule in book.rules})),
     )
     parsed = [completed(command, parser_of(command).arguments(), known) for command in COMMANDS]
-    sys.stdout.write(SHELLS[arguments.shell](parsed))
+    console.write(SHELLS[arguments.shell](parsed))
     return 0

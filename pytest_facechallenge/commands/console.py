@@ -1,4 +1,4 @@
-"""What the console of a command can show: columns, colours, encoding. Standard library only, but for `view`."""
+"""What the console of a command can show: columns, colours, encoding. Standard library only where it can."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ def colours(stream: IO[str], environment: Mapping[str, str] = os.environ) -> boo
     if environment.get("FORCE_COLOR"):
         return True
     return stream.isatty() and environment.get("TERM") != "dumb"
+
+
+def write(text: str) -> None:
+    """Write to standard output, spelt as the console can show it: one without “ must not end a command."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        from pytest_facechallenge.reports.wrapping import spelt
+
+        text = spelt(text, encoding)
+    sys.stdout.write(text)
 
 
 def view(verbosity: int = 0, *, strict: bool = False) -> View:

@@ -84,10 +84,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if chosen.flag("list") or chosen.text("explain"):
             from pytest_facechallenge.engine.extensions import load_rulebooks
             from pytest_facechallenge.reports.catalogue import explain, listing
+            from pytest_facechallenge.reports.wrapping import spelt
 
             books = load_rulebooks(chosen.path(name) for name in chosen.many("rules"))
             rule = chosen.text("explain")
-            sys.stdout.write(explain(rule, books) if rule else listing(books))
+            said = explain(rule, books) if rule else listing(books)
+            sys.stdout.write(spelt(said, sys.stdout.encoding or "utf-8"))
             return 0
     except ValueError as error:
         raise pytest.UsageError(_said(error)) from error
