@@ -7,9 +7,7 @@ and pytest is imported here; everything else is imported once a submission is to
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +16,10 @@ import pytest
 
 from pytest_facechallenge.engine.options import anything_to_judge
 from pytest_facechallenge.plugin import options as _options
+from pytest_facechallenge.plugin.signals import end_orderly_on_sigterm
 from pytest_facechallenge.plugin.stash import OWNS_TRACK, RUN
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from pytest_facechallenge.engine.plan import JudgedRule
     from pytest_facechallenge.plugin.run import ChallengeRun
 
@@ -134,7 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_facechallenge.plugin.collector import OutcomeCollector
         from pytest_facechallenge.plugin.screen import Details, Screen
 
-        _end_orderly_on_sigterm(config)
+        end_orderly_on_sigterm(config)
         collector = OutcomeCollector(config, run)
         screen = Screen(config, collector)
         config.pluginmanager.register(collector, "facechallenge-report")
@@ -165,24 +162,6 @@ def _said_path(path: str | Path | None) -> str:
     from pytest_facechallenge.core.text import clean_path
 
     return "" if path is None else clean_path(path)
-
-
-def _end_orderly_on_sigterm(config: pytest.Config) -> None:
-    """Let SIGTERM end the run as Ctrl-C does, so that a cancelled CI job still has its report and leaves no files.
-
-    Only where nobody else handles it.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    def let_go() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, interrupt)
-    config.add_cleanup(let_go)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
