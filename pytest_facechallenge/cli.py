@@ -3,82 +3,84 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from pathlib import PurePath
 
-from pytest_facechallenge.commands import COMMANDS, Command
-from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.commands import COMMANDS, Command, console
+from pytest_facechallenge.commands.parser import PROGRAM, WRONG_INVOCATION, Parser, complain, nearest, parser_of
 from pytest_facechallenge.core.version import __version__
 
-PROGRAM = "facechallenge"
-#: The exit code of a wrong invocation, pytest's.
-WRONG_INVOCATION = 4
-_MOST_OF_A_MESSAGE = 4_000
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one sentence, with the nearest name that it knows, and end in 4."""
-
-    def error(self, message: str) -> NoReturn:
-        """Show what is wrong, and exit."""
-        _complain(f"{message}; see '{self.prog} --help'")
-        sys.exit(WRONG_INVOCATION)
+#: What a submission's name ends in: who writes one where a command belongs has left "judge" out.
+_SUBMISSIONS = (".onnx", ".zip")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    own, passed_on = _split(given)
-    parser = _parser()
-    name = next((each for each in own if not each.startswith("-")), "")
+    if not given or given[0].startswith("-"):
+        return _without_command(given)
+    name, rest = given[0], given[1:]
     command = next((each for each in COMMANDS if each.name == name), None)
-    if name and command is None:
-        parser.error(f"there is no command {name!r}{nearest(name, (each.name for each in COMMANDS))}")
+    if name == "help":
+        return main([*rest[:1], "--help"])
     if command is None:
-        parser.parse_args(own)
-        parser.print_help()
-        return 0 if not own else WRONG_INVOCATION
+        top_level().error(f"there is no command {name!r}{_meant(name)}")
+    own, passed_on = _split(rest)
+    parser = parser_of(command)
     if passed_on and not command.passes_on:
         parser.error(f"'{PROGRAM} {name}' takes nothing after --")
-    sub = Parser(
-        prog=f"{PROGRAM} {name}",
-        description=f"{command.about[0].upper()}{command.about[1:]}.",
-        epilog="Options of pytest are passed on after --, as in: -- -k input -x" if command.passes_on else None,
-        allow_abbrev=False,
-    )
-    command.add_arguments(sub)
-    own.remove(name)
-    arguments, unknown = sub.parse_known_intermixed_args(own)
-    if unknown:
-        options = [option for action in sub._actions for option in action.option_strings]
-        sub.error(f"there is no option {unknown[0]!r}{nearest(unknown[0].partition('=')[0], options)}")
+    if {"-h", "--help"} & set(own):
+        console.write(parser.format_help())
+        return 0
+    arguments, unknown = parser.parse_known_intermixed_args(own)
+    parser.refuse_unknown(unknown, "; pytest's own options are given after --" if command.passes_on else "")
     arguments.passed_on = passed_on
     return _ran(command, arguments)
 
 
-def _ran(command: Command, arguments: argparse.Namespace) -> int:
-    try:
-        return command.run(arguments)
-    except (ValueError, OSError) as error:
-        _complain(str(error))
-        return WRONG_INVOCATION
-
-
-def _parser() -> Parser:
-    width = max(len(each.name) for each in COMMANDS)
-    table = "\n".join(f"  {each.name:{width}}  {each.about}" for each in COMMANDS)
+def top_level() -> Parser:
+    """Return the parser of a command line without a command."""
     parser = Parser(
         prog=PROGRAM,
-        usage=f"{PROGRAM} COMMAND [options]",
         description="Judge face-recognition challenge submissions: every rule a test, every verdict with its evidence.",
-        epilog=f"commands:\n{table}\n\n'{PROGRAM} COMMAND --help' shows the options of a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        epilog=f"'{PROGRAM} COMMAND --help' shows the options of a command.",
+        examples=(f"{PROGRAM} judge model.onnx --track A", f"{PROGRAM} explain embedding-dim"),
+        commands=[(command.name, command.about) for command in COMMANDS],
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"{PROGRAM} {__version__}", help="show the version"
+    )
     return parser
+
+
+def _without_command(given: list[str]) -> int:
+    parser = top_level()
+    _, unknown = parser.parse_known_args(given[:1])
+    parser.refuse_unknown(unknown, "; a command comes first")
+    console.write(parser.format_help())
+    return 0
+
+
+def _meant(name: str) -> str:
+    if name.lower().endswith(_SUBMISSIONS):
+        return f"; to judge a submission write '{PROGRAM} judge {PurePath(name)} --track NAME'"
+    return nearest(name, (each.name for each in COMMANDS))
+
+
+def _ran(command: Command, arguments: argparse.Namespace) -> int:
+    try:
+        code = command.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Who reads the output has seen enough ("| head"). Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError) as error:
+        complain(str(error))
+        return WRONG_INVOCATION
 
 
 def _split(given: list[str]) -> tuple[list[str], list[str]]:
@@ -86,13 +88,3 @@ def _split(given: list[str]) -> tuple[list[str], list[str]]:
         return given, []
     place = given.index("--")
     return given[:place], given[place + 1 :]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'judge'?" where a known name is like ``name``, else ""."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _complain(message: str) -> None:
-    print(f"{PROGRAM}: error: {clean(message, _MOST_OF_A_MESSAGE)}", file=sys.stderr)

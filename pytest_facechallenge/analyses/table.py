@@ -13,6 +13,7 @@ from pytest_facechallenge.analyses import (
     interface,
     latency,
     organisers_checker,
+    outline,
     package,
     preprocessing,
     repair,
@@ -37,6 +38,7 @@ ANALYSES: tuple[Analysis, ...] = (
     feature_file.ANALYSIS,
     latency.ANALYSIS,
     repair.ANALYSIS,
+    outline.ANALYSIS,
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from pytest_facechallenge.commands import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,5 +17,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
     from pytest_facechallenge.api import explain
 
-    sys.stdout.write(explain(arguments.rule, arguments.rules))
+    console.write(explain(arguments.rule, arguments.rules))
     return 0

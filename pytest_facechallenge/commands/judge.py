@@ -13,11 +13,15 @@ import site
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from pytest_facechallenge.analyses.table import ANALYSES
 from pytest_facechallenge.core.options import GIVEN, Option, OptionKind
+from pytest_facechallenge.engine.options import COMMON
 from pytest_facechallenge.plugin.options import OPTIONS, OWN
+from pytest_facechallenge.reports.formats import FORMATS
 
 SETTINGS = Path(__file__).with_name("isolated.ini")
 PLUGIN = "pytest_facechallenge.plugin.hooks"
@@ -35,15 +39,27 @@ _WITH_OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("path", nargs="*", metavar="PATH", help="a .onnx file, a zip, a folder or a glob")
+    grouped: dict[str, argparse._ArgumentGroup] = {}
     for option in OPTIONS:
         if option.name not in _ELSEWHERE:
-            _add(parser, option)
+            title = _headings().get(option.name, "the run")
+            if title not in grouped:
+                grouped[title] = parser.add_argument_group(title)
+            _add(grouped[title], option)
     parser.add_argument("-n", dest="processes", metavar="N", help="judge in N processes (needs pytest-xdist)")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="show more")
-    parser.add_argument("-q", "--quiet", action="count", default=0, help="show less")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="show every rule, reason and note")
+    parser.add_argument("-q", "--quiet", action="count", default=0, help="show the verdicts alone; -qq: not even these")
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+@cache
+def _headings() -> dict[str, str]:
+    """Return under which heading of the help an option stands: what is judged, an analysis, or the reports."""
+    found = {option.name: "what is judged, and how" for option in COMMON}
+    found |= {option.name: analysis.about for analysis in ANALYSES for option in analysis.options}
+    return found | {option.name: "reports" for each in FORMATS for option in (each.option, *each.details)}
+
+
+def _add(parser: argparse._ActionsContainer, option: Option) -> None:
     names = (f"--{option.name}", option.flag)
     about = option.help.replace("; --track is an alias", "").replace("%", "%%")
     if option.kind is OptionKind.FLAG:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+
+from pytest_facechallenge.commands import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,5 +17,5 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_facechallenge.api import load_rulebooks
     from pytest_facechallenge.reports.catalogue import listing
 
-    sys.stdout.write(listing(load_rulebooks(arguments.rules)))
+    console.write(listing(load_rulebooks(arguments.rules)))
     return 0

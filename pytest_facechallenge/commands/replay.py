@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from pathlib import Path
 
-#: Columns where the console does not say how wide it is.
-_WIDTH = 80
+from pytest_facechallenge.commands import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,18 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_facechallenge.api import rejudge
     from pytest_facechallenge.core.outcome import VerdictWord
     from pytest_facechallenge.reports.terminal import render
-    from pytest_facechallenge.reports.view import View
 
     report = rejudge(
         Path(arguments.report), arguments.track, rulebooks=arguments.rules, min_tar=tuple(arguments.min_tar)
     )
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    encoding = sys.stdout.encoding or "utf-8"
-    width = shutil.get_terminal_size((_WIDTH, 24)).columns
-    view = View(
-        width=width, colour=colour, encoding=encoding, verbosity=int(arguments.verbose), strict=arguments.strict
-    )
-    sys.stdout.write(render(report, view))
+    sys.stdout.write(render(report, console.view(int(arguments.verbose), strict=arguments.strict)))
     if arguments.json:
         report.save(arguments.json)
     words = {track.verdict.word for submission in report.submissions for track in submission.tracks}

@@ -38,7 +38,7 @@ class Option:
     help
         For ``pytest --help``.
     metavar
-        Placeholder of the value.
+        Placeholder of the value; "practice|entry" where it is one of a few words.
     default
         The value when nobody set it.
     path

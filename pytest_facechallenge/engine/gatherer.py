@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from pytest_facechallenge.analyses.table import with_needs
+from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts, FailureKind
 from pytest_facechallenge.core.outcome import Outcome
@@ -60,10 +60,15 @@ class Gatherer:
         }
 
     def note(self, judged: Iterable[JudgedRule]) -> None:
-        """Note which facts will be needed, so that one process can gather them together."""
+        """Note which facts will be needed, so that one process can gather them together.
+
+        What views of the report read comes along where all that it builds on is needed anyway.
+        """
         for each in judged:
             if self.plan.sources[each.source].kind is not SourceKind.REPORT:
-                self.store.plan(each.source, self.plan.steps_of(each))
+                steps = set(with_needs(set(self.plan.steps_of(each))))
+                views = {step.name for step in STEPS.values() if step.for_views and steps.issuperset(step.needs)}
+                self.store.plan(each.source, steps | views)
 
     def facts_for(self, judged: JudgedRule, on_progress: Callable[[str], None] = silent) -> Facts:
         """Return the facts that a rule needs, gathering them when they are not there yet."""

@@ -34,7 +34,7 @@ COMMON: tuple[Option, ...] = (
         "DIR",
         path=True,
     ),
-    Option("device", OptionKind.TEXT, "where to run the model: auto, cpu, cuda, tensorrt", "DEVICE", "auto"),
+    Option("device", OptionKind.TEXT, "where to run the model", "auto|cpu|cuda|tensorrt", "auto"),
     Option("threads", OptionKind.NUMBER, "threads of the runtime (default: it chooses)", "N", 0),
     Option(
         "timeout",

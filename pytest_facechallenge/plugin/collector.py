@@ -17,7 +17,7 @@ from pytest_facechallenge.engine.plan import JudgedRule, Key
 from pytest_facechallenge.engine.report import Report, ReportError, write_atomically
 from pytest_facechallenge.plugin.run import ChallengeRun
 from pytest_facechallenge.plugin.steering import loaded_conftests
-from pytest_facechallenge.plugin.transport import failed_key, outcome_in
+from pytest_facechallenge.plugin.transport import failed_key, outcome_in, without_ours
 from pytest_facechallenge.reports import github, markdown
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.wording import all_causes, judged
@@ -44,8 +44,24 @@ class OutcomeCollector:
         self.complaints: list[str] = []
         self._report: Report | None = None
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take the outcome out of a test's report; note a test that ended without one."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        """Take the outcome out of a test's report; note a test that ended without one.
+
+        pytest's JUnit file would hold it as properties of a test, which Jenkins' schema of such files does not know, so
+        that its plugin refuses the file.
+        """
+        self._take(report)
+        every = report.user_properties
+        if self._junit():
+            report.user_properties = without_ours(every)
+        yield
+        report.user_properties = every
+
+    def _junit(self) -> list[LogXML]:
+        return [plugin for plugin in self.config.pluginmanager.get_plugins() if isinstance(plugin, LogXML)]
+
+    def _take(self, report: pytest.TestReport) -> None:
         decoded = outcome_in(report.user_properties)
         if decoded is not None:
             self.outcomes[decoded[0]] = decoded[1]
@@ -106,11 +122,10 @@ class OutcomeCollector:
 
     def _tell_junit(self) -> None:
         """Give pytest's JUnit file the verdicts, before it is written."""
-        for plugin in self.config.pluginmanager.get_plugins():
-            if isinstance(plugin, LogXML):
-                for submission, track in judged(self.report):
-                    name = f"facechallenge {track.full} {clean(submission.name)}"
-                    plugin.add_global_property(name, f"{track.verdict.word}: {all_causes(track)}")
+        for plugin in self._junit():
+            for submission, track in judged(self.report):
+                name = f"facechallenge {track.full} {clean(submission.name)}"
+                plugin.add_global_property(name, f"{track.verdict.word}: {all_causes(track)}")
 
     def _write_files(self, session: pytest.Session) -> None:
         for each in FORMATS:

@@ -7,9 +7,7 @@ and pytest is imported here; everything else is imported once a submission is to
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +16,10 @@ import pytest
 
 from pytest_facechallenge.engine.options import anything_to_judge
 from pytest_facechallenge.plugin import options as _options
+from pytest_facechallenge.plugin.signals import end_orderly_on_sigterm
 from pytest_facechallenge.plugin.stash import OWNS_TRACK, RUN
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from pytest_facechallenge.engine.plan import JudgedRule
     from pytest_facechallenge.plugin.run import ChallengeRun
 
@@ -36,11 +33,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> Generator[None]:
-    """Refuse code that lies with a submission before it runs.
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Refuse options that are none, and code that lies with a submission before it runs.
 
     Then add the alias --track after every other plugin had its chance, so that a clash breaks neither.
     """
+    from pytest_facechallenge.plugin.invocation import refuse_unknown_options
+
+    refuse_unknown_options(args)
     _refuse_code_of_a_submission(early_config)
     yield
     early_config.stash[OWNS_TRACK] = _options.add_track_alias(parser)
@@ -79,10 +81,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         if chosen.flag("list") or chosen.text("explain"):
             from pytest_facechallenge.engine.extensions import load_rulebooks
             from pytest_facechallenge.reports.catalogue import explain, listing
+            from pytest_facechallenge.reports.wrapping import spelt
 
             books = load_rulebooks(chosen.path(name) for name in chosen.many("rules"))
             rule = chosen.text("explain")
-            sys.stdout.write(explain(rule, books) if rule else listing(books))
+            said = explain(rule, books) if rule else listing(books)
+            sys.stdout.write(spelt(said, sys.stdout.encoding or "utf-8"))
             return 0
     except ValueError as error:
         raise pytest.UsageError(_said(error)) from error
@@ -126,7 +130,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_facechallenge.plugin.collector import OutcomeCollector
         from pytest_facechallenge.plugin.screen import Details, Screen
 
-        _end_orderly_on_sigterm(config)
+        end_orderly_on_sigterm(config)
         collector = OutcomeCollector(config, run)
         screen = Screen(config, collector)
         config.pluginmanager.register(collector, "facechallenge-report")
@@ -157,24 +161,6 @@ def _said_path(path: str | Path | None) -> str:
     from pytest_facechallenge.core.text import clean_path
 
     return "" if path is None else clean_path(path)
-
-
-def _end_orderly_on_sigterm(config: pytest.Config) -> None:
-    """Let SIGTERM end the run as Ctrl-C does, so that a cancelled CI job still has its report and leaves no files.
-
-    Only where nobody else handles it.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    def let_go() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, interrupt)
-    config.add_cleanup(let_go)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

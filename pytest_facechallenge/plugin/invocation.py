@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_facechallenge.core.text import clean
+from pytest_facechallenge.plugin.options import OPTIONS
 from pytest_facechallenge.plugin.stash import LEFT_ASIDE, OWNS_TRACK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_facechallenge.core.options import OptionValues
+
+_OURS = "--facechallenge-"
+_FLAGS = tuple(option.flag for option in OPTIONS)
+
+
+def refuse_unknown_options(arguments: Sequence[str]) -> None:
+    """Refuse an option that begins as ours do and is none, with the nearest one: pytest would only say that it is none.
+
+    Raises
+    ------
+    pytest.UsageError
+        There is such an option.
+    """
+    for argument in takewhile(lambda each: each != "--", arguments):
+        name = argument.partition("=")[0]
+        if name.startswith(_OURS) and name not in _FLAGS:
+            near = difflib.get_close_matches(name, _FLAGS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise pytest.UsageError(f"there is no option {clean(name)!r}{hint} (pytest --help lists all)")
 
 
 def refuse_half_an_invocation(config: pytest.Config) -> None:

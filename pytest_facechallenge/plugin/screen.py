@@ -31,6 +31,8 @@ from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, r
 from pytest_facechallenge.reports.view import LEAST_WIDTH, View
 from pytest_facechallenge.reports.wrapping import cut, wrap
 
+#: What `facechallenge judge` starts pytest with.
+SETTINGS = Path(__file__).parents[1] / "commands" / "isolated.ini"
 #: Columns where the console does not say how wide it is.
 DEFAULT_WIDTH = 80
 #: The attribute of a stand-in for a failed report that holds what was found.
@@ -80,6 +82,9 @@ class Screen:
             lines = [each] if isinstance(each, str) else each
             if not self._shows_times():
                 lines = [line for line in lines if not line.startswith("benchmark: ")]
+            if self.config.inipath == SETTINGS:
+                # The launcher's own file says nothing to anybody, and its path is long.
+                lines = [line for text in lines for line in text.split("\n") if not line.startswith("configfile: ")]
             shown.append([folded for line in lines for folded in wrap("", line, width)])
         return shown
 

@@ -21,7 +21,7 @@ FAILED_KEY = "facechallenge-failed"
 
 
 def record(node: pytest.Item, judged: JudgedRule, outcome: Outcome) -> None:
-    """Attach the outcome to the test, so that it reaches the controller, JUnit and other reporters."""
+    """Attach the outcome to the test, so that it reaches the controller."""
     payload = {
         "source": str(judged.source),
         "number": judged.number,
@@ -54,6 +54,11 @@ def failed_key(properties: Iterable[tuple[str, object]]) -> Key | None:
             source, number, track, rule = json.loads(str(value))
             return source, number, track, rule
     return None
+
+
+def without_ours(properties: Iterable[tuple[str, object]]) -> list[tuple[str, object]]:
+    """Return the properties that a test has for other readers."""
+    return [each for each in properties if each[0] not in (PROPERTY, FAILED_KEY)]
 
 
 def fail_if_undecided(report: pytest.TestReport, judged: JudgedRule, name: str) -> None:

@@ -13,8 +13,10 @@ PLAIN = str.maketrans(
         "≤": "<=", "≥": ">=", "→": "->", "µ": "u", "²": "^2", "\N{NO-BREAK SPACE}": " ",
     }
 )  # fmt: skip
-#: After these signs a word that is longer than a line (a path, a name of a node) may go on in the next.
-_BREAKS = re.compile(r"[^/\\._:,;=-]*[/\\._:,;=-]+|[^/\\._:,;=-]+")
+#: After a sign such as "/" a word that is longer than a line (a path, a name of a node) may go on in the next, but not
+#: where the sign stands inside a number.
+_INSIDE = r"(?:[^/\\._:,;=-]|(?<=\d)[.,:](?=\d))"
+_BREAKS = re.compile(rf"{_INSIDE}*+[/\\._:,;=-]+|{_INSIDE}++")
 
 
 def spelt(text: str, encoding: str) -> str:

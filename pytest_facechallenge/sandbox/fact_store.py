@@ -41,8 +41,14 @@ def _missing(steps: Iterable[str], facts: Facts) -> list[str]:
     return [name for name in steps if name not in facts.gathered and name not in facts.failures]
 
 
-def _copied(facts: Facts) -> Facts:
-    return Facts(gathered=dict(facts.gathered), failures=dict(facts.failures))
+def _told(facts: Facts) -> Facts:
+    """Return a copy without failures of what no check reads and could not be looked at either: nobody asks for these."""
+    failures = {
+        name: failure
+        for name, failure in facts.failures.items()
+        if not (STEPS[name].for_views and failure.kind is FailureKind.BLOCKED)
+    }
+    return Facts(gathered=dict(facts.gathered), failures=failures)
 
 
 class FactStore:
@@ -108,7 +114,7 @@ class FactStore:
         planned = with_needs(self.planned.get(source, set()))
         together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
         if self._last[0] == source and _missing(together, self._last[1]) == []:
-            return _copied(self._last[1])
+            return _told(self._last[1])
         facts_dir.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(str(facts_dir / "lock")):
             facts = read_facts(facts_dir)
@@ -122,13 +128,13 @@ class FactStore:
                 facts = read_facts(facts_dir)
                 if planned and not _missing(planned, facts):
                     remove_tree(facts_dir / "work")
-        self._last = (source, _copied(facts))
-        return facts
+        self._last = (source, facts)
+        return _told(facts)
 
     def recorded(self, source: Path) -> Facts:
         """Return what has been gathered so far, gathering nothing."""
         facts_dir = self.facts_dir(source)
-        return read_facts(facts_dir) if facts_dir.is_dir() else Facts()
+        return _told(read_facts(facts_dir)) if facts_dir.is_dir() else Facts()
 
     def changed(self, source: Path) -> str:
         """Return what is to be said of a submission that is no longer what was judged, or "".

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_facechallenge.cli import main
-from pytest_facechallenge.commands import COMMANDS, judge
+from pytest_facechallenge.commands import COMMANDS, Command, judge
+from pytest_facechallenge.commands.parser import parser_of
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -27,15 +29,43 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for argv, code in (((), 0), (("--help",), 0)):
         found, out, _ = said(capsys, *argv)
         assert found == code
-        assert all(f"  {each.name} " in out and each.about in out for each in COMMANDS)
+        words = " ".join(out.split())
+        assert all(f" {each.name} {each.about}" in words for each in COMMANDS)
     assert said(capsys, "--version")[1].startswith("facechallenge ")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: object) -> None:
-    code, out, _ = said(capsys, getattr(command, "name", ""), "--help")
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_every_command_has_help(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Command, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = said(capsys, command.name, "--help")
     assert code == 0
-    assert "usage: facechallenge" in out
+    assert f"Usage: facechallenge {command.name} [OPTIONS]" in out
+    parser = parser_of(command)
+    words = " ".join(out.split())
+    for action in parser.arguments():
+        assert " ".join((action.help or "").replace("%%", "%").split()) in words
+    for line in out.splitlines():
+        # An example is one line to copy, however narrow the console is.
+        assert len(line) <= min(columns, 100) or line.strip() in command.examples
+    assert said(capsys, "help", command.name)[1] == out
+
+
+def test_help_has_colours_where_they_are_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    plain = said(capsys, "judge", "--help")[1]
+    assert "\x1b" not in plain
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    coloured = said(capsys, "judge", "--help")[1]
+    assert "\x1b[36m--track TRACK\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert said(capsys, "judge", "--help")[1] == plain
 
 
 @pytest.mark.parametrize(
@@ -43,6 +73,14 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: obj
     [
         (("judg", "m.onnx"), "no command 'judg'; did you mean 'judge'?"),
         (("judge", "m.onnx", "--trak", "A"), "no option '--trak'; did you mean '--track'?"),
+        (("judge", "m.onnx", "--trak=A"), "no option '--trak'; did you mean '--track'?"),
+        (("judge", "m.onnx", "--junitxml=j.xml"), "no option '--junitxml'; pytest's own options are given after --"),
+        (("model.onnx", "--track", "A"), "write 'facechallenge judge model.onnx --track NAME'"),
+        (("--track", "A", "judge"), "no option '--track'; a command comes first"),
+        (("--versoin",), "no option '--versoin'; did you mean '--version'?"),
+        (("explain", "input", "output"), "'output' is one word too many"),
+        (("report",), "REPORT"),
+        (("report", "none.json"), "none.json cannot be read"),
         (("judge", "--track", "A"), "nothing to judge"),
         (("explain", "embeding-dim"), "did you mean 'embedding-dim'?"),
         (("explain",), "RULE"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from pytest_facechallenge.engine.report import Report
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +47,21 @@ def test_unpacked_wheel_lists_its_rulebooks(wheel: Path, tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert str(tmp_path / "site") in done.stdout
     assert "['lfr19', 'mfr-ongoing', 'mfr21']" in done.stdout
+
+
+def test_the_wheel_has_the_command_and_judges_by_itself(wheel: Path, report: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    (points,) = (tmp_path / "site").glob("*.dist-info/entry_points.txt")
+    assert "facechallenge = pytest_facechallenge.cli:main" in points.read_text(encoding="utf-8")
+    (tmp_path / "r.json").write_bytes(report)
+    command = [sys.executable, "-m", "pytest_facechallenge", "judge", "--facts=r.json", "--track=A", "--json=new.json"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("INCOMPLETE  model.onnx")
+    settings = Report.load(tmp_path / "new.json").environment.settings
+    assert settings.startswith(str(tmp_path / "site"))
 
 
 def test_clone_lists_its_rulebooks() -> None:

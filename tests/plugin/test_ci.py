@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import pytest
 from junitparser import Failure, JUnitXml
@@ -13,6 +15,20 @@ from docs.make_screens import FACTS, SCENES, Scene, changed, narrow, wide, write
 from pytest_facechallenge.engine.report import Report, SubmissionReport
 
 SCENE = {scene.name: scene for scene in SCENES}
+#: What Jenkins takes: for each element the attributes that it must have, those that it may have, and its children.
+JENKINS = {
+    "testsuites": ("", "name time tests failures errors", "testsuite"),
+    "testsuite": (
+        "name tests failures errors",
+        "group time skipped timestamp hostname id package file log url",
+        "testsuite properties testcase system-out system-err",
+    ),
+    "properties": ("", "", "property"),
+    "property": ("name value", "", ""),
+    "testcase": ("name", "time classname group", "skipped error failure system-out system-err"),
+    **dict.fromkeys(("skipped", "error", "failure"), ("", "type message", "")),
+    **dict.fromkeys(("system-out", "system-err"), ("", "", "")),
+}
 HOSTILE = "a]]>\x1b[2J::error::\u202e<b>&%0A,x"
 
 
@@ -123,6 +139,52 @@ def test_junit_has_the_verdict_and_why_a_strict_run_failed(pytester: pytest.Pyte
         found = [each for case in suite for each in case.result if isinstance(each, Failure)]
         assert len(found) == failures
         assert all("is not decided (mfr21/A" in each.text for each in found)
+
+
+def junit_element(element: Element) -> None:
+    """Assert that Jenkins' xUnit plugin takes an element, with all that is in it.
+
+    It validates what it is given, and refuses a file with anything else in it: github.com/jenkinsci/xunit-plugin,
+    src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd, told here in our own words.
+    """
+    required, optional, children = JENKINS[element.tag]
+    assert set(required.split()) <= set(element.attrib) <= set(f"{required} {optional}".split()), element.attrib
+    for each in element:
+        assert each.tag in children.split(), (element.tag, each.tag)
+        junit_element(each)
+    if "time" in element.attrib and element.tag != "testcase":
+        assert re.fullmatch(r"\d{1,3}(,?\d{3})*(\.\d*)?", element.attrib["time"])
+
+
+@pytest.mark.parametrize("name", ["good", "two-broken-rules", "incomplete", "hostile", "crashed"])
+def test_jenkins_and_gitlab_take_the_junit_file(pytester: pytest.Pytester, base: Report, name: str) -> None:
+    if name == "crashed":
+        pytester.makeconftest("def pytest_runtest_setup(item):\n    if 'output' in item.name: raise RuntimeError('x')")
+    scene = HOSTILE_SCENE if name == "hostile" else SCENE[name if name in SCENE else "good"]
+    judge(pytester, scene, base, "--facechallenge-strict", "--junitxml=j.xml")
+    root = ElementTree.parse(pytester.path / "j.xml").getroot()
+    junit_element(root)
+    # GitLab shows the class as the suite, and keeps one test of each class and name (gitlab-org/gitlab,
+    # lib/gitlab/ci/parsers/test/junit.rb).
+    cases = [(each.get("classname"), each.get("name")) for each in root.iter("testcase")]
+    assert len(set(cases)) == len(cases) > 20
+    assert all(all(case) for case in cases)
+
+
+def test_properties_of_others_stay_in_the_junit_file(pytester: pytest.Pytester, base: Report) -> None:
+    pytester.makeconftest("def pytest_runtest_setup(item):\n    item.user_properties.append(('theirs', 'kept'))")
+    judge(pytester, SCENE["good"], base, "--junitxml=j.xml", "-n1")
+    root = ElementTree.parse(pytester.path / "j.xml").getroot()
+    assert {each.get("name") for each in root.iterfind(".//testcase//property")} == {"theirs"}
+
+
+def test_exit_code_of_a_report_that_cannot_be_written_at_the_end(pytester: pytest.Pytester, base: Report) -> None:
+    pytester.makeconftest(
+        "from pathlib import Path\ndef pytest_runtest_setup(item):\n    Path('out.md').mkdir(exist_ok=True)"
+    )
+    result = judge(pytester, SCENE["good"], base, "--facechallenge-markdown=out.md")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["facechallenge: *out.md cannot be written: *", "COMPLIANT *"])
 
 
 def test_hostile_names_are_harmless_everywhere(

@@ -50,7 +50,7 @@ def plain(folder: Path, base: Report) -> list[str]:
     return screen(scene, base, folder).splitlines()[1:-2]
 
 
-@pytest.mark.parametrize("columns", [60, 72, 100])
+@pytest.mark.parametrize("columns", [60, 72, 100, 200])
 def test_no_line_is_wider_than_the_terminal(columns: int, base: Report, tmp_path: Path) -> None:
     lines = shown("two-broken-rules", base, tmp_path, columns=columns)
     assert max(map(len, lines)) <= columns

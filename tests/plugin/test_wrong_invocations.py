@@ -45,6 +45,8 @@ def refused(pytester: pytest.Pytester, *arguments: str) -> str:
         ("--facechallenge-rounds=7", "multiple of 50"),
         ("--facechallenge-repair=model.onnx", "model.onnx is a file; name a folder for the mended model"),
         ("--facechallenge-repair=.", "model.onnx is there already and is not overwritten"),
+        ("--facechallenge-timout=5", "no option '--facechallenge-timout'; did you mean '--facechallenge-timeout'?"),
+        ("--facechallenge-\x1b[2J", "no option '--facechallenge-\\\\x1b[2J'"),
     ],
 )
 def test_options(pytester: pytest.Pytester, model: Path, option: str, said: str) -> None:

@@ -29,6 +29,7 @@ from pytest_facechallenge.core.facts.latency import (
     ReferencePoint,
     Series,
 )
+from pytest_facechallenge.core.facts.outline import OutlineFacts, OutlineNode
 from pytest_facechallenge.core.outcome import Evidence, Status, VerdictWord
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.core.verdict import OpenRule, Verdict
@@ -116,6 +117,15 @@ def facts() -> tuple[StepFacts, ...]:
     machine = Machine(processor="EPYC", cores=2, memory_gib=8, provider="CPUExecutionProvider", runtime="onnxruntime 1")
     samples = tuple(12 + index / 100 for index in range(50))
     return (
+        OutlineFacts(
+            nodes=(
+                OutlineNode("input", "input"),
+                OutlineNode("stage1/conv_1", "Conv", (0,)),
+                OutlineNode("stage1/relu_1", "Relu", (1,)),
+                OutlineNode("head", "Gemm", (2,)),
+                OutlineNode("row", "output", (3,)),
+            )
+        ),
         InterfaceFacts(
             ir_version=6,
             opsets={"ai.onnx": 11},

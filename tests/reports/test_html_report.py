@@ -21,6 +21,7 @@ from pytest_facechallenge.engine.report import Report, digest_of
 from pytest_facechallenge.reports import html_report
 from pytest_facechallenge.reports.formats import FORMATS
 from pytest_facechallenge.reports.html_report import render
+from pytest_facechallenge.reports.page.replay import replay
 from tests.reports.every_text import with_every_text
 from tests.reports.page_reports import SETS, book, report, set_result, submission
 
@@ -138,6 +139,13 @@ def test_charts_name_themselves_and_tables_their_headers(page: bytes) -> None:
     for table in root.iter("table"):
         assert caption_of(table)
         assert all(each.get("scope") in ("col", "row") for each in table.iter("th"))
+
+
+def test_what_a_run_wrote_is_no_part_of_its_replay() -> None:
+    shown = report()
+    written = {option.name: "file" for each in FORMATS for option in (each.option, *each.details)}
+    text = replay(msgspec.structs.replace(shown, options=shown.options | written))
+    assert text == replay(shown)
 
 
 def test_how_to_replay(page: bytes) -> None:

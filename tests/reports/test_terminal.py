@@ -6,6 +6,8 @@ import re
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pytest_facechallenge.core.outcome import Evidence, Status
@@ -87,6 +89,29 @@ def test_nothing_wraps_inside_a_word_or_a_number(width: int, verbosity: int) -> 
         assert max(map(cell_len, text.splitlines())) <= width
         words = {word.rstrip("….,:)") for word in text.replace("(", " ").split()}
         assert not {word for word in words if re.fullmatch(r"1,073,741,?|1,073,?|reproducible-?|embedding-", word)}
+
+
+#: Words that betray a piece of themselves: a letter that begins them and one that ends them stand nowhere else.
+WORDS = st.from_regex(r"q[a-p]{1,16}z", fullmatch=True)
+NUMBERS = st.integers(1_000, 10**12).map("{:,}".format) | st.floats(0.01, 99, allow_nan=False).map("{:.6f}".format)
+TEXTS = st.lists(WORDS | NUMBERS, min_size=1, max_size=30).map(" ".join)
+
+
+@given(TEXTS, TEXTS, TEXTS, st.integers(60, 200), st.sampled_from([-1, 0, 1]))
+@settings(max_examples=60, deadline=None)
+def test_no_text_is_broken_inside_a_word_or_a_number(
+    message: str, remedy: str, measured: str, width: int, verbosity: int
+) -> None:
+    rules = [broken("embedding-dim", message=message, remedy=remedy, measured=measured, limit=measured)]
+    rules += [result("latency", Status.UNDECIDED, message=message, remedy=remedy)]
+    text = render(one(*rules), View(width, verbosity=verbosity))
+    assert max(map(cell_len, text.splitlines())) <= min(width, 140)
+    whole = {*message.split(), *remedy.split(), *measured.split()}
+    for token in re.findall(r"[\w,.]+", text):
+        piece = token.strip(".,")
+        if "q" in piece[:1] or "z" in piece[-1:]:
+            assert piece in whole, token
+    assert set(re.findall(r"\d[\d,.]{3,}\d", text)) <= whole
 
 
 def test_quiet_is_the_verdicts_alone_and_quieter_is_nothing() -> None:

@@ -25,6 +25,11 @@ def test_a_longer_word_is_broken_after_its_signs() -> None:
     assert wrap("", "a" * 25, 10) == ["a" * 10, "a" * 10, "a" * 5]
 
 
+def test_a_number_inside_a_longer_word_stays_whole() -> None:
+    word = "weights=1,073,741,824:scale=0.00392156"
+    assert wrap("", word, 16) == ["weights=", "1,073,741,824:", "scale=0.00392156"]
+
+
 def test_lines_are_counted_and_the_rest_is_marked() -> None:
     lines = wrap("", TEXT, 30, most=2)
     assert len(lines) == 2

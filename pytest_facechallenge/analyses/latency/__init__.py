@@ -37,8 +37,8 @@ ANALYSIS = Analysis(
         Option(
             "latency",
             OptionKind.TEXT,
-            "evidence of the inference time: auto, measured, scaled, modelled",
-            "GRADE",
+            "evidence of the inference time",
+            "auto|measured|scaled|modelled",
             "auto",
         ),
         Option("rounds", OptionKind.NUMBER, "timed runs of a submission, a multiple of 50 (default: 50)", "N", 50),

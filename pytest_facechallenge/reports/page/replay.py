@@ -8,9 +8,10 @@ from typing import Any
 
 from pytest_facechallenge.engine.options import OPTIONS
 from pytest_facechallenge.engine.report import Report
+from pytest_facechallenge.reports.formats import FORMATS
 
 #: What a run wrote is not what decides its verdicts.
-OUTPUTS = frozenset({"json", "html", "html-images"})
+OUTPUTS = frozenset(option.name for each in FORMATS for option in (each.option, *each.details))
 
 
 def replay(report: Report) -> str:

@@ -15,6 +15,7 @@ from pytest_facechallenge.reports.page.accuracy import SetCard, set_cards
 from pytest_facechallenge.reports.page.baselines import Comparison, compare
 from pytest_facechallenge.reports.page.cost import FlopsView, flops_view
 from pytest_facechallenge.reports.page.latency import LatencyView, latency_view
+from pytest_facechallenge.reports.page.neighbourhood import Networks, networks_of
 from pytest_facechallenge.reports.page.rules import TrackView, track_view
 from pytest_facechallenge.reports.page.wording import count, flops, leading_number, size
 
@@ -37,6 +38,7 @@ class SubmissionView(NamedTuple):
     flops: FlopsView | None
     latency: tuple[LatencyView, ...]
     missing: tuple[str, ...]
+    networks: Networks
 
 
 class OverviewCell(NamedTuple):
@@ -93,6 +95,7 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
         comparisons=tuple(each for each in comparisons if each),
         flops=flops_view(arithmetic) if arithmetic else None,
         latency=tuple(each for each in times if each),
+        networks=networks_of(facts, submission.tracks),
         missing=tuple(dict.fromkeys(track.rulebook for track in submission.tracks if track.rulebook not in books)),
     )
 
