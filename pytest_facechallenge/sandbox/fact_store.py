@@ -42,7 +42,7 @@ def _missing(steps: Iterable[str], facts: Facts) -> list[str]:
 
 
 def _told(facts: Facts) -> Facts:
-    """Return a copy without failures of what no check reads and could not be looked at either: nobody asks for these."""
+    """Return a copy without failures of what no check reads and could not be looked at either."""
     failures = {
         name: failure
         for name, failure in facts.failures.items()

@@ -16,7 +16,7 @@ from pytest_facechallenge.commands.words import Completed, Kind, Known, Switch, 
 
 #: What follows "facechallenge", and what the last word may become: all of it, and nothing that begins otherwise.
 CASES: tuple[tuple[tuple[str, ...], set[str]], ...] = (
-    (("rep",), {"replay", "report"}),
+    (("rep",), {"repair", "replay", "report"}),
     (("judge", "--tr"), {"--track"}),
     (("judge", "--track", "mfr21/"), {"mfr21/A", "mfr21/B"}),
     (("judge", "--device", "c"), {"cpu", "cuda"}),
