@@ -34,6 +34,9 @@ class Alignment:
     held_out: int = of(2000, "places", "on which it is measured")
     beyond: float = of(10.0, "of the way", "past another image, where steps of less than rounding become seen")
     dots: int = of(5, "dots", "along each side of the image, one at a time, that are looked for in a map")
+    dots_from: float = of(0.2, "of the image's side", "where the first dot is, and as far from the other edge the last")
+    changed: float = of(1e-9, "of the map's size", "by which a dot must change a map to be found")
+    worst: float = of(0.2, "share of the dots", "left out of a grid: those at an edge, or where a feature is silent")
     dot: float = of(0.25, "of the range", "by which a dot changes the image")
     peak: float = of(0.3, "of the largest change", "from which a place belongs to a dot")
     own_place: float = of(0.6, "share of the change", "within a place of its middle: the map shows one place, not many")
@@ -41,6 +44,7 @@ class Alignment:
     found_share: float = of(0.7, "share of the dots", "that must be found")
     scale: float = of(0.03, "factor", "away from a whole stride up to which a grid is that of a layer")
     offset: float = of(2.0, "pixels", "beside a stride, up to which a grid is that of a layer: kernels reach so far")
+    larger: float = of(1.2, "of the image's side", "from which a map is asked whether it is an enlarged image")
     enlarged: float = of(0.8, "pixels", "from place to place, below which a map is larger than the image")
     nearly_image: float = of(
         0.7,

@@ -75,13 +75,17 @@ def grid_of(shown: Shown, image: Array, span: float, limits: Thresholds) -> Grid
         return None
     size = np.array(before.shape[1:])
     sources, places, shares = [], [], []
-    lines = [np.linspace(0.2, 0.8, wanted.dots) * (extent - 1) for extent in (height, width)]
+    lines = [
+        np.linspace(wanted.dots_from, 1 - wanted.dots_from, wanted.dots) * (extent - 1) for extent in (height, width)
+    ]
     for down in np.rint(lines[0]).astype(int):
         for right in np.rint(lines[1]).astype(int):
             dotted = image.copy()
             dotted[:, :, down, right] += wanted.dot * span
             change = np.abs(shown(dotted) - before).sum(0)
-            if not np.isfinite(change).all() or change.max() <= 1e-9 * max(1e-30, float(np.abs(before).max())):
+            if not np.isfinite(change).all() or change.max() <= wanted.changed * max(
+                1e-30, float(np.abs(before).max())
+            ):
                 continue
             place, share = _middle(change, limits)
             sources.append((down - (height - 1) / 2, right - (width - 1) / 2))
@@ -106,15 +110,16 @@ def _middle(change: Array, limits: Thresholds) -> tuple[Array, float]:
 
 
 def _fitted(sources: Array, places: Array, sharp: float, limits: Thresholds) -> Grid:
-    """Fit the places in the image by those in the map, without the worst fifth."""
+    """Fit the places in the image by those in the map, without the worst."""
+    most = 1 - limits.alignment.worst
     known = np.hstack([places, np.ones((len(places), 1))])
     kept = np.ones(len(places), bool)
     for _ in range(2):
         fit, *_ = np.linalg.lstsq(known[kept], sources[kept], rcond=None)
         off = np.abs(known @ fit - sources).max(1)
-        kept = off <= np.quantile(off, 0.8)
+        kept = off <= np.quantile(off, most)
     scale = float(fit[0, 0]), float(fit[1, 1])
     steps = max(0.1, *map(abs, scale))
-    straight = float(np.quantile(off, 0.8)) <= limits.alignment.off_grid * max(1.0, steps)
+    straight = float(np.quantile(off, most)) <= limits.alignment.off_grid * max(1.0, steps)
     skew = max(abs(float(fit[0, 1])), abs(float(fit[1, 0]))) / steps
     return Grid(scale, (float(fit[2, 0]), float(fit[2, 1])), skew, straight, sharp, len(places))

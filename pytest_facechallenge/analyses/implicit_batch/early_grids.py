@@ -80,7 +80,8 @@ def _asked(model: TracedModel, limits: Thresholds) -> Iterator[Layer]:
             continue
         if min(shape[2:]) < limits.alignment.side * min(height, width):
             continue
-        larger = shape[2] > 1.2 * height and shape[3] > 1.2 * width
+        times = limits.alignment.larger
+        larger = shape[2] > times * height and shape[3] > times * width
         region = model.regions.get(layer.data)
         placed = region is not None and any(node.op in PLACING and structure.moves(node) for node in region.nodes)
         if larger or placed:

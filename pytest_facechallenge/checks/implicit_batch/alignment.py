@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts
 
 
 def weigh_steered(places: Sequence[SteeredPlaces]) -> Iterator[Sign]:
@@ -22,6 +24,8 @@ def weigh_grids(grids: Sequence[EarlyGrid]) -> Iterator[Sign]:
     """Weigh grids of early features that no layer gives."""
     for found in grids:
         weight = _weight(found.recovered)
+        if weight is Weight.REMARK:
+            continue  # pyramids of features stand on many grids
         if weight is Weight.PROOF and found.learned:
             weight = Weight.UNSURE
         via = f" (through {', '.join(found.via)})" if found.via else ""
@@ -83,3 +87,16 @@ def _grid(found: EarlyGrid) -> str:
         f"re-sampled: {found.dots} dots put on an image are found at row = {down:.3g} * i {first:+.2f}, "
         f"column = {right:.3g} * j {second:+.2f} from the middle"
     )
+
+
+#: Kind of observation -> its weigher, for the rule on re-alignment alone.
+ALIGNMENT_WEIGHERS: dict[type, Callable[[Sequence[Any]], Iterator[Sign]]] = {
+    SteeredPlaces: weigh_steered,
+    EarlyGrid: weigh_grids,
+}
+
+
+def weigh_alignment(known: ImplicitBatchFacts) -> Iterator[Sign]:
+    """Yield what these observations mean for the rule on re-alignment."""
+    for kind, weigher in ALIGNMENT_WEIGHERS.items():
+        yield from weigher([entry for entry in known.observations if isinstance(entry, kind)])

@@ -55,7 +55,6 @@ class Limits:
         "R squared",
         "of independent pixels recovered, from which it is not clear; deep features (two strides of 2) have 0.30",
     )
-    grid_step: float = of(0.03, "factor", "away from a whole stride, from which on a grid is re-sampled")
 
 
 #: The values in use.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_facechallenge.checks.implicit_batch.alignment import weigh_grids, weigh_steered
+from pytest_facechallenge.checks.implicit_batch.alignment import weigh_alignment
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight, decide
 from pytest_facechallenge.checks.implicit_batch.views import weigh_realignment
 from pytest_facechallenge.checks.implicit_batch.weighers import weigh, weigh_unseen
 from pytest_facechallenge.checks.registry import check
-from pytest_facechallenge.core.facts.alignment import EarlyGrid, SteeredPlaces
 from pytest_facechallenge.core.facts.flops import FlopsFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.outcome import Outcome
@@ -89,8 +88,7 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     views, gaps = known.of(InputView), known.of(Unseen)
     signs = [
         *weigh_realignment(views),
-        *weigh_steered(known.of(SteeredPlaces)),
-        *weigh_grids(known.of(EarlyGrid)),
+        *weigh_alignment(known),
         *weigh_unseen(gaps),
     ]
     if not views and not gaps:
