@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
@@ -20,13 +19,19 @@ def weigh_steered(places: Sequence[SteeredPlaces]) -> Iterator[Sign]:
         yield Sign(weight, f"node '{found.node}'", f"{_steered(found)}; {_content(found.recovered)}{_branch(found)}")
 
 
-def weigh_grids(grids: Sequence[EarlyGrid]) -> Iterator[Sign]:
-    """Weigh grids of early features that no layer gives."""
+def weigh_grids(grids: Sequence[EarlyGrid], *, enlarging: bool = False) -> Iterator[Sign]:
+    """Weigh grids of early features that no layer gives.
+
+    Parameters
+    ----------
+    enlarging
+        Whether features may be enlarged: then it is not clear whether these are features yet.
+    """
     for found in grids:
         weight = _weight(found.recovered)
         if weight is Weight.REMARK:
             continue  # pyramids of features stand on many grids
-        if weight is Weight.PROOF and found.learned:
+        if weight is Weight.PROOF and (found.learned or (enlarging and max(found.scale) < 1)):
             weight = Weight.UNSURE
         via = f" (through {', '.join(found.via)})" if found.via else ""
         yield Sign(
@@ -89,14 +94,11 @@ def _grid(found: EarlyGrid) -> str:
     )
 
 
-#: Kind of observation -> its weigher, for the rule on re-alignment alone.
-ALIGNMENT_WEIGHERS: dict[type, Callable[[Sequence[Any]], Iterator[Sign]]] = {
-    SteeredPlaces: weigh_steered,
-    EarlyGrid: weigh_grids,
-}
+#: The kinds of observations that are weighed here, for the rule on re-alignment alone.
+ALIGNMENT_KINDS = (SteeredPlaces, EarlyGrid)
 
 
-def weigh_alignment(known: ImplicitBatchFacts) -> Iterator[Sign]:
-    """Yield what these observations mean for the rule on re-alignment."""
-    for kind, weigher in ALIGNMENT_WEIGHERS.items():
-        yield from weigher([entry for entry in known.observations if isinstance(entry, kind)])
+def weigh_alignment(known: ImplicitBatchFacts, *, enlarging: bool = False) -> Iterator[Sign]:
+    """Yield what these observations mean for the rule on re-alignment; see `weigh_grids`."""
+    yield from weigh_steered(known.of(SteeredPlaces))
+    yield from weigh_grids(known.of(EarlyGrid), enlarging=enlarging)

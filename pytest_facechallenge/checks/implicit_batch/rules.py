@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pytest_facechallenge.checks.implicit_batch.alignment import weigh_alignment
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight, decide
@@ -55,7 +55,7 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     return decide(facts, weigh(known), "a second view of the image", REMEDY, rule)
 
 
-@check(ImplicitBatchFacts, FlopsFacts)
+@check(ImplicitBatchFacts, FlopsFacts, parameters={"enlarged_features": Literal["allowed", "prohibited"]})
 def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     """Require that the image enters the body as it was given: not warped, cropped or re-sampled.
 
@@ -78,7 +78,8 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
         the features, which tells their grid. Features are the image in another form where a linear map of 3x3 of them
         gives back at least 70% of the variation of independent pixels (a first layer of full resolution 79% to 100%,
         a stem of stride 2 36% to 88%, behind two strides of 2 at most 30%); below 45% they are deep, and free; between
-        the two the rule is undecided.
+        the two the rule is undecided, and so it is for an enlarged map that layers with weights made, or any enlarged
+        early map where the rulebook allows to enlarge features.
 
     How to fix:
         Remove the Resize, crop, GridSample, RoiAlign (or product with an interpolation matrix) in front of the first
@@ -88,7 +89,7 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     views, gaps = known.of(InputView), known.of(Unseen)
     signs = [
         *weigh_realignment(views),
-        *weigh_alignment(known),
+        *weigh_alignment(known, enlarging=rule.parameters.get("enlarged_features") == "allowed"),
         *weigh_unseen(gaps),
     ]
     if not views and not gaps:

@@ -10,7 +10,7 @@ import pytest
 from evaluation.case import ALIGN_RULE, BATCH_RULE
 from evaluation.product import RULES
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
-from pytest_facechallenge.checks.implicit_batch.alignment import ALIGNMENT_WEIGHERS
+from pytest_facechallenge.checks.implicit_batch.alignment import ALIGNMENT_KINDS, weigh_grids
 from pytest_facechallenge.checks.implicit_batch.weighers import WEIGHERS
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
@@ -83,7 +83,7 @@ def test_nothing_seen_passes() -> None:
 
 
 def test_every_kind_of_observation_has_a_weigher() -> None:
-    assert set(WEIGHERS) | set(ALIGNMENT_WEIGHERS) == set(get_args(Observation))
+    assert set(WEIGHERS) | set(ALIGNMENT_KINDS) == set(get_args(Observation))
 
 
 @pytest.mark.parametrize(("change", "status"), [(1e-4, Status.PASSED), (1e-3, Status.UNDECIDED), (3e-3, Status.FAILED)])
@@ -228,6 +228,11 @@ def test_positions_that_never_moved_and_learned_grids_are_not_proof() -> None:
     assert alignment(still).status is Status.UNDECIDED
     assert "another image that moves them would decide it" in alignment(still).message
     assert alignment(msgspec.structs.replace(GRID, learned=True)).status is Status.UNDECIDED
+
+
+def test_a_rulebook_may_let_features_be_enlarged() -> None:
+    smaller = msgspec.structs.replace(GRID, scale=(1.25, 1.25))
+    assert [sign.weight for sign in weigh_grids([GRID, smaller], enlarging=True)] == ["unsure", "proof"]
 
 
 def test_facts_survive_json() -> None:
