@@ -18,6 +18,7 @@ BANDS = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 4))
 def recovered(images: Array, values: Array, limits: Thresholds, window: int = 0) -> float:
     """Return which share of the variation of pixels a linear map of the features around the same place recovers.
 
+    Features at the place itself have a slope of their own above zero, since leaky ReLUs lose nothing.
     Features at stride s are asked for all s x s pixels of their cell. Independent pixels say nothing of each other, so
     what is recovered is held; measured on places that the fit has not seen.
 
@@ -97,7 +98,9 @@ def _rows(images: Array, values: Array, steps: tuple[int, int], reach: int) -> t
     cells = cells.reshape(count, colours, height, down, width, right).transpose(0, 2, 4, 1, 3, 5)
     around = range(-reach, reach + 1)
     values = values[:, :, :height, :width].astype(np.float64)
-    features = np.concatenate([np.roll(values, (by, aside), (2, 3)) for by in around for aside in around], 1)
+    shifted = [np.roll(values, (by, aside), (2, 3)) for by in around for aside in around]
+    # A leaky ReLU keeps what it squeezes: above and below zero its inverse has two slopes.
+    features = np.concatenate([*shifted, np.maximum(values, 0)], 1)
     edge = max(1, reach)
     inner = (slice(None), slice(edge, -edge), slice(edge, -edge))
     known = features.transpose(0, 2, 3, 1)[inner]

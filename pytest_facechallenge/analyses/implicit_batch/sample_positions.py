@@ -29,7 +29,7 @@ POSITIONS: dict[str, tuple[int, tuple[int, ...]]] = {
     "GridSample": (0, (1,)), "Gather": (0, (1,)), "GatherElements": (0, (1,)), "GatherND": (0, (1,)),
     "ScatterElements": (2, (1,)), "ScatterND": (2, (1,)), "Scatter": (2, (1,)), "Resize": (0, (1, 2, 3)),
     "Upsample": (0, (1,)), "Slice": (0, (1, 2, 3, 4)), "Pad": (0, (1,)), "RoiAlign": (0, (1,)), "MaxRoiPool": (0, (1,)),
-    "DeformConv": (0, (2,)), "CenterCropPad": (0, (1,)),
+    "DeformConv": (0, (2,)), "CenterCropPad": (0, (1,)), "Compress": (0, (1,)), "ReverseSequence": (0, (1,)),
 }  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _tried(
     if runner is None:
         return None
     read = None if way.fork == model.feed.name else model.open([way.fork])
-    images = _smooth(model.natural[: wanted.images + 1], limits)
+    images = smooth(model.natural[: wanted.images + 1], limits)
     best: dict[str, list[tuple[int, Displacement]]] = {name: [] for name in names}
 
     def shown(image: Array, other: Array) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _agreed(
         by_image: dict[int, Displacement] = {}
         for index, one in seen.get(name, ()):
             known = by_image.get(index)
-            if _is_sure(one, limits) and (known is None or one.explained > known.explained):
+            if is_sure(one, limits) and (known is None or one.explained > known.explained):
                 by_image[index] = one
         if len(by_image) >= wanted.agree:
             largest = max(by_image.values(), key=lambda one: sum(map(abs, one.pixels)))
@@ -126,7 +126,7 @@ def _agreed(
     return max(found, key=lambda entry: (entry[4], round(entry[3], 2)), default=None)
 
 
-def _is_sure(change: Displacement, limits: Thresholds) -> bool:
+def is_sure(change: Displacement, limits: Thresholds) -> bool:
     """Whether a change is explained by a displacement that is more than rounding."""
     wanted = limits.alignment
     moves = bool(change.turn) or max(map(abs, change.pixels)) >= wanted.least_pixels
@@ -160,7 +160,7 @@ def _cut(model: TracedModel, way: Way, names: list[str]) -> _Cut | None:
     return _Cut(part, names, model.threads, model.sessions.largest)
 
 
-def _smooth(images: Array, limits: Thresholds) -> Array:
+def smooth(images: Array, limits: Thresholds) -> Array:
     """Blur images a little, and let them fade towards their edges.
 
     The change by a small displacement is then the slope times the step, also where a Fourier transform takes the left
@@ -178,13 +178,17 @@ def _smooth(images: Array, limits: Thresholds) -> Array:
 
 
 def _change(before: Any, after: Any, structure: Structure, limits: Thresholds) -> Displacement | None:
-    one, two = as_floats(before), as_floats(after)
-    if one is None or two is None or one.shape != two.shape or one.ndim != 4:
+    one, two = (as_channels(as_floats(value), structure, limits) for value in (before, after))
+    return None if one is None or two is None or one.shape != two.shape else displacement(one, two, limits)
+
+
+def as_channels(value: Array | None, structure: Structure, limits: Thresholds) -> Array | None:
+    """Return one image's map as [c, h, w], also where channels come last; None for anything else."""
+    if value is None or value.ndim != 4:
         return None
-    image = structure.shapes[structure.image]
-    if min(one.shape[2:]) < limits.alignment.side * min(image[2:]):
-        one, two = np.moveaxis(one, -1, 1), np.moveaxis(two, -1, 1)
-    return displacement(one[0], two[0], limits)
+    least = limits.alignment.side * min(structure.shapes[structure.image][2:])
+    one: Array = value[0]
+    return np.moveaxis(one, -1, 0) if min(one.shape[1:]) < least else one
 
 
 def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> float:

@@ -8,6 +8,7 @@ the meeting.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE, ELEMENTWISE, Structure
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -29,12 +30,15 @@ class Way:
         What the way meets: values that do not depend on it.
     maps
         Maps behind the meeting, with the label of the node that made each, first to last.
+    narrowest
+        Elements of the smallest value on it before the meeting: few numbers decide more often than many.
     """
 
     fork: str
     reader: Node
     data: tuple[str, ...]
     maps: tuple[tuple[str, str], ...]
+    narrowest: int
 
 
 def layers_before(structure: Structure) -> dict[str, int]:
@@ -66,7 +70,7 @@ def map_size(shape: tuple[int, ...], image: tuple[int, ...], limits: Thresholds)
 
 
 def ways(structure: Structure, limits: Thresholds) -> list[Way]:
-    """Return the ways from early values, first to last, at most as many as are tried."""
+    """Return the ways from early values, those over the fewest numbers first, at most as many as are tried."""
     wanted = limits.alignment
     before = layers_before(structure)
     image = structure.shapes[structure.image]
@@ -80,16 +84,13 @@ def ways(structure: Structure, limits: Thresholds) -> list[Way]:
     for fork, nodes in readers.items():
         if before[fork] > wanted.fork_layers or len(nodes) < 2:
             continue
-        size = 1
-        for extent in structure.shapes.get(fork, (0,)):
-            size *= extent
-        if size < least:
+        if prod(structure.shapes.get(fork, (0,))) < least:
             continue
         for node in nodes:
             way = _way(structure, fork, node, before, limits)
             if way is not None:
                 found.append(way)
-    return found[: wanted.edges]
+    return sorted(found, key=lambda way: way.narrowest)[: wanted.edges]
 
 
 def _way(structure: Structure, fork: str, reader: Node, before: dict[str, int], limits: Thresholds) -> Way | None:
@@ -100,6 +101,7 @@ def _way(structure: Structure, fork: str, reader: Node, before: dict[str, int], 
     met: list[str] = []
     moved: set[str] = set()
     maps: dict[str, str] = {}
+    sizes: list[int] = []
     for node in structure.nodes:
         varying = [name for name in node.inputs if name in structure.varying]
         if not varying or node.op in ABOUT_SHAPE:
@@ -114,6 +116,8 @@ def _way(structure: Structure, fork: str, reader: Node, before: dict[str, int], 
         meets = bool(others) and node.op not in ADDING and not set(varying) <= in_place
         if meets:
             met += others
+        if not met:
+            sizes += [prod(structure.shapes.get(name, ())) for name in node.outputs if name]
         if meets or moved & set(varying):
             moved.update(name for name in node.outputs if name)
         if id(node) in structure.layer_of and node.inputs[0] in moved:
@@ -127,7 +131,10 @@ def _way(structure: Structure, fork: str, reader: Node, before: dict[str, int], 
         for name, label in maps.items()
         if before[name] <= limits.alignment.layers and map_size(structure.shapes.get(name, ()), image, limits)
     ]
-    return Way(fork, reader, tuple(dict.fromkeys(met)), tuple(chosen[: limits.alignment.maps])) if chosen else None
+    if not chosen:
+        return None
+    narrowest = min(sizes, default=prod(structure.shapes.get(fork, ())))
+    return Way(fork, reader, tuple(dict.fromkeys(met)), tuple(chosen[: limits.alignment.maps]), narrowest)
 
 
 def _stays(structure: Structure, node: Node, varying: list[str], in_place: set[str], fork: str) -> bool:

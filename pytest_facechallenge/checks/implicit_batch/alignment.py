@@ -58,7 +58,8 @@ def _content(recovered: float) -> str:
 
 
 def _branch(found: SteeredPlaces | EarlyGrid) -> str:
-    return f" (when {found.branch})" if found.branch else ""
+    decided = isinstance(found, SteeredPlaces) and found.how is Steered.DECIDED
+    return f" (when {found.branch})" if found.branch and not decided else ""
 
 
 def _steered(found: SteeredPlaces) -> str:
@@ -72,6 +73,13 @@ def _steered(found: SteeredPlaces) -> str:
         return (
             f"samples features where the image decides: the positions, computed from it at '{found.steering}', differ "
             f"by up to {found.pixels[0]:.3g} between two images"
+        )
+    if found.how is Steered.DECIDED:
+        turned = f"{found.turn}" if found.turn else f"moved by ({found.pixels[0]:+.3g}, {found.pixels[1]:+.3g}) pixels"
+        return (
+            f"works on features that a condition on the image places: with {found.steering} they are those with "
+            f"{found.branch}, {turned}, which explains {found.explained:.1%} of the difference in all channels, for "
+            f"{found.agree} of {found.images} images"
         )
     fed = f"with '{found.steering}' fed from another image and all else from the image, the features behind this node"
     sure = f"explains {found.explained:.1%} of the change in all channels, for {found.agree} of {found.images} images"

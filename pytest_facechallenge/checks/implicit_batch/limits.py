@@ -53,7 +53,7 @@ class Limits:
     early: float = of(
         0.45,
         "R squared",
-        "of independent pixels recovered, from which it is not clear; deep features (two strides of 2) have 0.30",
+        "of independent pixels recovered, from which it is not clear; behind two strides of 2 at most 0.33",
     )
 
 

@@ -75,9 +75,10 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
         turn then explains at least 90% of what changes in all channels, the image decides where its features stand;
         (2) values are followed into the inputs that say where a node samples (GridSample, Gather, Resize, Slice...),
         and the positions of two images are compared, whatever their size; (3) dots put on an image are found again in
-        the features, which tells their grid. Features are the image in another form where a linear map of 3x3 of them
+        the features, which tells their grid. Where the graph has conditions, early features on two ways through them
+        are compared. Features are the image in another form where a linear map of 3x3 of them
         gives back at least 70% of the variation of independent pixels (a first layer of full resolution 79% to 100%,
-        a stem of stride 2 36% to 88%, behind two strides of 2 at most 30%); below 45% they are deep, and free; between
+        a stem of stride 2 37% to 89%, behind two strides of 2 at most 33%); below 45% they are deep, and free; between
         the two the rule is undecided, and so it is for an enlarged map that layers with weights made, or any enlarged
         early map where the rulebook allows to enlarge features.
 

@@ -20,6 +20,8 @@ class Steered(StrEnum):
     """With the positions of another image, all channels move by whole places."""
     TURNED = "turned"
     """With the decision of another image, all channels are turned, or a share of them is."""
+    DECIDED = "decided"
+    """On another way through the model's conditions all channels are displaced, moved or turned."""
 
 
 class SteeredPlaces(msgspec.Struct, frozen=True, kw_only=True, tag="steered-places"):
@@ -28,7 +30,8 @@ class SteeredPlaces(msgspec.Struct, frozen=True, kw_only=True, tag="steered-plac
     Attributes
     ----------
     node, steering
-        The node behind which the features stand anew; the node where the way of the deciding numbers begins.
+        The node behind which the features stand anew (of a decision the layer that works on them); the node where the
+        way of the deciding numbers begins (of a decision the other way through the conditions).
     how
         See `Steered`. Of positions, ``agree`` is 0 where they were the same for every image shown.
     pixels

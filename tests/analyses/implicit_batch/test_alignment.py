@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from evaluation.cases import get
 from evaluation.product import judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
-from pytest_facechallenge.analyses.implicit_batch.gather import traced
+from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
@@ -159,6 +160,34 @@ def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
 def test_a_network_of_each_kind(name: str) -> None:
     case = get(name)
     assert problem(case, judge_case(case)) == ""
+
+
+@pytest.mark.parametrize(("turns", "found"), [(True, True), (False, False)])
+def test_a_condition_that_turns_early_features_places_them(turns: bool, found: bool, tmp_path: Path) -> None:
+    net = Net(size=SIZE)
+    y = mixed(net)
+    lit = net.op("Greater", net.op("ReduceMean", net.x, axes=[0, 1, 2, 3], keepdims=0), net.const(0.0))
+    back = net.const(np.arange(SIZE)[:: -1 if turns else 1], np.int64)
+    sides = [
+        helper.make_graph([node], name, [], [helper.make_empty_tensor_value_info(node.output[0])])
+        for name, node in (
+            ("lit", helper.make_node("Gather", [y, back], ["turned"], axis=3)),
+            ("dark", helper.make_node("Identity", [y], ["as_it_is"])),
+        )
+    ]
+    z = net.op("If", lit, then_branch=sides[0], else_branch=sides[1])
+    z = net.body(z, net.body_weights((6, 8, 16, 16)))
+    path = net.save(net.fc(net.pool(z), net.weights(16, 8)), tmp_path)
+    seen = [one for one in follow(path, threads=1).of(SteeredPlaces) if one.how is Steered.DECIDED]
+    assert bool(seen) is found
+    if found:
+        assert seen[0].turn == "mirrored"
+        assert {seen[0].branch, seen[0].steering} == {f"'{z_node(net)}' true", f"'{z_node(net)}' false"}
+        assert seen[0].recovered > EARLY
+
+
+def z_node(net: Net) -> str:
+    return next(node.name for node in net.nodes if node.op_type == "If")
 
 
 def test_products_hide_no_normalisation(tmp_path: Path) -> None:

@@ -214,6 +214,7 @@ def test_placing_features_anew_counts_by_how_much_of_the_image_they_hold(
         (Steered.STEPPED, "move by (+0.3, +2) pixels"),
         (Steered.TURNED, "are mirrored, which"),
         (Steered.POSITIONS, "differ by up to 0.3 between two images"),
+        (Steered.DECIDED, "a condition on the image places: with ReduceMean_1"),
     ],
 )
 def test_the_intervention_is_the_evidence(how: Steered, words: str) -> None:
