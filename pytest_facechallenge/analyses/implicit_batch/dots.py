@@ -53,7 +53,8 @@ class Grid:
         """Whether every place of the map shows its own pixel most."""
         own = all(abs(step - 1) <= limits.alignment.scale for step in self.scale)
         near = all(abs(off) <= limits.views.grid_offset for off in self.offset)
-        return self.straight and own and near and self.sharp >= limits.alignment.own_place
+        unturned = self.straight and self.skew <= limits.alignment.scale
+        return unturned and own and near and self.sharp >= limits.alignment.own_place
 
 
 def grid_of(shown: Shown, image: Array, span: float, limits: Thresholds) -> Grid | None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
-from pytest_facechallenge.analyses.implicit_batch.steered_places import content
+from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
+from pytest_facechallenge.analyses.implicit_batch.steered_places import as_channels, content
 from pytest_facechallenge.analyses.implicit_batch.steering_ways import layers_before
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
@@ -43,8 +44,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
         runner = model.open([layer.data])
 
         def shown(one: Array, runner: Any = runner, name: str = layer.data) -> Array:
-            value = np.asarray(runner(model.feed(one))[name], np.float64)
-            return value[0] if value.ndim == 4 else value
+            value = as_channels(as_floats(runner(model.feed(one))[name]), model.structure, limits)
+            return np.zeros(0) if value is None else value
 
         grid = grid_of(shown, model.natural[:1], image.high - image.low, limits)
         if grid is None or grid.is_a_layers(limits):
@@ -105,7 +106,10 @@ def _of_enlarged(model: TracedModel, name: str, limits: Thresholds) -> float:
     images = model.feed.images
     noise = images.noise(limits.alignment.noise)
     runner = model.open([name])
-    values = np.concatenate([np.asarray(runner(model.feed(one[None]))[name], np.float64) for one in noise])
+    shown = [as_channels(as_floats(runner(model.feed(one[None]))[name]), model.structure, limits) for one in noise]
+    values = np.stack([value for value in shown if value is not None])
+    if len(values) < len(noise):
+        return 0.0
     by = max(1, round(values.shape[2] / images.height))
     rows, columns = (extent // by * by for extent in values.shape[2:])
     cells = values[:, :, :rows, :columns].reshape(len(values), values.shape[1], rows // by, by, columns // by, by)

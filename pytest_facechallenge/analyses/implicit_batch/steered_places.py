@@ -6,6 +6,7 @@ features behind the meeting are then the same ones displaced or turned, they are
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,21 @@ from scipy import ndimage
 from pytest_facechallenge.analyses.implicit_batch.displacement import Displacement, displacement
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
-from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats, part_for
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner, as_floats, part_for
 from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, map_size, ways
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import Steered, SteeredPlaces
-from pytest_facechallenge.core.facts.implicit_batch import Observation
+from pytest_facechallenge.core.facts.implicit_batch import Observation, Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 
 Array = npt.NDArray[Any]
 
 #: Name of the value that the way reads instead.
 OTHER = "read from another image"
+
+#: Characters of the runtime's text that are kept.
+TEXT = 200
 
 #: Nodes that lead from a spatial map to its transform; what is before them is asked for pixels too.
 TRANSFORMING = frozenset(
@@ -41,9 +46,18 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     structure = model.structure
     found: list[Observation] = []
     for way in ways(structure, limits):
-        seen = _tried(model, way, limits)
-        # Weights that are not trained yet move by less than rounding: images far beyond the usual move them further.
-        seen = seen or _tried(model, way, limits, beyond=True)
+        try:
+            seen = _tried(model, way, limits)
+        except RunError as error:
+            found.append(
+                Unseen(gap=Gap.WAY_NOT_FED, names=(way.reader.label,), error=str(error)[:TEXT], branch=model.branch)
+            )
+            continue
+        # Weights that are not trained yet move by less than rounding: images far beyond the usual move them further,
+        # and may be more than the model runs on.
+        if seen is None:
+            with suppress(RunError):
+                seen = _tried(model, way, limits, beyond=True)
         if seen is None:
             continue
         name, label, change, explained, agree = seen
@@ -183,12 +197,14 @@ def _change(before: Any, after: Any, structure: Structure, limits: Thresholds) -
 
 
 def as_channels(value: Array | None, structure: Structure, limits: Thresholds) -> Array | None:
-    """Return one image's map as [c, h, w], also where channels come last; None for anything else."""
+    """Return one image's map as [c, h, w], also where channels come last or are rows; None for anything else."""
     if value is None or value.ndim != 4:
         return None
     least = limits.alignment.side * min(structure.shapes[structure.image][2:])
-    one: Array = value[0]
-    return np.moveaxis(one, -1, 0) if min(one.shape[1:]) < least else one
+    last = min(value.shape[2:]) < least
+    # Rows beyond one per image are channels that a grouped convolution works on one by one.
+    one: Array = np.moveaxis(value, -1, 1) if last else value
+    return one.reshape(-1, *one.shape[2:])
 
 
 def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> float:
@@ -217,8 +233,8 @@ def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> fl
     values = [runner(model.feed(one[None])) for one in noise]
     shares = [0.0]
     for name in names:
-        arrays = [as_floats(value[name]) for value in values]
-        kept = [array for array in arrays if array is not None and array.shape == structure.shapes[name]]
-        if len(kept) == len(noise):
-            shares.append(recovered(noise, np.concatenate(kept), limits))
+        arrays = [as_channels(as_floats(value[name]), structure, limits) for value in values]
+        kept = [array for array in arrays if array is not None]
+        if len(kept) == len(noise) and len({array.shape for array in kept}) == 1:
+            shares.append(recovered(noise, np.stack(kept), limits))
     return max(shares)

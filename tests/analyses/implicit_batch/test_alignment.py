@@ -16,9 +16,12 @@ from evaluation.product import judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
+from pytest_facechallenge.core.facts.implicit_batch import Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 from tests.analyses.implicit_batch.nets import Net
 
 SIZE = 64
@@ -197,3 +200,25 @@ def test_products_hide_no_normalisation(tmp_path: Path) -> None:
     onnx.save(made, str(tmp_path / "net.onnx"))
     images = Feed(made, tmp_path, 1, DEFAULTS).images
     assert (images.low, images.high) == (-1.0, 1.0)
+
+
+def test_a_way_that_cannot_be_fed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(size=SIZE)
+    model = trace(net, hat(net, mixed(net), step(net, 1.0)), 6)
+
+    def refuse(*_given: object, **_named: object) -> None:
+        raise RunError("it does not run")
+
+    monkeypatch.setattr(steered_places, "_tried", refuse)
+    found = steered_places.observe(model, DEFAULTS)
+    assert {one.gap for one in found if isinstance(one, Unseen)} == {Gap.WAY_NOT_FED}
+
+
+def test_channels_that_are_rows_are_read_as_channels() -> None:
+    net = Net(size=SIZE)
+    by = step(net, 4.0)
+    rows = net.op("Reshape", mixed(net), net.ints(-1, 1, SIZE, SIZE))
+    moved = net.op("Reshape", hat(net, rows, by), net.ints(-1, 6, SIZE, SIZE))
+    (found,) = steered_places.observe(trace(net, moved, 6), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.recovered > EARLY
