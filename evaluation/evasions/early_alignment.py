@@ -207,7 +207,7 @@ def _settled(name: str) -> onnx.ModelProto:
     return net.model(settled(name, net, place(net, front(kind, net, "data"))))
 
 
-for _name, (_kind, _, _, _expected, _about) in PLACED.items():
+for _name, (_kind, _place, _side, _expected, _about) in PLACED.items():
     _register(
         _name, f"{_about}, behind {ABOUT[_kind]}.", "another grid behind a first layer", partial(_settled, _name),
         _expected,

@@ -121,6 +121,7 @@ def _fitted(sources: Array, places: Array, sharp: float, limits: Thresholds) -> 
         kept = off <= np.quantile(off, most)
     scale = float(fit[0, 0]), float(fit[1, 1])
     steps = max(0.1, *map(abs, scale))
-    straight = float(np.quantile(off, most)) <= limits.alignment.off_grid * max(1.0, steps)
+    room = limits.alignment.off_grid * max(1.0, steps)
+    straight = float(np.quantile(off, most)) <= room
     skew = max(abs(float(fit[0, 1])), abs(float(fit[1, 0]))) / steps
     return Grid(scale, (float(fit[2, 0]), float(fit[2, 1])), skew, straight, sharp, len(places))

@@ -163,7 +163,8 @@ def _confirmed(model: TracedModel, name: str, view: View, noise: Array, seen: Ar
         span = model.feed.images.high - model.feed.images.low
 
         def shown(image: Array) -> Array:
-            return np.asarray(runner(model.feed(image))[name], np.float64)[0]
+            first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
+            return first
 
         grid = grid_of(shown, model.natural[:1], span, limits)
         if grid is not None and grid.in_place(limits):

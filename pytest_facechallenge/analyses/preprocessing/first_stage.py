@@ -179,7 +179,8 @@ def _channels(value: Array) -> Array:
     """Return a value as [channels, places]: of four axes the second (or the last, where it is the smallest)."""
     if value.ndim == 4:
         value = np.moveaxis(value, -1, 1) if value.shape[-1] < min(value.shape[1:3]) else value
-        return value.reshape(-1, value.shape[1], value.shape[2] * value.shape[3])[0]
+        planes: Array = value[0].reshape(value.shape[1], -1)
+        return planes
     return value.reshape(1, -1)
 
 
