@@ -46,7 +46,9 @@ class Grid:
         whole = all(
             step >= 1 - wanted.scale and abs(step - round(step)) <= wanted.scale * round(step) for step in self.scale
         )
-        near = all(abs(off) <= wanted.offset + 0.5 * step for off, step in zip(self.offset, self.scale, strict=True))
+        # A kernel of stride 2 may begin half a step beside the middle.
+        room = [wanted.offset + step / 2 for step in self.scale]
+        near = all(abs(off) <= most for off, most in zip(self.offset, room, strict=True))
         return self.straight and whole and near and self.skew <= wanted.scale
 
     def in_place(self, limits: Thresholds) -> bool:
