@@ -67,7 +67,7 @@ def early_maps(model: TracedModel, limits: Thresholds) -> dict[str, EarlyMap]:
     shown = [runner(model.feed(one[None])) for one in images]
     found = {}
     for label, name in names.items():
-        values = [as_channels(as_floats(row[name]), structure, limits) for row in shown]
+        values = [as_channels(as_floats(row[name]), structure) for row in shown]
         size = map_size(structure.shapes[name], image, limits)
         kept = tuple(value for value in values if value is not None)
         if size and len(kept) == len(values):

@@ -17,7 +17,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
 from pytest_facechallenge.analyses.implicit_batch.steered_places import as_channels, content
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import layers_before
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import layers_before, map_size
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import EarlyGrid
@@ -44,14 +44,14 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
         runner = model.open([layer.data])
 
         def shown(one: Array, runner: Any = runner, name: str = layer.data) -> Array:
-            value = as_channels(as_floats(runner(model.feed(one))[name]), model.structure, limits)
+            value = as_channels(as_floats(runner(model.feed(one))[name]), model.structure)
             return np.zeros(0) if value is None else value
 
         grid = grid_of(shown, model.natural[:1], image.high - image.low, limits)
         if grid is None or grid.is_a_layers(limits):
             continue
         roots = tuple(sorted(model.regions[layer.data].roots))
-        shape = model.structure.shapes[layer.data]
+        size = map_size(model.structure.shapes[layer.data], model.structure.shapes[model.structure.image], limits)
         held = content(model, roots, limits)
         if min(grid.scale) < limits.alignment.enlarged:
             held = max(held, _of_enlarged(model, layer.data, limits))
@@ -60,7 +60,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
             EarlyGrid(
                 layer=layer.node.label, scale=(scale[0], scale[1]), offset=(offset[0], offset[1]),
                 straight=grid.straight and grid.skew <= limits.alignment.scale, dots=grid.dots,
-                learned=_learned(model, layer), recovered=round(held, 4), size=(shape[2], shape[3]),
+                learned=_learned(model, layer), recovered=round(held, 4), size=size or (0, 0),
                 image=(image.height, image.width), via=model.via(layer), branch=model.branch,
             )
         )  # fmt: skip
@@ -74,15 +74,13 @@ def _asked(model: TracedModel, limits: Thresholds) -> Iterator[Layer]:
     height, width = model.feed.images.height, model.feed.images.width
     done: set[str] = set()
     for layer in structure.layers:
-        shape = structure.shapes.get(layer.data, ())
-        if layer.data in done or len(shape) != 4 or len(done) >= limits.alignment.grids:
+        size = map_size(structure.shapes.get(layer.data, ()), structure.shapes[structure.image], limits)
+        if layer.data in done or size is None or len(done) >= limits.alignment.grids:
             continue
         if not 0 < before.get(layer.data, 0) <= limits.alignment.layers:
             continue
-        if min(shape[2:]) < limits.alignment.side * min(height, width):
-            continue
         times = limits.alignment.larger
-        larger = shape[2] > times * height and shape[3] > times * width
+        larger = size[0] > times * height and size[1] > times * width
         region = model.regions.get(layer.data)
         placed = region is not None and any(node.op in PLACING and structure.moves(node) for node in region.nodes)
         if larger or placed:
@@ -106,7 +104,7 @@ def _of_enlarged(model: TracedModel, name: str, limits: Thresholds) -> float:
     images = model.feed.images
     noise = images.noise(limits.alignment.noise)
     runner = model.open([name])
-    shown = [as_channels(as_floats(runner(model.feed(one[None]))[name]), model.structure, limits) for one in noise]
+    shown = [as_channels(as_floats(runner(model.feed(one[None]))[name]), model.structure) for one in noise]
     values = np.stack([value for value in shown if value is not None])
     if len(values) < len(noise):
         return 0.0

@@ -19,7 +19,7 @@ from pytest_facechallenge.analyses.implicit_batch.displacement import Displaceme
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner, as_floats, part_for
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, map_size, ways
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, channels_last, map_size, ways
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import Steered, SteeredPlaces
@@ -192,17 +192,16 @@ def smooth(images: Array, limits: Thresholds) -> Array:
 
 
 def _change(before: Any, after: Any, structure: Structure, limits: Thresholds) -> Displacement | None:
-    one, two = (as_channels(as_floats(value), structure, limits) for value in (before, after))
+    one, two = (as_channels(as_floats(value), structure) for value in (before, after))
     return None if one is None or two is None or one.shape != two.shape else displacement(one, two, limits)
 
 
-def as_channels(value: Array | None, structure: Structure, limits: Thresholds) -> Array | None:
+def as_channels(value: Array | None, structure: Structure) -> Array | None:
     """Return one image's map as [c, h, w], also where channels come last or are rows; None for anything else."""
     if value is None or value.ndim != 4:
         return None
-    least = limits.alignment.side * min(structure.shapes[structure.image][2:])
-    last = min(value.shape[2:]) < least
     # Rows beyond one per image are channels that a grouped convolution works on one by one.
+    last = channels_last(value.shape, structure.shapes[structure.image])
     one: Array = np.moveaxis(value, -1, 1) if last else value
     return one.reshape(-1, *one.shape[2:])
 
@@ -233,7 +232,7 @@ def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> fl
     values = [runner(model.feed(one[None])) for one in noise]
     shares = [0.0]
     for name in names:
-        arrays = [as_channels(as_floats(value[name]), structure, limits) for value in values]
+        arrays = [as_channels(as_floats(value[name]), structure) for value in values]
         kept = [array for array in arrays if array is not None]
         if len(kept) == len(noise) and len({array.shape for array in kept}) == 1:
             shares.append(recovered(noise, np.stack(kept), limits))

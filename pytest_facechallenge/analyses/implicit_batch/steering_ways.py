@@ -8,7 +8,7 @@ the meeting.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import log, prod
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE, ELEMENTWISE, Structure
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -52,6 +52,19 @@ def layers_before(structure: Structure) -> dict[str, int]:
     return fewest
 
 
+def channels_last(shape: tuple[int, ...], image: tuple[int, ...]) -> bool:
+    """Whether a value of four axes is a map whose channels come last: its places then have the image's aspect.
+
+    Parameters
+    ----------
+    shape, image
+        Of the value and of the image [1, C, H, W].
+    """
+    aspect = log(image[2] / image[3])
+    first, last = (abs(log(max(1, rows) / max(1, columns)) - aspect) for rows, columns in (shape[2:], shape[1:3]))
+    return last < first
+
+
 def map_size(shape: tuple[int, ...], image: tuple[int, ...], limits: Thresholds) -> tuple[int, int] | None:
     """Return rows and columns of a map, channels first or last; None for anything else, and for a small one.
 
@@ -62,11 +75,8 @@ def map_size(shape: tuple[int, ...], image: tuple[int, ...], limits: Thresholds)
     """
     if len(shape) != 4:
         return None
-    least = limits.alignment.side * min(image[2:])
-    for size in (shape[2:], shape[1:3]):
-        if min(size) >= least:
-            return size[0], size[1]
-    return None
+    rows, columns = shape[1:3] if channels_last(shape, image) else shape[2:]
+    return (rows, columns) if min(rows, columns) >= limits.alignment.side * min(image[2:]) else None
 
 
 def ways(structure: Structure, limits: Thresholds) -> list[Way]:
