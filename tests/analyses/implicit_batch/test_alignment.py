@@ -133,6 +133,10 @@ def resized(net: Net, y: str) -> str:
     return str(net.op("Resize", y, "", net.const([1, 1, 2, 2]), mode="linear"))
 
 
+def learned(net: Net, y: str) -> str:
+    return str(net.op("ConvTranspose", y, net.const(net.weights(6, 6, 4, 4)), strides=[2, 2], pads=[1, 1, 1, 1]))
+
+
 def pushed(net: Net, y: str) -> str:
     inner = net.op("Slice", y, net.ints(8), net.ints(SIZE), net.ints(2))
     return str(net.op("Pad", inner, net.ints(0, 0, 0, 0, 0, 0, 8, 0)))
@@ -143,13 +147,14 @@ def kept(net: Net, y: str) -> str:
                       net.ints(0, 0, 1, 1, 0, 0, 1, 1)))  # fmt: skip
 
 
-@pytest.mark.parametrize(("place", "scale"), [(resized, 0.5), (pushed, 1.0)])
+@pytest.mark.parametrize(("place", "scale"), [(resized, 0.5), (learned, 0.5), (pushed, 1.0)])
 def test_another_grid_behind_a_first_layer_is_found_by_dots(place: Any, scale: float) -> None:
     net = Net(size=SIZE)
     found = early_grids.observe(trace(net, place(net, mixed(net)), 6), DEFAULTS)
     assert isinstance(found[0], EarlyGrid)
     np.testing.assert_allclose(found[0].scale, scale, atol=0.03)
     assert found[0].recovered > EARLY
+    assert found[0].learned is (place is learned)
 
 
 def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
