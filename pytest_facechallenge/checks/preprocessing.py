@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from pytest_facechallenge.checks.accuracy import rgb_accuracy
+from pytest_facechallenge.checks.first_stage import StageLimits, judge_stage
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
@@ -15,6 +18,7 @@ from pytest_facechallenge.core.facts.preprocessing import (
     SELF_SCALING,
     WHITE,
     FirstLayer,
+    FirstStageFacts,
     PreprocessingFacts,
 )
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
@@ -23,6 +27,7 @@ from pytest_facechallenge.core.rulebook import Rule
 
 @check(
     PreprocessingFacts,
+    FirstStageFacts,
     parameters={"feed": Literal["helper", "raw"], "least_spread": float, "most_spread": float, "most_offset": float},
 )
 def preprocessing(facts: Facts, rule: Rule) -> Outcome:
@@ -42,7 +47,12 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         together with what the server feeds. At the first layer black and white must lie at least 0.5 and at most 16
         apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255), and their middle
         at most 4 times as far from zero as they lie apart (taking 127.5 away twice gives 64 times). A network whose
-        graph does nothing to the pixels is taken to expect what the server feeds.
+        graph does nothing to the pixels is taken to expect what the server feeds. Where a first stage is not affine
+        (an image standardised by itself, HSV, logarithms, gates, pyramids) the model is run as the server feeds it, and
+        as it would feed it with the opposite normalisation. It passes where both give one embedding (1 - cos at most
+        0.001: the first stage scales each image by itself), or where, as served, the first layers with weights get
+        finite values that lie as far apart as said above and lose no more pixels than with the other feed. It fails
+        where only the other feed gives such values.
     How to fix:
         Either take the normalisation out of the exported graph (do it in the data loader) so that the server's
         applies, or keep it as the first nodes and name them so that the server sees it:
@@ -52,6 +62,9 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     raw = rule.parameters.get("feed", "helper") == "raw"
     mean, std = (0.0, 1.0) if raw else (found.server_mean, found.server_std)
     feed = _feed_text(found, raw, mean, std)
+    stage = _stage(facts, found, (mean, std))
+    if stage is not None:
+        return judge_stage(found.obstacle, stage, _limits(rule), feed, _names(found))
     if found.obstacle:
         return undecided(
             f"The pixels cannot be followed to the first layer: {found.obstacle}. {feed}",
@@ -113,7 +126,7 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
     return failed(f"{message} {feed}", measured=measured, limit=limit, evidence=evidence, remedy=remedy)
 
 
-@check(PreprocessingFacts, AccuracyFacts)
+@check(PreprocessingFacts, FirstStageFacts, AccuracyFacts)
 def rgb_order(facts: Facts, rule: Rule) -> Outcome:
     """Judge the order of the channels: by accuracy where a testset is supplied, else by structure.
 
@@ -127,7 +140,9 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         shows that the network was trained on BGR. Which order the weights were trained on cannot be seen in the graph:
         a network trained on BGR whose graph does not reverse it passes on structure, and a note says so. With a testset
         the accuracy on RGB is compared with that on BGR, and decides where the difference is significant; where it is
-        not (grey, easy or few images), the structure decides as without a testset.
+        not (grey, easy or few images), the structure decides as without a testset. Where a first stage mixes colours
+        in a way that is not affine, no order can be read; any order is legal, so it passes, with how far the embedding
+        moves when red and blue are exchanged.
     How to fix:
         Train on RGB images (cv2.imread gives BGR), or reverse the channels in the network's first line:
         x = x[:, [2, 1, 0]].
@@ -140,6 +155,9 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
             return by_accuracy
         notes.append(f"Judged by the structure of the graph. {by_accuracy.message}")
     found = facts.need(PreprocessingFacts)
+    stage = facts.get(FirstStageFacts)
+    if found.not_affine and stage is not None and stage.layers:
+        return _any_order(found, stage, notes)
     if found.obstacle:
         return undecided(
             f"The channels cannot be followed to the first layer: {found.obstacle}.",
@@ -168,6 +186,42 @@ def rgb_order(facts: Facts, rule: Rule) -> Outcome:
         )
     return passed(
         f"Fed RGB, the first layer sees {text}.", measured=text, limit="RGB", evidence=evidence, notes=(*notes,)
+    )
+
+
+def _stage(facts: Facts, found: PreprocessingFacts, feed: tuple[float, float]) -> FirstStageFacts | None:
+    """Return what running a first stage that is not affine showed, "served" being what this rulebook's server feeds."""
+    stage = facts.get(FirstStageFacts)
+    if not found.not_affine or stage is None or not stage.layers:
+        return None
+    if feed == (found.server_mean, found.server_std):
+        return stage
+    return msgspec.structs.replace(
+        stage, served=stage.other, other=stage.served, other_mean=found.server_mean, other_std=found.server_std
+    )
+
+
+def _any_order(found: PreprocessingFacts, stage: FirstStageFacts, notes: list[str]) -> Outcome:
+    """Pass a first stage whose colours cannot be told apart: the graph may order them as it likes."""
+    changed = f"1 - cos {stage.colours_change:.2g} when red and blue are exchanged"
+    text = (
+        "Whether the network was trained on RGB images cannot be seen in the graph: give a testset in colour "
+        "(--facechallenge-testset), and its accuracy on RGB is compared with that on BGR."
+    )
+    return passed(
+        f"{found.obstacle[:1].upper()}{found.obstacle[1:]}, so that no order of the colours can be read off; any order "
+        f"that a graph gives them is legal. The embeddings of {stage.images} images move by {changed}.",
+        measured=changed,
+        limit="RGB",
+        notes=(*notes, text),
+    )
+
+
+def _limits(rule: Rule) -> StageLimits:
+    return StageLimits(
+        float(rule.parameters.get("least_spread") or LEAST_SPREAD),
+        float(rule.parameters.get("most_spread") or MOST_SPREAD),
+        float(rule.parameters.get("most_offset") or MOST_OFFSET),
     )
 
 

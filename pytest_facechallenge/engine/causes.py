@@ -55,9 +55,14 @@ class Cause:
     owner_may_pass: bool = False
 
 
+#: Steps that are read only where the graph does not answer: a check that reads them needs no model that runs.
+_SECOND_OPINIONS = frozenset({"first_stage"})
+
+
 def _runs_model(check: Check) -> bool:
     """Return whether a check reads facts for which the model is loaded or run."""
-    return any(STEPS[step].runs_model or "load" in with_needs({step}) for step in check.steps)
+    steps = set(check.steps) - _SECOND_OPINIONS
+    return any(STEPS[step].runs_model or "load" in with_needs({step}) for step in steps)
 
 
 def _reads_file(check: Check) -> bool:

@@ -9,6 +9,7 @@ import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch import batch_independence
+from pytest_facechallenge.analyses.implicit_batch.branch_places import EarlyMap, compare, early_maps
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS
 from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
@@ -52,11 +53,14 @@ def follow(path: Path, seed: int = 20211001, threads: int = 0, limits: Threshold
     feed = Feed(model, path.parent, seed, limits)
     seen: list[Observation] = []
     layers, macs, branches = 0, 0, []
+    ways: list[dict[str, EarlyMap]] = []
     for found in traced(model, feed, threads, limits):
         if isinstance(found, Unseen):
             seen.append(found)
             continue
         seen += observe(found, limits)
+        ways.append(early_maps(found, limits))
+        seen += compare(ways[0], ways[-1], limits) if len(ways) > 1 else []
         layers = max(layers, len(found.structure.layers))
         macs = max(macs, found.structure.total_macs)
         branches.append(found.branch)

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch import exact_pixels, tensor_duplicates
+from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
 from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
 from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
+from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
 from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
 from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -24,6 +26,9 @@ Array = npt.NDArray[Any]
 
 #: Views before a pooling that are observed: of any other the layer behind the pooling is asked anyway.
 MOVED = frozenset({ViewKind.RESAMPLED, ViewKind.SMOOTHED, ViewKind.PREDICTED, ViewKind.CHOSEN})
+
+#: Views whose places differ from the image's: confirmed before they are told.
+ELSEWHERE = frozenset({ViewKind.RESAMPLED, ViewKind.PREDICTED})
 
 #: Operators that only change how a tensor is laid out.
 LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
@@ -79,6 +84,8 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
         view = _view(model, noise, seen, ramps.get(name), limits)
         if view.kind is ViewKind.FEATURES:
             view = _registered(model, name, limits) or view
+        if view.kind in ELSEWHERE:
+            view = _confirmed(model, name, view, noise, seen, limits)
         if view.kind is ViewKind.CHOSEN and _by_neighbourhood(model, name, noise, limits):
             view = View(ViewKind.IN_PLACE, 1.0)
         exact = view.kind is ViewKind.EXACT
@@ -135,6 +142,34 @@ def _fitted(noise: Array, seen: Array, natural: Array, natural_seen: Array, limi
     if exact_pixels.explained(natural, natural_seen) >= limits.views.an_image:
         return View(ViewKind.SMOOTHED, 1.0, own_brightness=True)
     return None
+
+
+def _confirmed(model: TracedModel, name: str, view: View, noise: Array, seen: Array, limits: Thresholds) -> View:
+    """Return the view of an image that looks re-sampled, or "in place" where nothing is moved and nothing lost.
+
+    Ramps are bent by a curve on the pixels as they are by a warp; dots on an image are found where they were put. A
+    grid of whole steps whose channels give every pixel back (a wavelet) is a layer's.
+
+    Parameters
+    ----------
+    noise, seen
+        Noise images and what the layer sees of them, float [n, C, H, W] and [n, 1, channels, h, w].
+    """
+    if seen.ndim != 5 or seen.shape[1] != 1:
+        return view
+    in_place = View(ViewKind.IN_PLACE, 1.0)
+    if seen.shape[-2:] == noise.shape[-2:]:
+        runner = model.open([name])
+        span = model.feed.images.high - model.feed.images.low
+
+        def shown(image: Array) -> Array:
+            first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
+            return first
+
+        grid = grid_of(shown, model.natural[:1], span, limits)
+        if grid is not None and grid.in_place(limits):
+            return in_place
+    return in_place if lossless(noise, seen[:, 0], limits) else view
 
 
 def _by_neighbourhood(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:

@@ -10,11 +10,14 @@ from pytest_facechallenge.analyses.implicit_batch import (
     batch_folds,
     batch_independence,
     branch_comparison,
+    early_grids,
     equivariant_features,
     input_views,
     repeated_kernels,
+    sample_positions,
     shared_weights,
     stacked_copies,
+    steered_places,
     tied_rnn_directions,
 )
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -71,6 +74,21 @@ OBSERVERS = (
         "input_views", input_views.observe, Cost.ONCE, Needs.RUNS,
         "What does each first layer see of the image? Noise images tell which pixels are there; ramps, natural images "
         "and smooth fields tell where each value was taken; a fit tells whether the colours at a place explain it.",
+    ),
+    Observer(
+        "sample_positions", sample_positions.observe, Cost.LITTLE, Needs.RUNS,
+        "Does the image decide where a node samples its early features? Values are followed from the image into the "
+        "inputs that say where; how far the positions of two images differ is measured.",
+    ),
+    Observer(
+        "steered_places", steered_places.observe, Cost.SEVERAL, Needs.RUNS,
+        "Do early features stand where the image decides, by whatever operators? Each way from the image to a product "
+        "is fed from another image: where all channels are then displaced by one field of steps, or turned, they do.",
+    ),
+    Observer(
+        "early_grids", early_grids.observe, Cost.LITTLE, Needs.RUNS,
+        "Do features behind a first layer stand on a grid that no layer gives? Dots put on an image are found again in "
+        "the map.",
     ),
     Observer(
         "stacked_copies", stacked_copies.observe, Cost.LITTLE, Needs.VALUES,

@@ -37,13 +37,13 @@ class Sessions:
     """
 
     def __init__(self, model: onnx.ModelProto, threads: int, largest: float) -> None:
-        self._model, self._threads, self._largest = model, threads, largest
+        self._model, self._threads, self.largest = model, threads, largest
         self._overflowed: list[set[str]] = []
 
     def open(self, names: Sequence[str], model: onnx.ModelProto | None = None) -> Runner:
         """Load what the values of ``names`` need, of the variant or of another model made from it."""
         part = part_for(model or self._model, names)
-        runner = Runner(part, names, self._threads, largest=self._largest)
+        runner = Runner(part, names, self._threads, largest=self.largest)
         self._overflowed.append(runner.overflowed)
         return runner
 

@@ -30,7 +30,7 @@ TURNS: dict[Transform, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
 SCALING = frozenset({"Sub", "Add", "Div", "Mul", "Conv"})
 
 #: Operators behind which there are features, when their weights are more than a few.
-WEIGHING = frozenset({"Conv", "ConvTranspose", "Gemm", "LSTM", "GRU", "RNN"})
+WEIGHING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN"})
 
 
 class Images:

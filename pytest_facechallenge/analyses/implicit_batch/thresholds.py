@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_facechallenge.analyses.implicit_batch.alignment_thresholds import Alignment
 from pytest_facechallenge.core.threshold import threshold as of
 
 
@@ -359,6 +360,7 @@ class Thresholds:
     branches: Branches = field(default_factory=Branches)
     equivariance: Equivariance = field(default_factory=Equivariance)
     transforms: Transforms = field(default_factory=Transforms)
+    alignment: Alignment = field(default_factory=Alignment)
 
 
 #: The values in use.

@@ -15,5 +15,13 @@ ANALYSIS = Analysis(
             "analyses.preprocessing.gather:gather",
             ("interface",),
         ),
+        Step(
+            "first_stage",
+            Stage.PROBES,
+            "core.facts.preprocessing:FirstStageFacts",
+            "analyses.preprocessing.first_stage:gather",
+            ("preprocessing",),
+            runs_model=True,
+        ),
     ),
 )

@@ -27,7 +27,7 @@ def gather(context: Context) -> PreprocessingFacts:
     mean, std, because = server_feed(names)
     graph = context.graph
     layers: list[FirstLayer] = []
-    obstacle = ""
+    obstacle, not_affine = "", False
     axis = _channel_axis(graph)
     if isinstance(axis, str):
         obstacle = axis
@@ -38,6 +38,7 @@ def gather(context: Context) -> PreprocessingFacts:
         if not found:
             obstacle = f"no node takes the input {graph.inputs[0]!r} in as a layer"
         elif unclear:
+            not_affine = True
             obstacle = f"{unclear[0].op} (node {unclear[0].label!r}) changes the pixels in a way that is not affine"
     return PreprocessingFacts(
         first_names=names,
@@ -47,6 +48,7 @@ def gather(context: Context) -> PreprocessingFacts:
         layers=tuple(layers),
         normalises=any((c.gain, c.offset) != (1.0, 0.0) for layer in layers for c in layer.channels),
         obstacle=obstacle,
+        not_affine=not_affine,
     )
 
 

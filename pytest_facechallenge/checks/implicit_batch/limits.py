@@ -45,6 +45,16 @@ class Limits:
     repeated: float = of(0.3, "share of multiply-adds", "in layers of repeated kernels from which they are a network")
     repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
+    nearly_image: float = of(
+        0.7,
+        "R squared",
+        "of independent pixels recovered from 3x3 features, from which placing these anew places the image anew",
+    )
+    early: float = of(
+        0.45,
+        "R squared",
+        "of independent pixels recovered, from which it is not clear; behind two strides of 2 at most 0.33",
+    )
 
 
 #: The values in use.

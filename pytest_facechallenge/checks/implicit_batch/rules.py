@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from pytest_facechallenge.checks.implicit_batch.alignment import weigh_alignment
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight, decide
 from pytest_facechallenge.checks.implicit_batch.views import weigh_realignment
 from pytest_facechallenge.checks.implicit_batch.weighers import weigh, weigh_unseen
@@ -70,12 +71,13 @@ def _of_channels(sign: Sign, facts: Facts) -> Sign:
     return sign
 
 
-@check(ImplicitBatchFacts, FlopsFacts)
+@check(ImplicitBatchFacts, FlopsFacts, parameters={"enlarged_features": Literal["allowed", "prohibited"]})
 def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     """Require that the image enters the body as it was given: not warped, cropped or re-sampled.
 
     What:
-        The layers that work on the image get all of its pixels, each in its place. Resizing features later is fine.
+        The layers that work on the image get all of its pixels, each in its place, and so do those that work on early
+        features from which the image can still be read. Resizing, sampling or attending to deep features is fine.
 
     Why:
         Faces are aligned to 112x112 for everybody; a second alignment (or another resolution) inside the graph is an
@@ -83,16 +85,30 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
 
     How it is measured:
         For every layer that gets the image without another layer in between, noise images show which pixels are
-        present; ramps and natural images show where in the image each value was taken, also when the image
-        itself steers the warp (a spatial transformer).
+        present; ramps and natural images show where in the image each value was taken, also when the image itself
+        steers the warp (a spatial transformer). Behind first layers three interventions on the running network decide:
+        (1) each way from the image to a product is fed from another image; where one field of steps, a whole step or a
+        turn then explains at least 90% of what changes in all channels, the image decides where its features stand;
+        (2) values are followed into the inputs that say where a node samples (GridSample, Gather, Resize, Slice...),
+        and the positions of two images are compared, whatever their size; (3) dots put on an image are found again in
+        the features, which tells their grid. Where the graph has conditions, early features on two ways through them
+        are compared. Features are the image in another form where a linear map of 3x3 of them
+        gives back at least 70% of the variation of independent pixels (a first layer of full resolution 79% to 100%,
+        a stem of stride 2 37% to 89%, behind two strides of 2 at most 33%); below 45% they are deep, and free; between
+        the two the rule is undecided, and so it is for an enlarged map that layers with weights made, or any enlarged
+        early map where the rulebook allows to enlarge features.
 
     How to fix:
         Remove the Resize, crop, GridSample, RoiAlign (or product with an interpolation matrix) in front of the first
-        layer and train at the given size.
+        layer, or behind a first layer of full resolution, and train at the given size.
     """
     known = facts.need(ImplicitBatchFacts)
     views, gaps = known.of(InputView), known.of(Unseen)
-    signs = [*weigh_realignment(views), *weigh_unseen(gaps)]
+    signs = [
+        *weigh_realignment(views),
+        *weigh_alignment(known, enlarging=rule.parameters.get("enlarged_features") == "allowed"),
+        *weigh_unseen(gaps),
+    ]
     if not views and not gaps:
         text = "no layer that works on the image was found, so nothing shows what it gets"
         signs.append(Sign(Weight.UNSURE, "graph", text))

@@ -175,6 +175,8 @@ def unseen(found: Unseen) -> str:
             )
         case Gap.BRANCHES_NOT_COMPARED:
             return f"branches of the network could not be run alone and compared: {found.error}"
+        case Gap.WAY_NOT_FED:
+            return f"what {names} decides could not be fed from another image: {found.error}"
         case Gap.OVERFLOW:
             return (
                 f"{found.count} values are not finite or beyond {found.limit:.0e} for probe images ({names}): "

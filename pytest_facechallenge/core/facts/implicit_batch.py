@@ -10,6 +10,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
+from pytest_facechallenge.core.facts.alignment import EarlyGrid, SteeredPlaces
 from pytest_facechallenge.core.facts.base import StepFacts
 from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     Companions,
@@ -317,6 +318,8 @@ Observation = (
     | ParallelBranches
     | EquivariantFeatures
     | BatchComposition
+    | SteeredPlaces
+    | EarlyGrid
     | Unseen
 )
 
@@ -330,6 +333,8 @@ Kind = TypeVar(
     ParallelBranches,
     EquivariantFeatures,
     BatchComposition,
+    SteeredPlaces,
+    EarlyGrid,
     Unseen,
 )
 

@@ -178,5 +178,7 @@ class Gap(StrEnum):
     """The layer named, with what follows it ``share`` of the multiply-adds, got the same from every probe image."""
     BRANCHES_NOT_COMPARED = "branches not compared"
     """Parallel branches could not be run apart; ``error``."""
+    WAY_NOT_FED = "way not fed"
+    """The way from the node named could not be fed from another image; ``error``."""
     OVERFLOW = "overflow"
     """``count`` values are not finite or beyond ``limit`` for probe images; the first few are named."""

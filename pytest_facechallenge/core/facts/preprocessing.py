@@ -81,6 +81,8 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
         Whether the nodes before the first layer change the scale of the pixels at all.
     obstacle
         Why the pixels could not be followed to a layer; empty when they could.
+    not_affine
+        Whether that is because a node is no affine map: then running the model can tell more.
     """
 
     step: ClassVar[str] = "preprocessing"
@@ -92,6 +94,7 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
     layers: tuple[FirstLayer, ...] = ()
     normalises: bool = False
     obstacle: str = ""
+    not_affine: bool = False
 
 
 def fits(layers: Iterable[FirstLayer], mean: float, std: float) -> bool:
@@ -103,3 +106,55 @@ def fits(layers: Iterable[FirstLayer], mean: float, std: float) -> bool:
         and layer.offset(mean, std) <= MOST_OFFSET
         for layer in seen
     )
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first layers with weights work on, over natural images, a black and a white one.
+
+    Attributes
+    ----------
+    spread
+        Distance of the smallest and the largest value of the channel where it is largest, but for a few of them.
+    middle
+        Distance of the middle between the two from zero.
+    finite
+        Whether all values are finite.
+    pixels_lost
+        Share of the pixels of an image that change nothing when they alone change, 0..1.
+    """
+
+    spread: float = 0.0
+    middle: float = 0.0
+    finite: bool = True
+    pixels_lost: float = 0.0
+
+
+class FirstStageFacts(StepFacts, frozen=True, kw_only=True):
+    """What a first stage that is not affine makes of images: with the server's normalisation and with the other one.
+
+    Attributes
+    ----------
+    layers
+        Labels of the first layers with weights; empty where the structure of the graph says enough.
+    served, other
+        As the server feeds the images, and as it would feed them if it believed the opposite of the normalisation.
+    other_mean, other_std
+        Of that other feed, (pixel - mean) / std.
+    change
+        Largest 1 - cos between the embeddings of one image with the two, 0..2.
+    colours_change
+        The same between an image and itself with red and blue exchanged, as the server feeds them.
+    images
+        Natural images shown.
+    """
+
+    step: ClassVar[str] = "first_stage"
+
+    layers: tuple[str, ...] = ()
+    served: StageView = StageView()
+    other: StageView = StageView()
+    other_mean: float = 0.0
+    other_std: float = 1.0
+    change: float = 2.0
+    colours_change: float = 2.0
+    images: int = 0

@@ -10,8 +10,10 @@ import pytest
 from evaluation.case import ALIGN_RULE, BATCH_RULE
 from evaluation.product import RULES
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
+from pytest_facechallenge.checks.implicit_batch.alignment import ALIGNMENT_KINDS, weigh_grids
 from pytest_facechallenge.checks.implicit_batch.weighers import WEIGHERS
 from pytest_facechallenge.core.facts import Facts
+from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
 from pytest_facechallenge.core.facts.implicit_batch import (
     BatchComposition,
     BatchFold,
@@ -55,6 +57,13 @@ FEATURES = EquivariantFeatures(
 )
 KERNELS = RepeatedKernels(layers=("Conv_0", "Conv_3"), blocks=2, weights=WeightRelation.MIRRORED, share=0.5)
 FOLD = BatchFold(layer="MatMul_4", rows=2, growth=2.0, macs_after=0.9)
+STEERED = SteeredPlaces(
+    node="MatMul_4", steering="ReduceMean_1", how=Steered.DISPLACED, pixels=(0.3, 2.0), explained=0.98, agree=3,
+    images=3, recovered=1.0, size=(112, 112),
+)  # fmt: skip
+GRID = EarlyGrid(
+    layer="Conv_9", scale=(0.5, 0.5), offset=(0.0, 0.0), dots=25, recovered=1.0, size=(224, 224), image=(112, 112)
+)
 GAP = Unseen(gap=Gap.CONTROL_FLOW, error="'Loop_3' runs more than 256 times")
 
 
@@ -74,7 +83,7 @@ def test_nothing_seen_passes() -> None:
 
 
 def test_every_kind_of_observation_has_a_weigher() -> None:
-    assert set(WEIGHERS) == set(get_args(Observation))
+    assert set(WEIGHERS) | set(ALIGNMENT_KINDS) == set(get_args(Observation))
 
 
 @pytest.mark.parametrize(("change", "status"), [(1e-4, Status.PASSED), (1e-3, Status.UNDECIDED), (3e-3, Status.FAILED)])
@@ -182,8 +191,53 @@ def test_what_the_first_layer_sees(change: dict[str, object], status: Status) ->
     assert alignment(msgspec.structs.replace(WHOLE, **change)).status is status
 
 
+@pytest.mark.parametrize("seen", [STEERED, GRID], ids=["steered", "grid"])
+@pytest.mark.parametrize(
+    ("recovered", "status"),
+    [(1.0, Status.FAILED), (0.7, Status.FAILED), (0.69, Status.UNDECIDED), (0.45, Status.UNDECIDED),
+     (0.44, Status.PASSED), (0.0, Status.PASSED)],
+)  # fmt: skip
+def test_placing_features_anew_counts_by_how_much_of_the_image_they_hold(
+    seen: SteeredPlaces | EarlyGrid, recovered: float, status: Status
+) -> None:
+    outcome = alignment(WHOLE, msgspec.structs.replace(seen, recovered=recovered))
+    assert outcome.status is status
+    said = " ".join((outcome.message, *outcome.notes))
+    told = isinstance(seen, SteeredPlaces) or status is not Status.PASSED
+    assert (f"gives back {recovered:.0%} of the variation of independent pixels" in said) is told
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (Steered.DISPLACED, "displaced by about (0.3, 2) pixels, which explains 98.0% of the change"),
+        (Steered.STEPPED, "move by (+0.3, +2) pixels"),
+        (Steered.TURNED, "are mirrored, which"),
+        (Steered.POSITIONS, "differ by up to 0.3 between two images"),
+        (Steered.DECIDED, "a condition on the image places: with ReduceMean_1"),
+    ],
+)
+def test_the_intervention_is_the_evidence(how: Steered, words: str) -> None:
+    outcome = alignment(msgspec.structs.replace(STEERED, how=how, turn=Transform.MIRRORED))
+    assert words in outcome.message
+    assert "ReduceMean_1" in outcome.message
+    assert outcome.evidence[0].where == "node 'MatMul_4'"
+
+
+def test_positions_that_never_moved_and_learned_grids_are_not_proof() -> None:
+    still = msgspec.structs.replace(STEERED, how=Steered.POSITIONS, agree=0)
+    assert alignment(still).status is Status.UNDECIDED
+    assert "another image that moves them would decide it" in alignment(still).message
+    assert alignment(msgspec.structs.replace(GRID, learned=True)).status is Status.UNDECIDED
+
+
+def test_a_rulebook_may_let_features_be_enlarged() -> None:
+    smaller = msgspec.structs.replace(GRID, scale=(1.25, 1.25))
+    assert [sign.weight for sign in weigh_grids([GRID, smaller], enlarging=True)] == ["unsure", "proof"]
+
+
 def test_facts_survive_json() -> None:
-    seen = (WHOLE, FINE, COPIES, SHARED, BRANCHES, FEATURES, KERNELS, FOLD, GAP)
+    seen = (WHOLE, FINE, COPIES, SHARED, BRANCHES, FEATURES, KERNELS, FOLD, STEERED, GRID, GAP)
     assert {type(entry) for entry in seen} == set(get_args(Observation))
     known = ImplicitBatchFacts(layers=9, macs=100, observations=seen)
     assert msgspec.json.decode(msgspec.json.encode(known), type=ImplicitBatchFacts) == known

@@ -1,0 +1,229 @@
+"""Re-alignment behind a first layer, by whatever operators; and what looks a little like it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from evaluation.cases import get
+from evaluation.product import judge_case, problem
+from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
+from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
+from pytest_facechallenge.analyses.implicit_batch.runner import RunError
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
+from pytest_facechallenge.core.facts.implicit_batch import Unseen
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
+from tests.analyses.implicit_batch.nets import Net
+
+SIZE = 64
+EARLY = DEFAULTS.alignment.nearly_image
+
+
+def trace(net: Net, features: str, channels: int) -> TracedModel:
+    y = net.body(features, net.body_weights((channels, 8, 16, 16)))
+    made = net.model(net.fc(net.pool(y), net.weights(16, 8)))
+    (found,) = traced(made, Feed(made, Path(), 1, DEFAULTS), 1, DEFAULTS)
+    assert isinstance(found, TracedModel)
+    return found
+
+
+def mixed(net: Net) -> str:
+    return str(net.op("LeakyRelu", net.conv(net.x, net.random.standard_normal((6, 3, 1, 1)).astype(np.float32))))
+
+
+def step(net: Net, size: float) -> str:
+    """A number for each image: [N, 1]."""
+    mean = net.op("Flatten", net.op("AveragePool", net.x, kernel_shape=[16, 16], strides=[16, 16]))
+    return str(net.op("Mul", net.op("Tanh", net.fc(mean, net.weights(48, 1))), net.const(size)))
+
+
+def hat(net: Net, y: str, by: str) -> str:
+    line = np.arange(SIZE, dtype=np.float32)
+    at = net.op("Unsqueeze", net.op("Add", by, net.const(line[None])), net.ints(2))
+    distance = net.op("Abs", net.op("Sub", at, net.const(line[None, None])))
+    matrix = net.op("Relu", net.op("Sub", net.const(1.0), distance))
+    return str(net.op("MatMul", net.op("Unsqueeze", matrix, net.ints(1)), y))
+
+
+def grid_sample(net: Net, y: str, by: str) -> str:
+    lines = np.linspace(-1, 1, SIZE, dtype=np.float32)
+    base = np.stack(np.meshgrid(lines, lines), -1)[None]
+    moved = net.op("Add", net.op("Unsqueeze", by, net.ints(2, 3)), net.const(base))
+    return str(net.op("GridSample", y, moved, padding_mode="border"))
+
+
+def mirror(net: Net, y: str, by: str) -> str:
+    chosen = net.op("Unsqueeze", net.op("Greater", by, net.const(0.0)), net.ints(2, 3))
+    return str(net.op("Where", chosen, net.mirror(y), y))
+
+
+def gate(net: Net, y: str, by: str) -> str:
+    return str(net.op("Mul", y, net.op("Sigmoid", net.op("Unsqueeze", by, net.ints(2, 3)))))
+
+
+def self_gate(net: Net, y: str, _by: str) -> str:
+    return str(net.op("Mul", y, net.op("Sigmoid", net.conv(y, net.weights(6, 6, 3, 3)))))
+
+
+def attention(net: Net, y: str, by: str) -> str:
+    other = net.op("Transpose", net.op("Add", y, net.op("Unsqueeze", by, net.ints(2, 3))), perm=[0, 1, 3, 2])
+    return str(net.op("MatMul", net.op("Softmax", net.op("MatMul", y, other), axis=3), y))
+
+
+@pytest.mark.parametrize("size", [4.0, 1e-2])
+def test_rows_moved_by_a_predicted_number_are_found_by_feeding_another_image(size: float) -> None:
+    net = Net(size=SIZE)
+    (found,) = steered_places.observe(trace(net, hat(net, mixed(net), step(net, size)), 6), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.how in (Steered.DISPLACED, Steered.STEPPED)
+    assert abs(found.pixels[0]) > abs(found.pixels[1])
+    assert found.recovered > EARLY
+    assert found.explained > DEFAULTS.alignment.explained
+    assert "MatMul" in found.node
+
+
+def test_a_decision_between_the_map_and_its_mirror_image_is_found() -> None:
+    net = Net(size=SIZE)
+    (found,) = steered_places.observe(trace(net, mirror(net, mixed(net), step(net, 1.0)), 6), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.how is Steered.TURNED
+    assert found.turn == "mirrored"
+
+
+@pytest.mark.parametrize("change", [gate, self_gate, attention])
+def test_gates_and_attention_move_nothing(change: Callable[[Net, str, str], str]) -> None:
+    net = Net(size=SIZE)
+    assert steered_places.observe(trace(net, change(net, mixed(net), step(net, 1.0)), 6), DEFAULTS) == []
+
+
+@pytest.mark.parametrize("size", [0.1, 1e-5])
+def test_sample_positions_are_followed_whatever_their_size(size: float) -> None:
+    net = Net(size=SIZE)
+    (found,) = sample_positions.observe(trace(net, grid_sample(net, mixed(net), step(net, size)), 6), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.how is Steered.POSITIONS
+    assert found.agree
+    assert 0 < found.pixels[0] < 2 * size * SIZE
+    assert found.recovered > EARLY
+
+
+def test_positions_that_are_constant_are_none_and_deep_features_hold_little_of_the_image() -> None:
+    net = Net(size=SIZE)
+    still = net.const(np.zeros((1, 1), np.float32))
+    assert sample_positions.observe(trace(net, grid_sample(net, mixed(net), still), 6), DEFAULTS) == []
+    net = Net(size=SIZE)
+    deep = net.body(net.x, net.body_weights((3, 8, 16, 16)))
+    moved = net.op("GridSample", deep, net.op("Add", net.op("Unsqueeze", step(net, 0.3), net.ints(2, 3)), net.const(
+        np.stack(np.meshgrid(*[np.linspace(-1, 1, 16, dtype=np.float32)] * 2), -1)[None])))  # fmt: skip
+    (found,) = sample_positions.observe(trace(net, moved, 16), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.recovered < 0.45
+
+
+def resized(net: Net, y: str) -> str:
+    return str(net.op("Resize", y, "", net.const([1, 1, 2, 2]), mode="linear"))
+
+
+def learned(net: Net, y: str) -> str:
+    return str(net.op("ConvTranspose", y, net.const(net.weights(6, 6, 4, 4)), strides=[2, 2], pads=[1, 1, 1, 1]))
+
+
+def pushed(net: Net, y: str) -> str:
+    inner = net.op("Slice", y, net.ints(8), net.ints(SIZE), net.ints(2))
+    return str(net.op("Pad", inner, net.ints(0, 0, 0, 0, 0, 0, 8, 0)))
+
+
+def kept(net: Net, y: str) -> str:
+    return str(net.op("Pad", net.op("Slice", y, net.ints(1, 1), net.ints(63, 63), net.ints(2, 3)),
+                      net.ints(0, 0, 1, 1, 0, 0, 1, 1)))  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "scale"), [(resized, 0.5), (learned, 0.5), (pushed, 1.0)])
+def test_another_grid_behind_a_first_layer_is_found_by_dots(place: Any, scale: float) -> None:
+    net = Net(size=SIZE)
+    found = early_grids.observe(trace(net, place(net, mixed(net)), 6), DEFAULTS)
+    assert isinstance(found[0], EarlyGrid)
+    np.testing.assert_allclose(found[0].scale, scale, atol=0.03)
+    assert found[0].recovered > EARLY
+    assert found[0].learned is (place is learned)
+
+
+def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
+    net = Net(size=SIZE)
+    assert early_grids.observe(trace(net, kept(net, mixed(net)), 6), DEFAULTS) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["early_full_phase", "early_folded_mirrored", "brightness_curves", "haar_by_matrices", "haar_twice"]
+)
+def test_a_network_of_each_kind(name: str) -> None:
+    case = get(name)
+    assert problem(case, judge_case(case)) == ""
+
+
+@pytest.mark.parametrize(("turns", "found"), [(True, True), (False, False)])
+def test_a_condition_that_turns_early_features_places_them(turns: bool, found: bool, tmp_path: Path) -> None:
+    net = Net(size=SIZE)
+    y = mixed(net)
+    lit = net.op("Greater", net.op("ReduceMean", net.x, axes=[0, 1, 2, 3], keepdims=0), net.const(0.0))
+    back = net.const(np.arange(SIZE)[:: -1 if turns else 1], np.int64)
+    sides = [
+        helper.make_graph([node], name, [], [helper.make_empty_tensor_value_info(node.output[0])])
+        for name, node in (
+            ("lit", helper.make_node("Gather", [y, back], ["turned"], axis=3)),
+            ("dark", helper.make_node("Identity", [y], ["as_it_is"])),
+        )
+    ]
+    z = net.op("If", lit, then_branch=sides[0], else_branch=sides[1])
+    z = net.body(z, net.body_weights((6, 8, 16, 16)))
+    path = net.save(net.fc(net.pool(z), net.weights(16, 8)), tmp_path)
+    seen = [one for one in follow(path, threads=1).of(SteeredPlaces) if one.how is Steered.DECIDED]
+    assert bool(seen) is found
+    if found:
+        assert seen[0].turn == "mirrored"
+        assert {seen[0].branch, seen[0].steering} == {f"'{z_node(net)}' true", f"'{z_node(net)}' false"}
+        assert seen[0].recovered > EARLY
+
+
+def z_node(net: Net) -> str:
+    return next(node.name for node in net.nodes if node.op_type == "If")
+
+
+def test_products_hide_no_normalisation(tmp_path: Path) -> None:
+    net = Net(size=SIZE)
+    y = net.op("MatMul", net.x, net.const(np.random.default_rng(1).standard_normal((SIZE, SIZE))))
+    made = net.model(net.op("Mul", y, net.const(1 / SIZE)))
+    onnx.save(made, str(tmp_path / "net.onnx"))
+    images = Feed(made, tmp_path, 1, DEFAULTS).images
+    assert (images.low, images.high) == (-1.0, 1.0)
+
+
+def test_a_way_that_cannot_be_fed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(size=SIZE)
+    model = trace(net, hat(net, mixed(net), step(net, 1.0)), 6)
+
+    def refuse(*_given: object, **_named: object) -> None:
+        raise RunError("it does not run")
+
+    monkeypatch.setattr(steered_places, "_tried", refuse)
+    found = steered_places.observe(model, DEFAULTS)
+    assert {one.gap for one in found if isinstance(one, Unseen)} == {Gap.WAY_NOT_FED}
+
+
+def test_channels_that_are_rows_are_read_as_channels() -> None:
+    net = Net(size=SIZE)
+    by = step(net, 4.0)
+    rows = net.op("Reshape", mixed(net), net.ints(-1, 1, SIZE, SIZE))
+    moved = net.op("Reshape", hat(net, rows, by), net.ints(-1, 6, SIZE, SIZE))
+    (found,) = steered_places.observe(trace(net, moved, 6), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.recovered > EARLY
