@@ -39,7 +39,6 @@ level = "measurement"
 def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder with a model, a rulebook, a mask pair and an LFR19 list of 20 images."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     root = pytester.path
     world.model(root / "model.onnx")
     world.write_mask_pair(root / "pair", world.people(20, 2, masked=1, noise=60), 2)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_facechallenge.plugin.benchmark import Playback
-from pytest_facechallenge.refnets.registry import save
+from tests.support.models import network, save
 
 ARGUMENTS = (
     "--facechallenge-model=model.onnx",
@@ -21,9 +21,8 @@ ARGUMENTS = (
 
 @pytest.fixture
 def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    save("vit-tiny", pytester.path / "model.onnx")
+    save(network(), pytester.path / "model.onnx")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the outer run: pytest-benchmark looks for it
     return pytester
 
@@ -60,7 +59,10 @@ def test_pytest_benchmark_shows_saves_and_compares_the_recorded_times(judged: py
     assert "machine_info is different" not in compared.stdout.str() + compared.stderr.str()
 
 
-@pytest.mark.parametrize("arguments", [("-p", "no:benchmark"), ("-n", "2"), ("--benchmark-disable",)])
+# Under xdist pytest-benchmark disables itself, as its option does.
+@pytest.mark.parametrize(
+    "arguments", [("-p", "no:benchmark"), ("-n", "2"), pytest.param(("--benchmark-disable",), marks=pytest.mark.slow)]
+)
 def test_without_pytest_benchmark_the_own_samples_are_judged(
     judged: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
@@ -82,7 +84,7 @@ def test_modelled_decides_nothing_and_gives_pytest_benchmark_nothing(judged: pyt
 
 def test_the_profile_is_a_table_and_in_the_json(judged: pytest.Pytester) -> None:
     result, submission = run(judged, "--facechallenge-profile")
-    result.stdout.fnmatch_lines(["*face challenge profile*", "*by operator*", "*MatMul*", "*the slowest nodes*"])
+    result.stdout.fnmatch_lines(["*face challenge profile*", "*by operator*", "*Conv*", "*the slowest nodes*"])
     assert submission["facts"]["latency"]["profile"]
 
 
