@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import pkgutil
@@ -20,29 +21,32 @@ from tests.support.models import network, save
 #: loads all of hypothesis at the end of every run, and where no bytecode may be written each run would look for
 #: assertions in every module of the package anew.
 LIGHT = "-p no:hypothesispytest --assert=plain"
-#: Packages that are needed in a run, and those that only a worker or an API loads.
-_OF_A_RUN = ("checks", "core", "engine", "plugin", "reports", "analyses", "latency_estimate")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _light_runs_inside_of_tests() -> Iterator[None]:
+    """Let processes that tests start be quick; a worker writes no bytecode, so each would compile the package anew."""
+    for folder in pytest_facechallenge.__path__:
+        compileall.compile_dir(folder, quiet=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_ADDOPTS", LIGHT)
         yield
 
 
 @pytest.fixture(scope="session")
-def _modules_of_a_run() -> None:
-    """Load what a run needs before pytester looks at what is loaded: it makes a run forget all that is loaded later."""
-    for name in _OF_A_RUN:
-        package = import_module(f"{pytest_facechallenge.__name__}.{name}")
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+def _whole_package() -> None:
+    """Load all modules before pytester looks at what is loaded: it makes a run forget whatever is loaded later.
+
+    A class that is loaded anew is another class than the one that modules hold which were there before.
+    """
+    for module in pkgutil.walk_packages(pytest_facechallenge.__path__, f"{pytest_facechallenge.__name__}."):
+        if not module.name.endswith(".__main__"):
             import_module(module.name)
 
 
 @pytest.fixture
 def pytester(
-    _modules_of_a_run: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    _whole_package: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pytest.Pytester]:
     """Runs of pytest that start quickly, and leave no checks of theirs behind."""
     monkeypatch.setenv("PYTEST_ADDOPTS", LIGHT)  # pytester has taken it away

@@ -54,9 +54,8 @@ def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 
 
 def run(judged: pytest.Pytester, *arguments: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-    result = judged.runpytest_subprocess(
-        "--facechallenge-rules=book.toml", "--facechallenge-json=r.json", "-q", *arguments
-    )
+    start = judged.runpytest_subprocess if any(each.startswith("-n") for each in arguments) else judged.runpytest
+    result = start("--facechallenge-rules=book.toml", "--facechallenge-json=r.json", "-q", *arguments)
     path = judged.path / "r.json"
     submission = json.loads(path.read_text(encoding="utf-8"))["submissions"][0] if path.exists() else {}
     return result, submission

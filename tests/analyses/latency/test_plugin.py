@@ -28,7 +28,8 @@ def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 
 
 def run(judged: pytest.Pytester, *arguments: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-    result = judged.runpytest_subprocess(*ARGUMENTS, "-k=latency", "--facechallenge-json=r.json", *arguments)
+    start = judged.runpytest_subprocess if "-n" in arguments else judged.runpytest
+    result = start(*ARGUMENTS, "-k=latency", "--facechallenge-json=r.json", *arguments)
     report = json.loads((judged.path / "r.json").read_text(encoding="utf-8"))
     return result, report["submissions"][0]
 
@@ -89,9 +90,7 @@ def test_the_profile_is_a_table_and_in_the_json(judged: pytest.Pytester) -> None
 
 
 def test_a_device_that_is_not_there_is_refused_at_the_start(judged: pytest.Pytester) -> None:
-    result = judged.runpytest_subprocess(
-        *ARGUMENTS[:3], "--facechallenge-device=NoSuchProvider", "-k=latency", "-W", "error"
-    )
+    result = judged.runpytest(*ARGUMENTS[:3], "--facechallenge-device=NoSuchProvider", "-k=latency", "-W", "error")
     result.stderr.fnmatch_lines(["*there is no device 'NoSuchProvider'*"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
@@ -105,7 +104,7 @@ def test_a_device_that_is_not_there_is_refused_at_the_start(judged: pytest.Pytes
     ],
 )
 def test_wrong_settings_are_told(judged: pytest.Pytester, arguments: tuple[str, ...], words: str) -> None:
-    result = judged.runpytest_subprocess(*ARGUMENTS, *arguments)
+    result = judged.runpytest(*ARGUMENTS, *arguments)
     result.stderr.fnmatch_lines([f"*{words}*"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
