@@ -27,8 +27,8 @@ def outcomes(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) -> None:
     tail = [
         helper.make_node("Concat", ["embedding"] * 10, ["wide"], axis=1),
-        helper.make_node("ReduceMean", ["wide"], ["company"], axes=[0], keepdims=1),
-        helper.make_node("Sub", ["wide", "company"], ["row"]),
+        helper.make_node("ReduceMean", ["wide"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["wide", "mean"], ["row"]),
     ]
     save(network(tail=tail, output="row", declared_output=["N", 640]), pytester.path / "model.onnx")
     result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "embedding-dim or batch")
