@@ -1,1 +1,1 @@
-"""Documents, and the commands that make their pictures."""
+"""Documents, and the commands that make their images and screens."""

@@ -35,6 +35,8 @@ COLUMNS = 80
 FACTS = "report.json"
 #: Variables that change what pytest prints, or what is judged.
 _CHANGING = re.compile(r"(PYTEST|FACECHALLENGE|GITHUB)_.*|CI|BUILD_NUMBER|NO_COLOR|FORCE_COLOR|PY_COLORS|COLUMNS")
+#: Options that change nothing on the screen: hypothesis's plugin loads all of hypothesis at the end of a run.
+_QUICKLY = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--assert=plain")
 
 _Plain = dict[str, Any]
 
@@ -202,7 +204,7 @@ def screen(scene: Scene, base: Report, folder: Path, *, columns: int = COLUMNS, 
     write_facts(scene, base, folder / FACTS)
     kept = {name: value for name, value in os.environ.items() if not _CHANGING.fullmatch(name)}
     environment = kept | {"COLUMNS": str(columns), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *scene.arguments, *more]
+    command = [sys.executable, "-m", "pytest", *_QUICKLY, *scene.arguments, *more]
     done = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         encoding="utf-8", check=False,

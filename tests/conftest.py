@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
+import pytest_facechallenge
+from pytest_facechallenge.checks.registry import CHECKS
 from tests.support.models import network, save
+
+#: What runs of pytest inside of tests do without, since it takes longer than what they test: the plugin of hypothesis
+#: loads all of hypothesis at the end of every run, and where no bytecode may be written each run would look for
+#: assertions in every module of the package anew.
+LIGHT = "-p no:hypothesispytest --assert=plain"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _light_runs_inside_of_tests() -> Iterator[None]:
+    """Let processes that tests start be quick; a worker writes no bytecode, so each would compile the package anew."""
+    for folder in pytest_facechallenge.__path__:
+        compileall.compile_dir(folder, quiet=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", LIGHT)
+        yield
+
+
+@pytest.fixture(scope="session")
+def _whole_package() -> None:
+    """Load all modules before pytester looks at what is loaded: it makes a run forget whatever is loaded later.
+
+    A class that is loaded anew is another class than the one that modules hold which were there before.
+    """
+    for module in pkgutil.walk_packages(pytest_facechallenge.__path__, f"{pytest_facechallenge.__name__}."):
+        if not module.name.endswith(".__main__"):
+            import_module(module.name)
+
+
+@pytest.fixture
+def pytester(
+    _whole_package: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.Pytester]:
+    """Runs of pytest that start quickly, and leave no checks of theirs behind."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", LIGHT)  # pytester has taken it away
+    own = dict(CHECKS)
+    yield pytester
+    CHECKS.clear()
+    CHECKS.update(own)
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +75,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     data = (folder / "r.json").read_bytes()
+    assert not list(folder.glob(".r.json*")), "written beside it first, and left there"
     assert json.loads(data)["submissions"][0]["failures"] == {}
     return data

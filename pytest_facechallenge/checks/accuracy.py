@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import msgspec
-
+from pytest_facechallenge.checks.measured_sets import (
+    OWN_TESTSET,
+    find_result,
+    judge_folds,
+    judge_point,
+    official_point,
+    official_results,
+    point_of,
+)
 from pytest_facechallenge.checks.published import place, ranked_baselines, ranking_weights
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.scores import (
-    Threshold,
     exact,
     exact_tar,
-    excluded_words,
     judge_score,
     not_comparable,
-    pairs_short,
     percent,
-    point_evidence,
     point_notes,
-    published_pairs,
     resolve_threshold,
     supplied,
     unusable,
-    with_interval,
 )
-from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, PointResult, SetResult, SuppliedTestset
+from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, SuppliedTestset
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, not_applicable, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
-from pytest_facechallenge.core.set_names import is_own
 
 GIVE_TESTSET = "Give a testset: --facechallenge-testset {name}=PATH."
 #: Images of a testset that the summary names; the evidence has more, and the facts still more.
 SHOWN_PROBLEMS = 5
-OWN_TESTSET = "Only the challenge's own testset (same identities and images) decides a threshold taken from its table."
 
 
 #: What a rulebook may set for the accuracy rule, and what the cases that it becomes are told.
@@ -82,7 +80,7 @@ def accuracy(facts: Facts, rule: Rule) -> Outcome:
             limit=limit,
         )
     measured = facts.need(AccuracyFacts)
-    result = _find(measured, wanted)
+    result = find_result(measured, wanted)
     if result is None:
         about = supplied(measured, str(wanted["testset"]))
         why = about.error if about and about.error else "it was not measured in this run"
@@ -95,15 +93,15 @@ def accuracy(facts: Facts, rule: Rule) -> Outcome:
     if (outcome := unusable(result, limit)) is not None:
         return outcome
     if not wanted["far"]:
-        return _judge_folds(result, threshold, rule)
-    point = _point(result, str(wanted["far"]), str(wanted["comparison"]))
+        return judge_folds(result, threshold, rule)
+    point = point_of(result, str(wanted["far"]), str(wanted["comparison"]))
     if point is None:
         return undecided(
             f"{result.set!r} was not measured at FAR {wanted['comparison']} {wanted['far']}.",
             remedy="Run again with this rulebook and testset.",
             limit=limit,
         )
-    return _judge_point(result, point, threshold, rule)
+    return judge_point(result, point, threshold, rule)
 
 
 @check(AccuracyFacts, parameters=("threshold",))
@@ -135,14 +133,14 @@ def ranking_score(facts: Facts, rule: Rule) -> Outcome:
         return undecided(str(error), remedy="Name another row, or give the threshold as a number.")
     limit = "" if threshold is None else threshold.words
     measured = facts.get(AccuracyFacts) if threshold is None else facts.need(AccuracyFacts)
-    results = {name: _official(measured, name, rule) for name in weights} if measured is not None else {}
+    results = {name: official_results(measured, name, rule) for name in weights} if measured is not None else {}
     missing = [name for name in weights if not results.get(name)]
     if missing:
         message = f"The ranking score needs {names}; no testset for {', '.join(missing)} was supplied."
         if threshold is None:
             return not_applicable(message)
         return undecided(message, remedy=GIVE_TESTSET.format(name=missing[0]), limit=limit)
-    points = {name: _official_point(results[name], rule, name, threshold) for name in weights}
+    points = {name: official_point(results[name], rule, name, threshold) for name in weights}
     for found in points.values():
         if isinstance(found, Outcome):
             return found
@@ -311,137 +309,4 @@ def rgb_accuracy(facts: Facts, rule: Rule) -> Outcome:
         measured=numbers,
         limit="RGB",
         evidence=evidence,
-    )
-
-
-def _find(measured: AccuracyFacts, wanted: dict[str, Any]) -> SetResult | None:
-    """Return the result that a case is about; names alone do not tell, since rulebooks may share them."""
-    keys = tuple(wanted.get(key, False) for key in ("testset", "set", "protocol", "flipped", "raw"))
-    select = _selection(wanted.get("select") or {})
-    return next(
-        (
-            result
-            for result in measured.sets
-            if (result.testset, result.set, result.protocol, result.flip, result.raw) == keys
-            and _selection(result.select) == select
-        ),
-        None,
-    )
-
-
-def _selection(select: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    return {column: tuple(values) for column, values in select.items()}
-
-
-def _official(measured: AccuracyFacts, name: str, rule: Rule) -> list[SetResult]:
-    return [result for result in measured.sets if result.set == name and is_own(result, rule.book, rule.track)]
-
-
-def _official_point(
-    results: list[SetResult], rule: Rule, name: str, threshold: Threshold | None
-) -> tuple[SetResult, PointResult] | Outcome:
-    """Return the one result of a set at the challenge's operating point, or the outcome that says why not."""
-    if len(results) > 1:
-        return undecided(
-            f"Several testsets serve {name!r}: {', '.join(result.testset for result in results)}.",
-            remedy="Supply one testset for each set.",
-            limit="" if threshold is None else threshold.words,
-        )
-    point = _point(results[0], rule.book.sets[name].far, rule.book.sets[name].comparison)
-    outcome = _undecidable(results[0], point, threshold)
-    if outcome is not None:
-        return msgspec.structs.replace(outcome, measured="")  # one set's TAR is not the score
-    if point is None:
-        return undecided("There is no such operating point.", remedy="Run again with this rulebook.")
-    return results[0], point
-
-
-def _point(result: SetResult, far: str, comparison: str) -> PointResult | None:
-    return next((point for point in result.points if (point.far, point.comparison) == (far, comparison)), None)
-
-
-def _undecidable(result: SetResult, point: PointResult | None, threshold: Threshold | None) -> Outcome | None:
-    """Return the outcome for an operating point that the supplied pairs cannot decide, or None when they can."""
-    limit = "" if threshold is None else threshold.words
-    if (outcome := unusable(result, limit)) is not None:
-        return outcome
-    if point is None:
-        return undecided(
-            f"{result.set!r} was not measured at this rulebook's operating point.",
-            remedy="Run again with this rulebook and testset.",
-            limit=limit,
-        )
-    if point.undecided or point.tar is None:
-        return undecided(
-            f"TAR on {result.set!r} at FAR {point.comparison} {point.far} cannot be decided: "
-            f"{point.undecided or 'there are no genuine or no impostor pairs'}",
-            remedy=f"Supply a testset with at least {point.impostor_pairs_needed:,} impostor pairs, better "
-            f"{point.impostor_pairs_for_rule_of_30:,} (30/FAR), and genuine pairs.",
-            measured=pairs_short(result, point),
-            limit=limit,
-            notes=point_notes(result, point),
-            evidence=point_evidence(result, point),
-        )
-    if threshold is not None and (left_out := excluded_words(result)):
-        return undecided(
-            f"TAR on {result.set!r} is {percent(point.tar)}, but not of the whole testset: {left_out}.",
-            remedy="Repair the images that the rule on the testset's images lists; they are not re-sampled.",
-            measured=with_interval(point),
-            limit=limit,
-            notes=point_notes(result, point),
-            evidence=point_evidence(result, point),
-        )
-    return None
-
-
-def _judge_point(result: SetResult, point: PointResult, threshold: Threshold | None, rule: Rule) -> Outcome:
-    if (outcome := _undecidable(result, point, threshold)) is not None:
-        return outcome
-    assert point.tar is not None  # noqa: S101 - `_undecidable` refused it
-    notes = point_notes(result, point)
-    if left_out := excluded_words(result):
-        notes += (f"{left_out[0].upper()}{left_out[1:]}.",)
-    evidence = point_evidence(result, point) + published_pairs(result, rule.book)
-    reasons = not_comparable(result, rule.book)
-    if reasons and any(result.set in row.tar for row in rule.book.baselines):
-        notes += (f"Not comparable with the published figures: {'; '.join(reasons)}.",)
-    if threshold is not None and threshold.published and reasons:
-        return undecided(
-            f"TAR on {result.set!r} is {percent(point.tar)}, but it is not comparable with {threshold.words}: "
-            f"{'; '.join(reasons)}.",
-            remedy=OWN_TESTSET,
-            measured=with_interval(point),
-            limit=threshold.words,
-            notes=notes,
-            evidence=evidence,
-        )
-    what = f"TAR on {result.set!r} at FAR {point.comparison} {point.far}"
-    return judge_score(exact_tar(point), threshold, what, notes=notes, evidence=evidence, shown=with_interval(point))
-
-
-def _judge_folds(result: SetResult, threshold: Threshold | None, rule: Rule) -> Outcome:
-    limit = "" if threshold is None else threshold.words
-    if result.folds is None:
-        return undecided(
-            f"{result.set!r} has no cross-validated accuracy: its pairs are not in equal folds.",
-            remedy="Supply a list whose pairs are in 10 folds, as LFW's.",
-            limit=limit,
-        )
-    if threshold is not None and ((left_out := excluded_words(result)) or threshold.published):
-        return undecided(
-            f"The accuracy on {result.set!r} is {percent(result.folds.mean)}, which this threshold does not decide: "
-            + (f"{left_out}." if left_out else "the published rows have TARs and no such accuracy."),
-            remedy="Repair the images that the rule on the testset's images lists."
-            if left_out
-            else "Give the threshold as a number.",
-            measured=percent(result.folds.mean),
-            limit=limit,
-        )
-    note = f"Standard deviation over {len(result.folds.accuracies)} folds: {percent(result.folds.deviation)}."
-    return judge_score(
-        exact(round(result.folds.mean, 12)),  # the mean of ten floats is not exact in its last digits
-        threshold,
-        f"The cross-validated accuracy on {result.set!r} ({rule.case})",
-        notes=(note,),
-        evidence=(Evidence(where=result.testset, what=f"{result.folds.pairs:,} listed pairs"),),
     )

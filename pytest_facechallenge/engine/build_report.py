@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.declaration import DeclarationFacts
+from pytest_facechallenge.core.facts.base import Facts, Purpose
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.core.verdict import verdict
@@ -115,7 +113,7 @@ def _track(
     rules: list[JudgedRule],
     outcomes: Mapping[Key, Outcome],
     missing: Mapping[Key, str],
-    purpose: Literal["", "practice", "entry"],
+    purpose: Purpose,
 ) -> TrackReport:
     found: dict[str, Outcome] = {}
     absent: dict[str, str] = {}
@@ -138,10 +136,10 @@ def _track(
     )
 
 
-def _purpose(facts: Facts) -> Literal["", "practice", "entry"]:
-    """Return what the model is judged for; "" where no declaration was read."""
-    found = facts.get(DeclarationFacts)
-    return "" if found is None else found.purpose
+def _purpose(facts: Facts) -> Purpose:
+    """Return what the model is judged for; "" where no facts tell."""
+    said = (fact.judged_for() for fact in facts.gathered.values())
+    return next((purpose for purpose in said if purpose), "")
 
 
 def rule_result(judged: JudgedRule, outcome: Outcome | None, why: str = "") -> RuleResult:

@@ -11,7 +11,7 @@ from pytest_facechallenge.core.facts.base import Facts, FactsMissingError, Failu
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, explained, not_applicable, undecided
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.text import clean
-from pytest_facechallenge.engine.causes import CAUSES, owner_rule
+from pytest_facechallenge.engine.explanations import causes_of, owner_rule
 
 #: What may turn out to be explained by another rule.
 _TO_EXPLAIN = (Status.FAILED, Status.UNDECIDED)
@@ -21,8 +21,8 @@ def judge_rule(facts: Facts, rule: Rule) -> Outcome:
     """Judge one rule.
 
     Facts that could not be gathered make the outcome undecided, and so does a check that raises; what another broken
-    rule explains is undecided because of that rule (`causes`). On a track where the rule is only a note, a finding is
-    reported but fails nothing.
+    rule explains is undecided because of that rule (`checks.causes`). On a track where the rule is only a note, a
+    finding is reported but fails nothing.
     """
     if rule.not_applicable:
         return not_applicable(rule.not_applicable)
@@ -87,8 +87,8 @@ def _explained(facts: Facts, rule: Rule, seen: frozenset[str] = frozenset()) -> 
     A cause may itself be explained; then the rule that stands at the end of the chain is named.
     """
     check = CHECKS[rule.check]
-    for cause in CAUSES:
-        owner = owner_rule(rule, cause.owner(facts, rule)) if cause.explains(check) else None
+    for cause in causes_of(check):
+        owner = owner_rule(rule, cause.owner(facts, rule))
         if owner is None or owner.check in seen:
             continue
         if _alone(facts, owner).status not in _TO_EXPLAIN and not cause.owner_may_pass:

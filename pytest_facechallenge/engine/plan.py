@@ -16,7 +16,7 @@ from pytest_facechallenge.core.options import OptionValues
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.engine.arguments import TrackRef, find_submissions, find_tracks, short_names
-from pytest_facechallenge.engine.causes import steps_of
+from pytest_facechallenge.engine.explanations import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
 from pytest_facechallenge.engine.options import OPTIONS
 from pytest_facechallenge.engine.refusals import as_typed, reading, refuse_device, refuse_memory, refuse_special_file

@@ -11,7 +11,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.engine.report import Report
 from pytest_facechallenge.reports.once import once
 from pytest_facechallenge.reports.page.books import books_of
@@ -43,7 +42,6 @@ def render(report: Report, *, images: bool | None = None) -> bytes:
     views = [submission_view(f"s{number}", each, books) for number, each in enumerate(report.submissions, 1)]
     if images is None:
         images = report.options.get("html-images") is True
-    measured = [facts for each in report.submissions if (facts := each.as_facts().get(AccuracyFacts))]
     style, script = _text("page.css"), _text("page.js")
     page = _templates().get_template("page.html.jinja")
     return page.render(
@@ -53,7 +51,7 @@ def render(report: Report, *, images: bool | None = None) -> bytes:
         texts=rule_texts(report),
         # Several submissions are judged by the same rules: the page says them once.
         shared=len(views) > 1,
-        faces=faces_of(measured) if images else {},
+        faces=faces_of(each.as_facts() for each in report.submissions) if images else {},
         replay=replay(report),
         judge_again=judge_again(report),
         # Our own text, without anything of a report's in it.

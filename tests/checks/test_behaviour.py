@@ -60,10 +60,10 @@ def test_reshape_that_swallows_the_batch(tmp_path: Path) -> None:
     assert "gives 1 rows instead of 2" in " ".join((outcome.message, *outcome.notes))
 
 
-def test_rows_that_see_their_company(tmp_path: Path) -> None:
+def test_rows_that_see_the_other_rows(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("ReduceMean", ["embedding"], ["company"], axes=[0], keepdims=1),
-        helper.make_node("Sub", ["embedding", "company"], ["row"]),
+        helper.make_node("ReduceMean", ["embedding"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["embedding", "mean"], ["row"]),
     ]
     outcome = judge(tail_network(*nodes, output="row"), "batch", tmp_path)
     assert outcome.status is Status.FAILED

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pytest_facechallenge.checks.batch import batch
+from pytest_facechallenge.checks.causes import CAUSES
 from pytest_facechallenge.checks.registry import CHECKS
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.facts.behaviour import BatchFacts, BatchRun, LoadFacts
@@ -20,7 +21,7 @@ from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.facts.server import ServerFacts
 from pytest_facechallenge.core.outcome import Status, VerdictWord
 from pytest_facechallenge.core.verdict import verdict
-from pytest_facechallenge.engine.causes import CAUSES, owner_rule, steps_of
+from pytest_facechallenge.engine.explanations import owner_rule, steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.findings import broken, explained, findings

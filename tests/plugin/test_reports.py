@@ -26,8 +26,8 @@ def outcomes(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) -> None:
     tail = [
         helper.make_node("Concat", ["embedding"] * 10, ["wide"], axis=1),
-        helper.make_node("ReduceMean", ["wide"], ["company"], axes=[0], keepdims=1),
-        helper.make_node("Sub", ["wide", "company"], ["row"]),
+        helper.make_node("ReduceMean", ["wide"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["wide", "mean"], ["row"]),
     ]
     save(network(tail=tail, output="row", declared_output=["N", 640]), pytester.path / "model.onnx")
     result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "embedding-dim or batch")
@@ -48,28 +48,25 @@ def test_every_finding_in_one_run_and_no_traceback(pytester: pytest.Pytester) ->
     assert "suite.py" not in text
 
 
-def test_json_report(pytester: pytest.Pytester, model: Path) -> None:
-    result = pytester.runpytest(
-        "-q", "--facechallenge-model", "model.onnx", "--track", "A", "--facechallenge-json", "r.json"
-    )
-    assert result.ret == 0
-    report = read(pytester.path / "r.json")
-    assert report["schema"] == "pytest-facechallenge/2"
-    assert report["environment"]["versions"]["pytest"] == pytest.__version__
-    assert report["environment"]["providers"] == ["CPUExecutionProvider"]
-    submission = report["submissions"][0]
-    assert submission["bytes"] == model.stat().st_size
+def test_json_report(report: bytes, tmp_path: Path) -> None:
+    found = json.loads(report)
+    assert found["schema"] == "pytest-facechallenge/2"
+    assert found["environment"]["versions"]["pytest"] == pytest.__version__
+    assert found["environment"]["providers"] == ["CPUExecutionProvider"]
+    submission = found["submissions"][0]
+    assert submission["bytes"] == save(network(), tmp_path / "model.onnx").stat().st_size
     assert len(submission["sha256"]) == 64
     assert submission["facts"]["load"]["providers"] == ["CPUExecutionProvider"]
     track = submission["tracks"][0]
     assert (track["rulebook"], track["track"], track["verdict"]["word"]) == ("mfr21", "A", "INCOMPLETE")
-    row = outcomes(report)["embedding-dim"]
+    row = outcomes(found)["embedding-dim"]
     assert (row["status"], row["measured"], row["limit"], row["clause"]) == ("passed", "64 values", "<= 512", "Rules 1")
-    assert not list(pytester.path.glob(".r.json*"))
 
 
 def test_same_report_under_xdist(pytester: pytest.Pytester, model: Path) -> None:
-    base = ("-q", "--facechallenge-model", "model.onnx", "--track", "A", "-k", "not latency and not accuracy")
+    # Of two processes of the sandbox; the facts of the others travel as theirs do.
+    only = "input or output or embedding-dim or no-float16 or deterministic or package or declaration"
+    base = ("-q", "--facechallenge-model", "model.onnx", "--track", "A", "-k", only)
     for name, extra in (("one.json", ()), ("two.json", ("-n", "2"))):
         done = pytester.runpytest_subprocess(*base, "--facechallenge-json", name, *extra)
         assert done.ret == 0, done.stdout.str()

@@ -73,10 +73,10 @@ def test_an_ini_file_cannot_vouch_for_itself(pytester: pytest.Pytester, entry: P
 
 
 def test_a_plugin_beside_a_submission(pytester: pytest.Pytester, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (entry / "helper_plugin.py").write_text("")
+    (entry / "planted_plugin.py").write_text("")
     monkeypatch.syspath_prepend(entry)
-    result = pytester.runpytest_inprocess(*RUN, "-p", "helper_plugin", "--facechallenge-model=entry/model.onnx")
-    refused(result, "helper_plugin.py would steer")
+    result = pytester.runpytest_inprocess(*RUN, "-p", "planted_plugin", "--facechallenge-model=entry/model.onnx")
+    refused(result, "planted_plugin.py would steer")
 
 
 def test_own_files_are_obeyed_and_the_report_says_so(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_facechallenge.core.outcome import Outcome, Status
-from pytest_facechallenge.engine.causes import steps_of
+from pytest_facechallenge.engine.explanations import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.gathering import gather

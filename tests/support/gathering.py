@@ -12,7 +12,7 @@ from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.run_options import RunOptions
-from pytest_facechallenge.engine.causes import steps_of
+from pytest_facechallenge.engine.explanations import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.engine.judge import judge_rule
 from tests.support.models import save

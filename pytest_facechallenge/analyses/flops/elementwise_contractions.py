@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def find(graph: Graph, shapes: Shapes, carried: Mapping[str, str]) -> Iterator[tuple[Node, list[Work] | str]]:
-    """Yield the nodes of this graph (not of its subgraphs) that end a disguised contraction, with its cost.
+    """Yield the nodes of this graph (not of its subgraphs) that end a contraction of element-wise ones, and its cost.
 
     Nodes whose results reach no output neither cost nor count as readers.
 

@@ -24,7 +24,7 @@ def written_out(graph: Graph, shapes: Shapes, root: Node, carried: Mapping[str, 
     root
         Any node; there is work when it is the last addition of a sum.
     carried
-        As in `disguised.find`.
+        As in `elementwise_contractions.find`.
     """
     if not _adds(root) or _goes_into_a_sum(graph, root):
         return []

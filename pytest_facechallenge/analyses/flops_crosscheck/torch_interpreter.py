@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_facechallenge.analyses.flops_crosscheck import torch_operators
+from pytest_facechallenge.analyses.flops_crosscheck.torch_data_operators import OPERATORS
 from pytest_facechallenge.onnx_graph.ir import Graph
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def unknown_operators(graph: Graph) -> list[str]:
     """Return "'Conv_3' (Conv)" for every node that the interpreter cannot run, at most one per operator."""
     found: dict[str, str] = {}
     for node in graph.walk():
-        if node.domain or node.op not in torch_operators.OPERATORS:
+        if node.domain or node.op not in OPERATORS:
             name = f"{node.domain}.{node.op}" if node.domain else node.op
             found.setdefault(name, f"{node.label!r} ({name})")
     return list(found.values())
@@ -55,7 +55,7 @@ def module_of(graph: Graph) -> torch.nn.Module:
         def forward(self, *inputs: Any) -> tuple[Any, ...]:
             values: dict[str, Any] = {"": None, **self.constants, **dict(zip(graph.inputs, inputs, strict=True))}
             for node in graph.nodes:
-                function = torch_operators.OPERATORS[node.op]
+                function = OPERATORS[node.op]
                 given = [values[name] for name in node.inputs]
                 result = function(torch, node, *given)
                 outputs = result if isinstance(result, (tuple, list)) else (result,)

@@ -15,7 +15,7 @@ from pytest_facechallenge.analyses.latency import calibration as store
 from pytest_facechallenge.analyses.latency import profile as profiling
 from pytest_facechallenge.analyses.latency.contention import Others, alone
 from pytest_facechallenge.analyses.latency.coverage import covers, enough
-from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, Rotation
+from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, InputCycle
 from pytest_facechallenge.analyses.latency.machine import describe
 from pytest_facechallenge.analyses.latency.measure import Runner, interleave, processor_time_ns, rounds_within
 from pytest_facechallenge.analyses.latency.run_options import (
@@ -82,7 +82,7 @@ def gather(context: Context) -> LatencyFacts:
         parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")),
         images=len(images),
         seed=seed,
-        row_difference=bench.rotations["submission"].difference(),
+        row_difference=bench.cycles["submission"].difference(),
         on_cpu=profiling.left_on_cpu(layers, session.providers[0]),
         profile=layers if plan.profile else (),
         remarks=tuple(bench.remarks),
@@ -119,7 +119,7 @@ class Bench:
         Reference networks that have samples of the latest measurement.
     busy
         Of the latest measurement, see `LatencyFacts.busy`.
-    rotations
+    cycles
         What runs each network on the images, by name.
     remarks
         See `LatencyFacts.remarks`.
@@ -131,7 +131,7 @@ class Bench:
         self.images = images
         self.timed: list[Runner] = []
         self.busy = 0.0
-        self.rotations: dict[str, Rotation] = {}
+        self.cycles: dict[str, InputCycle] = {}
         self.remarks: list[str] = []
         self._references: dict[str, Runner] = {}
 
@@ -142,9 +142,9 @@ class Bench:
         load = (time.perf_counter() - start) * 1000
         if len(session.inputs) != 1:
             raise RuntimeError(f"the model has {len(session.inputs)} inputs; one is expected, so it was not timed")
-        self.rotations[name] = Rotation(session, self.images)
+        self.cycles[name] = InputCycle(session, self.images)
         on_cpu = session.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
-        return Runner(name, self.rotations[name], load=load, on_cpu=on_cpu), session
+        return Runner(name, self.cycles[name], load=load, on_cpu=on_cpu), session
 
     def reference(self, name: str) -> Runner:
         """Build and open a reference network, warmed up; each once."""

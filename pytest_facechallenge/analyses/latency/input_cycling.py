@@ -19,7 +19,7 @@ UNLIKE = 1e9
 Images = npt.NDArray[np.float32]
 
 
-class Rotation:
+class InputCycle:
     """Runs a network on single images in turn.
 
     Parameters

@@ -154,7 +154,7 @@ def _series(session: Any, images: Any, warmup: int, rounds: int) -> Tuple[List[f
 
 
 def _difference(session: Any, images: Any, rows: List[Any]) -> float:
-    """Return how far the timed rows are from those of one batch, as `rotation.row_difference` does; -1 if unknown."""
+    """Return how far timed rows are from those of one batch, as `input_cycling.row_difference` does; -1 if unknown."""
     import numpy
 
     try:

@@ -7,9 +7,12 @@ died leaves a `StepFailure` in its place: that, too, is an observation.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import msgspec
+
+#: What a model is judged for: an entry to a challenge, or practice; "" where nobody said it.
+Purpose = Literal["", "practice", "entry"]
 
 
 class FailureKind(StrEnum):
@@ -61,6 +64,10 @@ class StepFacts(msgspec.Struct, frozen=True, kw_only=True):
     def providers_used(self) -> tuple[str, ...]:
         """Return the execution providers that a session really used, where these facts tell."""
         return ()
+
+    def judged_for(self) -> Purpose:
+        """Return what the model is judged for, where these facts tell; "" where they do not."""
+        return ""
 
 
 class StepFailure(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import msgspec
 
-from pytest_facechallenge.core.facts.base import StepFacts
+from pytest_facechallenge.core.facts.base import Purpose, StepFacts
 
 
 class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
@@ -32,10 +32,10 @@ class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
     looked_for: tuple[str, ...]
     problem: str = ""
     statements: dict[str, str] = msgspec.field(default_factory=dict)
-    asked_for: Literal["", "practice", "entry"] = ""
+    asked_for: Purpose = ""
 
     @property
-    def purpose(self) -> Literal["", "practice", "entry"]:
+    def purpose(self) -> Purpose:
         """What the model is judged for; "" where nobody said it.
 
         A declaration that was read before purposes existed is one of an entry.
@@ -43,3 +43,7 @@ class DeclarationFacts(StepFacts, frozen=True, kw_only=True):
         if self.asked_for or not self.path or self.problem:
             return self.asked_for
         return "practice" if self.statements.get("purpose") == "practice" else "entry"
+
+    def judged_for(self) -> Purpose:
+        """Return the purpose."""
+        return self.purpose

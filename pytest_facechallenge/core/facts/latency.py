@@ -209,7 +209,7 @@ class LatencyFacts(StepFacts, frozen=True, kw_only=True):
         in every run, so that a network cannot know them.
     row_difference
         How far the embeddings of the timed runs are from those of the same images in one batch, see
-        `latency.rotation.row_difference`; -1 when they could not be compared.
+        `latency.input_cycling.row_difference`; -1 when they could not be compared.
     on_cpu
         Nodes that ran on the CPU inside a session of another provider.
     profile

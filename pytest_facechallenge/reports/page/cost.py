@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.flops import FlopsFacts
+from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.reports.page.wording import count, flops
 
 #: Layers that are listed one by one; the rest is summed up.
@@ -29,6 +31,24 @@ class FlopsView(NamedTuple):
     layers: tuple[Bar, ...]
     rest: str
     remarks: tuple[str, ...]
+
+
+def figures(facts: Facts) -> list[tuple[str, str]]:
+    """Return FLOPs and parameters as (name, value)."""
+    counted = facts.get(FlopsFacts)
+    return [] if counted is None else [("FLOPs", flops(counted.low)), ("parameters", count(counted.parameters))]
+
+
+def column(facts: Facts) -> tuple[str, float] | None:
+    """Return the FLOPs of one image as text and number; None where nothing was counted."""
+    counted = facts.get(FlopsFacts)
+    return None if counted is None else (flops(counted.low), counted.low)
+
+
+def content(facts: Facts, _at_hand: list[tuple[Rulebook, str]]) -> FlopsView | None:
+    """Return what the page says about arithmetic; None where nothing was counted."""
+    counted = facts.get(FlopsFacts)
+    return None if counted is None else flops_view(counted)
 
 
 def flops_view(facts: FlopsFacts) -> FlopsView:

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
+from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.embedding.image import ImageError, decode
 from pytest_facechallenge.reports.page.accuracy import shown_pairs
 from pytest_facechallenge.testsets import TestsetError, read_testset
@@ -23,7 +24,7 @@ QUALITY = 75
 Faces = Mapping[tuple[str, str], str]
 
 
-def faces_of(measured: Iterable[AccuracyFacts]) -> Faces:
+def faces_of(submissions: Iterable[Facts]) -> Faces:
     """Return the images of every pair that the page lists, from the testsets where they still are.
 
     Images are decoded as for embedding and written anew, so nothing but 112x112 pixels reaches the page. One that
@@ -31,7 +32,7 @@ def faces_of(measured: Iterable[AccuracyFacts]) -> Faces:
     """
     found: dict[tuple[str, str], str] = {}
     used = 0
-    for facts in measured:
+    for facts in (measured for each in submissions if (measured := each.get(AccuracyFacts))):
         for supplied in facts.testsets:
             names = {
                 name

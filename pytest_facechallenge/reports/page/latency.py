@@ -36,6 +36,15 @@ class LatencyView(NamedTuple):
     charts: tuple[Chart, ...]
 
 
+def content(facts: Facts, at_hand: list[tuple[Rulebook, str]]) -> tuple[LatencyView, ...] | None:
+    """Return what the page says about time on every track; None where there is nothing to say."""
+    times = (
+        latency_view(facts, book, track, with_map=all(book is not other for other, _ in at_hand[:number]))
+        for number, (book, track) in enumerate(at_hand)
+    )
+    return tuple(each for each in times if each) or None
+
+
 def latency_view(facts: Facts, book: Rulebook, track: str, *, with_map: bool = True) -> LatencyView | None:
     """Return what the page says about time on a track; None when its rulebook limits none or nothing was gathered.
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
-from pytest_facechallenge.core.facts.flops import FlopsFacts
-from pytest_facechallenge.core.facts.interface import InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.report import Report, SubmissionReport
-from pytest_facechallenge.reports.page.accuracy import SetCard, set_cards
-from pytest_facechallenge.reports.page.baselines import Comparison, compare
-from pytest_facechallenge.reports.page.cost import FlopsView, flops_view
-from pytest_facechallenge.reports.page.latency import LatencyView, latency_view
 from pytest_facechallenge.reports.page.neighbourhood import Networks, networks_of
+from pytest_facechallenge.reports.page.panels import COLUMNS, FIGURES, ShownPanel, panels_of
 from pytest_facechallenge.reports.page.rules import TrackView, track_view
-from pytest_facechallenge.reports.page.wording import count, flops, leading_number, size
+from pytest_facechallenge.reports.page.wording import leading_number, size
 
 #: Rules whose measured value is a column of the overview, in this order.
 TIME, SCORES = "latency", ("ranking-score", "accuracy")
@@ -32,11 +26,8 @@ class SubmissionView(NamedTuple):
     report: SubmissionReport
     figures: tuple[tuple[str, str], ...]
     tracks: tuple[TrackView, ...]
-    sets: tuple[SetCard, ...]
-    preprocessing: str
-    comparisons: tuple[Comparison, ...]
-    flops: FlopsView | None
-    latency: tuple[LatencyView, ...]
+    panels: tuple[ShownPanel, ...]
+    columns: tuple[OverviewCell, ...]
     missing: tuple[str, ...]
     networks: Networks
 
@@ -74,37 +65,21 @@ def submission_view(key: str, submission: SubmissionReport, books: Mapping[str, 
         Its facts do not have the shape that this version knows.
     """
     facts = submission.as_facts()
-    accuracy, arithmetic = facts.get(AccuracyFacts), facts.get(FlopsFacts)
     at_hand = [
         (books[track.rulebook], track.track)
         for track in submission.tracks
         if _known(books, track.rulebook, track.track)
-    ]
-    comparisons = [compare(accuracy, book, track) for book, track in at_hand] if accuracy else []
-    times = [
-        latency_view(facts, book, track, with_map=all(book is not other for other, _ in at_hand[:number]))
-        for number, (book, track) in enumerate(at_hand)
     ]
     return SubmissionView(
         key=key,
         report=submission,
         figures=_figures(submission, facts),
         tracks=tuple(track_view(f"{key}t{number}", track) for number, track in enumerate(submission.tracks, 1)),
-        sets=tuple(set_cards(accuracy)) if accuracy else (),
-        preprocessing=_fed(accuracy) if accuracy and accuracy.sets else "",
-        comparisons=tuple(each for each in comparisons if each),
-        flops=flops_view(arithmetic) if arithmetic else None,
-        latency=tuple(each for each in times if each),
+        panels=panels_of(key, facts, at_hand),
+        columns=tuple(_sorted_by(column(facts)) for _, column in COLUMNS),
         networks=networks_of(facts, submission.tracks),
         missing=tuple(dict.fromkeys(track.rulebook for track in submission.tracks if track.rulebook not in books)),
     )
-
-
-def _fed(accuracy: AccuracyFacts) -> str:
-    said = f"Pixels were fed as (pixel − {accuracy.mean:g}) / {accuracy.std:g}, RGB ({accuracy.preprocessing_source})"
-    if any(result.raw for result in accuracy.sets):
-        said += ", or as they are where a track asks for that"
-    return f"{said}, to {accuracy.runtime} with {accuracy.provider}."
 
 
 def _known(books: Mapping[str, Rulebook], book: str, track: str) -> bool:
@@ -112,22 +87,12 @@ def _known(books: Mapping[str, Rulebook], book: str, track: str) -> bool:
 
 
 def _figures(submission: SubmissionReport, facts: Facts) -> tuple[tuple[str, str], ...]:
-    figures = [("size", size(submission.bytes))] if submission.bytes else []
-    declared, arithmetic = facts.get(InterfaceFacts), facts.get(FlopsFacts)
-    if declared is not None:
-        figures += [("input", _declared(value)) for value in declared.inputs[:1]]
-        figures += [("output", _declared(value)) for value in declared.outputs[:1]]
-        opsets = ", ".join(f"{domain} {version}" for domain, version in declared.opsets.items())
-        figures += [("nodes", count(declared.all_nodes)), ("opset", f"{opsets}, IR {declared.ir_version}")]
-        figures += [("producer", declared.producer)] if declared.producer else []
-    if arithmetic is not None:
-        figures += [("FLOPs", flops(arithmetic.low)), ("parameters", count(arithmetic.parameters))]
-    return tuple(figures)
+    own = [("size", size(submission.bytes))] if submission.bytes else []
+    return tuple(own + [figure for figures in FIGURES for figure in figures(facts)])
 
 
-def _declared(value: ValueDeclaration) -> str:
-    shape = "?" if value.shape is None else " × ".join(str(extent) for extent in value.shape)
-    return f"{value.name}: {value.dtype} {shape}"
+def _sorted_by(found: tuple[str, float] | None) -> OverviewCell:
+    return OverviewCell("–", None) if found is None else OverviewCell(*found)
 
 
 def overview(report: Report, views: Sequence[SubmissionView]) -> Overview | None:
@@ -146,7 +111,6 @@ def overview(report: Report, views: Sequence[SubmissionView]) -> Overview | None
     )[:MOST_SCORES]
     rows = []
     for view in views:
-        facts = view.report.facts.get("flops", {})
         for track in view.tracks:
             measured = {result.name: result.measured for result in track.report.rules}
             verdict = track.report.verdict
@@ -154,7 +118,7 @@ def overview(report: Report, views: Sequence[SubmissionView]) -> Overview | None
                 OverviewCell(str(len(verdict.broken)), len(verdict.broken)),
                 OverviewCell(str(len(verdict.open)), len(verdict.open)),
                 OverviewCell(size(view.report.bytes) if view.report.bytes else "–", view.report.bytes or None),
-                OverviewCell(flops(facts["low"]) if "low" in facts else "–", facts.get("low")),
+                *view.columns,
             ]
             cells += [_measured(measured.get(name, "")) for name in (TIME, *scores)]
             rows.append(OverviewRow(view.key, view.report.name, track, tuple(cells)))
@@ -163,7 +127,7 @@ def overview(report: Report, views: Sequence[SubmissionView]) -> Overview | None
         said = (row.track.state, row.track.report.verdict_text)
         tally[said] = tally.get(said, 0) + 1
     return Overview(
-        headings=("broken", "open", "size", "FLOPs", "time", *scores),
+        headings=("broken", "open", "size", *(heading for heading, _ in COLUMNS), "time", *scores),
         rows=tuple(rows),
         tally=tuple((state, word, number) for (state, word), number in tally.items()),
     )

@@ -1,4 +1,4 @@
-"""One 1x1 convolution in every disguise: whatever the form, the figure is the same and the budget sees it."""
+"""One 1x1 convolution written in every way: whatever the form, the figure is the same and the budget sees it."""
 
 from __future__ import annotations
 

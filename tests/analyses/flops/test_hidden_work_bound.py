@@ -23,7 +23,7 @@ FLAT = "s = Constant<value_ints = [5,8,4,4]>()\n r = Reshape(m, s)\n"
 TAPS = "\n".join(f"s{i} = Slice(x, b{i}, b{i + 1}, axis)" for i in range(8))
 BOUNDS = "axis = Constant<value_ints = [1]>()\n" + "\n".join(f"b{i} = Constant<value_ints = [{i}]>()" for i in range(9))
 
-#: Sums of 8 products for each of 5 x 16 results that no rule of `disguised` recognises, with the opset.
+#: Sums of 8 products for each of 5 x 16 results that no rule of `elementwise_contractions` recognises, with the opset.
 HIDDEN = {
     "logarithm of a product of exponentials": BROADCAST + "m = Mul(u, w)\n e = Exp(m)\n"
     "p = ReduceProd<axes=[2], keepdims=0>(e)\n y = Log(p) }",
@@ -111,7 +111,7 @@ def test_free_work_that_could_not_pass_the_cap_is_no_matter() -> None:
 @pytest.mark.parametrize("name", ["y2", "vargfacenet", "mobilefacenet", "iresnet18"])
 @pytest.mark.parametrize("folded", [True, False])
 def test_known_networks_have_little_free_work(name: str, folded: bool) -> None:
-    """At a cap of exactly what they cost: their activations and normalisations leave no doubt."""
+    """At a cap of exactly what they cost: their activations and normalisations decide nothing."""
     facts = facts_of(from_model(build(name, fold_batchnorm=folded), Path()))
     assert 2 * facts.touched < 0.03 * facts.low
     assert flops_budget(Facts.of(facts), rule(facts.high)).status is Status.PASSED

@@ -143,7 +143,7 @@ class TestScalingOrProduct:
         assert "384 if maps that are scaled and then summed count as products" in outcome.message
 
     def test_a_reader_more_does_not_make_a_product_free(self) -> None:
-        """A 1x1 convolution in disguise, whose products a maximum reads as well."""
+        """A 1x1 convolution in element-wise operators, whose products a maximum reads as well."""
         text = OPEN + (
             ", float[1,5,8,1,1] w) => (y) { a = Constant<value_ints = [1]>()\n c = Constant<value_ints = [2]>()\n"
             "u = Unsqueeze(x, a)\n m = Mul(u, w)\n s = ReduceSum<keepdims=0>(m, c)\n"

@@ -1,4 +1,4 @@
-"""Small networks, built in code, for the tests of the dataflow analyses."""
+"""Small networks, built in code, for the tests of the detector."""
 
 from __future__ import annotations
 

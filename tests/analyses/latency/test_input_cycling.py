@@ -8,20 +8,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from pytest_facechallenge.analyses.latency.input_cycling import UNLIKE, Rotation, row_difference
+from pytest_facechallenge.analyses.latency.input_cycling import UNLIKE, InputCycle, row_difference
 from pytest_facechallenge.inference.session import Session
 from tests.support.models import network, save
 
 IMAGES = np.random.default_rng(0).random((3, 3, 112, 112), np.float32)
 
 
-def rotation(path: Path, *tail: onnx.NodeProto, **constants: np.ndarray) -> Rotation:
+def cycle(path: Path, *tail: onnx.NodeProto, **constants: np.ndarray) -> InputCycle:
     model = network(tail=tail, output="out" if tail else "embedding", constants=constants, opset=13, ir_version=7)
-    return Rotation(Session(save(model, path / "m.onnx"), "cpu", 1), IMAGES)
+    return InputCycle(Session(save(model, path / "m.onnx"), "cpu", 1), IMAGES)
 
 
 def test_images_take_turns_and_an_honest_network_embeds_them_as_in_a_batch(tmp_path: Path) -> None:
-    turns = rotation(tmp_path)
+    turns = cycle(tmp_path)
     for _ in range(4):
         turns()
     first, second, third = (row for row in turns.rows if row is not None)
@@ -36,7 +36,7 @@ def test_a_network_that_does_less_for_a_single_image_is_seen(tmp_path: Path) -> 
         "then_branch": helper.make_graph([helper.make_node("Relu", ["embedding"], ["v"])], "alone", [], values),
         "else_branch": helper.make_graph([helper.make_node("Identity", ["embedding"], ["v"])], "many", [], values),
     }
-    turns = rotation(
+    turns = cycle(
         tmp_path,
         helper.make_node("Shape", ["input"], ["shape"]),
         helper.make_node("Gather", ["shape", "first"], ["count"]),
@@ -61,6 +61,6 @@ def test_differences_of_rows() -> None:
 
 
 def test_a_model_that_takes_no_batch_is_not_compared(tmp_path: Path) -> None:
-    turns = rotation(tmp_path, helper.make_node("Reshape", ["embedding", "one"], ["out"]), one=np.array([1, 64]))
+    turns = cycle(tmp_path, helper.make_node("Reshape", ["embedding", "one"], ["out"]), one=np.array([1, 64]))
     turns()
     assert turns.difference() == -1.0

@@ -81,12 +81,12 @@ def test_auto_stops_at_the_first_reference_slower_than_the_submission() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's process clock is what this is about")
 def test_processor_time_stays_fine_under_a_limit_of_processor_time() -> None:
     # time.process_time() advances by whole timer ticks there: some milliseconds, longer than a small network runs.
+    # Where that is so, a clock that is read again and again shows a few values only. Steps are not looked at: another
+    # program may take the processor between any two readings.
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_CPU, (4000, 5000))\n"
         "from pytest_facechallenge.analyses.latency.measure import processor_time_ns as now\n"
-        "read = [now() for _ in range(20000)]\n"
-        "print(max(after - before for before, after in zip(read, read[1:])), read[-1] - read[0])"
+        "print(len({now() for _ in range(20_000)}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    largest, total = map(int, done.stdout.split())
-    assert largest < total / 10
+    assert int(done.stdout) > 1_000

@@ -1,4 +1,4 @@
-"""The script for the server's interpreter, run with this one; and what it makes of its surroundings."""
+"""The script for the server's interpreter, run with this one; and what it says of the programs beside it."""
 
 from __future__ import annotations
 

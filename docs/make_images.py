@@ -1,6 +1,6 @@
-"""The pictures of the page in docs/images: judges the demo and a broken model, and photographs their pages.
+"""The images of the page in docs/images: judges the demo and a broken model, and photographs their pages.
 
-    python -m docs.make_pictures
+    python -m docs.make_images
 
 Needs what the tests need (playwright) and Chromium; run it from the root of a clone.
 """
@@ -27,10 +27,10 @@ from tests.support.models import network, save
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 DEMO = ROOT / "examples" / "demo"
-#: Most bytes of a picture.
+#: Most bytes of an image.
 LIMIT = 300_000
 #: name, page, width, height, colours, heading to scroll to
-PICTURES: tuple[tuple[str, str, int, int, Literal["light", "dark"], str], ...] = (
+SHOWN: tuple[tuple[str, str, int, int, Literal["light", "dark"], str], ...] = (
     ("page-demo-1280-light", "demo", 1280, 1000, "light", ""),
     ("page-demo-1280-dark", "demo", 1280, 1000, "dark", ""),
     ("page-demo-1920-light", "demo", 1920, 1200, "light", ""),
@@ -64,22 +64,22 @@ def broken(folder: Path) -> Report:
 
 
 def photograph(browser: Browser, pages: dict[str, Path]) -> None:
-    """Write every picture.
+    """Write every image.
 
     Raises
     ------
     SystemExit
-        A picture is larger than `LIMIT`.
+        An image is larger than `LIMIT`.
     """
-    for name, page, width, height, scheme, heading in PICTURES:
+    for name, page, width, height, scheme, heading in SHOWN:
         shown = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         shown.emulate_media(reduced_motion="reduce")
         shown.goto(pages[page].as_uri())
         if heading:
             shown.get_by_role("heading", name=heading, exact=True).first.evaluate("each => each.scrollIntoView()")
-        picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
+        image = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
         path = IMAGES / f"{name}.png"
-        picture.save(path, optimize=True)
+        image.save(path, optimize=True)
         shown.close()
         if path.stat().st_size > LIMIT:
             raise SystemExit(f"{path} has {path.stat().st_size:,} bytes, more than {LIMIT:,}")
@@ -95,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, pages = Path(name), {}
         for each, report in (("demo", demo()), ("broken", broken(folder))):
-            # The same picture on every machine: the folder that somebody cloned into is nobody else's matter.
+            # The same image on every machine: the folder that somebody cloned into is nobody else's matter.
             submission = msgspec.structs.replace(report.submissions[0], path="model.onnx")
             shown = msgspec.structs.replace(report, submissions=(submission,))
             pages[each] = folder / f"{each}.html"

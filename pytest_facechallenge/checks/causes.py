@@ -2,15 +2,15 @@
 
 A rule that a cause explains is not judged to be broken: it is undecided, because of the rule that owns the cause, and
 has no remedy of its own. A cause counts only where the rule that owns it is itself broken or undecided. All of this is
-computed from facts alone, so that each rule can be judged by itself and in any process.
+computed from facts alone, so that each rule can be judged by itself and in any process. The engine applies the table
+(`engine/explanations.py`) and knows none of its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.checks.batch import ROW_TOLERANCE
 from pytest_facechallenge.checks.organisers_checker import owner_of_refusal
 from pytest_facechallenge.checks.registry import CHECKS, Check
@@ -19,12 +19,35 @@ from pytest_facechallenge.core.facts.behaviour import BatchFacts, LoadFacts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.facts.preprocessing import FirstStageFacts
 from pytest_facechallenge.core.facts.weights import WeightsFacts
 from pytest_facechallenge.core.producer import Producer
 from pytest_facechallenge.core.rulebook import Rule
 
 #: Ways in which a worker ends that the steps after it share.
 _DEATHS = (FailureKind.CRASHED, FailureKind.TIMEOUT, FailureKind.MEMORY, FailureKind.KILLED)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a check reads, as far as causes ask.
+
+    Attributes
+    ----------
+    name
+        Of the check.
+    steps
+        Whose facts it reads.
+    needs
+        By step all those without which it cannot run, and the step itself.
+    running
+        Those of ``steps`` that run the model in this project's own runtime.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    needs: Mapping[str, tuple[str, ...]]
+    running: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -49,28 +72,28 @@ class Cause:
 
     name: str
     about: str
-    explains: Callable[[Check], bool]
+    explains: Callable[[Reads], bool]
     owner: Callable[[Facts, Rule], str]
     steps: tuple[str, ...]
     owner_may_pass: bool = False
 
 
 #: Steps that are read only where the graph does not answer: a check that reads them needs no model that runs.
-_SECOND_OPINIONS = frozenset({"first_stage"})
+_SECOND_OPINIONS = frozenset({FirstStageFacts.step})
 
 
-def _runs_model(check: Check) -> bool:
+def _runs_model(check: Reads) -> bool:
     """Return whether a check reads facts for which the model is loaded or run."""
     steps = set(check.steps) - _SECOND_OPINIONS
-    return any(STEPS[step].runs_model or "load" in with_needs({step}) for step in steps)
+    return any(step in check.running or LoadFacts.step in check.needs[step] for step in steps)
 
 
-def _reads_file(check: Check) -> bool:
+def _reads_file(check: Reads) -> bool:
     """Return whether a check reads facts about the model file."""
-    return any(step != "declaration" and "package" in with_needs({step}) for step in check.steps)
+    return any(step != DeclarationFacts.step and PackageFacts.step in check.needs[step] for step in check.steps)
 
 
-def _named(*names: str) -> Callable[[Check], bool]:
+def _named(*names: str) -> Callable[[Reads], bool]:
     return lambda check: check.name in names
 
 
@@ -178,7 +201,7 @@ def _declaration(facts: Facts, rule: Rule) -> str:
     return next((each.check for each in rules if _declared(CHECKS[each.check]) and not each.not_applicable), "")
 
 
-def _declared(check: Check) -> bool:
+def _declared(check: Check | Reads) -> bool:
     return check.steps == (DeclarationFacts.step,)
 
 
@@ -288,17 +311,3 @@ CAUSES: tuple[Cause, ...] = (
         ("package", "interface", "checker", "load", "batch", "weights", "compatibility"),
     ),
 )
-
-
-def steps_of(check: Check) -> tuple[str, ...]:
-    """Return the steps whose facts a rule of this check needs: its own, and those that tell what explains it."""
-    wanted = {*check.steps, *(step for cause in CAUSES if cause.explains(check) for step in cause.steps)}
-    return tuple(step for step in STEPS if step in wanted)
-
-
-def owner_rule(rule: Rule, check: str) -> Rule | None:
-    """Return the rule of the same track that has this check and counts, None when there is none."""
-    if check == rule.check or not check:
-        return None
-    rules = (each for each in rule.book.rules_of(rule.track) if each.check == check)
-    return next((each for each in rules if each.level == "rule" and not each.not_applicable), None)

@@ -1,6 +1,6 @@
 """What following the image costs, against loading the model and running it.
 
-python -m benchmarks.dataflow            # an iResNet-100 and a ViT of about 2,000 nodes
+python -m benchmarks.detector            # an iResNet-100 and a ViT of about 2,000 nodes
 """
 
 from __future__ import annotations
