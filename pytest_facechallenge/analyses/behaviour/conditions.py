@@ -1,0 +1,81 @@
+"""Conditions on the image, read from the graph: each names the values whose difference decides it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytest_facechallenge.core.facts.flow import Condition
+from pytest_facechallenge.onnx_graph.operators import Kind, names
+from pytest_facechallenge.onnx_graph.sizes import COMPARING
+
+if TYPE_CHECKING:
+    from pytest_facechallenge.onnx_graph.ir import Graph, Node
+
+#: So many conditions are looked at; more of them in one network are its way of computing, and no exception.
+MOST = 24
+#: Operators that give no number for some of what they may be given, all of it below zero.
+_DOMAIN = frozenset({"Sqrt", "Log", "Pow"})
+_NEVER_NEGATIVE = frozenset(
+    {"Abs", "Exp", "Sigmoid", "Relu", "Softmax", "Softplus", "HardSigmoid", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
+    | {"Sqrt", "Shape", "Size", "GlobalLpPool", "LpPool", "Hardmax"}
+)
+_KEEPING_SIGN = names(Kind.LAYOUT) | frozenset(
+    {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "GlobalAveragePool", "AveragePool", "MaxPool"}
+    | {"GlobalMaxPool", "Cast", "Identity", "Slice", "Gather", "Expand", "Tile", "Dropout", "Split"}
+)
+_SUMS = frozenset({"Add", "Mul", "Div", "Sum", "Concat", "Where"})
+
+
+def conditions(graph: Graph) -> tuple[Condition, ...]:
+    """Return the conditions on the image in the main graph, on the way to an output, first those nearest to it."""
+    seen: set[str] = set(graph.inputs)
+    found: list[Condition] = []
+    for node in graph.nodes:
+        if not seen.intersection(node.inputs) or node.op in ("Shape", "Size"):
+            continue
+        seen.update(node.outputs)
+        if node.index not in graph.used or node.domain:
+            continue
+        if node.op in COMPARING or node.op in ("Sign", "Floor", "Ceil", "Round"):
+            kept = node.inputs[:2] if node.op in COMPARING else node.inputs[:1]
+            found.append(Condition(node=node.label, op=node.op, kind="choice", margin=tuple(kept)))
+        elif node.op in _DOMAIN and not _whole_power(node) and not never_negative(graph, node.inputs[0]):
+            found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(node.inputs[0],)))
+    return tuple(found[:MOST])
+
+
+def _whole_power(node: Node) -> bool:
+    if node.op != "Pow":
+        return False
+    power = node.constant(1)
+    return power is not None and bool(np.all(power == np.round(power)))
+
+
+def never_negative(graph: Graph, name: str, depth: int = 40) -> bool:
+    """Return whether the graph alone shows that a value is never below zero; False where it does not show it."""
+    constant = graph.constant(name)
+    if constant is not None:
+        return constant.dtype != "string" and bool(np.all(constant.array() >= 0))
+    node = graph.producers.get(name)
+    if node is None or depth == 0:
+        return False
+    if node.op in _NEVER_NEGATIVE:
+        return True
+    if node.op == "Mul" and len(set(node.inputs)) == 1:
+        return True
+    if node.op == "Pow":
+        power = node.constant(1)
+        return power is not None and bool(np.all(power % 2 == 0))
+    if node.op == "Clip":
+        low = node.attributes.get("min") if "min" in node.attributes else node.constant(1)
+        return low is not None and bool(np.all(np.asarray(low) >= 0))
+    if node.op == "Max":
+        return any(never_negative(graph, each, depth - 1) for each in node.inputs)
+    if node.op in _KEEPING_SIGN:
+        return never_negative(graph, node.inputs[0], depth - 1)
+    if node.op in _SUMS:
+        parts = node.inputs[1:] if node.op == "Where" else node.inputs
+        return all(never_negative(graph, each, depth - 1) for each in parts)
+    return False
