@@ -161,11 +161,11 @@ class Follower:
         along = node.operator.along
         if not any(state.image for state in inputs) or along in (Along.SIZES, Along.NOTHING):
             return [self._unseen(node, name, inputs) for name in node.outputs]
-        whole = together(self._met(node, inputs))
-        if whole.lost:
-            return [whole.losing(whole.lost)] * len(node.outputs)
         rule = _RULES.get(along if along is not Along.OWN else node.op)
-        made = rule(self, node, inputs, whole) if rule is not None else whole.losing(node.label)
+        whole = together(inputs if rule is None else self._met(node, inputs))
+        if whole.lost or rule is None:
+            return [whole.losing(whole.lost or node.label)] * len(node.outputs)
+        made = rule(self, node, inputs, whole)
         if node.op in COMPARING or node.operator.has(Trait.PARTS):
             made = replace(made, condition=True)
         if node.op in _KEEPING:

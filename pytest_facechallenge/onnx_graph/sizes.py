@@ -151,7 +151,7 @@ class Sizes:
             moved = self._run(node, kinds)
             if moved is not None:
                 return moved[place].astype(bool)
-        if node.op == "ConstantOfShape" or (node.op == "Expand" and not given[0].counted.any()):
+        if node.op == "ConstantOfShape" or (node.op in ("Expand", "Tile") and not given[0].counted.any()):
             return np.zeros(values.shape, bool)  # as many as there are images, and the same for each
         if node.operator.kind in (Kind.PAIR, Kind.UNARY):
             try:
