@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Bodies of loops are followed so often: what an iteration makes is seen by the next, and by the one after it.
 TURNS = 3
+#: Bodies that lie deeper in one another are followed once: going through them would treble at each level.
+DEEP = 3
 
 
 def outputs(follower: Following, node: Node) -> list[State]:
@@ -117,7 +119,7 @@ def _iterated(follower: Following, node: Node, body: Graph) -> list[State]:
         given[carried.given] = follower.state(carried.start)
     ends_by = follower.state(node.inputs[1]) if node.op == "Loop" and len(node.inputs) > 1 else State()
     inner = follower.body(node, "body", given)
-    for _ in range(TURNS - 1):
+    for _ in range(TURNS - 1 if _depth(body) <= DEEP else 0):
         for carried in how.carried:
             made = inner.state(carried.made)
             if made.single:
@@ -141,6 +143,13 @@ def _iterated(follower: Following, node: Node, body: Graph) -> list[State]:
     gates = ends_by.condition or (how.next_condition and inner.state(how.next_condition).image)
     found = [result.get(name, State(image=True).losing(node.label)) for name in node.outputs]
     return [replace(state, gated=state.flows) if gates else state for state in found]
+
+
+def _depth(graph: Graph) -> int:
+    depth, around = 0, graph.parent
+    while around is not None:
+        depth, around = depth + 1, around.parent
+    return depth
 
 
 def _joined(node: Node, before: State, made: State) -> State:

@@ -113,6 +113,8 @@ def cut(follower: Following, node: Node, inputs: list[State], whole: State) -> S
     starts = [_number(follower, node, 1, "starts", at, images) for images in (FEW, MORE)]
     steps = _number(follower, node, 4, "steps", at, MORE) if len(node.inputs) > 4 and node.inputs[4] else 1
     before, after = dims[place.axis], (follower.dims(node.outputs[0]) or (None,) * len(dims))[place.axis]
+    if before is None and place.moved:
+        return whole.at(place)
     if before is None or None in starts or steps is None:
         return whole.losing(node.label)
     if after is not None and not after.batch and after.factor == 1 and place.inner == 1 and before.factor == 1:

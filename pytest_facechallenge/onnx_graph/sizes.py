@@ -60,19 +60,39 @@ class Sizes:
         self.shapes = shapes
         self.outer = outer
         self._known: dict[tuple[str, int], Content | None] = {}
+        self._depends: dict[str, bool] = {}
         self._evaluators: dict[int, ReferenceEvaluator] = {}
 
     def content(self, name: str, images: int = 3) -> Content | None:
         """Return the content for a batch of ``images``; None when it is not computed from sizes, or is large."""
-        key = (name, images)
-        if key in self._known:
-            return self._known[key]
-        self._known[key] = None  # a circle, which no runtime loads, has no content
-        self._known[key] = self._found(name, images)
-        return self._known[key]
+        pending = [name]
+        opened: set[str] = set()
+        while pending:  # not by recursion: a chain of sizes may be thousands of nodes long
+            one = pending[-1]
+            node = self.shapes.graph.producers.get(one)
+            missing = [] if node is None or one in opened else self._unknown(node, images)
+            opened.add(one)
+            if missing and (one, images) not in self._known:
+                pending += missing
+                continue
+            pending.pop()
+            if (one, images) not in self._known:
+                self._known[one, images] = self._found(one, images)
+        return self._known[name, images]
+
+    def _unknown(self, node: Node, images: int) -> list[str]:
+        """Return the inputs of a node that have to be looked at before it."""
+        if node.subgraphs or node.operator.kind is Kind.ABOUT_SHAPE:
+            return []
+        return [name for name in node.inputs if name and (name, images) not in self._known]
 
     def depends_on_batch(self, name: str) -> bool:
         """Return whether the content changes with the batch size."""
+        if name not in self._depends:
+            self._depends[name] = self._changes(name)
+        return self._depends[name]
+
+    def _changes(self, name: str) -> bool:
         first = self.content(name)
         if first is None or not first.counted.any():
             return False

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: So many conditions are looked at; more of them in one network are its way of computing, and no exception.
 MOST = 24
+#: So many nodes are gone back to show that a number is never negative.
+DEEPEST = 40
 #: Operators that give no number for some of what they may be given, all of it below zero.
 _DOMAIN = frozenset({"Sqrt", "Log", "Pow"})
 _NEVER_NEGATIVE = frozenset(
@@ -31,6 +33,7 @@ _SUMS = frozenset({"Add", "Mul", "Div", "Sum", "Concat", "Where"})
 def conditions(graph: Graph) -> tuple[Condition, ...]:
     """Return the conditions on the image in the main graph, on the way to an output, first those nearest to it."""
     seen: set[str] = set(graph.inputs)
+    signs: dict[str, bool] = {}
     found: list[Condition] = []
     for node in graph.nodes:
         if not seen.intersection(node.inputs) or node.op in ("Shape", "Size"):
@@ -41,7 +44,7 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
         if node.op in COMPARING or node.op in ("Sign", "Floor", "Ceil", "Round"):
             kept = node.inputs[:2] if node.op in COMPARING else node.inputs[:1]
             found.append(Condition(node=node.label, op=node.op, kind="choice", margin=tuple(kept)))
-        elif node.op in _DOMAIN and not _whole_power(node) and not never_negative(graph, node.inputs[0]):
+        elif node.op in _DOMAIN and not _whole_power(node) and not never_negative(graph, node.inputs[0], signs):
             found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(node.inputs[0],)))
     return tuple(found[:MOST])
 
@@ -53,17 +56,25 @@ def _whole_power(node: Node) -> bool:
     return power is not None and bool(np.all(power == np.round(power)))
 
 
-def never_negative(graph: Graph, name: str, depth: int = 40) -> bool:
-    """Return whether the graph alone shows that a value is never below zero; False where it does not show it."""
+def never_negative(graph: Graph, name: str, known: dict[str, bool], depth: int = DEEPEST) -> bool:
+    """Return whether the graph alone shows that a value is never below zero; False where it does not show it.
+
+    ``known`` keeps what was found.
+    """
+    if name not in known:
+        known[name] = False
+        known[name] = _not_negative(graph, name, known, depth - 1)
+    return known[name]
+
+
+def _not_negative(graph: Graph, name: str, known: dict[str, bool], depth: int) -> bool:
     constant = graph.constant(name)
     if constant is not None:
         return constant.dtype != "string" and bool(np.all(constant.array() >= 0))
     node = graph.producers.get(name)
     if node is None or depth == 0:
         return False
-    if node.op in _NEVER_NEGATIVE:
-        return True
-    if node.op == "Mul" and len(set(node.inputs)) == 1:
+    if node.op in _NEVER_NEGATIVE or (node.op == "Mul" and len(set(node.inputs)) == 1):
         return True
     if node.op == "Pow":
         power = node.constant(1)
@@ -71,11 +82,11 @@ def never_negative(graph: Graph, name: str, depth: int = 40) -> bool:
     if node.op == "Clip":
         low = node.attributes.get("min") if "min" in node.attributes else node.constant(1)
         return low is not None and bool(np.all(np.asarray(low) >= 0))
+    parts = [each for each in node.inputs if each]
     if node.op == "Max":
-        return any(never_negative(graph, each, depth - 1) for each in node.inputs)
+        return any(never_negative(graph, each, known, depth) for each in parts)
     if node.op in _KEEPING_SIGN:
-        return never_negative(graph, node.inputs[0], depth - 1)
+        return never_negative(graph, parts[0], known, depth)
     if node.op in _SUMS:
-        parts = node.inputs[1:] if node.op == "Where" else node.inputs
-        return all(never_negative(graph, each, depth - 1) for each in parts)
+        return all(never_negative(graph, each, known, depth) for each in parts[node.op == "Where" :])
     return False
