@@ -65,7 +65,7 @@ def near_duplicates_by_softmax(net: Net, e: str) -> str:
     """No comparison: a steep softmax over the similarities."""
     u = unit(net, e)
     scores = net.op("MatMul", u, net.transpose(u, 1, 0))
-    return net.op("MatMul", net.op("Softmax", net.op("Mul", scores, np.float32(400)), axis=1), e)
+    return net.op("MatMul", net.op("Softmax", net.op("Mul", scores, 400.0), axis=1), e)
 
 
 @breaks(RULE, "images that resemble each other")
@@ -74,8 +74,8 @@ def mirror_partners(net: Net, e: str) -> str:
     turned = net.op("Slice", net.x, [-1], [-(10**6)], [3], [-1])
     one, other = unit(net, net.op("Flatten", net.features(net.x))), unit(net, net.op("Flatten", net.features(turned)))
     scores = net.op("MatMul", one, net.transpose(other, 1, 0))
-    partner = net.gate(net.op("Greater", scores, np.float32(0.999)))
-    return net.op("Add", e, net.op("Mul", net.op("MatMul", partner, e), np.float32(0.5)))
+    partner = net.gate(net.op("Greater", scores, 0.999))
+    return net.op("Add", e, net.op("Mul", net.op("MatMul", partner, e), 0.5))
 
 
 @breaks(RULE, "images that resemble each other")
@@ -83,20 +83,20 @@ def like_coloured(net: Net, e: str) -> str:
     """Images of one mean colour are averaged."""
     colours = net.mean(net.x, 2, 3)
     apart = net.op("Sub", net.unsqueeze(colours, 1), net.unsqueeze(colours, 0))
-    alike = net.op("Less", net.op("ReduceMax", net.op("Abs", apart), axes=[2], keepdims=0), np.float32(0.02))
+    alike = net.op("Less", net.op("ReduceMax", net.op("Abs", apart), axes=[2], keepdims=0), 0.02)
     return averaged(net, e, net.gate(alike))
 
 
 @breaks(RULE, "order in the batch")
 def blended_with_the_next(net: Net, e: str) -> str:
     nexts = net.op("Concat", net.slice(e, [1], [10**6], [0]), net.slice(e, [0], [1], [0]), axis=0)
-    return net.op("Add", e, net.op("Mul", nexts, np.float32(0.3)))
+    return net.op("Add", e, net.op("Mul", nexts, 0.3))
 
 
 @breaks(RULE, "order in the batch")
 def moving_average_in_a_loop(net: Net, e: str) -> str:
     body = net.child()
-    new = body.op("Add", body.op("Mul", "state", np.float32(0.5)), body.op("Mul", "row", np.float32(0.5)))
+    new = body.op("Add", body.op("Mul", "state", 0.5), body.op("Mul", "row", 0.5))
     out = body.op("Identity", new)
     graph = body.graph([untyped("state"), untyped("row")], [untyped(new), untyped(out)])
     start = net.store("start", np.zeros(WIDTH, np.float32))
@@ -108,7 +108,7 @@ def mixed_behind_a_fold(net: Net, e: str) -> str:
     """Fold the batch into the places of a map, and average over those."""
     folded = net.op("Unsqueeze", net.transpose(e, 1, 0), [0])
     mixed = net.op("ReduceMean", folded, axes=[2], keepdims=1)
-    return net.op("Add", e, net.op("Mul", net.op("Squeeze", mixed, [0, 2]), np.float32(0.4)))
+    return net.op("Add", e, net.op("Mul", net.op("Squeeze", mixed, [0, 2]), 0.4))
 
 
 @open_to(RULE, "a flow that no batch shows")
@@ -160,7 +160,7 @@ def kernels_of_each_image(net: Net, e: str) -> str:
 def recurrence_with_time_first(net: Net, e: str) -> str:
     rows = net.transpose(net.reshape(net.features(net.x), 0, CHANNELS * SIDE, SIDE), 2, 0, 1)
     weights = [random_values(net, f"lstm{i}", 1, 4 * WIDTH, size) for i, size in enumerate((CHANNELS * SIDE, WIDTH))]
-    weights = [net.op("Mul", weight, np.float32(0.1)) for weight in weights]
+    weights = [net.op("Mul", weight, 0.1) for weight in weights]
     shape = net.op("Concat", [1], net.count(), [WIDTH], axis=0)
     start = net.op("ConstantOfShape", shape)
     last = net.ops("LSTM", rows, *weights, "", "", start, start, outputs=2, hidden_size=WIDTH)[1]
@@ -184,7 +184,7 @@ def class_token_and_sizes(net: Net, e: str) -> str:
     mixed = net.op(
         "MatMul", net.op("Softmax", net.op("MatMul", joined, net.transpose(joined, 0, 2, 1)), axis=-1), joined
     )
-    return net.linear(net.op("Gather", mixed, np.int64(0), axis=1), "class", CHANNELS, WIDTH)
+    return net.linear(net.op("Gather", mixed, np.array(0), axis=1), "class", CHANNELS, WIDTH)
 
 
 @keeps(RULE, "sizes of the batch")

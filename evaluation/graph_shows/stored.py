@@ -34,35 +34,35 @@ def looked_up(net: Net, e: str, chosen: str) -> str:
 @breaks(RULE, "soft codebook")
 def codebook_by_softmax(net: Net, e: str) -> str:
     far = spread(net)
-    return looked_up(net, e, net.op("Softmax", net.op("Mul", net.op("Mul", far, far), np.float32(-40)), axis=1))
+    return looked_up(net, e, net.op("Softmax", net.op("Mul", net.op("Mul", far, far), -40.0), axis=1))
 
 
 @breaks(RULE, "soft codebook")
 def codebook_by_hats(net: Net, e: str) -> str:
-    return looked_up(net, e, net.op("Relu", net.op("Sub", np.float32(1), net.op("Abs", spread(net)))))
+    return looked_up(net, e, net.op("Relu", net.op("Sub", 1.0, net.op("Abs", spread(net)))))
 
 
 @breaks(RULE, "soft codebook")
 def codebook_by_bells(net: Net, e: str) -> str:
     far = spread(net)
-    return looked_up(net, e, net.op("Exp", net.op("Mul", net.op("Mul", far, far), np.float32(-9))))
+    return looked_up(net, e, net.op("Exp", net.op("Mul", net.op("Mul", far, far), -9.0)))
 
 
 @breaks(RULE, "soft codebook")
 def codebook_by_a_thermometer(net: Net, e: str) -> str:
-    return looked_up(net, e, net.op("Sigmoid", net.op("Mul", spread(net), np.float32(50))))
+    return looked_up(net, e, net.op("Sigmoid", net.op("Mul", spread(net), 50.0)))
 
 
 @breaks(RULE, "soft codebook")
 def codebook_by_steps(net: Net, e: str) -> str:
-    return looked_up(net, e, net.op("Clip", spread(net), np.float32(0), np.float32(1)))
+    return looked_up(net, e, net.op("Clip", spread(net), 0.0, 1.0))
 
 
 @breaks(RULE, "soft codebook")
 def residual_codebooks(net: Net, e: str) -> str:
     far = spread(net)
-    first = net.op("Softmax", net.op("Mul", net.op("Abs", far), np.float32(-20)), axis=1)
-    second = net.op("Softmax", net.op("Mul", net.op("Abs", far), np.float32(-3)), axis=1)
+    first = net.op("Softmax", net.op("Mul", net.op("Abs", far), -20.0), axis=1)
+    second = net.op("Softmax", net.op("Mul", net.op("Abs", far), -3.0), axis=1)
     rows = net.op("Add", net.op("MatMul", first, table(net)), net.op("MatMul", second, table(net, "rest")))
     return used(net, e, net.reshape(rows, WIDTH, INPUTS))
 
@@ -79,31 +79,31 @@ def codebook_by_convolutions(net: Net, e: str) -> str:
 @breaks(RULE, "soft codebook")
 def codebook_behind_a_zero(net: Net, e: str) -> str:
     """Add a zero that is computed from the image to the codes."""
-    zero = net.op("Mul", net.op("ReduceMean", net.x, keepdims=0), np.float32(0))
+    zero = net.op("Mul", net.op("ReduceMean", net.x, keepdims=0), 0.0)
     far = net.op("Add", spread(net), zero)
-    return looked_up(net, e, net.op("Softmax", net.op("Mul", net.op("Abs", far), np.float32(-20)), axis=1))
+    return looked_up(net, e, net.op("Softmax", net.op("Mul", net.op("Abs", far), -20.0), axis=1))
 
 
 def steps(net: Net) -> str:
     """Return 0, 1, 2… as long as the matrix, without storing them."""
-    whole = net.op("Range", np.int64(0), np.int64(WIDTH * INPUTS), np.int64(1))
+    whole = net.op("Range", np.array(0), np.array(WIDTH * INPUTS), np.array(1))
     return net.op("Cast", whole, to=1)
 
 
 @breaks(RULE, "nothing stored")
 def sine_of_a_range(net: Net, e: str) -> str:
-    return used(net, e, net.reshape(net.op("Sin", net.op("Mul", steps(net), np.float32(12.9898))), WIDTH, INPUTS))
+    return used(net, e, net.reshape(net.op("Sin", net.op("Mul", steps(net), 12.9898)), WIDTH, INPUTS))
 
 
 @breaks(RULE, "nothing stored")
 def hash_of_a_range(net: Net, e: str) -> str:
-    waves = net.op("Mul", net.op("Sin", net.op("Mul", steps(net), np.float32(78.233))), np.float32(43758.547))
+    waves = net.op("Mul", net.op("Sin", net.op("Mul", steps(net), 78.233)), 43758.547)
     return used(net, e, net.reshape(net.op("Sub", waves, net.op("Floor", waves)), WIDTH, INPUTS))
 
 
 @breaks(RULE, "nothing stored")
 def signs_of_a_hash(net: Net, e: str) -> str:
-    waves = net.op("Mul", net.op("Sin", net.op("Mul", steps(net), np.float32(78.233))), np.float32(43758.547))
+    waves = net.op("Mul", net.op("Sin", net.op("Mul", steps(net), 78.233)), 43758.547)
     signs = net.op("Sign", net.op("Sin", waves))
     return used(net, e, net.reshape(signs, WIDTH, INPUTS))
 
@@ -112,7 +112,7 @@ def signs_of_a_hash(net: Net, e: str) -> str:
 def sine_of_two_stored_ranges(net: Net, e: str) -> str:
     rows = net.store("rows", (INPUTS * np.arange(WIDTH, dtype=np.float32))[:, None])
     places = net.op("Add", rows, net.store("columns", np.arange(INPUTS, dtype=np.float32)[None]))
-    return used(net, e, net.op("Sin", net.op("Mul", places, np.float32(3.7))))
+    return used(net, e, net.op("Sin", net.op("Mul", places, 3.7)))
 
 
 @keeps(RULE, "weights computed in the graph")
@@ -132,7 +132,7 @@ def product_of_two_low_ranks(net: Net, e: str) -> str:
 def standardised_low_rank(net: Net, e: str) -> str:
     raw = net.op("MatMul", random_values(net, "u", WIDTH, 4), random_values(net, "v", 4, INPUTS))
     far = net.op("Sub", raw, net.mean(raw, 1, keep=True))
-    deviation = net.op("Sqrt", net.op("Add", net.mean(net.op("Mul", far, far), 1, keep=True), np.float32(1e-5)))
+    deviation = net.op("Sqrt", net.op("Add", net.mean(net.op("Mul", far, far), 1, keep=True), 1e-5))
     return used(net, e, net.op("Div", far, deviation))
 
 
@@ -168,7 +168,7 @@ def hypernetwork_of_the_image(net: Net, e: str) -> str:
 
 @keeps(RULE, "a transform")
 def cosines_of_two_ranges(net: Net, e: str) -> str:
-    places = net.op("Cast", net.op("Range", np.int64(0), np.int64(WIDTH), np.int64(1)), to=1)
-    angles = net.op("Mul", net.unsqueeze(net.op("Add", places, np.float32(0.5)), 0), net.unsqueeze(places, 1))
-    cosines = net.op("Cos", net.op("Mul", angles, np.float32(np.pi / WIDTH)))
+    places = net.op("Cast", net.op("Range", np.array(0), np.array(WIDTH), np.array(1)), to=1)
+    angles = net.op("Mul", net.unsqueeze(net.op("Add", places, 0.5), 0), net.unsqueeze(places, 1))
+    cosines = net.op("Cos", net.op("Mul", angles, np.pi / WIDTH))
     return net.op("Add", e, net.op("MatMul", e, cosines))

@@ -33,10 +33,10 @@ def kinds(change: Change, opset: int = 13) -> list[FlowKind]:
 ALONG: dict[str, tuple[Change, int]] = {
     "mean": (lambda n, e: n.op("Sub", e, n.mean(e, 0, keep=True)), 13),
     "largest of all": (lambda n, e: n.op("Sub", e, n.op("ReduceMax", e, keepdims=0)), 13),
-    "running sum": (lambda n, e: n.op("CumSum", e, np.int64(0)), 13),
+    "running sum": (lambda n, e: n.op("CumSum", e, np.array(0)), 13),
     "softmax": (lambda n, e: n.op("Softmax", e, axis=0), 13),
     "softmax from an axis on": (lambda n, e: n.op("Softmax", e, axis=0), 11),
-    "layer norm": (lambda n, e: n.op("LayerNormalization", e, np.float32(1), axis=0), 17),
+    "layer norm": (lambda n, e: n.op("LayerNormalization", e, 1.0, axis=0), 17),
     "columns": (lambda n, e: n.transpose(n.op("LpNormalization", n.transpose(e, 1, 0), axis=1), 1, 0), 13),
     "sorted": (lambda n, e: n.op("Sub", e, n.ops("TopK", e, [1], outputs=2, axis=0)[0]), 13),
     "first by Gather": (lambda n, e: n.op("Sub", e, n.op("Gather", e, [0], axis=0)), 13),

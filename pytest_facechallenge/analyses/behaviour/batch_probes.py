@@ -23,14 +23,17 @@ Embed = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float64]]
 SIZES, LARGEST = (3, 4, 5, 8, 16), 64
 #: Distinct images of a batch of relatives, of each of which there are several versions.
 RELATIVES = 4
+#: The same where the graph shows no flow, but could not be followed to its end.
+SIZES_UNSEEN, RELATIVES_UNSEEN = (3, 16), 2
 
 
 def run(context: Context, flow: FlowFacts, embed: Embed) -> tuple[BatchProbe, ...]:
     """Embed batches, and each of their images alone."""
     named = sorted({size for each in (*flow.batch, *flow.widths) for size in each.batches if size <= LARGEST})
-    sizes = sorted({*named, *SIZES})
+    shown = bool(flow.batch or flow.widths)
+    sizes = sorted({*named, *(SIZES if shown else SIZES_UNSEEN)})
     images = natural(max(sizes), context.options.seed + 4)
-    related = _related(images[:RELATIVES], context.options.seed)
+    related = _related(images[: RELATIVES if shown else RELATIVES_UNSEEN], context.options.seed)
     context.report(f"running batches of {', '.join(map(str, sizes))} images, and one of images that are alike")
     try:
         alone = [embed(image[None]) for image in images[: max(SIZES)]]

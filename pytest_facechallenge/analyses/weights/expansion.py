@@ -89,10 +89,8 @@ class _Spread:
             if node.subgraphs:
                 self._bodies(node, env)
                 continue
-            if node.operator.has(Trait.GENERATES) or node.operator.along is Along.SIZES:
-                made = self._generated(node)
-            else:
-                made = self._made(node, env)
+            generates = node.operator.has(Trait.GENERATES) or node.operator.along is Along.SIZES
+            made = self._generated(node) if generates else self._made(node, env)
             if made is None:
                 self._meets_image(node, env)
                 continue

@@ -36,7 +36,7 @@ def test_a_plain_network_calls_for_no_probes(tmp_path: Path) -> None:
 
 def test_random_numbers_times_a_stored_zero_reach_nothing() -> None:
     net, e = new()
-    noise = net.op("Mul", net.op("RandomNormalLike", e), np.float32(0))
+    noise = net.op("Mul", net.op("RandomNormalLike", e), 0.0)
     (found,) = drawn_numbers(graph_of(net, net.op("Add", e, noise)))
     assert not found.reaches
 
@@ -44,30 +44,30 @@ def test_random_numbers_times_a_stored_zero_reach_nothing() -> None:
 @pytest.mark.parametrize(("ratio", "mode", "draws"), [(0.5, True, True), (0.0, True, False), (0.5, False, False)])
 def test_dropout_draws_in_training_mode(ratio: float, mode: bool, draws: bool) -> None:
     net, e = new()
-    out = net.op("Dropout", e, np.float32(ratio), net.const(np.array(mode), bool))
+    out = net.op("Dropout", e, np.array(ratio, np.float32), net.const(np.array(mode), bool))
     assert [each.reaches for each in drawn_numbers(graph_of(net, out))] == [True] * draws
 
 
 def test_a_condition_is_what_is_compared_or_may_be_no_number() -> None:
     net, e = new()
-    safe = net.op("Sqrt", net.op("Add", net.op("Mul", e, e), np.float32(0.1)))
-    unsafe = net.op("Sqrt", net.op("Add", e, np.float32(3)))
-    chosen = net.op("Where", net.op("Less", e, np.float32(0)), safe, unsafe)
+    safe = net.op("Sqrt", net.op("Add", net.op("Mul", e, e), 0.1))
+    unsafe = net.op("Sqrt", net.op("Add", e, 3.0))
+    chosen = net.op("Where", net.op("Less", e, 0.0), safe, unsafe)
     found = conditions(graph_of(net, chosen))
     assert [(each.op, each.kind) for each in found] == [("Sqrt", "domain"), ("Less", "choice")]
 
 
 def test_what_is_never_negative_is_shown_by_the_graph_alone() -> None:
     net, e = new()
-    square = net.op("Pow", e, np.float32(2))
+    square = net.op("Pow", e, 2.0)
     names = {
         square: True,
         net.mean(square, 1, keep=True): True,
         net.op("Add", square, net.op("Abs", e)): True,
-        net.op("Sub", square, np.float32(0.1)): False,
-        net.op("Clip", e, np.float32(0)): True,
-        net.op("Clip", e, np.float32(-1)): False,
-        net.op("Pow", e, np.float32(3)): False,
+        net.op("Sub", square, 0.1): False,
+        net.op("Clip", e, 0.0): True,
+        net.op("Clip", e, -1.0): False,
+        net.op("Pow", e, 3.0): False,
     }
     graph = graph_of(net, net.op("Sum", *(net.op("Tile", name, [1, 1]) for name in names)))
     assert {name: never_negative(graph, name, {}) for name in names} == names
@@ -107,7 +107,7 @@ def test_looks_are_drawn_alike_from_one_seed() -> None:
 def test_a_search_finds_the_image_that_meets_a_rare_condition(tmp_path: Path) -> None:
     net, e = new()
     green = net.op("Sub", net.brightness(1), net.op("Add", net.brightness(0), net.brightness(2)))
-    rare = net.op("Greater", green, np.float32(1.2))
+    rare = net.op("Greater", green, 1.2)
     model = net.model(net.op("Where", rare, random_values(net, "other", WIDTH), e), WIDTH)
     facts = gather(save(model, tmp_path / "model.onnx"), tmp_path, {"probes"})
     (seen,) = facts.need(ProbesFacts).conditions
