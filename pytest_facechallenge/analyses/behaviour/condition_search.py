@@ -154,6 +154,8 @@ def _margins(
 
 def _guards(graph: Graph, condition: Condition) -> bool:
     """Whether a choice decides between values: it reaches a Where, an If, a Loop, or a product."""
+    if condition.kind != "choice":
+        return False  # where it is no number nothing was found, so it is one
     node = next(each for each in graph.nodes if each.label == condition.node)
     pending: list[str] = [node.outputs[0]]
     seen: set[int] = set()
