@@ -157,7 +157,7 @@ class Follower:
     def _outputs(self, node: Node) -> list[State]:
         if node.subgraphs:
             return batch_bodies.outputs(self, node)
-        inputs = [self.state(name) for name in node.inputs]
+        inputs = [self._read(node, at) for at in range(len(node.inputs))]
         along = node.operator.along
         if not any(state.image for state in inputs) or along in (Along.SIZES, Along.NOTHING):
             return [self._unseen(node, name, inputs) for name in node.outputs]
@@ -171,6 +171,14 @@ class Follower:
         if node.op in _KEEPING:
             made = replace(made, condition=any(state.condition for state in inputs))
         return self._spread(node, batch_moves.sized(self, node, made))
+
+    def _read(self, node: Node, position: int) -> State:
+        """Return the state of an input; an index that counts images says where they lie, and is no value yet."""
+        state = self.state(node.inputs[position])
+        if position not in node.operator.chooses or node.op == "Where" or not state.flows:
+            return state
+        kept = frozenset(index for index in state.flows if self.flows[index].kind is not FlowKind.SIZE)
+        return replace(state, flows=kept, gated=state.gated & kept)
 
     def _spread(self, node: Node, made: State) -> list[State]:
         """Return the state of every output, which differ for recurrent layers alone."""

@@ -90,6 +90,19 @@ def test_folds_keep_images_apart(name: str) -> None:
     assert kinds(APART[name]) == []
 
 
+def test_an_index_that_counts_images_is_no_flow() -> None:
+    """One value of each image, as torch writes x[arange(n), best]: the rows are folded, the index counts them."""
+
+    def change(net: Net, e: str) -> str:
+        best = net.op("ArgMax", e, axis=1, keepdims=0)
+        count = net.squeeze(net.count(), 0)
+        rows = net.op("Mul", net.op("Range", np.array(0), count, np.array(1)), np.array(32))
+        return net.unsqueeze(net.op("Gather", net.reshape(e, -1), net.op("Add", best, rows), axis=0), 1)
+
+    found = followed(change)
+    assert (found.flows, found.lost[:6]) == ((), "Gather")
+
+
 def test_a_fold_that_cuts_through_images_is_called_lost() -> None:
     def crossed(net: Net, e: str) -> str:
         return net.transpose(net.reshape(e, 32, -1), 1, 0)

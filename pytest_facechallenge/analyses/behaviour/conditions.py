@@ -78,7 +78,8 @@ def _not_negative(graph: Graph, name: str, known: dict[str, bool], depth: int) -
         return True
     if node.op == "Pow":
         power = node.constant(1)
-        return power is not None and bool(np.all(power % 2 == 0))
+        even = power is not None and bool(np.all(power % 2 == 0))
+        return even or never_negative(graph, node.inputs[0], known, depth)
     if node.op == "Clip":
         low = node.attributes.get("min") if "min" in node.attributes else node.constant(1)
         return low is not None and bool(np.all(np.asarray(low) >= 0))
