@@ -101,6 +101,19 @@ def logarithm_of_redness(net: Net, e: str) -> str:
 
 
 @breaks(COSINE, "no number for natural images")
+def overflows_when_pale(net: Net, e: str) -> str:
+    steep = net.op("Exp", net.op("Mul", net.op("Sub", net.brightness(), 0.55), 400.0))
+    share = net.op("Div", steep, net.op("Add", steep, 1.0))
+    return net.op("Add", e, net.op("Mul", e, share))
+
+
+@breaks(COSINE, "no number for natural images")
+def angle_of_saturation(net: Net, e: str) -> str:
+    apart = net.op("Sub", net.brightness(0), net.brightness(2))
+    return net.op("Mul", e, net.op("Add", net.op("Acos", net.op("Mul", apart, 1.4)), 1.0))
+
+
+@breaks(COSINE, "no number for natural images")
 def root_of_contrast(net: Net, e: str) -> str:
     spread = net.op("Sub", net.x, net.op("ReduceMean", net.x, axes=[1, 2, 3], keepdims=1))
     power = net.mean(net.mean(net.op("Mul", spread, spread), 2, 3), 1, keep=True)

@@ -29,9 +29,9 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
         with an L2 norm above 0, and no two may have a cosine similarity above 1 - 1e-6. Black and white are compared
         as well, unless only these two agree: a network that removes brightness may well see them alike.
         Where the graph has conditions on the image, or operators that give no number for some of what they may be
-        given (Sqrt, Log, Pow), 24 extremes of natural images are embedded as well (bluish, reddish, one colour alone,
-        dark, bright, pale, masked, half covered), and images are searched for on both sides of each condition. A
-        condition that decides between values, and on whose other side no image was found, leaves the rule undecided.
+        given (Sqrt, Log, Exp, Div), 24 extremes of natural images are embedded as well (bluish, reddish, one colour
+        alone, dark, bright, pale, masked, half covered), and images are searched for on both sides of each condition.
+        A condition that decides between values, and on whose other side no image was found, leaves the rule undecided.
 
     How to fix:
         Look for a division by a standard deviation or norm without an epsilon (black and white images have none), for

@@ -30,6 +30,8 @@ MOST_VALUES = 64
 FIRST, ROUNDS, EACH = 72, 8, 12
 FIRST_DEEP, ROUNDS_DEEP = 24, 2
 DEEP = 6
+#: The exponential of more than this is infinite in float32.
+OVERFLOW = 88.7
 #: Images in a batch.
 AT_ONCE = 12
 
@@ -145,8 +147,14 @@ def _margins(
         margin = parts[0] - parts[1] if len(parts) > 1 else parts[0]
     except ValueError:
         return None
-    if condition.op in ("Floor", "Ceil", "Round", "Sign") and condition.op != "Sign":
+    if condition.op in ("Floor", "Ceil", "Round"):
         margin = margin - np.floor(margin.min())
+    elif condition.op == "Exp":
+        margin = OVERFLOW - margin
+    elif condition.op in ("Acos", "Asin", "Atanh"):
+        margin = 1 - np.abs(margin)
+    elif condition.op == "Acosh":
+        margin = margin - 1
     if margin.shape[:1] != (count,) or margin.size > count * MOST_VALUES or np.isnan(margin).any():
         return None
     return margin.reshape(count, -1)

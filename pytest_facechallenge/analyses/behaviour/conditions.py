@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 MOST = 24
 #: So many nodes are gone back to show that a number is never negative.
 DEEPEST = 40
-#: Operators that give no number for some of what they may be given, all of it below zero.
-_DOMAIN = frozenset({"Sqrt", "Log", "Pow"})
+#: Operators that give no number below zero.
+_BELOW_ZERO = frozenset({"Sqrt", "Log", "Pow"})
+#: Others that give none, or infinity, for some of what they may be given.
+_BEYOND = frozenset({"Exp", "Acos", "Asin", "Atanh", "Acosh"})
 _NEVER_NEGATIVE = frozenset(
     {"Abs", "Exp", "Sigmoid", "Relu", "Softmax", "Softplus", "HardSigmoid", "ReduceL1", "ReduceL2", "ReduceSumSquare"}
     | {"Sqrt", "Shape", "Size", "GlobalLpPool", "LpPool", "Hardmax"}
@@ -44,9 +46,35 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
         if node.op in COMPARING or node.op in ("Sign", "Floor", "Ceil", "Round"):
             kept = node.inputs[:2] if node.op in COMPARING else node.inputs[:1]
             found.append(Condition(node=node.label, op=node.op, kind="choice", margin=tuple(kept)))
-        elif node.op in _DOMAIN and not _whole_power(node) and not never_negative(graph, node.inputs[0], signs):
-            found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(node.inputs[0],)))
+        else:
+            name = _undefined_for(graph, node, signs)
+            if name:
+                found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(name,)))
     return tuple(found[:MOST])
+
+
+def _undefined_for(graph: Graph, node: Node, signs: dict[str, bool]) -> str:
+    """Return the input for some of whose values a node gives no finite number; "" where the graph excludes them."""
+    first = node.inputs[0] if node.inputs else ""
+    if node.op in _BELOW_ZERO:
+        return "" if _whole_power(node) or never_negative(graph, first, signs) else first
+    if node.op in ("Div", "Reciprocal"):
+        below = node.inputs[-1]
+        return "" if graph.constant(below) is not None or never_negative(graph, below, signs) else below
+    if node.op == "Exp":
+        return "" if _never_above_zero(graph, first, signs) else first
+    return first if node.op in _BEYOND else ""
+
+
+def _never_above_zero(graph: Graph, name: str, signs: dict[str, bool]) -> bool:
+    """Whether a value is the negative of one that is never negative, or is less its own largest."""
+    node = graph.producers.get(name)
+    if node is None:
+        return False
+    if node.op == "Neg":
+        return never_negative(graph, node.inputs[0], signs)
+    largest = graph.producers.get(node.inputs[1]) if node.op == "Sub" else None
+    return largest is not None and largest.op == "ReduceMax" and largest.inputs[0] == node.inputs[0]
 
 
 def _whole_power(node: Node) -> bool:

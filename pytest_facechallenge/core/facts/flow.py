@@ -50,7 +50,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind
-        "choice": it compares; "domain": it is no number below ``above`` (Sqrt, Log).
+        "choice": it compares; "domain": it gives no finite number for some values (Sqrt, Log, Exp, Div…).
     margin
         The values (names) whose difference decides: the first less the second, which may be stored.
     """
