@@ -7,11 +7,13 @@ import re
 from pytest_facechallenge.checks.interface import shape_text
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.remedies import export_again
+from pytest_facechallenge.checks.rows import rows_seen
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.behaviour import BatchFacts, BatchRun, LoadFacts
+from pytest_facechallenge.core.facts.flow import FlowFacts, ProbesFacts
 from pytest_facechallenge.core.facts.interface import BakedReshape, InterfaceFacts, MarkedNode
 from pytest_facechallenge.core.facts.server import ServerFacts
-from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed
+from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.text import listed
 
@@ -22,7 +24,7 @@ ROW_TOLERANCE = 1e-3
 MOST_NODES = 4
 
 
-@check(LoadFacts, BatchFacts, InterfaceFacts, ServerFacts)
+@check(LoadFacts, BatchFacts, InterfaceFacts, ServerFacts, FlowFacts, ProbesFacts)
 def batch(facts: Facts, rule: Rule) -> Outcome:
     """Judge how the model treats batches.
 
@@ -37,7 +39,13 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
     How it is measured:
         32 distinct images are run as one batch; then 7, 2 and 1 of them in another order and company. Every row is
         compared with the same image's row in the batch of 32: the largest difference must stay below 1e-3 of the
-        row's largest value (float32 noise is about 1e-6). A batch axis that is fixed is made symbolic, as the server
+        row's largest value (float32 noise is about 1e-6). The axis of the batch is followed through the graph as well,
+        at whatever batch size and content: a node that sums up, sorts, compares or moves along it, or computes with
+        the number of images, and whose result reaches the output, breaks the rule where a condition lies between or
+        a batch made for it shows it (of the sizes that the graph compares with, of images beside nearly the same,
+        mirrored and like-coloured ones); where neither is so the rule is undecided. Reshapes that fold the batch
+        into tokens, channels or windows are followed; what cannot be followed is left to the batches that are run.
+        A batch axis that is fixed is made symbolic, as the server
         does, and the repaired model is judged. Where batches do not run and a Reshape's constant holds a batch, the
         batches are run again with that number freed: what then runs was held up by that Reshape. BatchNormalization
         with more than one output is training to some runtimes and inference to others: with
@@ -63,7 +71,18 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         unrun.insert(
             0, f"the batch is fixed to {load.fixed_batch}, and making it symbolic does not work: {load.repair_error}"
         )
-    wrong = [*unrun, *rows]
+    graph = rows_seen(facts.get(FlowFacts), facts.get(ProbesFacts), ROW_TOLERANCE)
+    wrong = [*unrun, *rows, *graph.wrong]
+    evidence += graph.evidence
+    if not wrong and graph.open:
+        return undecided(
+            graph.open,
+            remedy="Remove that node, or let it work on each image alone; then this can be decided.",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=notes,
+        )
     if not wrong:
         return passed(
             "Every batch size runs, and no row depends on its company.",
@@ -72,7 +91,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
             evidence=tuple(evidence),
             notes=notes,
         )
-    if not unrun and _independent_on_server(facts, rule):
+    if not unrun and not graph.wrong and _independent_on_server(facts, rule):
         first = (interface.mixing if interface is not None else ())[0]
         return passed(
             f"In the server's own runtime every row is independent (BatchNormalization {first.node!r} has more than "
@@ -84,7 +103,7 @@ def batch(facts: Facts, rule: Rule) -> Outcome:
         )
     baked = interface.baked if interface is not None and unrun else ()
     mixing = interface.mixing if interface is not None and not unrun else ()
-    headline = wrong[0]
+    headline = f"{wrong[0]}; {graph.named}" if rows and graph.named and not unrun and not mixing else wrong[0]
     if baked:
         proven = bool(found.freed) and all(run.gives_rows for run in found.freed)
         headline = f"{headline.partition(': ')[0]}: {_baked_text(baked[0], proven=proven)}"

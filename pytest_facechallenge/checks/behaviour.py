@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.behaviour import ImagesFacts, RepeatFacts
+from pytest_facechallenge.core.facts.flow import FlowFacts, ProbesFacts
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
@@ -12,7 +13,7 @@ from pytest_facechallenge.core.rulebook import Rule
 COLLAPSED = 1 - 1e-6
 
 
-@check(ImagesFacts)
+@check(ImagesFacts, ProbesFacts)
 def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether embeddings can be compared by cosine similarity.
 
@@ -27,6 +28,10 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
         Five images are embedded one by one: black, white, noise and two ordinary ones. Each embedding must be finite
         with an L2 norm above 0, and no two may have a cosine similarity above 1 - 1e-6. Black and white are compared
         as well, unless only these two agree: a network that removes brightness may well see them alike.
+        Where the graph has conditions on the image, or operators that give no number for some of what they may be
+        given (Sqrt, Log, Exp, Div), 24 extremes of natural images are embedded as well (bluish, reddish, one colour
+        alone, dark, bright, pale, masked, half covered), and images are searched for on both sides of each condition.
+        A condition that decides between values, and on whose other side no image was found, leaves the rule undecided.
 
     How to fix:
         Look for a division by a standard deviation or norm without an epsilon (black and white images have none), for
@@ -51,6 +56,13 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             notes = ("Black and white have the same embedding: the network seems to remove brightness.",)
         else:
             wrong.append(f"the images {one} and {two} have the same embedding (cosine similarity {cosine:.9f})")
+    probes = facts.get(ProbesFacts)
+    for probe in () if probes is None else probes.images:
+        if probe.error or not probe.finite or probe.norm <= 0:
+            what = probe.error or ("the embedding is zero" if probe.finite else "not finite (NaN or infinity)")
+            evidence.append(Evidence(where=probe.image, what=what))
+            is_not = "cannot be made" if probe.error else "is zero" if probe.finite else "is not finite"
+            wrong.append(f"the embedding of the image {probe.image!r} {is_not}")
     finite = sum(run.finite and run.norm > 0 for run in found.runs)
     measured = (
         f"{finite} of {len(found.runs)} usable; closest cos {found.alike[0][2]:.4f}" if found.alike else "none usable"
@@ -71,6 +83,18 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             evidence=tuple(evidence),
         )
+    unmet = [] if probes is None else [each for each in probes.conditions if each.guards and not each.both]
+    if unmet:
+        evidence += [Evidence(where=f"node {each.node!r}", what=f"{each.op}: one side met only") for each in unmet]
+        return undecided(
+            f"The node {unmet[0].node!r} ({unmet[0].op}) decides by what is in the image between one output and "
+            "another, and no image was found for the other one, so what it gives was not seen.",
+            remedy="Remove the condition; or show images on both sides of it, with --testset.",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=notes,
+        )
     return passed(
         "Embeddings are finite, not zero, and differ between images.",
         measured=measured,
@@ -84,7 +108,7 @@ def cosine_similarity(facts: Facts, rule: Rule) -> Outcome:
 REPEAT_TOLERANCE = 1e-5
 
 
-@check(RepeatFacts)
+@check(RepeatFacts, FlowFacts)
 def deterministic(facts: Facts, rule: Rule) -> Outcome:
     """Judge whether the same image always gets the same embedding.
 
@@ -97,12 +121,26 @@ def deterministic(facts: Facts, rule: Rule) -> Outcome:
     How it is measured:
         Two images are embedded three times: twice in one session, once in a new one. The largest difference must
         stay below 1e-5 of the largest value, which leaves room for another order of summation and nothing else.
+        A node that draws random numbers, seeded or not, from which a path leads to an output breaks the rule, also
+        where a condition seldom lets it through; one from which none leads is a note.
 
     How to fix:
         Call model.eval() before the export (dropout off), and remove random operators (RandomNormal, Multinomial,
         Dropout in training mode, Bernoulli) from the graph.
     """
-    found = facts.need(RepeatFacts)
+    found, flow = facts.need(RepeatFacts), facts.get(FlowFacts)
+    random = () if flow is None else flow.random
+    drawn = [each for each in random if each.reaches]
+    if drawn:
+        return failed(
+            f"The node {drawn[0].node!r} ({drawn[0].op}) draws random numbers, and a path leads from it to the output"
+            f"{_seen(found)}.",
+            remedy="Export from model.eval(), and remove random operators from the graph.",
+            measured=f"{len(drawn)} random node(s) reach the output",
+            limit="none; differs by <= 1e-05",
+            evidence=tuple(Evidence(where=f"node {each.node!r}", what=f"{each.op}, drawn anew in every run")
+                           for each in drawn[:4]),
+        )  # fmt: skip
     if found.error:
         return undecided(
             f"The model could not be run twice: {found.error}",
@@ -123,4 +161,17 @@ def deterministic(facts: Facts, rule: Rule) -> Outcome:
             limit=limit,
             evidence=evidence,
         )
-    return passed("The same image always gets the same embedding.", measured=measured, limit=limit, evidence=evidence)
+    notes = tuple(
+        f"The node {each.node!r} ({each.op}) draws random numbers that reach no output." for each in random[:4]
+    )
+    return passed(
+        "The same image always gets the same embedding.", measured=measured, limit=limit, evidence=evidence, notes=notes
+    )
+
+
+def _seen(found: RepeatFacts) -> str:
+    """Return what two runs showed of random numbers, as the rest of a sentence."""
+    worst = max(found.same_session, found.new_session)
+    if found.error or worst <= REPEAT_TOLERANCE:
+        return " (two ordinary images did not show it, so a condition or a small factor lies between)"
+    return f"; the same image's embedding differs by {worst:.2g} of its largest value"

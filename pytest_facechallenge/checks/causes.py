@@ -277,7 +277,7 @@ CAUSES: tuple[Cause, ...] = (
         "The graph draws random numbers, so that no two runs can be compared.",
         _named(*_ROWS),
         _random,
-        ("interface", "repeat"),
+        ("interface", "flow", "repeat"),
     ),
     Cause(
         "statistics of the batch",

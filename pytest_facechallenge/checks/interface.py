@@ -6,6 +6,7 @@ from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.remedies import export_again, one_output
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.behaviour import BatchFacts, BatchRun
+from pytest_facechallenge.core.facts.flow import FlowFacts, ProbesFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts, ValueDeclaration
 from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
@@ -189,7 +190,7 @@ def _agrees(declared: tuple[int | str, ...], given: tuple[int, ...]) -> bool:
     return all(isinstance(a, str) or a == b for a, b in zip(declared[1:], given[1:], strict=True))
 
 
-@check(InterfaceFacts, BatchFacts, limit="needed")
+@check(InterfaceFacts, BatchFacts, FlowFacts, ProbesFacts, limit="needed")
 def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
     """Judge the length of the embedding.
 
@@ -202,6 +203,9 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
     How it is measured:
         On real runs: the values of the output over the images that went in, so that a batch that is folded into one
         row is counted as what it is. What the model declares is shown beside it, but a declaration alone never passes.
+        Where the graph shows that the number of images, or what is in them, decides how many values there are, batches
+        of the sizes that it computes with and extremes of natural images are run as well; the branches of a condition
+        count whether or not an image takes them. What decides it and was not met leaves the rule undecided.
 
     How to fix:
         Change the width of the last fully connected layer (num_features in most ArcFace code), train, export again.
@@ -211,12 +215,28 @@ def embedding_dim(facts: Facts, rule: Rule) -> Outcome:
         return _no_run(facts)
     interface = facts.need(InterfaceFacts)
     sizes = {run.size: run.width for run in runs}
-    worst = max(sizes.values())
+    flow, probes = facts.get(FlowFacts), facts.get(ProbesFacts)
+    if probes is not None:
+        sizes |= {run.size: run.width for run in probes.batch if run.width and run.size not in sizes}
+    decided = () if flow is None else flow.widths
+    extreme = max((image.width for image in (() if probes is None else probes.images)), default=0)
+    worst = max(*sizes.values(), extreme, *(width for each in decided for width in each.widths))
     name = interface.outputs[0].name if interface.outputs else "?"
     evidence = tuple(
         Evidence(where=f"batch of {size}", what=f"{width} values per image") for size, width in sizes.items()
     )
+    evidence += tuple(Evidence(where=f"node {each.node!r}", what=f"{each.op} {each.what}") for each in decided)
     measured = f"{worst} values"
+    seen = {*sizes.values(), *([extreme] if extreme else [])}
+    if rule.within(worst) and decided and len(seen) < 2 and not any(each.widths for each in decided):
+        return undecided(
+            f"The node {decided[0].node!r} ({decided[0].op}) {decided[0].what}; all that was run gives {worst} values, "
+            "so how many there can be is not decided.",
+            remedy="Give every image the same number of values, by a constant; then this can be decided.",
+            measured=measured,
+            limit=rule.limit_text(),
+            evidence=evidence,
+        )
     if rule.within(worst):
         return passed(
             f"The embedding has {worst} values.", measured=measured, limit=rule.limit_text(), evidence=evidence

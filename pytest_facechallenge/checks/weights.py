@@ -21,6 +21,8 @@ _ORIGIN = {
     "codebook": "a table that stored indices choose from",
     "packed": "stored numbers that are taken apart when the model runs",
     "text": "strings",
+    "expanded": "fewer stored numbers, spread out by a curve and summed up again (a soft codebook)",
+    "formula": "a formula, and hardly anything that is stored",
 }
 
 
@@ -42,11 +44,17 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         information included. Every stored number is then followed through the graph to the place where it meets
         something computed from the image: there it is a weight. Weights made of numbers narrower than 32 bits,
         looked up in a table, or taken apart from wider numbers need one stored number of at least 32 bits each.
-        Moving, scaling, summing, broadcasting and using weights twice make no new weights; a number less its own
-        rounding does, however it is written, also behind a zero that is computed from the image. An integer counts
-        with the bytes that it takes in the file, where small ones of a list are written short. Integers that follow a
-        pattern (index grids, masks, ramps) and small parameters of single operators are no weights. Float32 weights
-        whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).
+        Moving, scaling, summing, multiplying, broadcasting and using weights twice make no new weights, so low-rank
+        products, merged branches, standardised and tied weights pass, and so do weights that follow from the image
+        (a hypernetwork); a curve (softmax, hat, sigmoid, sine) applied to more values than are stored does: what it
+        makes is counted where it meets the image, against all that is stored for it. A network that turns
+        coordinates into weights is undecided up to 16 weights for each stored number, and fails beyond, unless they
+        are the matrix of a transform (at most 4n different values in n x n). A number less its own rounding makes new
+        weights, however it is written, also behind a zero that is computed from the image. The parts of a stored matrix
+        above and below zero are that matrix, used twice. An integer counts with the bytes that it takes in the file,
+        where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps) and
+        small parameters of single operators are no weights. Float32 weights whose values would fit into float16 pass,
+        and so does casting to float16 when the model runs (a note).
     How to fix:
         Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise
         the exported model (no onnxconverter_common.float16, no onnxruntime.quantization), remove initializers that
@@ -55,8 +63,9 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
     found = facts.need(WeightsFacts)
     width = rule.limit if isinstance(rule.limit, (int, float)) else FULL_WIDTH
     narrow = [tensor for tensor in found.narrow_floats if tensor.bits < 8 * width]
-    hidden = [pool for pool in found.shared if pool.weights is not None]
+    hidden = [pool for pool in found.shared if pool.weights is not None and not pool.doubt]
     unknown = [pool for pool in found.shared if pool.weights is None]
+    doubtful = [pool for pool in found.shared if pool.weights is not None and pool.doubt]
     small_limit = int(rule.parameters.get("small_constants") or SMALL_CONSTANTS)
     evidence = [_tensor_evidence(tensor) for tensor in narrow]
     evidence += [_pool_evidence(pool) for pool in found.shared]
@@ -108,6 +117,17 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
             notes=_notes(found),
             remedy="Fold the constants of the model (torch.onnx.export with do_constant_folding=True, or onnxsim), so "
             "that the weights themselves are in the file; then this can be decided.",
+        )
+    if doubtful:
+        return undecided(
+            f"In the node {doubtful[0].made_by[0]!r} {doubtful[0].doubt}, as continuous kernels do; whether that "
+            "stands for stored weights is not decided.",
+            measured=measured,
+            limit=limit,
+            evidence=tuple(evidence),
+            notes=_notes(found),
+            remedy="Fold the constants of the model (torch.onnx.export with do_constant_folding=True, or onnxsim), so "
+            "that the weights themselves are in the file.",
         )
     return passed(
         f"All weights are stored in at least 32 bits ({total} bytes of tensors).",

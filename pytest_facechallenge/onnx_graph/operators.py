@@ -77,6 +77,28 @@ class Trait(StrEnum):
     PICKS = "picks"  # a product that picks rows of one operand when the other holds a single one in each row
 
 
+@unique
+class Along(StrEnum):
+    """What becomes of an axis of its inputs: how `batch_axis` follows the axis along which images lie."""
+
+    UNKNOWN = ""  # not followed
+    EACH = "each"  # place by place, with broadcasting
+    REDUCED = "axes"  # the axes named are summed up, or all
+    ONE_AXIS = "one-axis"  # what lies along ``axis`` is compared, sorted or normalised together
+    TAIL = "tail"  # the axes from ``axis`` on are normalised together
+    MAPS = "maps"  # first axis apart; channels and places of a map are mixed
+    PRODUCT = "product"
+    GEMM = "gemm"
+    EINSUM = "einsum"
+    RECURRENT = "recurrent"
+    FIRST_APART = "first-apart"  # the entries of the first axis are worked on apart
+    RELAID = "relaid"  # the same elements in the same order, under another shape
+    SIZES = "sizes"  # only how large the input is
+    NOTHING = "nothing"  # no content of its inputs but sizes
+    OWN = "own"  # a rule of its own
+    BODIES = "bodies"  # what its graphs do
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """What is known of one operator.
@@ -97,6 +119,8 @@ class Operator:
         Inputs whose content the analyses need where the graph computes it: trip counts, lengths of transforms, axes.
     result
         "integer" or "float" where the result is that whatever the inputs are; else "".
+    along
+        See there.
     """
 
     domain: str
@@ -108,6 +132,7 @@ class Operator:
     chooses: frozenset[int] = frozenset()
     read: tuple[int, ...] = ()
     result: str = ""
+    along: Along = Along.UNKNOWN
 
     def has(self, trait: Trait) -> bool:
         """Return whether the trait is in its row."""
@@ -129,6 +154,7 @@ def _parse(domain: str, line: str) -> Operator:
         chooses=frozenset(inputs["chooses"]),
         read=inputs["read"],
         result=settings.get("result", ""),
+        along=Along(settings.get("along", "")),
     )
 
 

@@ -8,7 +8,7 @@ from pytest_facechallenge.core.outcome import Outcome
 from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.core.verdict import verdict
 from pytest_facechallenge.engine.build_report import rule_result
-from pytest_facechallenge.engine.causes import steps_of
+from pytest_facechallenge.engine.explanations import steps_of
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.plan import JudgedRule

@@ -1,4 +1,4 @@
-"""How the model behaves when it runs: loading, batches, extreme images, repetition."""
+"""How the model behaves: what its graph shows without any image, and what it does when it runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ _GATHER = "analyses.behaviour.gather"
 
 ANALYSIS = Analysis(
     name="behaviour",
-    about="loading, batches, extreme images, repetition",
+    about="what the graph shows of batches, chance and conditions; loading, batches, extreme images, repetition",
     steps=(
+        Step("flow", Stage.STATIC, "core.facts.flow:FlowFacts", "analyses.behaviour.flow:gather", ("interface",)),
         Step(
             "load",
             Stage.BEHAVIOUR,
@@ -39,6 +40,14 @@ ANALYSIS = Analysis(
             "core.facts.behaviour:RepeatFacts",
             f"{_GATHER}:gather_repeat",
             ("load",),
+            runs_model=True,
+        ),
+        Step(
+            "probes",
+            Stage.BEHAVIOUR,
+            "core.facts.flow:ProbesFacts",
+            "analyses.behaviour.probes:gather",
+            ("load", "flow"),
             runs_model=True,
         ),
     ),

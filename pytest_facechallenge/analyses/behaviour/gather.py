@@ -28,7 +28,8 @@ BATCH_SIZES = (1, 2, 7, 32)
 REPEATED = 2
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """Return the runtime's own text, on one line."""
     return " ".join(str(error).split())[:600] or type(error).__name__
 
 
@@ -44,14 +45,14 @@ def gather_load(context: Context) -> LoadFacts:
     except DeviceError:
         raise  # not the model's fault, so not a finding about it
     except Exception as error:  # the runtime raises its own types, one per kind of trouble
-        return _not_loaded(context, _text(error))
+        return _not_loaded(context, text_of(error))
     fixed, repair_error = interface.fixed_batch(), ""
     if fixed:
         context.report(f"making the fixed batch of {fixed} symbolic, and loading again")
         try:
             session = Session(context.repaired_path, context.options.device, context.options.threads)
         except Exception as error:
-            repair_error = _text(error)
+            repair_error = text_of(error)
     context.session = session
     return LoadFacts(
         error="",
@@ -70,7 +71,7 @@ def _not_loaded(context: Context, error: str) -> LoadFacts:
     return LoadFacts(error=error, asked=context.options.device, providers=(), runtime=describe_runtime())
 
 
-def _session(context: Context) -> Session:
+def open_shared(context: Context) -> Session:
     """Return the session of this stage; a worker that goes on after a crash loads the model again."""
     if context.session is None:
         load = context.facts.need(LoadFacts)
@@ -91,7 +92,7 @@ def normalisation(context: Context) -> tuple[float, float]:
 
 def gather_batch(context: Context) -> BatchFacts:
     """Run batches of `BATCH_SIZES` distinct images, each beside different others, and compare row by row."""
-    session = _session(context)
+    session = open_shared(context)
     mean, std = normalisation(context)
     images = to_input(natural(max(BATCH_SIZES), context.options.seed), mean, std)
     runs = _run_batches(context, session, images)
@@ -128,7 +129,7 @@ def _run_batches(context: Context, session: Session, images: npt.NDArray[np.floa
         try:
             outputs = session.run(images[order])
         except Exception as error:
-            runs[size] = BatchRun(size=size, error=_text(error), companions=companions)
+            runs[size] = BatchRun(size=size, error=text_of(error), companions=companions)
             continue
         rows = outputs[0] if outputs else np.zeros((0,), np.float32)
         if size == largest and rows.ndim >= 1 and len(rows) == largest:
@@ -167,7 +168,7 @@ def _described(
 
 def gather_images(context: Context) -> ImagesFacts:
     """Embed extreme images and two ordinary ones, and find the two that are most alike."""
-    session = _session(context)
+    session = open_shared(context)
     mean, std = normalisation(context)
     ordinary = natural(2, context.options.seed + 1)
     named = extremes(context.options.seed) | {f"ordinary image {i}": ordinary[i] for i in range(2)}
@@ -177,7 +178,7 @@ def gather_images(context: Context) -> ImagesFacts:
         try:
             row = session.run(to_input(image[None], mean, std))[0]
         except Exception as error:
-            runs.append(ImageRun(image=name, error=_text(error)))
+            runs.append(ImageRun(image=name, error=text_of(error)))
             continue
         values = np.asarray(row, np.float64).ravel() if np.issubdtype(row.dtype, np.number) else np.full(1, np.nan)
         finite = bool(np.isfinite(values).all())
@@ -196,7 +197,7 @@ def gather_images(context: Context) -> ImagesFacts:
 
 def gather_repeat(context: Context) -> RepeatFacts:
     """Embed the same images again, in this session and in a new one."""
-    session = _session(context)
+    session = open_shared(context)
     mean, std = normalisation(context)
     batch = to_input(natural(REPEATED, context.options.seed + 2), mean, std)
     context.report(f"embedding {REPEATED} images again, in this session and in a new one")
@@ -208,7 +209,7 @@ def gather_repeat(context: Context) -> RepeatFacts:
         context.session = Session(context.runnable_path, context.options.device, context.options.threads)
         other = np.asarray(context.session.run(batch)[0], np.float64)
     except Exception as error:
-        return RepeatFacts(error=_text(error))
+        return RepeatFacts(error=text_of(error))
     return RepeatFacts(
         error="",
         same_session=_relative(first, again),

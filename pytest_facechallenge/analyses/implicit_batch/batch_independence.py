@@ -134,6 +134,9 @@ def _try(run: Run, batch: Array, expected: list[tuple[int, int]], alone: list[Ar
         return None, True, str(error)[:TEXT]
     if got.shape[:1] != (len(batch),):
         return None, True, f"{len(batch)} images give a result of shape {list(got.shape)}"
+    width, own = got.shape[1:], alone[0].shape[1:]
+    if width != own:
+        return None, True, f"each of {len(batch)} images gives {list(width)} values, and {list(own)} alone"
     if not all(np.isfinite(got[row]).all() for row, _ in expected):
         return None, False, ""
     return max(_change(alone[index][0], got[row]) for row, index in expected), True, ""

@@ -24,6 +24,9 @@ from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
 from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
 from pytest_facechallenge.onnx_graph.operators import Trait
 
+#: Activations that keep the part of each number above or below a bound.
+_WHOLE = frozenset({"Relu", "Abs", "Max", "Min", "Clip", "LeakyRelu", "PRelu"})
+
 #: Bodies of Loop and Scan are gone through twice, so that what one turn makes is seen by the next; but once only when
 #: they lie deeper than `DEEP` in one another, where going through them would double at each level.
 TURNS = 2
@@ -87,6 +90,9 @@ class Event:
         Those whose values decide them: when all of these follow a pattern, nothing was hidden.
     bounded
         Whether it makes at most as many weights as its stored tensors have elements.
+    whole
+        Whether it is a stored matrix or kernel again: divided by its own deviation, or its part above or below a
+        bound (relu(w) and relu(-w) together are w).
     """
 
     index: int
@@ -97,6 +103,7 @@ class Event:
     triggers: frozenset[int]
     elements: int | None = None
     bounded: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,12 +222,13 @@ class _Tracer:
         elements: int | None = None,
         *,
         bounded: bool = False,
+        whole: bool = False,
     ) -> int:
         key = (node, value)
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded))
+            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded, whole))
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
         self.found.events[index] = replace(known, roots=known.roots | roots, triggers=known.triggers | triggers)
@@ -329,8 +337,22 @@ class _Tracer:
             node.operator.has(Trait.ACTIVATES)
             or (node.operator.has(Trait.ARITHMETIC) and merged.kind == "float" and self.all_bounded(merged))
         )
-        index = self.event("packed", output, node.label, merged.roots, merged.roots, bounded=bounded)
+        index = self.event(
+            "packed",
+            output,
+            node.label,
+            merged.roots,
+            merged.roots,
+            bounded=bounded,
+            whole=self.of_matrices(merged.roots)
+            and ((node.op in _WHOLE and not merged.events) or (node.op == "Div" and bounded)),
+        )
         return Flow(True, merged.roots, frozenset({index}), merged.kind)
+
+    def of_matrices(self, roots: frozenset[int]) -> bool:
+        """Return whether all but small parameters are stored as matrices or kernels."""
+        stores = [self.found.roots[root] for root in roots if self.found.roots[root].elements > MANY]
+        return bool(stores) and all(len(getattr(store.source, "shape", ())) > 1 for store in stores)
 
     def result_kind(self, node: Node, values: dict[int, Flow]) -> str:
         if node.op == "Cast":

@@ -14,6 +14,9 @@ from pytest_facechallenge.onnx_graph.ir import GraphError
 #: exponent, the sizes of a window), unless a convolution or a matrix product uses them as its weights.
 SMALL = MANY
 
+#: What is above zero and what is below it are two parts, and each stored number is in one: more uses make weights.
+USES = 2
+
 
 @dataclass
 class Storage:
@@ -118,6 +121,15 @@ class _Measure:
         stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))
         return stored if size is None else min(size, stored)
 
+    @staticmethod
+    def _parted(events: list[Event]) -> dict[frozenset[int], list[Event]]:
+        """Return, by what they are made of, the events that are one stored matrix used twice: two, no more."""
+        found: dict[frozenset[int], list[Event]] = {}
+        for event in events:
+            if event.whole:
+                found.setdefault(event.roots, []).append(event)
+        return {roots: parts for roots, parts in found.items() if len(parts) <= USES}
+
     def _count(self, events: list[Event], sinks_of: dict[int, list[Sink]], plain: set[int]) -> None:
         roots = self.found.roots
         data: set[int] = set()
@@ -128,10 +140,12 @@ class _Measure:
         everything = data | chosen
         data -= chosen  # an index says which value, it is none
         values = sum(roots[i].elements for i in data if roots[i].wide)
-        counts = [self._made(event) for event in events]
+        parted = self._parted(events)
+        counts = [self._made(event) for event in events if not (event.whole and event.roots in parted)]
+        counts += [max(filter(None, (self._made(event) for event in parts)), default=None) for parts in parted.values()]
         weights = None if None in counts else sum(count or 0 for count in counts)
         if weights is not None:
-            weights += sum(roots[i].elements for i in data & plain if roots[i].wide)
+            weights += sum(roots[i].elements for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
         sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))
         result = SharedStorage(
             kind=_kind(events, [roots[i] for i in everything]),

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_facechallenge.core.facts.base import StepFacts
 
-StorageKind = Literal["integers", "codebook", "packed", "text"]
+StorageKind = Literal["integers", "codebook", "packed", "text", "expanded", "formula"]
 
 
 class Stock(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,8 @@ class SharedStorage(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     kind
         "integers": from integers or booleans narrower than 32 bits; "codebook": looked up in a table by stored
-        indices; "packed": taken apart from wider numbers; "text": from strings.
+        indices; "packed": taken apart from wider numbers; "text": from strings; "expanded": spread out by
+        a curve and summed up again (soft codebooks); "formula": computed from coordinates or from nothing stored.
     weights
         Elements that the graph computes with; None when their number could not be worked out.
     values
@@ -61,6 +62,8 @@ class SharedStorage(msgspec.Struct, frozen=True, kw_only=True):
         The stored tensors, biggest first, at most ten.
     made_by, used_by
         The nodes that make the weights, and those that compute with them; at most five each.
+    doubt
+        Why it may be honest, "" when nothing says so.
     """
 
     kind: StorageKind
@@ -70,6 +73,7 @@ class SharedStorage(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[StoredTensor, ...]
     made_by: tuple[str, ...]
     used_by: tuple[str, ...]
+    doubt: str = ""
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):

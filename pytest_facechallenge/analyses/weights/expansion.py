@@ -1,0 +1,264 @@
+"""Weights that a formula makes of fewer stored numbers: soft codebooks, and weights computed from nothing stored.
+
+A sum, a product or a copy of stored numbers is those numbers again, however large it is: a low-rank product, merged
+branches and tied weights are no hidden storage. A curve applied to *more* values than were stored makes new ones: a
+code less each of 256 places, then a softmax, chooses a row of a table. So each value has a level: 0, at most as many
+values as stored numbers; 1, more, by sums, products and copies alone; 2, a curve was applied to such a value. What
+is of level 2 and still larger than what is stored when it meets the image as a weight is counted there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import structs
+from onnx import TensorProto
+
+from pytest_facechallenge.analyses.weights.formulas import evaluated, is_transform
+from pytest_facechallenge.analyses.weights.patterns import is_pattern
+from pytest_facechallenge.core import dtypes
+from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor
+from pytest_facechallenge.onnx_graph.control_flow import bound
+from pytest_facechallenge.onnx_graph.ir import GraphError
+from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
+from pytest_facechallenge.onnx_graph.operators import Along, Kind, Trait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
+
+#: A stored tensor of at most so many elements is a parameter of a formula, not a store of codes.
+FEW = 16
+#: A network that turns coordinates into weights (continuous kernels) is left undecided up to so many weights for each
+#: stored number, and is storage computed from nothing beyond. A continuous 7x7 kernel behind 32 hidden values has 1.5.
+FORMULA = 16
+_LINEAR_PAIRS = frozenset({"Add", "Sub", "Sum", "Mean"})
+_SUMMING = frozenset({"ReduceSum", "ReduceMean", "AveragePool", "GlobalAveragePool"})
+_PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
+_COPYING = (Kind.LAYOUT, Kind.MOVING)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is known of a value that stored numbers, sizes and formulas alone make.
+
+    Attributes
+    ----------
+    roots
+        The stored tensors in it, by (path of the graph, name).
+    level
+        See the module.
+    weights
+        Of level 2: how many values its last curve or product made; None when that is not known.
+    node
+        Of level 2: the label of the node with the curve.
+    coordinates
+        Whether what was spread out is a pattern (a grid, a range) and no stored code.
+    """
+
+    roots: frozenset[tuple[str, str]] = frozenset()
+    level: int = 0
+    weights: int | None = 0
+    node: str = ""
+    coordinates: bool = False
+
+
+def measure(graph: Graph) -> list[SharedStorage]:
+    """Return the weights of a main graph that curves make of fewer stored numbers, one entry for each use."""
+    spread = _Spread(graph)
+    spread.run(graph, {})
+    return spread.found
+
+
+class _Spread:
+    def __init__(self, graph: Graph) -> None:
+        self.sizes = ElementCounts(graph)
+        self.tensors: dict[tuple[str, str], Tensor] = {}
+        self.patterns: dict[tuple[str, str], bool] = {}
+        self.found: list[SharedStorage] = []
+
+    def run(self, graph: Graph, env: dict[str, Made]) -> None:
+        """Process a graph; ``env`` has what is known from outside and gets all that is made of stored numbers."""
+        for name, tensor in graph.constants.items():
+            key = (graph.path, name)
+            self.tensors[key] = tensor
+            env[name] = Made(frozenset({key}))
+        for node in graph.nodes:
+            if node.subgraphs:
+                self._bodies(node, env)
+                continue
+            generates = node.operator.has(Trait.GENERATES) or node.operator.along is Along.SIZES
+            made = self._generated(node) if generates else self._made(node, env)
+            if made is None:
+                self._meets_image(node, env)
+                continue
+            env |= dict.fromkeys((name for name in node.outputs if name), made)
+
+    def _bodies(self, node: Node, env: dict[str, Made]) -> None:
+        ends: dict[str, list[Made | None]] = {}
+        for body in node.subgraphs.values():
+            how = bound(node, body)
+            inner = dict(env)
+            inner |= {inside: env[outside] for outside, inside in how.inputs() if outside in env}
+            self.run(body, inner)
+            for inside, outside in how.outputs():
+                ends.setdefault(outside, []).append(inner.get(inside))
+        for name, made in ends.items():
+            known = [each for each in made if each is not None]
+            if name and len(known) == len(made):
+                env[name] = max(known, key=lambda each: each.level)
+
+    def _generated(self, node: Node) -> Made:
+        """Return what is made of sizes, attributes or chance: a range is more than what is stored for it."""
+        if node.operator.has(Trait.RANDOM):
+            return Made(level=2, weights=self.sizes[node.outputs[0]], node=node.label, coordinates=True)
+        return Made(level=1 if node.op == "Range" else 0, coordinates=node.op == "Range")
+
+    def _made(self, node: Node, env: dict[str, Made]) -> Made | None:
+        """Return what a node makes; None where something computed from the image is in it."""
+        steering = node.operator.steers
+        names = [name for at, name in enumerate(node.inputs) if name and at not in steering]
+        parts = [env[name] for name in names if name in env]
+        size = self.sizes[node.outputs[0]] if node.outputs else None
+        if len(parts) < len(names):
+            # A value without a batch axis that holds a store of numbers is no activation, whatever was added to it.
+            others = [self.sizes[name] for name in names if name not in env]
+            dressed = node.op in ("Add", "Sub", "Mul", "Sum") and size is not None
+            dressed = dressed and all(count is not None and count <= FEW for count in others)
+            if not dressed or not any(self._elements(part.roots) > FEW for part in parts):
+                return None
+        if not parts:
+            return None if names else Made()
+        roots = frozenset().union(*(part.roots for part in parts))
+        stored = self._elements(roots)
+        level = self._level(node, names, parts, size, stored)
+        if size is not None and size <= stored:
+            level = 0
+        if level < 2:
+            return Made(roots, level, coordinates=level == 1 and self._coordinates(node, parts))
+        before = [part for part in parts if part.level == 2]
+        curve = before[0].node if before else node.label
+        coordinates = all(part.coordinates for part in parts if part.level)
+        if node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg"):
+            counts = [part.weights for part in before]
+            if counts:
+                known = [count for count in counts if count is not None]
+                return Made(roots, 2, sum(known) if len(known) == len(counts) else None, curve, coordinates)
+        return Made(roots, 2, size, curve, coordinates)
+
+    def _level(self, node: Node, names: list[str], parts: list[Made], size: int | None, stored: int) -> int:
+        highest = max(part.level for part in parts)
+        grows = size is not None and size > stored and len({*names}) > 1
+        to_float = node.op == "Cast" and dtypes.is_float(_kind(node.attributes.get("to", 0)))
+        if node.operator.kind in _COPYING and node.op != "OneHot":
+            return highest
+        if node.op in ("Identity", "Neg", "Dropout", "CastLike") or to_float or node.op in _SUMMING:
+            return highest
+        if node.op in _LINEAR_PAIRS:
+            return max(highest, int(grows))
+        if node.op in ("Mul", "Div") or node.op in _PRODUCTS:
+            spread = [part for part in parts if part.level]
+            bends = len(spread) > 1 and bool(spread[0].roots & spread[1].roots or spread[0].roots == spread[1].roots)
+            bends = bends or (node.op == "Div" and len(parts) > 1 and parts[1].level > 0)
+            bends = bends or (node.op == "Mul" and len(set(names)) == 1 and highest > 0)
+            return 2 if bends else max(highest, int(grows))
+        if node.op == "OneHot":
+            return 2 if size is None or size > stored else 0
+        return 2 if highest else 0
+
+    def _coordinates(self, node: Node, parts: list[Made]) -> bool:
+        """Whether the largest store that is spread out follows a pattern."""
+        if any(part.level for part in parts):
+            return all(part.coordinates for part in parts if part.level)
+        stores = [part for part in parts if self._elements(part.roots) > 0]
+        rows = max(stores, key=lambda part: self._elements(part.roots), default=None) if node.op in _LINEAR_PAIRS else (
+            stores[0] if stores else None)  # fmt: skip
+        return rows is None or all(self._is_pattern(root) for root in rows.roots)
+
+    def _elements(self, roots: Iterable[tuple[str, str]]) -> int:
+        return sum(self.tensors[root].size for root in roots)
+
+    def _is_pattern(self, root: tuple[str, str]) -> bool:
+        if root not in self.patterns:
+            try:
+                tensor = self.tensors[root]
+                self.patterns[root] = tensor.dtype != "string" and is_pattern(tensor.array())
+            except (GraphError, TypeError, ValueError):
+                self.patterns[root] = False
+        return self.patterns[root]
+
+    def _meets_image(self, node: Node, env: dict[str, Made]) -> None:
+        """Count a value of level 2 where it is a weight: in a product with what is computed from the image."""
+        weighs = node.operator.has(Trait.LEARNED) or (
+            node.op == "Mul"
+            and any(reader.op == "ReduceSum" for reader in node.graph.consumers.get(node.outputs[0], []))
+        )
+        if not weighs:
+            return
+        for name in node.inputs:
+            made = env.get(name)
+            if made is not None and made.level == 2:
+                entry = self._storage(made, name, node)
+                if entry is not None:
+                    self.found.append(entry)
+
+    def _storage(self, made: Made, name: str, node: Node) -> SharedStorage | None:
+        stored = self._elements(made.roots)
+        if made.weights is not None and made.weights <= max(stored, FEW):
+            return None
+        codes = [root for root in made.roots if not self._is_pattern(root)]
+        kept = self._elements(codes)
+        why = ""
+        kind: Literal["expanded", "formula"] = "expanded"
+        if made.coordinates:
+            kind = "formula"
+            values = evaluated(node.graph, name)
+            if values is not None and is_transform(values):
+                return None
+            if values is None:
+                why = "a formula makes weights, which could not be worked out here"
+            elif made.weights is not None and made.weights <= FORMULA * kept:
+                why = f"a network of {kept} stored numbers turns coordinates into {made.weights} weights"
+        sources = sorted((self.tensors[root] for root in made.roots), key=lambda tensor: -tensor.size)
+        return SharedStorage(
+            kind=kind,
+            weights=made.weights,
+            values=kept if made.coordinates else stored,
+            bytes=sum((tensor.size * dtypes.bits(tensor.dtype) + 7) // 8 for tensor in sources),
+            sources=tuple(_described(tensor) for tensor in sources[:10]),
+            made_by=(made.node,),
+            used_by=(f"node {node.label!r}",),
+            doubt=why,
+        )
+
+
+def _kind(number: int) -> str:
+    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else ""
+
+
+def _described(tensor: Tensor) -> StoredTensor:
+    bits = dtypes.bits(tensor.dtype)
+    return StoredTensor(where=tensor.where, dtype=tensor.dtype, bits=bits, elements=tensor.size,
+                        bytes=(tensor.size * bits + 7) // 8)  # fmt: skip
+
+
+def joined(entries: list[SharedStorage]) -> list[SharedStorage]:
+    """Return entries made from the same stored tensors as one: storage that serves many layers counts once."""
+    pools: dict[tuple[str, tuple[str, ...]], SharedStorage] = {}
+    for entry in entries:
+        key = (entry.kind + bool(entry.doubt) * "?", tuple(source.where for source in entry.sources))
+        known = pools.get(key)
+        if known is None:
+            pools[key] = entry
+        elif known.made_by != entry.made_by and None not in (known.weights, entry.weights):
+            pools[key] = _both(known, entry)
+    return list(pools.values())
+
+
+def _both(one: SharedStorage, other: SharedStorage) -> SharedStorage:
+    """Return two uses of one store as one entry."""
+    weights = None if one.weights is None or other.weights is None else one.weights + other.weights
+    return structs.replace(one, weights=weights, made_by=(*one.made_by, *other.made_by)[:5],
+                           used_by=(*one.used_by, *other.used_by)[:5])  # fmt: skip
