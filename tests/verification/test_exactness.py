@@ -45,7 +45,7 @@ def check_case(x: Any, identities: Any, protocol: Any) -> None:
     assert [pair.score for pair in result.hardest_impostor] == sorted(impostor, reverse=True)[:20]
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 14))])
 def test_small_random_cases_equal_the_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(80):
@@ -97,7 +97,9 @@ def test_scores_without_rounding_equal_rational_arithmetic() -> None:
         check_point(point, [float(s) for s in genuine], [float(s) for s in impostor])
 
 
-@pytest.mark.parametrize(("seed", "workers"), [(0, 1), (1, 3), (2, 3), (5, 1)])
+@pytest.mark.parametrize(
+    ("seed", "workers"), [(0, 1), (1, 3), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((2, 3), (5, 1)))]
+)
 def test_many_tiles_equal_the_definition(seed: int, workers: int) -> None:
     # Over a million pairs: the starting cutoff is guessed, tiles are cut off at every edge, several threads work.
     rng = np.random.default_rng(seed)
