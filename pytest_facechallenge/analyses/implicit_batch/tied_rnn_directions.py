@@ -12,22 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, blocks_of, results_of
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
-from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures, Observation
+from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
 
 Array = npt.NDArray[Any]
 
+#: Axis of a recurrent layer's results that holds its directions.
+DIRECTIONS = 1
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return the recurrent layers, of one node or two, whose backward weights are the forward ones."""
     recurrent = [layer for layer in model.structure.layers if layer.node.op in RECURRENT]
-    found: list[tuple[tuple[str, ...], int]] = []
+    found: list[tuple[tuple[str, ...], int, tuple[Part, Part]]] = []
     for layer in recurrent:
         weights = _units(model, layer)
         if len(weights) == 2 and tied(weights[0], weights[1], limits):
-            found.append(((layer.node.label,), layer.macs // 2))
+            value = layer.node.outputs[0]
+            parts = blocks_of(value, DIRECTIONS, 2, 2, (0, 1), interleaved=False)
+            found.append(((layer.node.label,), layer.macs // 2, parts))
     for index, one in enumerate(recurrent):
         for other in recurrent[index + 1 :]:
             ways = {str(layer.node.attributes.get("direction", "forward")) for layer in (one, other)}
@@ -35,16 +41,20 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
                 continue
             (first,), (second,) = _units(model, one), _units(model, other)
             if tied(first, second, limits):
-                found.append(((one.node.label, other.node.label), min(one.macs, other.macs)))
+                parts = results_of(one.node.outputs[0], other.node.outputs[0])
+                found.append(((one.node.label, other.node.label), min(one.macs, other.macs), parts))
     return [
-        EquivariantFeatures(
-            home=FeatureHome.DIRECTIONS,
-            layers=names,
-            transform=Transform.READ_BACKWARDS,
-            share=model.share(work),
-            branch=model.branch,
+        Hypothesis(
+            EquivariantFeatures(
+                home=FeatureHome.DIRECTIONS,
+                layers=names,
+                transform=Transform.READ_BACKWARDS,
+                share=model.share(work),
+                branch=model.branch,
+            ),
+            parts,
         )
-        for names, work in found
+        for names, work, parts in found
     ]
 
 

@@ -45,6 +45,21 @@ class Limits:
     repeated: float = of(0.3, "share of multiply-adds", "in layers of repeated kernels from which they are a network")
     repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
+    alone: float = of(0.05, "share of the multiply-adds behind two parts", "that follow the one alone, and the other")
+    stages: int = of(2, "layers", "with an activation between them that follow one part alone: one is a layer, no look")
+    moved: float = of(
+        0.03,
+        "of the way to another image's embedding",
+        "that each part, fed that image, moves the embedding: a weighted mean leaves a second view 0.06, up-sampled "
+        "features that were taken for views move it 0.01",
+    )
+    apart: float = of(
+        0.01, "1 - cosine", "of what two parts give that are fed the same, up to which they are one function"
+    )
+    kept: float = of(
+        0.2, "of the way to another image's embedding", "that taking the coupling of two groups out may move one"
+    )
+    nearly: float = of(0.5, "of these limits", "from which a hypothesis is neither confirmed nor refuted")
 
 
 #: The values in use.
