@@ -15,6 +15,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTION
 from pytest_facechallenge.analyses.implicit_batch.parallel_branches import BranchPair
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of, results_of
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
+from pytest_facechallenge.analyses.implicit_batch.reordered_weights import reordered
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.subgraph import Run, cut_at, stacked_runs
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -70,11 +71,29 @@ def _separate(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
             alike=round(alike, 3),
             transform=transform,
             alike_unchanged=round(unchanged, 3),
+            reordered=round(_reordered(model.structure, pair, limits), 3),
             branch=model.branch,
         )
         starts = (_start(model.structure, pair.first, pair.one), _start(model.structure, pair.second, pair.two))
         found.append(Hypothesis(branches, results_of(*starts)))
     return found
+
+
+def _reordered(structure: Structure, pair: BranchPair, limits: Thresholds) -> float:
+    """Return the share of the second branch's kernels that are the first's in another order and scale."""
+    shares: list[float] = []
+    left = list(pair.one)
+    for layer in pair.two:
+        weights = structure.constant(layer.weight)
+        shape = () if weights is None else weights.shape
+        match = next((other for other in left if np.shape(structure.constant(other.weight)) == shape), None)
+        if match is None or weights is None or len(shape) < 2 or min(shape[:2]) < limits.reordering.smallest:
+            continue
+        left = left[left.index(match) + 1 :]
+        shares.append(reordered(np.asarray(structure.constant(match.weight)), weights, limits))
+        if len(shares) == limits.reordering.layers:
+            break
+    return float(np.median(shares)) if len(shares) > 1 else 0.0
 
 
 def _start(structure: Structure, head: Node, layers: list[Layer]) -> str:

@@ -20,8 +20,9 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
 )
 from pytest_facechallenge.analyses.implicit_batch.decouple import without_coupling
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate, candidates
-from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
+from pytest_facechallenge.analyses.implicit_batch.reordered_weights import reordered
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups
@@ -61,6 +62,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         count=len(found),
         share=share,
         coupling=round(max(entry.groups.coupling for entry in found), 5),
+        reordered=round(_reordered(model, found, limits), 3),
         alike=round(alike, 3),
         alike_unchanged=round(unchanged, 3),
         transform=candidate.transform if candidate else Transform.NONE,
@@ -83,6 +85,21 @@ def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
         if groups is not None and len(structure.shapes[layer.data]) > layer.contracted:
             found.append(_Grouped(layer, groups))
     return found
+
+
+def _reordered(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> float:
+    """Return the share of one group's kernels that are the other's in another order and scale, over all layers."""
+    shares = []
+    for entry in found:
+        weights = np.asarray(model.structure.constant(entry.layer.weight))
+        first = entry.layer.node.inputs[0] == entry.layer.data
+        convolution = entry.layer.node.op in CONVOLUTIONS
+        if not convolution and first != bool(entry.layer.node.attributes.get("transB", 0)):
+            weights = weights.T
+        outputs, inputs = entry.groups.outputs, entry.groups.inputs
+        one, other = (weights[np.ix_(rows, columns)] for rows, columns in ((outputs, inputs), (~outputs, ~inputs)))
+        shares.append(reordered(one, other, limits))
+    return float(np.median(shares)) if shares else 0.0
 
 
 def _likeness(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> tuple[Candidate | None, float, float]:

@@ -43,14 +43,10 @@ def decouple(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
     exchanged = exchange(changed, hypothesis, limits)
     if exchanged is None or whole.shape != apart.shape:
         return None
-    kept = (whole * apart).sum(1)
-    others = (whole * np.roll(whole, 1, axis=0)).sum(1)
-    return Decoupled(
-        layers=len(hypothesis.coupling),
-        kept=round(float(kept.min()), 5),
-        other_images=round(float(np.median(others)), 5),
-        exchanged=exchanged,
-    )
+    whole, apart = (rows - rows.mean(0) for rows in (whole, apart))
+    lengths = np.linalg.norm(whole, axis=1) * np.linalg.norm(apart, axis=1)
+    kept = (whole * apart).sum(1) / np.maximum(lengths, 1e-30)
+    return Decoupled(layers=len(hypothesis.coupling), kept=round(float(np.median(kept)), 4), exchanged=exchanged)
 
 
 def _embeddings(model: OpenedModel, images: Array) -> Array:

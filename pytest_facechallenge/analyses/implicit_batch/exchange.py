@@ -73,6 +73,7 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
         pairs=len(images),
         alone=(round(work[0] / behind, 4), round(work[1] / behind, 4)),
         stages=min(depths),
+        pure=round(float(sum(shares[0])), 3) if shares else 0.0,
         moved=(_summed_up(moved[0]), _summed_up(moved[1])),
         apart=_apart(network, plain, ends, limits) if min(last) >= 0 else -1.0,
     )

@@ -98,14 +98,22 @@ def _banks(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> 
         if weights.shape[1] != colours or any(by != 1 for by in dilations):
             continue
         pads = layer.node.attributes.get("pads") or [0, 0, 0, 0]
-        sizes = np.abs(weights.astype(np.float64))
-        used = [np.flatnonzero(sizes.sum(axes) > 0) for axes in ((0, 1, 3), (0, 1, 2))]
-        if not all(len(indices) for indices in used):
-            continue
-        rows, columns = (slice(indices[0], indices[-1] + 1) for indices in used)
         strides = tuple(layer.node.attributes.get("strides") or [1, 1])
-        start = (rows.start - int(pads[0]), columns.start - int(pads[1]))
-        yield _Bank(weights[:, :, rows, columns].astype(np.float64), start, strides)
+        for (top, bottom, left, right), indices in _by_support(weights).items():
+            if len(indices) >= limits.transforms.fewest_kernels:
+                kernels = weights[indices, :, top:bottom, left:right].astype(np.float64)
+                yield _Bank(kernels, (top - int(pads[0]), left - int(pads[1])), strides)
+
+
+def _by_support(weights: Array) -> dict[tuple[int, int, int, int], list[int]]:
+    """Return the kernels by the rectangle outside of which they are zero: kernels of two sizes may stand in one."""
+    found: dict[tuple[int, int, int, int], list[int]] = {}
+    for index, kernel in enumerate(np.abs(weights).sum(1) > 0):
+        rows, columns = (np.flatnonzero(kernel.any(axis)) for axis in (1, 0))
+        if len(rows):
+            box = (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+            found.setdefault(box, []).append(index)
+    return found
 
 
 def _filter(turned: Array, one: _Bank, other: _Bank, name: Transform, limits: Thresholds) -> Folded | None:

@@ -117,7 +117,9 @@ def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, li
         return View(ViewKind.CHOSEN, view.coverage) if held < 1 else view
     one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 and seen.shape[-2:] == noise.shape[-2:] else None
     if one is not None:
-        if exact_pixels.pixel_by_pixel(one, ramps.mosaics[:, 0], limits):
+        # Of a large value only some channels are kept: the same ones of what the mosaics give.
+        mosaics = tensor_duplicates.thin(ramps.mosaics[:, 0], 0, limits.duplicates.elements)
+        if exact_pixels.pixel_by_pixel(one, mosaics, limits):
             return View(ViewKind.IN_PLACE, 1.0)
         unchanged = exact_pixels.chosen_share(noise, one, limits)
         if wanted.chosen_from < unchanged < wanted.chosen_to:
@@ -125,7 +127,7 @@ def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, li
     view = sampled_view(model.feed.images, model.natural, ramps, limits)
     if view.kind is ViewKind.IN_PLACE:
         if one is not None:
-            kept = exact_pixels.any_channel_kept(one, ramps.mosaics[:, 0], limits)
+            kept = exact_pixels.any_channel_kept(one, mosaics, limits)
         else:
             kept = own_pixels(model.feed.images, seen, ramps, limits) >= wanted.kept
         return view if kept else View(ViewKind.SMOOTHED, view.coverage, view.scale, view.offset)

@@ -368,6 +368,16 @@ class Clusters:
 
 
 @dataclass(frozen=True)
+class Reordering:
+    """One layer's weights that are another's with its channels in another order and scale."""
+
+    smallest: int = of(8, "channels", "on either side of the layers compared")
+    rounds: int = of(30, "rounds", "of taking scales out")
+    nearer: float = of(0.3, "of the distance to the nearest kernel of its own layer", "up to which two kernels are one")
+    layers: int = of(6, "layers", "of two branches that are compared")
+
+
+@dataclass(frozen=True)
 class Exchange:
     """Feeding one part of the network another image's data."""
 
@@ -399,6 +409,7 @@ class Thresholds:
     equivariance: Equivariance = field(default_factory=Equivariance)
     transforms: Transforms = field(default_factory=Transforms)
     clusters: Clusters = field(default_factory=Clusters)
+    reordering: Reordering = field(default_factory=Reordering)
     exchange: Exchange = field(default_factory=Exchange)
 
 

@@ -20,8 +20,8 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Tr
 
 Array = npt.NDArray[Any]
 
-#: Axis of a recurrent layer's results that holds its directions.
-DIRECTIONS = 1
+#: Axis that holds the directions: of all states, and of the last ones.
+DIRECTIONS = (1, 0, 0)
 
 
 def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
@@ -31,8 +31,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     for layer in recurrent:
         weights = _units(model, layer)
         if len(weights) == 2 and tied(weights[0], weights[1], limits):
-            value = layer.node.outputs[0]
-            parts = blocks_of(value, DIRECTIONS, 2, 2, (0, 1), interleaved=False)
+            parts = _directions(model, layer)
             found.append(((layer.node.label,), layer.macs // 2, parts))
     for index, one in enumerate(recurrent):
         for other in recurrent[index + 1 :]:
@@ -41,7 +40,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
                 continue
             (first,), (second,) = _units(model, one), _units(model, other)
             if tied(first, second, limits):
-                parts = results_of(one.node.outputs[0], other.node.outputs[0])
+                parts = results_of(*(_used(model, each)[1] for each in (one, other)))
                 found.append(((one.node.label, other.node.label), min(one.macs, other.macs), parts))
     return [
         Hypothesis(
@@ -56,6 +55,19 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         )
         for names, work, parts in found
     ]
+
+
+def _used(model: TracedModel, layer: Layer) -> tuple[int, str]:
+    """Return which of a layer's results is read (its first one when none is), and its name."""
+    read = {name for node in model.structure.nodes for name in node.inputs} | {model.feed.output}
+    results = list(enumerate(layer.node.outputs))
+    return next((entry for entry in results if entry[1] in read - {""}), results[0])
+
+
+def _directions(model: TracedModel, layer: Layer) -> tuple[Part, Part]:
+    """Return the two directions of a layer's result that is read."""
+    place, value = _used(model, layer)
+    return blocks_of(value, DIRECTIONS[place], 2, 2, (0, 1), interleaved=False)
 
 
 def _units(model: TracedModel, layer: Layer) -> list[Array]:

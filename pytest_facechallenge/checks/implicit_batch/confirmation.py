@@ -9,31 +9,38 @@ from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.core.facts.interventions import Decoupled, Intervention
 
 
-def weighed(sign: Sign, shown: Intervention | None) -> Sign:
+def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) -> Sign:
     """Return what a sign counts after the intervention: a proof only where this confirms it.
 
     A hypothesis that was not confirmed because the network does something else with the two parts is a remark; one
     that nearly was, or could not be tried, keeps the rule undecided.
+
+    Parameters
+    ----------
+    in_turn
+        Whether one recurrence takes both parts in turn: then nothing works for one of them alone.
     """
     if sign.weight is not Weight.PROOF:
         return sign
     if shown is None:
         text = "; nothing could be done to the two to see whether each is a look of its own"
         return replace(sign, weight=Weight.UNSURE, what=sign.what + text)
-    if _stands(shown, 1):
+    if _stands(shown, 1, in_turn=in_turn):
         return replace(sign, what=f"{sign.what}; confirmed: {_words(shown)}")
-    weight = Weight.UNSURE if _stands(shown, LIMITS.nearly) else Weight.REMARK
+    weight = Weight.UNSURE if _stands(shown, LIMITS.nearly, in_turn=in_turn) else Weight.REMARK
     return replace(sign, weight=weight, what=f"{sign.what}; not confirmed: {_words(shown)}")
 
 
-def _stands(shown: Intervention, share: float) -> bool:
+def _stands(shown: Intervention, share: float, *, in_turn: bool) -> bool:
     """Whether an intervention confirms what was proposed; ``share`` of each limit is asked for."""
     if isinstance(shown, Decoupled):
-        stays = 1 - shown.kept <= LIMITS.kept / share * (1 - shown.other_images)
-        return stays and _stands(shown.exchanged, share)
+        return shown.kept >= share * LIMITS.kept and _stands(shown.exchanged, share, in_turn=in_turn)
     both = min(median for _, median, _ in shown.moved) >= share * LIMITS.moved
+    if in_turn:
+        return both
     return (
         shown.stages >= LIMITS.stages
+        and shown.pure >= share * LIMITS.pure
         and min(shown.alone) >= share * LIMITS.alone
         and (both or 0 <= shown.apart <= LIMITS.apart)
     )
@@ -42,8 +49,8 @@ def _stands(shown: Intervention, share: float) -> bool:
 def _words(shown: Intervention) -> str:
     if isinstance(shown, Decoupled):
         return (
-            f"zeroing the weights between the groups in {shown.layers} layers leaves the embedding: {shown.kept:.3f} "
-            f"(embeddings of different images: {shown.other_images:.3f}); without them, {_words(shown.exchanged)}"
+            f"zeroing the weights between the groups in {shown.layers} layers leaves the embeddings as they lie to "
+            f"each other: cosine {shown.kept:.3f}; without these weights, {_words(shown.exchanged)}"
         )
     same = f"; fed the same, the two give the same at their ends: 1 - cos {shown.apart:.0e}" if shown.apart >= 0 else ""
     (low, first, high), (least, second, most) = shown.moved

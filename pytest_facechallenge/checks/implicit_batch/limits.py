@@ -46,6 +46,12 @@ class Limits:
     repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
     alone: float = of(0.05, "share of the multiply-adds behind two parts", "that follow the one alone, and the other")
+    pure: float = of(
+        0.75,
+        "share of a layer's results",
+        "that follow one of two parts alone in the first layer behind them: neighbouring rows of one map mix at once, "
+        "two images beside each other only at the seam",
+    )
     stages: int = of(2, "layers", "with an activation between them that follow one part alone: one is a layer, no look")
     moved: float = of(
         0.03,
@@ -56,9 +62,8 @@ class Limits:
     apart: float = of(
         0.01, "1 - cosine", "of what two parts give that are fed the same, up to which they are one function"
     )
-    kept: float = of(
-        0.2, "of the way to another image's embedding", "that taking the coupling of two groups out may move one"
-    )
+    kept: float = of(0.8, "cosine", "of embeddings (less their mean) that taking a coupling out leaves, at least")
+    coupled: float = of(1e-9, "of the weights' energy", "between two groups of channels, from which they are coupled")
     nearly: float = of(0.5, "of these limits", "from which a hypothesis is neither confirmed nor refuted")
 
 

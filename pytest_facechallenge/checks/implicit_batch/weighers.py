@@ -30,6 +30,7 @@ from pytest_facechallenge.core.facts.implicit_batch import (
 from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     TURNED,
     TURNED_WEIGHTS,
+    FeatureHome,
     Relation,
     SharedInput,
 )
@@ -170,6 +171,11 @@ def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
         return Weight.PROOF, (
             f"{pair.alike_unchanged:.0%} of the features of the second are the first's: one body, run twice"
         )
+    if pair.reordered >= LIMITS.alike:
+        return Weight.PROOF, (
+            f"{pair.reordered:.0%} of the kernels of the second are the first's in another order and scale: one body, "
+            "run twice"
+        )
     return Weight.REMARK, (
         "their weights have nothing in common: two networks in one graph (an ensemble), which the text does not forbid"
     )
@@ -186,7 +192,8 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
             f"({wording.home(found)}), and the two do not mix: {found.share:.0%} of the multiply-adds go into the "
             "second view",
         )  # fmt: skip
-        yield weighed(sign, found.intervention)
+        in_turn = found.home in (FeatureHome.IN_TURN, FeatureHome.DIRECTIONS)
+        yield weighed(sign, found.intervention, in_turn=in_turn)
 
 
 def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
@@ -202,12 +209,20 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
                 f"; {found.alike:.0%} of the features of one are those of the other on the image "
                 f"{wording.change(found)} ({found.alike_unchanged:.0%} on the image as it is)"
             )
+        elif found.reordered >= LIMITS.alike:
+            text += (
+                f"; {found.reordered:.0%} of the kernels of one are those of the other in another order and scale: one "
+                "body, run twice"
+            )
         elif found.alike_unchanged >= LIMITS.alike:
             text += f"; {found.alike_unchanged:.0%} of the features of one are the other's: one body, run twice"
         else:
+            # Two networks on one image, kept apart, are an ensemble. Weak weights between them serve no purpose but to
+            # hide that there are two.
             text += "; what the second adds to the first was not found: show what each of them is trained on"
             shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
-            yield replace(shown, weight=Weight.UNSURE) if shown.weight is Weight.PROOF else shown
+            weight = Weight.UNSURE if found.coupling > LIMITS.coupled else Weight.REMARK
+            yield replace(shown, weight=weight) if shown.weight is Weight.PROOF else shown
             continue
         yield weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
 

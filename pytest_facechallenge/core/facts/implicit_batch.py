@@ -222,6 +222,8 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
         changed by ``transform``.
     alike_unchanged
         The same with the source as it is.
+    reordered
+        Share of the second branch's kernels that are the first's in another order and scale, 0..1.
     """
 
     source: str
@@ -234,6 +236,7 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
     alike: float = 0.0
     transform: Transform = Transform.NONE
     alike_unchanged: float = 0.0
+    reordered: float = 0.0
     branch: str = ""
     intervention: Intervention | None = None
 
@@ -254,6 +257,8 @@ class CoupledGroups(msgspec.Struct, frozen=True, kw_only=True, tag="coupled-grou
         without the weights between them; see `EquivariantFeatures`.
     alike_unchanged
         The same with the image as it is.
+    reordered
+        Share of one group's kernels that are the other's in another order and scale, 0..1.
     """
 
     layers: tuple[str, ...]
@@ -266,6 +271,7 @@ class CoupledGroups(msgspec.Struct, frozen=True, kw_only=True, tag="coupled-grou
     colours: tuple[tuple[float, ...], ...] = ()
     turn: Transform = Transform.NONE
     taps: tuple[tuple[float, ...], ...] = ()
+    reordered: float = 0.0
     branch: str = ""
     intervention: Intervention | None = None
 

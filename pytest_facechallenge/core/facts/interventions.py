@@ -23,6 +23,8 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True, tag="exchanged"):
     stages
         Layers one behind the other, with something that is no linear map between each two, in which a good share of
         the results follow the one part alone; of the part that has fewer.
+    pure
+        Of the first layer behind the two: share of the results that follow a part and follow one alone, 0..1.
     moved
         For each part: how far the embedding went towards the other image's, the least, the median and the most over
         the pairs. 0: it stayed; 1: it became the other image's.
@@ -43,6 +45,7 @@ class Exchanged(msgspec.Struct, frozen=True, kw_only=True, tag="exchanged"):
     pairs: int
     alone: tuple[float, float]
     stages: int
+    pure: float
     moved: tuple[tuple[float, float, float], tuple[float, float, float]]
     apart: float = -1.0
 
@@ -55,9 +58,8 @@ class Decoupled(msgspec.Struct, frozen=True, kw_only=True, tag="decoupled"):
     layers
         In which weights were set to zero.
     kept
-        Cosine of the embeddings with and without these weights, the least over the images.
-    other_images
-        Cosine of the embeddings of different images, the median.
+        Cosine of the embeddings with and without these weights, each less the mean over the images: the median over
+        the images. Embeddings of two unrelated networks have about 0.
     exchanged
         Of the network without these weights.
     """
@@ -65,13 +67,12 @@ class Decoupled(msgspec.Struct, frozen=True, kw_only=True, tag="decoupled"):
     question: ClassVar[str] = "Are two networks in one, with weights between them that do nothing?"
     how: ClassVar[str] = (
         "The weights between two groups of channels are set to zero, in every layer that falls into such groups, and "
-        "the same images are embedded again. Confirmed when the embeddings stay (against how far those of different "
-        "images lie apart) and the two groups then are two parts in the sense of the intervention above."
+        "the same images are embedded again. Confirmed when the embeddings lie to each other as before and the two "
+        "groups then are two parts in the sense of the intervention above."
     )
 
     layers: int
     kept: float
-    other_images: float
     exchanged: Exchanged
 
 
