@@ -20,6 +20,10 @@ HALF = ((3, 16, 4, 2), (16, 0, 3, 1), (16, 24, 1, 1), (24, 0, 4, 2), (24, 32, 1,
 Fold = Callable[[Array, Array, int], tuple[Array, Array]]
 
 
+def unchanged(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:
+    return kernel, bias
+
+
 def mirrored(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:  # as every fold
     return kernel[..., ::-1], bias
 
@@ -97,7 +101,7 @@ def tower(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str
     return net.mean(x, 2, 3)
 
 
-def in_one(seed: int, fold: Fold, coupling: float) -> onnx.ModelProto:
+def in_one(seed: int, fold: Fold, coupling: float = 0.0) -> onnx.ModelProto:
     """Two halves in one: the second folded, shuffled, joined with weak random weights, all channels in one disorder."""
     net = NamedBuilder(seed)
     first = half(net)

@@ -57,7 +57,9 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
                 changes[number][name] = changes[number].get(name, 0) + change
     sides = [_alone(changes[0][name], changes[1][name], limits) for name in names]
     live = [max(1, int((changes[0][name] + changes[1][name] > 0).sum())) for name in names]
-    shares = [(one.sum() / count, other.sum() / count) for (one, other), count in zip(sides, live, strict=True)]
+    shares = [
+        (float(one.sum() / count), float(other.sum() / count)) for (one, other), count in zip(sides, live, strict=True)
+    ]
     work = [sum(layer.macs * share[number] for layer, share in zip(layers, shares, strict=True)) for number in (0, 1)]
     behind = max(1, sum(layer.macs for layer in layers))
     owned = limits.exchange.owned

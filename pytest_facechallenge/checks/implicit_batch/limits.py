@@ -47,7 +47,7 @@ class Limits:
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
     alone: float = of(0.05, "share of the multiply-adds behind two parts", "that follow the one alone, and the other")
     pure: float = of(
-        0.75,
+        0.85,
         "share of a layer's results",
         "that follow one of two parts alone in the first layer behind them: neighbouring rows of one map mix at once, "
         "two images beside each other only at the seam",
