@@ -33,81 +33,91 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
     RunError
         The runtime refuses the network with its parts replaced.
     """
-    parts = hypothesis.parts
-    layers = _behind(model, parts)
+    layers = _behind(model, hypothesis.parts)
     names = [layer.node.outputs[0] for layer in layers]
     images = model.feed.images.natural(limits.exchange.pairs)
-    network = ReplacedParts.of(model, parts, images, [*names, model.feed.output])
-    if network is None:
+    network = ReplacedParts.of(model, hypothesis.parts, images, [*names, model.feed.output])
+    followed = _followed(network, names, model.feed.output, len(images)) if network is not None else None
+    if network is None or followed is None:
         return None
-    plain = [network.run(index) for index in range(len(images))]
-    changes: tuple[dict[str, Array], dict[str, Array]] = ({}, {})
-    moved: tuple[list[float], list[float]] = ([], [])
-    for index in range(len(images)):
-        other = (index + 1) % len(images)
-        here, there = plain[index], plain[other]
-        for number in range(len(parts)):
+    changes, moved = followed
+    alone = [_alone(changes[0][name], changes[1][name], limits) for name in names]
+    live = [max(1, int((changes[0][name] + changes[1][name] > 0).sum())) for name in names]
+    shares = [(float(one.sum() / of), float(other.sum() / of)) for (one, other), of in zip(alone, live, strict=True)]
+    behind = max(1, sum(layer.macs for layer in layers))
+    work, depths, ends = [], [], []
+    for number in (0, 1):
+        own = [share[number] for share in shares]
+        work.append(sum(layer.macs * share for layer, share in zip(layers, own, strict=True)) / behind)
+        used = [index for index, share in enumerate(own) if share >= limits.exchange.owned]
+        depths.append(stages(model.structure, [layers[index] for index in used]))
+        ends += [(names[index], alone[index][number]) for index in used[-1:]]
+    return Exchanged(
+        pairs=len(images),
+        alone=(round(work[0], 4), round(work[1], 4)),
+        stages=min(depths),
+        pure=round(sum(shares[0]), 3) if shares else 0.0,
+        moved=(_summed_up(moved[0]), _summed_up(moved[1])),
+        apart=_apart(network, ends, limits),
+    )
+
+
+def _followed(
+    network: ReplacedParts, names: Sequence[str], embedding: str, images: int
+) -> tuple[tuple[dict[str, Array], ...], tuple[list[float], ...]] | None:
+    """Feed each of two parts the next image's data, for every image.
+
+    Returns
+    -------
+    (changes, moved) or None
+        For each part: the squared changes of results, by name, summed up over the images; how far each image's
+        embedding went. None where a size depends on the image, or the embedding does not.
+    """
+    embeddings = [network.run(index)[embedding] for index in range(images)]
+    changes: tuple[dict[str, Array], ...] = ({}, {})
+    moved: tuple[list[float], ...] = ([], [])
+    for index in range(images):
+        other = (index + 1) % images
+        here = network.run(index)
+        for number in (0, 1):
             mixed = network.run(index, number, other)
-            step = _step(here, there, mixed, model.feed.output)
+            step = _step(here[embedding], embeddings[other], mixed[embedding])
             if step is None or any(np.shape(mixed[name]) != np.shape(here[name]) for name in names):
                 return None
             moved[number].append(step)
             for name in names:
-                change = (np.asarray(mixed[name], np.float64) - np.asarray(here[name], np.float64)) ** 2
+                change = (np.asarray(mixed[name], np.float32) - np.asarray(here[name], np.float32)) ** 2
                 changes[number][name] = changes[number].get(name, 0) + change
-    sides = [_alone(changes[0][name], changes[1][name], limits) for name in names]
-    live = [max(1, int((changes[0][name] + changes[1][name] > 0).sum())) for name in names]
-    shares = [
-        (float(one.sum() / count), float(other.sum() / count)) for (one, other), count in zip(sides, live, strict=True)
-    ]
-    work = [sum(layer.macs * share[number] for layer, share in zip(layers, shares, strict=True)) for number in (0, 1)]
-    behind = max(1, sum(layer.macs for layer in layers))
-    owned = limits.exchange.owned
-    depths = [
-        stages(model.structure, [layer for layer, share in zip(layers, shares, strict=True) if share[number] >= owned])
-        for number in (0, 1)
-    ]
-    last = [
-        max((index for index, share in enumerate(shares) if share[number] >= owned), default=-1) for number in (0, 1)
-    ]
-    ends = [(names[index], sides[index][number]) for number, index in enumerate(last) if index >= 0]
-    return Exchanged(
-        pairs=len(images),
-        alone=(round(work[0] / behind, 4), round(work[1] / behind, 4)),
-        stages=min(depths),
-        pure=round(float(sum(shares[0])), 3) if shares else 0.0,
-        moved=(_summed_up(moved[0]), _summed_up(moved[1])),
-        apart=_apart(network, plain, ends, limits) if min(last) >= 0 else -1.0,
-    )
+    return changes, moved
 
 
-def _apart(
-    network: ReplacedParts, plain: list[dict[str, Any]], ends: Sequence[tuple[str, Array]], limits: Thresholds
-) -> float:
+def _apart(network: ReplacedParts, ends: Sequence[tuple[str, Array]], limits: Thresholds) -> float:
     """Return 1 - cosine of what two parts give at their ends when both are fed the same; -1 where it has no sense.
 
     Parameters
     ----------
     ends
-        For each part the name of its last result, and which elements are its own, bool.
+        For each part the name of its last result, and which elements are its own, bool; fewer where one has none.
     """
+    if len(ends) < 2:
+        return -1.0
     (one, first), (other, second) = ends
     if first.sum() != second.sum() or not first.any():
         return -1.0
     worst = 0.0
-    for index in range(min(limits.exchange.repeated, len(plain))):
+    for index in range(limits.exchange.repeated):
         fed = network.repeat(index)
         if fed is None:
             return -1.0
-        a, b = (np.asarray(value, np.float64) for value in (plain[index][one][first], fed[other][second]))
+        a, b = (np.asarray(value, np.float64) for value in (network.run(index)[one][first], fed[other][second]))
         a, b = a - a.mean(), b - b.mean()
         worst = max(worst, 1 - float(a @ b) / (float(np.linalg.norm(a) * np.linalg.norm(b)) + 1e-30))
     return float(f"{max(worst, 0.0):.1e}")
 
 
-def _step(here: dict[str, Any], there: dict[str, Any], mixed: dict[str, Any], name: str) -> float | None:
+def _step(here: Any, there: Any, mixed: Any) -> float | None:
     """Return how far an embedding went from one towards another, 0..1; None where the two are one."""
-    one, other, now = (np.asarray(values[name], np.float64).reshape(-1) for values in (here, there, mixed))
+    one, other, now = (np.asarray(value, np.float64).reshape(-1) for value in (here, there, mixed))
     if not one.shape == other.shape == now.shape:
         return None
     distance = float(((other - one) ** 2).sum())
