@@ -55,6 +55,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-3": (24, 24),
         "blind-4": (80, 177),
         "float16": (65, 30),
+        "interventions": (13, 15),
     }
 
 

@@ -6,10 +6,12 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from evaluation.builder import Array
 from evaluation.cases import get, load, one_of_each_idea
 from evaluation.evasions import architecture_views, concealed_views
+from evaluation.evasions import folded_views as folded
 from evaluation.evasions.alignment import WARPS, warped
 from evaluation.images import few_faces, smooth_and_noise, varied
 from evaluation.proof import PROOFS, TOLERANCE, alone, distance, refuted
@@ -18,8 +20,47 @@ from evaluation.proofs.packed_views import near_duplicates
 from evaluation.proofs.single_pass import copied_filters, second_runs
 from evaluation.runtime import Network
 
+
+def _shifted(images: Array) -> Array:
+    return np.roll(images, (-1, -2), (2, 3))
+
+
+def _blurred(images: Array) -> Array:
+    return np.asarray(ndimage.convolve1d(ndimage.convolve1d(images, [0.25, 0.5, 0.25], 2), [0.25, 0.5, 0.25], 3))
+
+
+def _averaged(images: Array) -> Array:
+    return np.asarray(ndimage.uniform_filter(images, (1, 1, 3, 3)))
+
+
+def _grey(images: Array) -> Array:
+    return np.asarray(0.2 * images + 0.8 * images.mean(1, keepdims=True))
+
+
+def _recoloured(images: Array) -> Array:
+    mix = np.array([[0.8, 0.3, -0.1], [-0.1, 0.8, 0.3], [0.3, -0.1, 0.8]])
+    return np.einsum("ij,njhw->nihw", mix, images)
+
+
+#: Networks with a view folded into their kernels: the network given a fold, and what the fold does to images. Borders
+#: are not folded, and weak weights join some of the halves: these are nearly two views.
+FOLDED = {
+    "coupled_mirrored": (partial(folded.in_one, 1601), lambda x: x[..., ::-1]),
+    "coupled_mirrored_strongly": (partial(folded.in_one, 1602), lambda x: x[..., ::-1]),
+    "coupled_moved": (partial(folded.in_one, 1603), _shifted),
+    "coupled_brighter": (partial(folded.in_one, 1604), lambda x: 1.25 * x + 0.1),
+    "coupled_blurred": (partial(folded.in_one, 1605), _blurred),
+    "blurred_in_kernels": (partial(folded.in_branches, 1606), _blurred),
+    "grey_in_kernels": (partial(folded.in_branches, 1607), _grey),
+    "colours_rotated_in_kernels": (partial(folded.in_branches, 1608), _recoloured),
+    "moved_in_kernels": (partial(folded.in_branches, 1609), _shifted),
+    "brighter_in_kernels": (partial(folded.in_branches, 1610), lambda x: 1.25 * x + 0.1),
+    "tokens_blurred": (partial(folded.mixer, 1611, joined=False), _averaged),
+    "tokens_grey_joined": (partial(folded.mixer, 1612, joined=True), _grey),
+    "tokens_moved": (partial(folded.mixer, 1613, joined=False), lambda x: np.roll(x, (1, -1), (2, 3))),
+}
 #: Bodies for another size of image: no ordinary network to compare with.
-UNPROVEN = {"two_scales", "align_crop_only", "align_half_size", "align_double_size"}
+UNPROVEN = {"two_scales", "align_crop_only", "align_half_size", "align_double_size", *FOLDED}
 #: Every third idea; the rest is marked slow.
 CHOSEN = {case.name for case in one_of_each_idea("failed")[::3]}
 
@@ -27,6 +68,18 @@ CHOSEN = {case.name for case in one_of_each_idea("failed")[::3]}
 @cache
 def network(name: str) -> Network:
     return Network(get(name).build)
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_a_folded_view_is_the_mean_of_two_views(name: str) -> None:
+    build, change = FOLDED[name]
+    once, images = Network(partial(build, fold=folded.unchanged)), few_faces()
+    views = [once(np.ascontiguousarray(each, dtype=np.float32)) for each in (images, change(images))]
+    found, one, both = (e - e.mean(0) for e in (network(name)(images), views[0], (views[0] + views[1]) / 2))
+    closeness = [float((found * e).sum() / np.linalg.norm(found) / np.linalg.norm(e)) for e in (both, one)]
+    assert closeness[0] > 0.97
+    # Strong coupling moves the embeddings as far as the second view does.
+    assert closeness[0] > closeness[1] or name == "coupled_mirrored_strongly"
 
 
 def unit(x: Array) -> Array:

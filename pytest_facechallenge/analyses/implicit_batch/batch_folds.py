@@ -7,21 +7,22 @@ from math import prod
 import numpy as np
 
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.stacked_blocks import own_axes
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
-from pytest_facechallenge.core.facts.implicit_batch import BatchFold, Observation
+from pytest_facechallenge.core.facts.implicit_batch import BatchFold
 from pytest_facechallenge.onnx_graph.ir import Node
 
 #: Operators that join several things to one.
 CONCATENATING = frozenset({"Concat", "ConcatFromSequence"})
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Count rows per image by running two images beside one, and versions put beside each other elsewhere."""
     structure = model.structure
-    found: list[Observation] = list(_joined(model, limits))
+    found: list[Hypothesis] = list(_joined(model, limits))
     candidates = [
         layer
         for layer in structure.layers
@@ -40,20 +41,24 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
         shape, doubled = structure.shapes[layer.data], np.shape(two[layer.data])
         if len(shape) != len(doubled):
             continue
-        rows = next((one for one, other in zip(shape, doubled, strict=True) if other == 2 * one), 1)
+        axis, rows = next(
+            ((axis, one) for axis, (one, other) in enumerate(zip(shape, doubled, strict=True)) if other == 2 * one),
+            (0, 1),
+        )
         joins = model.joins_before(layer)
         before = {layer.data, *(node.outputs[0] for node in joins)}
         if rows == 1 or windows & before:
             continue
         size = max(_varying(model, name) for name in before)
-        found.append(_fold(model, layer, rows, size, joins[0].label if joins else "", limits))
+        fold = _fold(model, layer, rows, size, joins[0].label if joins else "", limits)
+        found.append(Hypothesis(fold, blocks_of(layer.data, axis, rows, rows, (0, 1), interleaved=False)))
     return found
 
 
-def _joined(model: TracedModel, limits: Thresholds) -> list[BatchFold]:
+def _joined(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Note joins of equally large things, each as large as the one value that all were made from."""
     done: set[int] = set()
-    found: list[BatchFold] = []
+    found: list[Hypothesis] = []
     for layer in model.joined_layers:
         for node in model.joins_before(layer):
             names = [name for name in node.inputs if name in model.structure.varying]
@@ -63,7 +68,9 @@ def _joined(model: TracedModel, limits: Thresholds) -> list[BatchFold]:
             done.add(id(node))
             shape = shapes.pop()
             if _as_large_as_their_source(model, layer, node, names, shape, limits):
-                found.append(_fold(model, layer, len(names), len(names) * prod(shape), node.label, limits))
+                fold = _fold(model, layer, len(names), len(names) * prod(shape), node.label, limits)
+                reader = frozenset({model.structure.position[id(node)]})
+                found.append(Hypothesis(fold, (Part(names[0], reader), Part(names[1], reader))))
     return found
 
 

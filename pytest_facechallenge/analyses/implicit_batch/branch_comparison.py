@@ -13,13 +13,16 @@ from pytest_facechallenge.analyses.implicit_batch import parallel_branches, tens
 from pytest_facechallenge.analyses.implicit_batch.channel_groups import independent_parts, mixing
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, RECURRENT, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parallel_branches import BranchPair
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of, results_of
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
+from pytest_facechallenge.analyses.implicit_batch.reordered_weights import reordered
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.subgraph import Run, cut_at, stacked_runs
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import Observation, ParallelBranches, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap, Relation, Transform
+from pytest_facechallenge.onnx_graph.ir import Node
 
 Array = npt.NDArray[Any]
 
@@ -30,11 +33,11 @@ SAME_VIEW = frozenset({Relation.NOT_COMPARABLE, Relation.IDENTICAL, Relation.RES
 HALVES = 2
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Observation | Hypothesis]:
     """Compare branches of the network that meet late, and independent halves of layers."""
     try:
         found = _separate(model, limits)
-        if not any(pair.transform or pair.inputs not in SAME_VIEW for pair in found):
+        if not any(_says_something(entry.observation) for entry in found):
             found += _side_by_side(model, limits)
         halved = list(_halved_layers(model.structure, limits))
         least = limits.branches.halves_share * model.structure.total_macs
@@ -45,30 +48,57 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     return list(found)
 
 
-def _separate(model: TracedModel, limits: Thresholds) -> list[ParallelBranches]:
+def _says_something(seen: Observation) -> bool:
+    return isinstance(seen, ParallelBranches) and (bool(seen.transform) or seen.inputs not in SAME_VIEW)
+
+
+def _separate(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Find branches that meet only late, and say how their inputs and their features relate."""
-    found = []
+    found: list[Hypothesis] = []
     for pair in parallel_branches.separate_branches(model.structure, limits):
         if any(all(layer.node.op in RECURRENT for layer in branch) for branch in (pair.one, pair.two)):
             continue
         run, source = cut_at(model, pair.source, limits)
         layers = _comparable(model.structure, pair.one, pair.two, limits) if _deep(model.structure, pair) else []
         transform, alike, unchanged = _compare(run, source, layers, limits) if layers else (Transform.NONE, 0.0, 0.0)
-        found.append(
-            ParallelBranches(
-                source=pair.source,
-                first=pair.one[0].node.label,
-                second=pair.two[0].node.label,
-                meet=_meet(model.structure, pair),
-                shares=(model.share(_macs(pair.one)), model.share(_macs(pair.two))),
-                inputs=_input_relation(run, source, pair, limits),
-                alike=round(alike, 3),
-                transform=transform,
-                alike_unchanged=round(unchanged, 3),
-                branch=model.branch,
-            )
+        branches = ParallelBranches(
+            source=pair.source,
+            first=pair.one[0].node.label,
+            second=pair.two[0].node.label,
+            meet=_meet(model.structure, pair),
+            shares=(model.share(_macs(pair.one)), model.share(_macs(pair.two))),
+            inputs=_input_relation(run, source, pair, limits),
+            alike=round(alike, 3),
+            transform=transform,
+            alike_unchanged=round(unchanged, 3),
+            reordered=round(_reordered(model.structure, pair, limits), 3),
+            branch=model.branch,
         )
+        starts = (_start(model.structure, pair.first, pair.one), _start(model.structure, pair.second, pair.two))
+        found.append(Hypothesis(branches, results_of(*starts)))
     return found
+
+
+def _reordered(structure: Structure, pair: BranchPair, limits: Thresholds) -> float:
+    """Return the share of the second branch's kernels that are the first's in another order and scale."""
+    shares: list[float] = []
+    left = list(pair.one)
+    for layer in pair.two:
+        weights = structure.constant(layer.weight)
+        shape = () if weights is None else weights.shape
+        match = next((other for other in left if np.shape(structure.constant(other.weight)) == shape), None)
+        if match is None or weights is None or len(shape) < 2 or min(shape[:2]) < limits.reordering.smallest:
+            continue
+        left = left[left.index(match) + 1 :]
+        shares.append(reordered(np.asarray(structure.constant(match.weight)), weights, limits))
+        if len(shares) == limits.reordering.layers:
+            break
+    return float(np.median(shares)) if len(shares) > 1 else 0.0
+
+
+def _start(structure: Structure, head: Node, layers: list[Layer]) -> str:
+    """Return the value that all of a branch is made from: its head's, or what its first layer works on."""
+    return head.outputs[0] if id(head) in structure.layer_of else layers[0].data
 
 
 def _macs(layers: Iterable[Layer]) -> int:
@@ -189,7 +219,7 @@ def _halved_layers(structure: Structure, limits: Thresholds) -> Iterable[Layer]:
             yield layer
 
 
-def _halves(model: TracedModel, layers: list[Layer], limits: Thresholds) -> list[ParallelBranches]:
+def _halves(model: TracedModel, layers: list[Layer], limits: Thresholds) -> list[Hypothesis]:
     """Compare the independent halves of grouped (or block-diagonal) layers as if they were branches."""
     structure, feed = model.structure, model.feed
     maps = [layer for layer in layers if len(structure.shapes[layer.node.outputs[0]]) == 4][: limits.branches.pairs]
@@ -216,16 +246,17 @@ def _halves(model: TracedModel, layers: list[Layer], limits: Thresholds) -> list
             if share > best:
                 best, transform, unchanged, where = share, name, plain, layer
     part = round(_macs(layers) / max(1, structure.total_macs) / HALVES, 4)
-    return [
-        ParallelBranches(
-            source=structure.image, first=where.node.label, second=where.node.label, meet="", halves=True,
-            shares=(part, part), alike=round(best, 3), transform=transform, alike_unchanged=round(unchanged, 3),
-            branch=model.branch,
-        )
-    ]  # fmt: skip
+    found = ParallelBranches(
+        source=structure.image, first=where.node.label, second=where.node.label, meet="", halves=True,
+        shares=(part, part), alike=round(best, 3), transform=transform, alike_unchanged=round(unchanged, 3),
+        branch=model.branch,
+    )  # fmt: skip
+    start = maps[0].node.outputs[0]
+    extent = structure.shapes[start][1]
+    return [Hypothesis(found, blocks_of(start, 1, extent, HALVES, (0, 1), interleaved=False))]
 
 
-def _side_by_side(model: TracedModel, limits: Thresholds) -> list[ParallelBranches]:
+def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Compare layers that work side by side on whole images, whatever trickles between their branches.
 
     A thread of data from one branch to the other is enough to make them one for `separate_branches`; what their
@@ -244,13 +275,12 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[ParallelBranch
     if not transform or best < limits.branches.agree or best <= unchanged:
         return []
     first, second = picked[0]
-    return [
-        ParallelBranches(
-            source=structure.image, first=first.node.label, second=second.node.label, meet="",
-            shares=(round(share, 4), round(share, 4)), alike=round(best, 3), transform=transform,
-            alike_unchanged=round(unchanged, 3), branch=model.branch,
-        )
-    ]  # fmt: skip
+    found = ParallelBranches(
+        source=structure.image, first=first.node.label, second=second.node.label, meet="",
+        shares=(round(share, 4), round(share, 4)), alike=round(best, 3), transform=transform,
+        alike_unchanged=round(unchanged, 3), branch=model.branch,
+    )  # fmt: skip
+    return [Hypothesis(found, results_of(*names[0]))]
 
 
 def _parallel_pairs(structure: Structure, limits: Thresholds) -> list[tuple[Layer, Layer]]:

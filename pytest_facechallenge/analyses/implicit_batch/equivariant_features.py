@@ -21,16 +21,16 @@ from pytest_facechallenge.analyses.implicit_batch.equivariant_parts import in_pa
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, candidates
 from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
-from pytest_facechallenge.core.facts.implicit_batch import Observation
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 
 #: Of the changes that are looked for in every network, those looked for in large ones too.
 IN_LARGE_NETWORKS = frozenset({Transform.MIRRORED, Transform.MIRRORED_TO_THE_PIXEL})
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return features of changed images that never mix with those of the image; the first per change and home."""
     layers = _layers(model, limits)
     if not layers:
@@ -39,7 +39,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     base = structured_images(model, limits)
     runner = model.open([layer.node.outputs[0] for layer in layers])
     plain = measure(model, runner, layers, base, limits)
-    found: list[Observation] = []
+    found: list[Hypothesis] = []
     for candidate in candidates(model.structure, model.front, limits):
         if large and candidate.transform in CHANGES and candidate.transform not in IN_LARGE_NETWORKS:
             continue

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, results_of
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
 
 #: (layer, the one whose features on the changed image it has)
 Pair = tuple[Layer, Layer]
 
 
-def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[EquivariantFeatures]:
+def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis]:
     """Find layers that repeat others, in branches of the network that do not feed each other.
 
     One branch may depend on the other (a second visit that waits for the first one's answer): it is the first branch
@@ -29,7 +29,8 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Equivarian
     goes_on = any(structure.depends(late[0], layer) for early in pairs for late in pairs for layer in early)
     if len(pairs) >= limits.equivariance.together and goes_on:
         work = sum(min(one.macs, other.macs) for one, other in pairs)
-        yield comparison.found(FeatureHome.LAYERS, pairs[0], comparison.model.share(work), pairs=len(pairs))
+        parts = results_of(*(layer.node.outputs[0] for layer in pairs[0]))
+        yield comparison.found(FeatureHome.LAYERS, pairs[0], comparison.model.share(work), parts, pairs=len(pairs))
 
 
 def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:
@@ -69,7 +70,7 @@ def _repeats(one: Statistics, other: Statistics, other_plain: Statistics, limits
     return bool((same.max(1)[live] >= wanted.alike).mean() < wanted.unchanged)
 
 
-def _fed_in_turn(comparison: Comparison, pairs: list[Pair]) -> Iterator[EquivariantFeatures]:
+def _fed_in_turn(comparison: Comparison, pairs: list[Pair]) -> Iterator[Hypothesis]:
     """Find weights that are fed a feature in one execution and that of the changed image in another, in turn."""
     model = comparison.model
     for one, other in pairs:
@@ -84,7 +85,8 @@ def _fed_in_turn(comparison: Comparison, pairs: list[Pair]) -> Iterator[Equivari
         if work:
             first, second = both[0]
             labels = (one.node.label, other.node.label)
-            yield comparison.found(FeatureHome.IN_TURN, (first[0], second[0]), model.share(work), fed_by=labels)
+            parts = results_of(one.node.outputs[0], other.node.outputs[0])
+            yield comparison.found(FeatureHome.IN_TURN, (first[0], second[0]), model.share(work), parts, fed_by=labels)
             return
 
 

@@ -20,10 +20,10 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, SHIFTS
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 MOVES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
-def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[EquivariantFeatures]:
+def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis]:
     """Find rows, or halves of an axis, that agree on the changed image and each see the whole image.
 
     A network with symmetric kernels repeats the left half of its maps in the right half, and even columns in odd ones;
@@ -50,8 +50,11 @@ def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[Equivariant
                 return
             if _sees_everything(comparison, layer, cut, pair, limits):
                 share = round(comparison.model.macs_after(layer) / 2, 4)
+                value = layer.node.outputs[0]
+                extent = comparison.model.structure.shapes[value][cut.axis]
+                where = blocks_of(value, cut.axis, extent, cut.blocks, pair, cut.interleaved)
                 yield comparison.found(
-                    FeatureHome.PARTS, (layer,), share, axis=cut.axis, parts=pair, interleaved=cut.interleaved
+                    FeatureHome.PARTS, (layer,), share, where, axis=cut.axis, parts=pair, interleaved=cut.interleaved
                 )
             return
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import Cut, Statistics
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
@@ -45,17 +46,22 @@ class Comparison:
     plain: list[dict[Cut, Statistics]]
     turned: list[dict[Cut, Statistics]]
 
-    def found(self, home: FeatureHome, layers: tuple[Layer, ...], share: float, **data: Any) -> EquivariantFeatures:
+    def found(
+        self, home: FeatureHome, layers: tuple[Layer, ...], share: float, where: tuple[Part, Part], **data: Any
+    ) -> Hypothesis:
         """Return an observation; ``share`` is that of the multiply-adds beyond one view of the image."""
-        return EquivariantFeatures(
+        features = EquivariantFeatures(
             home=home,
             layers=tuple(layer.node.label for layer in layers),
             transform=self.candidate.transform,
             colours=self.candidate.colours,
+            turn=self.candidate.turn,
+            taps=self.candidate.taps,
             share=share,
             branch=self.model.branch,
             **data,
         )
+        return Hypothesis(features, where)
 
 
 def asked_channels(channels: int, limits: Thresholds) -> Array:

@@ -10,6 +10,7 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch import batch_independence
 from pytest_facechallenge.analyses.implicit_batch.branch_places import EarlyMap, compare, early_maps
+from pytest_facechallenge.analyses.implicit_batch.confirm import confirm
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS
 from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
@@ -95,8 +96,7 @@ def traced(model: onnx.ModelProto, feed: Feed, threads: int, limits: Thresholds)
 def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     """Return what all observers see of a traced model, and what none of them could see."""
     seen: list[Observation] = [*model.unseen]
-    for observer in OBSERVERS:
-        seen += observer.observe(model, limits)
+    seen += confirm(model, [entry for row in OBSERVERS for entry in row.observe(model, limits)], limits)
     overflowed = model.sessions.overflowed
     if overflowed:
         names = tuple(overflowed[: limits.running.named])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.first_kernels import Folded, folded_changes
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -28,11 +29,15 @@ class Candidate:
         Its kind; for mixed colours the matrix, rows are the new colours.
     change
         float [N, C, H, W] -> the images changed.
+    turn, taps
+        Of a filter: what was done before, and its weights.
     """
 
     transform: Transform
     change: Change
     colours: tuple[tuple[float, ...], ...] = ()
+    turn: Transform = Transform.NONE
+    taps: tuple[tuple[float, ...], ...] = ()
 
 
 def _moved(down: int, right: int) -> Change:
@@ -81,10 +86,26 @@ def candidates(structure: Structure, front: Sequence[Layer], limits: Thresholds)
     found = dict(CHANGES)
     if any(moved_kernels(structure, layer, limits) for layer in front):
         found |= SHIFTS
-    return [
-        *(Candidate(name, change) for name, change in found.items()),
-        *colour_changes(structure, front, limits),
-    ]
+    mixes = colour_changes(structure, front, limits)
+    known = [np.array(mix.colours) for mix in mixes]
+    folded = [
+        change
+        for change in folded_changes(structure, front, limits)
+        if change.turn or change.taps.size > 1
+        or not any(np.abs(change.colours - mix).max() < limits.transforms.colourful for mix in known)
+    ]  # fmt: skip
+    return [*(Candidate(name, change) for name, change in found.items()), *mixes, *map(_candidate, folded)]
+
+
+def _candidate(change: Folded) -> Candidate:
+    """Return the candidate for a change that first kernels hold."""
+    colours = tuple(map(tuple, np.round(change.colours, 2).tolist()))
+    if change.taps.size == 1 and change.turn is Transform.NONE:
+        return Candidate(Transform.COLOURS_MIXED, change, colours)
+    return Candidate(
+        Transform.FILTERED, change, colours if change.taps.size == 1 else (), change.turn,
+        tuple(map(tuple, np.round(change.taps, 3).tolist())),
+    )  # fmt: skip
 
 
 def moved_kernels(structure: Structure, layer: Layer, limits: Thresholds) -> bool:

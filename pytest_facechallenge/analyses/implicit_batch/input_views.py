@@ -12,13 +12,14 @@ from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
 from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
 from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, inputs_of
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
 from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
 from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
-from pytest_facechallenge.core.facts.implicit_batch import InputView, Observation
+from pytest_facechallenge.core.facts.implicit_batch import InputView
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation, ViewKind
 from pytest_facechallenge.onnx_graph.operators import Kind, names
 
@@ -34,7 +35,7 @@ ELSEWHERE = frozenset({ViewKind.RESAMPLED, ViewKind.PREDICTED})
 LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputView]:
     """Return for every layer that works on the image what it sees of it."""
     names = list(dict.fromkeys(layer.data for layer in [*model.front, *model.pools]))
     done = _views(model, names, limits)
@@ -43,23 +44,39 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     data = {layer.data for layer in model.front}
     parts = [view.present for name, (view, _) in done.items() if view.present and name in data]
     together = round(len(frozenset().union(*parts)) / pixels, 4)
-    found: list[Observation] = []
+    found: list[tuple[Layer, InputView]] = []
     for layer in [*model.front, *model.pools]:
         if layer.data not in done or (layer in model.pools and done[layer.data][0].kind not in MOVED):
             continue
         view, relation = done[layer.data]
         common = max((len(view.present & other) / pixels for other in parts if other is not view.present), default=0.0)
-        found.append(
-            InputView(
-                layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), relation=relation,
-                scale=_straight(view.scale, 4), offset=_straight(view.offset, 3), box=view.box,
-                size=(images.height, images.width), own_brightness=view.own_brightness,
-                unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
-                via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
-                common=round(common, 4), branch=model.branch,
-            )
+        seen = InputView(
+            layer=layer.node.label, kind=view.kind, coverage=round(view.coverage, 4), relation=relation,
+            scale=_straight(view.scale, 4), offset=_straight(view.offset, 3), box=view.box,
+            size=(images.height, images.width), own_brightness=view.own_brightness,
+            unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
+            via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
+            common=round(common, 4), branch=model.branch,
         )  # fmt: skip
-    return found
+        found.append((layer, seen))
+    beside = [_beside(model, layer, seen, found) for layer, seen in found]
+    return [Hypothesis(seen, parts) if parts else seen for (_, seen), parts in zip(found, beside, strict=True)]
+
+
+def _beside(
+    model: TracedModel, layer: Layer, seen: InputView, views: list[tuple[Layer, InputView]]
+) -> tuple[Part, Part] | None:
+    """Return a layer that works on another version of the image, and this one; None where there is no such layer."""
+    for other, view in views:
+        if other.data != layer.data and layer in model.front and other in model.front and _another(seen, view):
+            return inputs_of(model.structure, other, layer)
+    return None
+
+
+def _another(seen: InputView, view: InputView) -> bool:
+    """Whether one view is of the image as it was given (or also a part), and the other is not."""
+    moved = seen.kind is not ViewKind.FEATURES and (seen.kind, seen.relation) != (view.kind, view.relation)
+    return moved or (seen.kind is ViewKind.EXACT and seen.common > 0)
 
 
 def _straight(values: tuple[float, float], digits: int) -> tuple[float, float]:
@@ -107,7 +124,9 @@ def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, li
         return View(ViewKind.CHOSEN, view.coverage) if held < 1 else view
     one = seen[:, 0] if seen.ndim == 5 and seen.shape[1] == 1 and seen.shape[-2:] == noise.shape[-2:] else None
     if one is not None:
-        if exact_pixels.pixel_by_pixel(one, ramps.mosaics[:, 0], limits):
+        # Of a large value only some channels are kept: the same ones of what the mosaics give.
+        mosaics = tensor_duplicates.thin(ramps.mosaics[:, 0], 0, limits.duplicates.elements)
+        if exact_pixels.pixel_by_pixel(one, mosaics, limits):
             return View(ViewKind.IN_PLACE, 1.0)
         unchanged = exact_pixels.chosen_share(noise, one, limits)
         if wanted.chosen_from < unchanged < wanted.chosen_to:
@@ -115,7 +134,7 @@ def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, li
     view = sampled_view(model.feed.images, model.natural, ramps, limits)
     if view.kind is ViewKind.IN_PLACE:
         if one is not None:
-            kept = exact_pixels.any_channel_kept(one, ramps.mosaics[:, 0], limits)
+            kept = exact_pixels.any_channel_kept(one, mosaics, limits)
         else:
             kept = own_pixels(model.feed.images, seen, ramps, limits) >= wanted.kept
         return view if kept else View(ViewKind.SMOOTHED, view.coverage, view.scale, view.offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from pytest_facechallenge.analyses.implicit_batch import (
     batch_folds,
     batch_independence,
     branch_comparison,
+    coupled_groups,
     early_grids,
     equivariant_features,
     input_views,
@@ -20,6 +21,7 @@ from pytest_facechallenge.analyses.implicit_batch import (
     steered_places,
     tied_rnn_directions,
 )
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import Observation
@@ -50,7 +52,7 @@ class Observer:
     name
         The module's.
     observe
-        (traced model, thresholds) -> what was seen; it changes neither.
+        (traced model, thresholds) -> what was seen, as a hypothesis where it may be a second look; it changes neither.
     cost, needs
         See there.
     doc
@@ -58,7 +60,7 @@ class Observer:
     """
 
     name: str
-    observe: Callable[[TracedModel, Thresholds], list[Observation]]
+    observe: Callable[[TracedModel, Thresholds], Sequence[Hypothesis | Observation]]
     cost: Cost
     needs: Needs
     doc: str
@@ -69,6 +71,11 @@ OBSERVERS = (
         "repeated_kernels", repeated_kernels.observe, Cost.LITTLE, Needs.WEIGHTS,
         "Do the kernels of layers fall into equal, independent parts? Which inputs reach which outputs is read from "
         "the weights; the parts are compared up to mirror, rotation, scale and noise.",
+    ),
+    Observer(
+        "coupled_groups", coupled_groups.observe, Cost.LITTLE, Needs.RUNS,
+        "Are two networks in one, their channels in any order and scale, with weak weights between them? Channels are "
+        "clustered by what connects them, layer after layer; the groups are compared with these weights taken out.",
     ),
     Observer(
         "input_views", input_views.observe, Cost.ONCE, Needs.RUNS,

@@ -10,15 +10,16 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.implicit_batch import weight_similarity
 from pytest_facechallenge.analyses.implicit_batch.channel_groups import independent_parts, mixing
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
-from pytest_facechallenge.core.facts.implicit_batch import Observation, RepeatedKernels
+from pytest_facechallenge.core.facts.implicit_batch import RepeatedKernels
 from pytest_facechallenge.core.facts.implicit_batch_kinds import WeightRelation
 
 Array = npt.NDArray[Any]
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return one observation for each number of parts that kernels fall into."""
     structure = model.structure
     found: dict[tuple[int, WeightRelation], list[Layer]] = {}
@@ -29,18 +30,20 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     by_blocks: dict[int, list[tuple[WeightRelation, Layer]]] = {}
     for (blocks, relation), layers in found.items():
         by_blocks.setdefault(blocks, []).extend((relation, layer) for layer in layers)
-    seen: list[Observation] = []
+    seen: list[Hypothesis] = []
     for blocks, entries in by_blocks.items():
         relations = [relation for relation, _ in entries]
-        seen.append(
-            RepeatedKernels(
-                layers=tuple(layer.node.label for _, layer in entries[: limits.running.named]),
-                blocks=blocks,
-                weights=max(WeightRelation, key=relations.count),
-                share=model.share(sum(layer.macs for _, layer in entries)),
-                branch=model.branch,
-            )
+        repeated = RepeatedKernels(
+            layers=tuple(layer.node.label for _, layer in entries[: limits.running.named]),
+            blocks=blocks,
+            weights=max(WeightRelation, key=relations.count),
+            share=model.share(sum(layer.macs for _, layer in entries)),
+            branch=model.branch,
         )
+        first = min((layer for _, layer in entries), key=lambda layer: structure.position[id(layer.node)])
+        extent = structure.shapes[first.data][first.contracted]
+        parts = blocks_of(first.data, first.contracted, extent, blocks, (0, 1), interleaved=False)
+        seen.append(Hypothesis(repeated, parts))
     return seen
 
 

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.connected import Head
 from pytest_facechallenge.analyses.implicit_batch.layer_index import POOLING, Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, inputs_of
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
 from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
 from pytest_facechallenge.analyses.implicit_batch.tensor_duplicates import across
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.weight_similarity import WeightClass, weight_relation
-from pytest_facechallenge.core.facts.implicit_batch import Observation, SharedWeights
+from pytest_facechallenge.core.facts.implicit_batch import SharedWeights
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Difference, Relation, SharedInput, WeightRelation
 
 Array = npt.NDArray[Any]
@@ -35,14 +36,14 @@ WORST_FIRST = (
 SAME_WEIGHTS = frozenset({WeightRelation.SHARED, WeightRelation.EQUAL})
 
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return every family of layers with related weights, first those side by side, then those after one another."""
     return [*_side_by_side(model, limits), *_on_the_image_again(model, limits)]
 
 
-def _side_by_side(model: TracedModel, limits: Thresholds) -> list[SharedWeights]:
+def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     structure = model.structure
-    found: list[SharedWeights] = []
+    found: list[Hypothesis] = []
     for head in model.heads:
         layers = head.first.layers
         inputs, difference = _inputs(model, layers, limits)
@@ -51,29 +52,28 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[SharedWeights]
             continue  # they meet again before the next layer: branches on one tensor
         relations = [relation for entry in below for relation in entry.relations]
         via = dict.fromkeys(name for layer in layers for name in model.via(layer))
-        found.append(
-            SharedWeights(
-                layers=tuple(layer.node.label for layer in layers[: limits.running.named]), count=len(below),
-                weights=max(WeightRelation, key=relations.count),
-                surplus=model.share(sum(entry.surplus for entry in below)),
-                inputs=inputs, difference=difference,
-                same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
-                same_settings=len({layer.settings for layer in layers}) == 1,
-                from_image=all(model.feed.name in model.regions[layer.data].roots for layer in layers),
-                differ=_results_differ(head), via=tuple(via)[: limits.running.named], branch=model.branch,
-            )
+        shared = SharedWeights(
+            layers=tuple(layer.node.label for layer in layers[: limits.running.named]), count=len(below),
+            weights=max(WeightRelation, key=relations.count),
+            surplus=model.share(sum(entry.surplus for entry in below)),
+            inputs=inputs, difference=difference,
+            same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
+            same_settings=len({layer.settings for layer in layers}) == 1,
+            from_image=all(model.feed.name in model.regions[layer.data].roots for layer in layers),
+            differ=_results_differ(head), via=tuple(via)[: limits.running.named], branch=model.branch,
         )  # fmt: skip
+        found.append(Hypothesis(shared, inputs_of(structure, layers[0], layers[1])))
     return found
 
 
-def _on_the_image_again(model: TracedModel, limits: Thresholds) -> list[SharedWeights]:
+def _on_the_image_again(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return layers that work on the image again, after and because of what they found the first time.
 
     One execution depends on the other, so they are not side by side; that both read the image makes them two views of
     it. What a recurrence does that reads image and state together is neither of the versions told apart here.
     """
     structure = model.structure
-    found: list[SharedWeights] = []
+    found: list[Hypothesis] = []
     for index, one in enumerate(model.front):
         for other in model.front[index + 1 :]:
             if one.data == other.data or structure.parallel(one.node, other.node):
@@ -85,15 +85,14 @@ def _on_the_image_again(model: TracedModel, limits: Thresholds) -> list[SharedWe
             if inputs not in (SharedInput.VERSIONS, SharedInput.RESAMPLED):
                 continue
             again = _executed_again(model, other)
-            found.append(
-                SharedWeights(
-                    layers=(one.node.label, other.node.label), count=len(again), weights=weights,
-                    surplus=model.share(sum(layer.macs for layer in again)), inputs=inputs, difference=difference,
-                    same_size=prod(structure.shapes[one.data]) == prod(structure.shapes[other.data]),
-                    same_settings=one.settings == other.settings, from_image=True, via=model.via(other),
-                    branch=model.branch,
-                )
+            shared = SharedWeights(
+                layers=(one.node.label, other.node.label), count=len(again), weights=weights,
+                surplus=model.share(sum(layer.macs for layer in again)), inputs=inputs, difference=difference,
+                same_size=prod(structure.shapes[one.data]) == prod(structure.shapes[other.data]),
+                same_settings=one.settings == other.settings, from_image=True, via=model.via(other),
+                branch=model.branch,
             )  # fmt: skip
+            found.append(Hypothesis(shared, inputs_of(structure, one, other)))
     return found
 
 

@@ -322,6 +322,9 @@ class Equivariance:
     everywhere: float = of(0.1, "of the best edge's force", "with which the weakest edge must reach a part")
     silent: float = of(0.02, "of the largest kernel", "below which a kernel does not mix two channels")
     separate: float = of(0.9, "share of the pairs", "that no kernel connects")
+    group_pairs: int = of(
+        3, "pairs", "of channel groups that repeat each other, told apart: each doubles the ways to try"
+    )
     together: int = of(2, "layers", "that must agree, one after the other: one alone is a layer with turned kernels")
 
 
@@ -338,6 +341,52 @@ class Transforms:
     equations: int = of(8, "per unknown", "equations for that matrix")
     colourful: float = of(0.02, "entry", "by which it must differ from no mix, and from a mix known already")
     mixes: int = of(4, "mixes", "that are tried")
+    equations_each: int = of(2, "per unknown", "equations for what one kernel shows of a change, at least")
+    silent: float = of(1e-3, "of the largest kernel", "below which a kernel says nothing")
+    matched: float = of(0.4, "share of the kernels", "that must follow from others by one change: half of two banks")
+    fewest_kernels: int = of(4, "kernels", "that must follow from others by one change, at least")
+    one_change: float = of(0.99, "correlation", "of what two kernels show of a change from which it is one change")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Two groups of channels with little between them."""
+
+    smallest: int = of(8, "channels", "that a layer must have on either side")
+    rounds: int = of(30, "rounds", "of the power method: vectors whose value is half as large are gone by then")
+    separate: float = of(
+        0.85,
+        "second singular value",
+        "of a layer's weights from which its channels fall into groups: 1 where nothing connects them, 0.3 to 0.5 in "
+        "layers of independent weights",
+    )
+    balance: float = of(0.2, "share of the channels", "that the smaller group has at least")
+    coupling: float = of(0.1, "of the weights' energy", "between two groups, at most")
+    layers: int = of(2, "layers", "that fall into groups, at least")
+    share: float = of(0.2, "share of multiply-adds", "in layers that fall into groups")
+    compared: int = of(6, "layers", "whose groups are compared with each other")
+    better: float = of(0.2, "share of the channels", "by which more must agree on a changed image than on the image")
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """One layer's weights that are another's with its channels in another order and scale."""
+
+    smallest: int = of(8, "channels", "on either side of the layers compared")
+    rounds: int = of(30, "rounds", "of taking scales out")
+    nearer: float = of(0.3, "of the distance to the nearest kernel of its own layer", "up to which two kernels are one")
+    layers: int = of(6, "layers", "of two branches that are compared")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Feeding one part of the network another image's data."""
+
+    pairs: int = of(8, "pairs", "of images between which data are exchanged")
+    live: float = of(1e-6, "of the largest change", "from which an element of a layer's result follows a part")
+    apart: float = of(4.0, "times", "the change that the other part makes, from which an element follows one alone")
+    owned: float = of(0.25, "share of a layer's results", "that follow one part alone, from which it works for it")
+    repeated: int = of(2, "images", "for which both parts are fed the same")
 
 
 @dataclass(frozen=True)
@@ -361,6 +410,9 @@ class Thresholds:
     equivariance: Equivariance = field(default_factory=Equivariance)
     transforms: Transforms = field(default_factory=Transforms)
     alignment: Alignment = field(default_factory=Alignment)
+    clusters: Clusters = field(default_factory=Clusters)
+    reordering: Reordering = field(default_factory=Reordering)
+    exchange: Exchange = field(default_factory=Exchange)
 
 
 #: The values in use.

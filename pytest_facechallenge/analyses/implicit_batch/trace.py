@@ -88,7 +88,7 @@ def _values(model: ConnectedModel, limits: Thresholds) -> tuple[dict[str, Array]
         arrays = [arrays[index] for index in chosen] if len(arrays) == len(images) else arrays
         if len(arrays) == len(chosen) and len({array.shape for array in arrays}) == 1 and arrays[0].size:
             values[name] = np.stack(arrays)
-        elif arrays:
+        elif any(array.size for array in arrays):  # the rest of a division into groups may be empty
             resized.append(Unseen(gap=Gap.SIZE_DEPENDS, names=(name,), branch=model.branch))
     return values, resized
 

@@ -22,6 +22,7 @@ from pytest_facechallenge.analyses.implicit_batch.node_edits import (
     rename,
 )
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
+from pytest_facechallenge.analyses.implicit_batch.size_conditions import is_fixed
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.control_flow import Binding, Ends, binding
 from pytest_facechallenge.onnx_graph.local_functions import inline_functions
@@ -203,7 +204,7 @@ class _Unroller:
         return nodes, {value.name: names.get(value.name, value.name) for value in body.output}
 
     def _if(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        if node.input[0] in self.varying:
+        if node.input[0] in self.varying and not self._is_fixed(node):
             self.conditions.append(node.name)
             if node.input[0] not in self.shown:
                 self.by_size.add(node.name)
@@ -215,6 +216,13 @@ class _Unroller:
         nodes, made = self._inline(body, f"{node.name}.{which}", {})
         results = self._binding(node, body).results
         return nodes + self._bind(((made[inside], outside) for inside, outside in results), node)
+
+    def _is_fixed(self, node: onnx.NodeProto) -> bool:
+        """Whether a condition looks at sizes that no batch changes."""
+        name = node.input[0]
+        if name in self.shown:
+            return False
+        return is_fixed(name, self.done, self.feeds, lambda wanted, feeds: self._value(wanted, node, feeds))
 
     def _bind(self, pairs: Iterable[tuple[str, str]], node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [

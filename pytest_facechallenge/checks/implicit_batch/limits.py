@@ -55,6 +55,26 @@ class Limits:
         "R squared",
         "of independent pixels recovered, from which it is not clear; behind two strides of 2 at most 0.33",
     )
+    alone: float = of(0.05, "share of the multiply-adds behind two parts", "that follow the one alone, and the other")
+    pure: float = of(
+        0.85,
+        "share of a layer's results",
+        "that follow one of two parts alone in the first layer behind them: neighbouring rows of one map mix at once, "
+        "two images beside each other only at the seam",
+    )
+    stages: int = of(2, "layers", "with an activation between them that follow one part alone: one is a layer, no look")
+    moved: float = of(
+        0.03,
+        "of the way to another image's embedding",
+        "that each part, fed that image, moves the embedding: a weighted mean leaves a second view 0.06, up-sampled "
+        "features that were taken for views move it 0.01",
+    )
+    apart: float = of(
+        0.01, "1 - cosine", "of what two parts give that are fed the same, up to which they are one function"
+    )
+    kept: float = of(0.8, "cosine", "of embeddings (less their mean) that taking a coupling out leaves, at least")
+    coupled: float = of(1e-9, "of the weights' energy", "between two groups of channels, from which they are coupled")
+    nearly: float = of(0.5, "of these limits", "from which a hypothesis is neither confirmed nor refuted")
 
 
 #: The values in use.

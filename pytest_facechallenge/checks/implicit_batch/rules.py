@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,10 +14,13 @@ from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.flops import FlopsFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation
+from pytest_facechallenge.core.facts.interventions import INTERVENTIONS
 from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.outcome import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_facechallenge.core.facts.base import Facts
     from pytest_facechallenge.core.rulebook import Rule
 
@@ -28,7 +32,16 @@ REMEDY = (
 )
 
 
+def _with_interventions(function: Callable[[Facts, Rule], Outcome]) -> Callable[[Facts, Rule], Outcome]:
+    """Put the table of interventions into a check's explanation, in the place of ``{interventions}``."""
+    text = inspect.getdoc(function) or ""
+    told = "\n\n    ".join(f"{kind.question} {kind.how}" for kind in INTERVENTIONS)
+    function.__doc__ = text.replace("{interventions}", told)
+    return function
+
+
 @check(ImplicitBatchFacts, FlopsFacts, PreprocessingFacts)
+@_with_interventions
 def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
     """Require that the network runs over each face once, and over each face alone.
 
@@ -47,8 +60,14 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         copies, whatever operator made them. Layers that work side by side with shared, equal, mirrored, scaled or
         perturbed weights are compared with what they see; grouped or block-diagonal kernels with their own halves;
         branches of the network that meet only at the end with each other on turned images; every feature with every
-        other one on turned, moved, zoomed and recoloured images, where the two never mix. Images are embedded
-        alone and in batches of six compositions. docs/second-looks.md has the whole of it.
+        other one on turned, moved, zoomed and recoloured images, where the two never mix. Channels are clustered by
+        the weights between them. Images are embedded alone and in batches of six compositions.
+        docs/second-looks.md has the whole of it.
+
+        What this proposes fails the rule only when an intervention on the running network confirms it; else it is a
+        note, or, where nothing could be done or the answer is close, undecided. The interventions:
+
+        {interventions}
 
     How to fix:
         Export the backbone alone, without flip test. Where a finding is wrong, the nodes it names are the ones to

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_facechallenge.checks.implicit_batch import wording
+from pytest_facechallenge.checks.implicit_batch.confirmation import weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.core.facts.implicit_batch import InputView
@@ -56,24 +57,27 @@ def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
             yield Sign(Weight.REMARK, f"layer '{view.layer}'", text)
             continue
         lies = other.relation if other.relation in OTHER else "as it is"
-        yield Sign(
+        sign = Sign(
             Weight.PROOF, f"layers '{other.layer}' and '{view.layer}'",
             f"the first sees the image {lies}, the second sees it {view.relation}{via}",
         )  # fmt: skip
+        yield weighed(sign, view.intervention)
     for view in views:
         moved = view.kind in MOVED and not on_pooled_grid(view)
         cropped = view.kind is ViewKind.EXACT and view.common >= LIMITS.common and view.coverage < LIMITS.whole
         if straight and (moved or cropped):
-            yield Sign(
+            sign = Sign(
                 Weight.PROOF, f"layers '{straight[0].layer}' and '{view.layer}'",
                 f"the first sees the whole image, the second {wording.view(view)}",
             )  # fmt: skip
+            yield weighed(sign, view.intervention)
         elif cropped:
             via = f" (data moved by {', '.join(view.via)})" if view.via else ""
-            yield Sign(
+            sign = Sign(
                 Weight.PROOF, f"layer '{view.layer}'",
                 f"sees {wording.view(view)}; {view.common:.0%} of the image is in another part too{via}",
             )  # fmt: skip
+            yield weighed(sign, view.intervention)
 
 
 def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:

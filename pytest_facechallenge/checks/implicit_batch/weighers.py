@@ -6,15 +6,18 @@ A weigher is given all observations of its kind and yields signs; most look at o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_facechallenge.checks.implicit_batch import wording
+from pytest_facechallenge.checks.implicit_batch.confirmation import weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.checks.implicit_batch.views import weigh_views
 from pytest_facechallenge.core.facts.implicit_batch import (
     BatchComposition,
     BatchFold,
+    CoupledGroups,
     EquivariantFeatures,
     ImplicitBatchFacts,
     InputView,
@@ -27,6 +30,7 @@ from pytest_facechallenge.core.facts.implicit_batch import (
 from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     TURNED,
     TURNED_WEIGHTS,
+    FeatureHome,
     Relation,
     SharedInput,
 )
@@ -61,7 +65,7 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
         elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
             continue  # neighbouring windows that overlap
         elif apart or (stack.from_image and relation in TURNED):
-            yield Sign(Weight.PROOF, where, text)
+            yield weighed(Sign(Weight.PROOF, where, text), stack.intervention)
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
@@ -69,12 +73,13 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
     for fold in folds:
         copied = fold.rows > 1 and fold.growth >= max(LIMITS.copied_least, LIMITS.copied * fold.rows)
         if copied and fold.macs_after >= LIMITS.body:
-            yield Sign(
+            sign = Sign(
                 Weight.PROOF if fold.macs_after >= LIMITS.most else Weight.UNSURE, f"layer '{fold.layer}'",
                 f"works on {fold.rows} rows per image that hold {fold.growth:.2g} times the data they were made from"
                 + (f" (put together at '{fold.join}')" if fold.join else "")
                 + ": copies, not pieces",
             )  # fmt: skip
+            yield weighed(sign, fold.intervention)
 
 
 def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
@@ -84,12 +89,13 @@ def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
         if weight is None:
             continue
         names = " and ".join(f"'{name}'" for name in found.layers[:3])
-        yield Sign(
+        sign = Sign(
             weight, f"layers {names}",
             f"run side by side on {wording.shared_input(found)} with {found.weights} weights; {found.count} set(s) of "
             f"weights run so from here on, {found.surplus:.0%} of the multiply-adds beyond one run"
             f"{through(found.via)}",
         )  # fmt: skip
+        yield weighed(sign, found.intervention)
 
 
 def _weight_of_sharing(found: SharedWeights) -> Weight | None:
@@ -125,11 +131,12 @@ def weigh_repeated_kernels(repeats: Sequence[RepeatedKernels]) -> Iterator[Sign]
     for found in repeats:
         if found.share >= LIMITS.repeated and len(found.layers) >= LIMITS.repeated_layers:
             names = ", ".join(f"'{name}'" for name in found.layers)
-            yield Sign(
+            sign = Sign(
                 Weight.PROOF, f"layers {names}",
                 f"their kernels are {found.blocks} independent parts with {found.weights} weights: one network "
                 f"applied to {found.blocks} inputs stacked on the channels ({found.share:.0%} of the multiply-adds)",
             )  # fmt: skip
+            yield weighed(sign, found.intervention)
 
 
 def weigh_branches(pairs: Sequence[ParallelBranches]) -> Iterator[Sign]:
@@ -141,11 +148,12 @@ def weigh_branches(pairs: Sequence[ParallelBranches]) -> Iterator[Sign]:
         first, second = pair.first, pair.second
         if pair.halves:
             first, second = f"{first} (first part of the channels)", f"{second} (second part of the channels)"
-        yield Sign(
+        sign = Sign(
             weight, f"layers '{first}' and '{second}'",
             f"start two branches of the network ({pair.shares[0]:.0%} and {pair.shares[1]:.0%} of the "
             f"multiply-adds) that meet only at '{pair.meet}'; {why}",
         )  # fmt: skip
+        yield weighed(sign, pair.intervention)
 
 
 def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
@@ -163,6 +171,11 @@ def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
         return Weight.PROOF, (
             f"{pair.alike_unchanged:.0%} of the features of the second are the first's: one body, run twice"
         )
+    if pair.reordered >= LIMITS.alike:
+        return Weight.PROOF, (
+            f"{pair.reordered:.0%} of the kernels of the second are the first's in another order and scale: one body, "
+            "run twice"
+        )
     return Weight.REMARK, (
         "their weights have nothing in common: two networks in one graph (an ensemble), which the text does not forbid"
     )
@@ -173,12 +186,45 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
     for found in features:
         names = " and ".join(f"'{name}'" for name in found.layers[:2])
         weight = Weight.UNSURE if found.share >= LIMITS.hint else Weight.REMARK
-        yield Sign(
+        sign = Sign(
             Weight.PROOF if found.share >= LIMITS.body else weight, f"layer(s) {names}",
             f"work on features of the image that are other features of the image {wording.change(found)} "
             f"({wording.home(found)}), and the two do not mix: {found.share:.0%} of the multiply-adds go into the "
             "second view",
         )  # fmt: skip
+        in_turn = found.home in (FeatureHome.IN_TURN, FeatureHome.DIRECTIONS)
+        yield weighed(sign, found.intervention, in_turn=in_turn)
+
+
+def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
+    """Weigh two networks in one: a second view when one computes what the other does, else it is not clear."""
+    for found in groups:
+        names = ", ".join(f"'{name}'" for name in found.layers[:3])
+        text = (
+            f"the channels of {found.count} layers ({found.share:.0%} of the multiply-adds) fall into two groups with "
+            f"{found.coupling:.2%} of the weights' energy between them: two networks in one"
+        )
+        if found.transform and found.alike >= LIMITS.alike:
+            text += (
+                f"; {found.alike:.0%} of the features of one are those of the other on the image "
+                f"{wording.change(found)} ({found.alike_unchanged:.0%} on the image as it is)"
+            )
+        elif found.reordered >= LIMITS.alike:
+            text += (
+                f"; {found.reordered:.0%} of the kernels of one are those of the other in another order and scale: one "
+                "body, run twice"
+            )
+        elif found.alike_unchanged >= LIMITS.alike:
+            text += f"; {found.alike_unchanged:.0%} of the features of one are the other's: one body, run twice"
+        else:
+            # Two networks on one image, kept apart, are an ensemble. Weak weights between them serve no purpose but to
+            # hide that there are two.
+            text += "; what the second adds to the first was not found: show what each of them is trained on"
+            shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
+            weight = Weight.UNSURE if found.coupling > LIMITS.coupled else Weight.REMARK
+            yield replace(shown, weight=weight) if shown.weight is Weight.PROOF else shown
+            continue
+        yield weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
 
 
 def weigh_compositions(compositions: Sequence[BatchComposition]) -> Iterator[Sign]:
@@ -217,6 +263,7 @@ WEIGHERS: dict[type, Weigher] = {
     BatchFold: weigh_folds,
     ParallelBranches: weigh_branches,
     EquivariantFeatures: weigh_equivariant_features,
+    CoupledGroups: weigh_groups,
     BatchComposition: weigh_compositions,
     Unseen: weigh_unseen,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.core.facts.implicit_batch import (
     BatchComposition,
+    CoupledGroups,
     EquivariantFeatures,
     InputView,
     SharedWeights,
@@ -118,11 +119,29 @@ def shared_input(found: SharedWeights) -> str:
     return SHARED_INPUTS[found.inputs]
 
 
-def change(found: EquivariantFeatures) -> str:
+def change(found: EquivariantFeatures | CoupledGroups) -> str:
     """Return what the image was changed by."""
     if found.transform is Transform.COLOURS_MIXED:
         return f"with its colours mixed as {[list(row) for row in found.colours]}"
+    if found.transform is Transform.FILTERED:
+        return ", ".join(filter(None, [str(found.turn), _filtered(found)]))
     return str(found.transform)
+
+
+def _filtered(found: EquivariantFeatures | CoupledGroups) -> str:
+    """Return what a filter does to an image: it moves it, or sums up neighbours."""
+    if found.colours:
+        return f"with its colours mixed as {[list(row) for row in found.colours]}"
+    used = [
+        (row, column, tap) for row, taps in enumerate(found.taps) for column, tap in enumerate(taps) if abs(tap) > 0
+    ]
+    centre = len(found.taps) // 2
+    if len(used) == 1:
+        ((row, column, _),) = used
+        return f"moved by {centre - row} rows and {centre - column} columns"
+    rows, columns = ({place[axis] for place in used} for axis in (0, 1))
+    kind = "blurred" if all(tap > 0 for _, _, tap in used) else "filtered"
+    return f"{kind} over {max(rows) - min(rows) + 1}x{max(columns) - min(columns) + 1} pixels"
 
 
 def home(found: EquivariantFeatures) -> str:

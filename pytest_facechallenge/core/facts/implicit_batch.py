@@ -1,7 +1,9 @@
 """Facts of the analysis ``implicit_batch``: which views of the image the network works on, how often, and what mixes.
 
 All that was seen is one list of observations, a tagged union: each kind is a struct below, and the check has one
-weigher for each. Facts hold data; the sentences about them are made by the check.
+weigher for each. Facts hold data; the sentences about them are made by the check. An observation of two parts that may
+be two looks at one face has an ``intervention``: what was done to the running network to find out, and what came of it;
+None where nothing was or could be done.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     ViewKind,
     WeightRelation,
 )
+from pytest_facechallenge.core.facts.interventions import Intervention
 
 
 class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
@@ -79,6 +82,7 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
     together: float = 1.0
     common: float = 0.0
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class StackedCopies(msgspec.Struct, frozen=True, kw_only=True, tag="stacked-copies"):
@@ -116,6 +120,7 @@ class StackedCopies(msgspec.Struct, frozen=True, kw_only=True, tag="stacked-copi
     macs_after: float
     via: tuple[str, ...] = ()
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weights"):
@@ -153,6 +158,7 @@ class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weigh
     differ: bool = True
     via: tuple[str, ...] = ()
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class RepeatedKernels(msgspec.Struct, frozen=True, kw_only=True, tag="repeated-kernels"):
@@ -171,6 +177,7 @@ class RepeatedKernels(msgspec.Struct, frozen=True, kw_only=True, tag="repeated-k
     weights: WeightRelation
     share: float
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
@@ -195,6 +202,7 @@ class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
     join: str = ""
     macs_after: float = 0.0
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-branches"):
@@ -215,6 +223,8 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
         changed by ``transform``.
     alike_unchanged
         The same with the source as it is.
+    reordered
+        Share of the second branch's kernels that are the first's in another order and scale, 0..1.
     """
 
     source: str
@@ -227,7 +237,44 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
     alike: float = 0.0
     transform: Transform = Transform.NONE
     alike_unchanged: float = 0.0
+    reordered: float = 0.0
     branch: str = ""
+    intervention: Intervention | None = None
+
+
+class CoupledGroups(msgspec.Struct, frozen=True, kw_only=True, tag="coupled-groups"):
+    """Two groups of channels, layer after layer, with weak weights between them: two networks in one.
+
+    Attributes
+    ----------
+    layers, count
+        Labels of the first few layers whose channels fall into the groups; how many there are.
+    share
+        Of all multiply-adds that these layers do, 0..1.
+    coupling
+        Share of the weights' energy between the groups, 0..1; of the layer that has most.
+    alike, transform, colours, turn, taps
+        Share of the features of one group (0..1) that are features of the other on the image changed by ``transform``,
+        without the weights between them; see `EquivariantFeatures`.
+    alike_unchanged
+        The same with the image as it is.
+    reordered
+        Share of one group's kernels that are the other's in another order and scale, 0..1.
+    """
+
+    layers: tuple[str, ...]
+    count: int
+    share: float
+    coupling: float
+    alike: float = 0.0
+    alike_unchanged: float = 0.0
+    transform: Transform = Transform.NONE
+    colours: tuple[tuple[float, ...], ...] = ()
+    turn: Transform = Transform.NONE
+    taps: tuple[tuple[float, ...], ...] = ()
+    reordered: float = 0.0
+    branch: str = ""
+    intervention: Intervention | None = None
 
 
 class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equivariant-features"):
@@ -241,6 +288,8 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
         Labels; for layers (and in turn) the first two.
     transform, colours
         What the image was changed by; for mixed colours the matrix, rows are the new colours.
+    turn, taps
+        Of a filtered image: what was done before, and the filter's weights, the pixel itself in the middle.
     share
         Multiply-adds beyond one view of the image, as a share of all, 0..1.
     axis, parts, interleaved
@@ -256,12 +305,15 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     transform: Transform
     share: float
     colours: tuple[tuple[float, ...], ...] = ()
+    turn: Transform = Transform.NONE
+    taps: tuple[tuple[float, ...], ...] = ()
     axis: int = -1
     parts: tuple[int, int] = (-1, -1)
     interleaved: bool = False
     pairs: int = 0
     fed_by: tuple[str, ...] = ()
     branch: str = ""
+    intervention: Intervention | None = None
 
 
 class BatchComposition(msgspec.Struct, frozen=True, kw_only=True, tag="batch-composition"):
@@ -317,6 +369,7 @@ Observation = (
     | BatchFold
     | ParallelBranches
     | EquivariantFeatures
+    | CoupledGroups
     | BatchComposition
     | SteeredPlaces
     | EarlyGrid
@@ -332,6 +385,7 @@ Kind = TypeVar(
     BatchFold,
     ParallelBranches,
     EquivariantFeatures,
+    CoupledGroups,
     BatchComposition,
     SteeredPlaces,
     EarlyGrid,

@@ -49,6 +49,8 @@ class Transform(StrEnum):
     SHIFTED_BOTH = "shifted down and sideways"
     COLOURS_MIXED = "colours mixed"
     """Each colour a sum of the three."""
+    FILTERED = "filtered"
+    """Each pixel a sum over its neighbours: blurred, or moved; perhaps turned before."""
     READ_BACKWARDS = "read backwards"
     """A sequence, by a recurrence."""
 

@@ -11,11 +11,12 @@ from typing import Any
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
+from pytest_facechallenge.core.facts.interventions import INTERVENTIONS
 from pytest_facechallenge.core.threshold import thresholds_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 
-BEGIN, END = "<!-- observers: made by tests/analyses/implicit_batch/documents.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- {}: made by tests/analyses/implicit_batch/documents.py -->\n", "<!-- end -->\n"
 
 THRESHOLDS = """# Numbers of the detector
 
@@ -32,6 +33,12 @@ Made by `python -m tests.analyses.implicit_batch.documents`. See [second-looks.m
 def table_of_observers() -> str:
     lines = ["| observer | question, and how it is answered | works with | cost |", "|---|---|---|---|"]
     lines += [f"| `{entry.name}` | {entry.doc} | {entry.needs} | {entry.cost} |" for entry in OBSERVERS]
+    return "\n".join(lines) + "\n"
+
+
+def table_of_interventions() -> str:
+    lines = ["| intervention | question | what is done, and what confirms |", "|---|---|---|"]
+    lines += [f"| `{kind.__name__}` | {kind.question} | {kind.how} |" for kind in INTERVENTIONS]
     return "\n".join(lines) + "\n"
 
 
@@ -52,10 +59,13 @@ def _value(value: Any) -> str:
 def documents() -> dict[Path, str]:
     """Return what the files should hold."""
     page = DOCS / "second-looks.md"
-    before, _, rest = page.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
+    text = page.read_text()
+    for name, table in (("observers", table_of_observers()), ("interventions", table_of_interventions())):
+        begin = BEGIN.format(name)
+        before, _, rest = text.partition(begin)
+        text = before + begin + "\n" + table + "\n" + END + rest.partition(END)[2]
     return {
-        page: before + BEGIN + "\n" + table_of_observers() + "\n" + END + after,
+        page: text,
         DOCS / "second-looks-thresholds.md": THRESHOLDS.format(
             observed=table_of_thresholds(DEFAULTS), weighed=table_of_thresholds(LIMITS)
         ),

@@ -17,6 +17,7 @@ from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, Steere
 from pytest_facechallenge.core.facts.implicit_batch import (
     BatchComposition,
     BatchFold,
+    CoupledGroups,
     EquivariantFeatures,
     ImplicitBatchFacts,
     InputView,
@@ -38,25 +39,36 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     ViewKind,
     WeightRelation,
 )
+from pytest_facechallenge.core.facts.interventions import Decoupled, Exchanged
 from pytest_facechallenge.core.outcome import Outcome, Status
 
+SHOWN = Exchanged(pairs=8, alone=(0.5, 0.5), stages=9, pure=1.0, moved=((0.4, 0.5, 0.6), (0.4, 0.5, 0.6)))
 WHOLE = InputView(layer="Conv_0", kind=ViewKind.EXACT, coverage=1.0, relation=Relation.IDENTICAL)
 FINE = BatchComposition(companions=Companions.BLACK, size=2, change=1e-6)
 MIRROR = Difference(relation=Relation.MIRRORED, rank=4, mirrored=(3,))
 COPIES = StackedCopies(
     layer="Conv_3", join="Concat_2", axis=0, on_channels=False, blocks=2, coverage=1.0, difference=MIRROR, overlap=0.0,
-    from_image=True, macs_after=1.0,
+    from_image=True, macs_after=1.0, intervention=SHOWN,
 )  # fmt: skip
 SHARED = SharedWeights(
     layers=("Conv_0", "Conv_9"), count=5, weights=WeightRelation.SHARED, surplus=0.5, inputs=SharedInput.VERSIONS,
-    difference=MIRROR,
+    difference=MIRROR, intervention=SHOWN,
 )  # fmt: skip
-BRANCHES = ParallelBranches(source="x", first="Conv_0", second="Conv_9", meet="Add_20", shares=(0.5, 0.5))
-FEATURES = EquivariantFeatures(
-    home=FeatureHome.LAYERS, layers=("Conv_0", "Conv_9"), transform=Transform.MIRRORED, share=0.5, pairs=4
+BRANCHES = ParallelBranches(
+    source="x", first="Conv_0", second="Conv_9", meet="Add_20", shares=(0.5, 0.5), intervention=SHOWN
 )
-KERNELS = RepeatedKernels(layers=("Conv_0", "Conv_3"), blocks=2, weights=WeightRelation.MIRRORED, share=0.5)
-FOLD = BatchFold(layer="MatMul_4", rows=2, growth=2.0, macs_after=0.9)
+FEATURES = EquivariantFeatures(
+    home=FeatureHome.LAYERS, layers=("Conv_0", "Conv_9"), transform=Transform.MIRRORED, share=0.5, pairs=4,
+    intervention=SHOWN,
+)  # fmt: skip
+KERNELS = RepeatedKernels(
+    layers=("Conv_0", "Conv_3"), blocks=2, weights=WeightRelation.MIRRORED, share=0.5, intervention=SHOWN
+)
+FOLD = BatchFold(layer="MatMul_4", rows=2, growth=2.0, macs_after=0.9, intervention=SHOWN)
+GROUPS = CoupledGroups(
+    layers=("Conv_1", "Conv_3"), count=9, share=0.9, coupling=0.001, alike=1.0, transform=Transform.MIRRORED,
+    intervention=Decoupled(layers=9, kept=0.998, exchanged=SHOWN),
+)  # fmt: skip
 STEERED = SteeredPlaces(
     node="MatMul_4", steering="ReduceMean_1", how=Steered.DISPLACED, pixels=(0.3, 2.0), explained=0.98, agree=3,
     images=3, recovered=1.0, size=(112, 112),
@@ -175,6 +187,63 @@ def test_repeated_kernels_count_when_they_are_much_of_the_network() -> None:
     assert batch(msgspec.structs.replace(KERNELS, share=0.2)).status is Status.PASSED
 
 
+PROPOSED = (
+    COPIES,
+    SHARED,
+    msgspec.structs.replace(BRANCHES, alike=0.9, transform=Transform.MIRRORED),
+    FEATURES,
+    KERNELS,
+    FOLD,
+)
+
+
+@pytest.mark.parametrize("seen", PROPOSED, ids=lambda seen: type(seen).__name__)
+@pytest.mark.parametrize(
+    ("shown", "status", "words"),
+    [
+        ({}, Status.FAILED, "confirmed: with the second part fed another image the embedding moves 0.50"),
+        ({"stages": 1}, Status.PASSED, "not confirmed"),
+        ({"pure": 0.1}, Status.PASSED, "not confirmed"),
+        ({"alone": (0.5, 0.01)}, Status.PASSED, "50% and 1% of the multiply-adds behind them"),
+        ({"alone": (0.5, 0.04)}, Status.UNDECIDED, "not confirmed"),
+        ({"moved": ((0.0, 0.01, 0.02), (0.9, 1.0, 1.0))}, Status.PASSED, "0.01 (0.00 to 0.02)"),
+        ({"moved": ((0.0, 0.02, 0.04), (0.9, 1.0, 1.0))}, Status.UNDECIDED, "not confirmed"),
+    ],
+)
+def test_only_an_intervention_makes_a_proof(
+    seen: Observation, shown: dict[str, object], status: Status, words: str
+) -> None:
+    outcome = batch(msgspec.structs.replace(seen, intervention=msgspec.structs.replace(SHOWN, **shown)))
+    assert outcome.status is status
+    assert words in outcome.message + " ".join(outcome.notes)
+
+
+@pytest.mark.parametrize("seen", PROPOSED, ids=lambda seen: type(seen).__name__)
+def test_a_hypothesis_that_could_not_be_tried_is_undecided(seen: Observation) -> None:
+    outcome = batch(msgspec.structs.replace(seen, intervention=None))
+    assert outcome.status is Status.UNDECIDED
+    assert "nothing could be done to the two" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("change", "kept", "status"),
+    [
+        ({}, 0.998, Status.FAILED),
+        ({}, 0.7, Status.UNDECIDED),
+        ({}, 0.1, Status.PASSED),
+        ({"alike": 0.1}, 0.998, Status.UNDECIDED),
+        ({"alike": 0.1, "alike_unchanged": 0.9}, 0.998, Status.FAILED),
+        ({"alike": 0.1, "reordered": 0.9}, 0.998, Status.FAILED),
+        ({"alike": 0.1, "coupling": 0.0}, 0.998, Status.PASSED),
+    ],
+)
+def test_two_networks_in_one(change: dict[str, object], kept: float, status: Status) -> None:
+    shown = Decoupled(layers=9, kept=kept, exchanged=SHOWN)
+    outcome = batch(msgspec.structs.replace(GROUPS, intervention=shown, **change))
+    assert outcome.status is status
+    assert f"cosine {kept:.3f}" in outcome.message + " ".join(outcome.notes)
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -237,7 +306,7 @@ def test_a_rulebook_may_let_features_be_enlarged() -> None:
 
 
 def test_facts_survive_json() -> None:
-    seen = (WHOLE, FINE, COPIES, SHARED, BRANCHES, FEATURES, KERNELS, FOLD, STEERED, GRID, GAP)
+    seen = (WHOLE, FINE, COPIES, SHARED, BRANCHES, FEATURES, GROUPS, KERNELS, FOLD, STEERED, GRID, GAP)
     assert {type(entry) for entry in seen} == set(get_args(Observation))
     known = ImplicitBatchFacts(layers=9, macs=100, observations=seen)
     assert msgspec.json.decode(msgspec.json.encode(known), type=ImplicitBatchFacts) == known

@@ -16,6 +16,7 @@ from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import observe, traced
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS, Needs
 from pytest_facechallenge.analyses.implicit_batch.opened import Sessions
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
@@ -68,7 +69,8 @@ def test_a_traced_model_cannot_be_changed(model: TracedModel) -> None:
 def test_an_observer_answers_alone_and_the_same_each_time(observer: Any, model: TracedModel) -> None:
     first, second = observer.observe(model, DEFAULTS), observer.observe(model, DEFAULTS)
     assert first == second
-    assert all(isinstance(entry, get_args(Observation)) for entry in first)
+    seen = [entry.observation if isinstance(entry, Hypothesis) else entry for entry in first]
+    assert all(isinstance(entry, get_args(Observation)) for entry in seen)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""Two networks in one: channel groups that layer after layer hardly connects, one fed another view than the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.analyses.implicit_batch.channel_clusters import TwoGroups, two_groups
+from pytest_facechallenge.analyses.implicit_batch.channel_groups import mixing
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
+    WHOLE,
+    Cut,
+    Statistics,
+    agreement,
+    measure,
+    structured_images,
+)
+from pytest_facechallenge.analyses.implicit_batch.decouple import without_coupling
+from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate, candidates
+from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
+from pytest_facechallenge.analyses.implicit_batch.reordered_weights import reordered
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
+
+Array = npt.NDArray[Any]
+Measured = list[dict[Cut, Statistics]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouped:
+    """A layer and the two groups that its channels fall into."""
+
+    layer: Layer
+    groups: TwoGroups
+
+
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
+    """Return the two networks that a model's layers hold, if they do; compared with the coupling taken out."""
+    found = _grouped_layers(model, limits)
+    share = model.share(sum(entry.layer.macs for entry in found))
+    if len(found) < limits.clusters.layers or share < limits.clusters.share:
+        return []
+    coupling = {entry.layer.weight: (entry.groups.outputs, entry.groups.inputs) for entry in found}
+    changed = without_coupling(model, coupling)
+    if changed is None:
+        return []
+    candidate, alike, unchanged = _likeness(changed, found, limits)
+    first = found[0]
+    inputs = first.groups.inputs
+    one, other = (
+        Part(first.layer.data, axis=first.layer.contracted, indices=tuple(np.flatnonzero(mask).tolist()))
+        for mask in (inputs, ~inputs)
+    )
+    seen = CoupledGroups(
+        layers=tuple(entry.layer.node.label for entry in found[: limits.running.named]),
+        count=len(found),
+        share=share,
+        coupling=round(max(entry.groups.coupling for entry in found), 5),
+        reordered=round(_reordered(model, found, limits), 3),
+        alike=round(alike, 3),
+        alike_unchanged=round(unchanged, 3),
+        transform=candidate.transform if candidate else Transform.NONE,
+        colours=candidate.colours if candidate else (),
+        turn=candidate.turn if candidate else Transform.NONE,
+        taps=candidate.taps if candidate else (),
+        branch=model.branch,
+    )
+    return [Hypothesis(seen, (one, other), coupling)]
+
+
+def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
+    structure = model.structure
+    found = []
+    for layer in structure.layers:
+        if layer.groups > 1:
+            continue  # the file says so itself, and other observers look at those
+        matrix = mixing(structure, layer)
+        groups = two_groups(matrix**2, limits) if matrix is not None else None
+        if groups is not None and len(structure.shapes[layer.data]) > layer.contracted:
+            found.append(_Grouped(layer, groups))
+    return found
+
+
+def _reordered(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> float:
+    """Return the share of one group's kernels that are the other's in another order and scale, over all layers."""
+    shares = []
+    for entry in found:
+        weights = np.asarray(model.structure.constant(entry.layer.weight))
+        first = entry.layer.node.inputs[0] == entry.layer.data
+        convolution = entry.layer.node.op in CONVOLUTIONS
+        if not convolution and first != bool(entry.layer.node.attributes.get("transB", 0)):
+            weights = weights.T
+        outputs, inputs = entry.groups.outputs, entry.groups.inputs
+        one, other = (weights[np.ix_(rows, columns)] for rows, columns in ((outputs, inputs), (~outputs, ~inputs)))
+        shares.append(reordered(one, other, limits))
+    return float(np.median(shares)) if shares else 0.0
+
+
+def _likeness(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> tuple[Candidate | None, float, float]:
+    """Return the change of the image under which one group's features are the other's, that share, and without it."""
+    spread = np.unique(np.linspace(0, len(found) - 1, min(limits.clusters.compared, len(found))).astype(int))
+    asked = [found[index] for index in spread]
+    layers = [entry.layer for entry in asked]
+    runner = model.open([layer.node.outputs[0] for layer in layers], model=model.variant.model)
+    base = structured_images(model, limits)
+    plain = measure(model, runner, layers, base, limits)
+    unchanged = _agreeing(asked, plain, plain, limits)
+    best: tuple[Candidate | None, float] = (None, 0.0)
+    for candidate in candidates(model.structure, model.front, limits):
+        images = candidate.change(base)
+        if images.shape != base.shape:
+            continue
+        share = _agreeing(asked, plain, measure(model, runner, layers, images, limits), limits)
+        if share > best[1]:
+            best = (candidate, share)
+    better = best[1] > unchanged + limits.clusters.better
+    return (best[0] if better else None), best[1], unchanged
+
+
+def _agreeing(asked: list[_Grouped], plain: Measured, turned: Measured, limits: Thresholds) -> float:
+    """Return the share of one group's channels that are the other's on changed images; the median over the layers."""
+    shares = []
+    for entry, one, other in zip(asked, plain, turned, strict=True):
+        if WHOLE not in one or WHOLE not in other:
+            continue
+        mask = entry.groups.outputs
+        shares.append(max(_share(one[WHOLE], other[WHOLE], own, limits) for own in (mask, ~mask)))
+    return float(np.median(shares)) if shares else 0.0
+
+
+def _share(one: Statistics, other: Statistics, own: Array, limits: Thresholds) -> float:
+    alike, live = agreement(_of(one, own), _of(other, ~own))
+    if live.sum() < limits.equivariance.channels:
+        return 0.0
+    return float((alike.max(1)[live] >= limits.equivariance.alike).mean())
+
+
+def _of(numbers: Statistics, mask: Array) -> Statistics:
+    """Return the statistics of some channels."""
+    (mean, skew), (first, second) = numbers.marks, numbers.live
+    return Statistics((mean[..., mask], skew[..., mask]), (first[:, mask], second[:, mask]))

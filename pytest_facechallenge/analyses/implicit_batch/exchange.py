@@ -1,0 +1,152 @@
+"""An intervention: one part of the network is fed another image's data, the rest goes on with the image's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
+from pytest_facechallenge.analyses.implicit_batch.replaced_parts import ReplacedParts
+from pytest_facechallenge.analyses.implicit_batch.stages import stages
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.core.facts.interventions import Exchanged
+
+Array = npt.NDArray[Any]
+
+
+def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> Exchanged | None:
+    """Feed each of two parts the data of other images, and see which layers and how much of the embedding follow.
+
+    Returns
+    -------
+    Exchanged or None
+        None where the parts cannot be replaced (they are no floats, or their size depends on the image), or where the
+        embedding does not depend on the image.
+
+    Raises
+    ------
+    RunError
+        The runtime refuses the network with its parts replaced.
+    """
+    layers = _behind(model, hypothesis.parts)
+    names = [layer.node.outputs[0] for layer in layers]
+    images = model.feed.images.natural(limits.exchange.pairs)
+    network = ReplacedParts.of(model, hypothesis.parts, images, [*names, model.feed.output])
+    followed = _followed(network, names, model.feed.output, len(images)) if network is not None else None
+    if network is None or followed is None:
+        return None
+    changes, moved = followed
+    alone = [_alone(changes[0][name], changes[1][name], limits) for name in names]
+    live = [max(1, int((changes[0][name] + changes[1][name] > 0).sum())) for name in names]
+    shares = [(float(one.sum() / of), float(other.sum() / of)) for (one, other), of in zip(alone, live, strict=True)]
+    behind = max(1, sum(layer.macs for layer in layers))
+    work, depths, ends = [], [], []
+    for number in (0, 1):
+        own = [share[number] for share in shares]
+        work.append(sum(layer.macs * share for layer, share in zip(layers, own, strict=True)) / behind)
+        used = [index for index, share in enumerate(own) if share >= limits.exchange.owned]
+        depths.append(stages(model.structure, [layers[index] for index in used]))
+        ends += [(names[index], alone[index][number]) for index in used[-1:]]
+    return Exchanged(
+        pairs=len(images),
+        alone=(round(work[0], 4), round(work[1], 4)),
+        stages=min(depths),
+        pure=round(sum(shares[0]), 3) if shares else 0.0,
+        moved=(_summed_up(moved[0]), _summed_up(moved[1])),
+        apart=_apart(network, ends, limits),
+    )
+
+
+def _followed(
+    network: ReplacedParts, names: Sequence[str], embedding: str, images: int
+) -> tuple[tuple[dict[str, Array], ...], tuple[list[float], ...]] | None:
+    """Feed each of two parts the next image's data, for every image.
+
+    Returns
+    -------
+    (changes, moved) or None
+        For each part: the squared changes of results, by name, summed up over the images; how far each image's
+        embedding went. None where a size depends on the image, or the embedding does not.
+    """
+    embeddings = [network.run(index)[embedding] for index in range(images)]
+    changes: tuple[dict[str, Array], ...] = ({}, {})
+    moved: tuple[list[float], ...] = ([], [])
+    for index in range(images):
+        other = (index + 1) % images
+        here = network.run(index)
+        for number in (0, 1):
+            mixed = network.run(index, number, other)
+            step = _step(here[embedding], embeddings[other], mixed[embedding])
+            if step is None or any(np.shape(mixed[name]) != np.shape(here[name]) for name in names):
+                return None
+            moved[number].append(step)
+            for name in names:
+                change = (np.asarray(mixed[name], np.float32) - np.asarray(here[name], np.float32)) ** 2
+                changes[number][name] = changes[number].get(name, 0) + change
+    return changes, moved
+
+
+def _apart(network: ReplacedParts, ends: Sequence[tuple[str, Array]], limits: Thresholds) -> float:
+    """Return 1 - cosine of what two parts give at their ends when both are fed the same; -1 where it has no sense.
+
+    Parameters
+    ----------
+    ends
+        For each part the name of its last result, and which elements are its own, bool; fewer where one has none.
+    """
+    if len(ends) < 2:
+        return -1.0
+    (one, first), (other, second) = ends
+    if first.sum() != second.sum() or not first.any():
+        return -1.0
+    worst = 0.0
+    for index in range(limits.exchange.repeated):
+        fed = network.repeat(index)
+        if fed is None:
+            return -1.0
+        a, b = (np.asarray(value, np.float64) for value in (network.run(index)[one][first], fed[other][second]))
+        a, b = a - a.mean(), b - b.mean()
+        worst = max(worst, 1 - float(a @ b) / (float(np.linalg.norm(a) * np.linalg.norm(b)) + 1e-30))
+    return float(f"{max(worst, 0.0):.1e}")
+
+
+def _step(here: Any, there: Any, mixed: Any) -> float | None:
+    """Return how far an embedding went from one towards another, 0..1; None where the two are one."""
+    one, other, now = (np.asarray(value, np.float64).reshape(-1) for value in (here, there, mixed))
+    if not one.shape == other.shape == now.shape:
+        return None
+    distance = float(((other - one) ** 2).sum())
+    return float((now - one) @ (other - one)) / distance if distance > 0 else None
+
+
+def _summed_up(steps: Sequence[float]) -> tuple[float, float, float]:
+    """Return the least, the median and the largest, rounded as they stand in facts."""
+    return round(min(steps), 3), round(float(np.median(steps)), 3), round(max(steps), 3)
+
+
+def _alone(one: Array, other: Array, limits: Thresholds) -> tuple[Array, Array]:
+    """Return which of a layer's results the one part changes and the other does not, and the reverse, bool."""
+    wanted = limits.exchange
+    largest = max(float(one.max(initial=0)), float(other.max(initial=0)))
+    live = one + other > wanted.live * largest
+    return live & (one > wanted.apart * other), live & (other > wanted.apart * one)
+
+
+def _behind(model: OpenedModel, parts: Sequence[Part]) -> list[Layer]:
+    """Return the layers whose results depend on what the parts start from."""
+    structure = model.structure
+    starts = 0
+    for position, node in enumerate(structure.nodes):
+        if any(part.is_read_by(position, node) for part in parts):
+            starts |= 1 << position
+    found = []
+    for layer in structure.layers:
+        position = structure.position[id(layer.node)]
+        if (structure.ancestors[position] | 1 << position) & starts and layer.node.outputs[0] in structure.shapes:
+            found.append(layer)
+    return found

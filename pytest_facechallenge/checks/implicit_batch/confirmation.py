@@ -1,0 +1,63 @@
+"""What an intervention on the running network says about a hypothesis: whether it stands, in words and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
+from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
+from pytest_facechallenge.core.facts.interventions import Decoupled, Intervention
+
+
+def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) -> Sign:
+    """Return what a sign counts after the intervention: a proof only where this confirms it.
+
+    A hypothesis that was not confirmed because the network does something else with the two parts is a remark; one
+    that nearly was, or could not be tried, keeps the rule undecided.
+
+    Parameters
+    ----------
+    in_turn
+        Whether one recurrence takes both parts in turn: then nothing works for one of them alone.
+    """
+    if sign.weight is not Weight.PROOF:
+        return sign
+    if shown is None:
+        text = "; nothing could be done to the two to see whether each is a look of its own"
+        return replace(sign, weight=Weight.UNSURE, what=sign.what + text)
+    if _stands(shown, 1, in_turn=in_turn):
+        return replace(sign, what=f"{sign.what}; confirmed: {_words(shown)}")
+    weight = Weight.UNSURE if _stands(shown, LIMITS.nearly, in_turn=in_turn) else Weight.REMARK
+    return replace(sign, weight=weight, what=f"{sign.what}; not confirmed: {_words(shown)}")
+
+
+def _stands(shown: Intervention, share: float, *, in_turn: bool) -> bool:
+    """Whether an intervention confirms what was proposed; ``share`` of each limit is asked for."""
+    if isinstance(shown, Decoupled):
+        return shown.kept >= share * LIMITS.kept and _stands(shown.exchanged, share, in_turn=in_turn)
+    both = min(median for _, median, _ in shown.moved) >= share * LIMITS.moved
+    if in_turn:
+        return both
+    return (
+        shown.stages >= LIMITS.stages
+        and shown.pure >= share * LIMITS.pure
+        and min(shown.alone) >= share * LIMITS.alone
+        and (both or 0 <= shown.apart <= LIMITS.apart)
+    )
+
+
+def _words(shown: Intervention) -> str:
+    if isinstance(shown, Decoupled):
+        return (
+            f"zeroing the weights between the groups in {shown.layers} layers leaves the embeddings as they lie to "
+            f"each other: cosine {shown.kept:.3f}; without these weights, {_words(shown.exchanged)}"
+        )
+    same = f"; fed the same, the two give the same at their ends: 1 - cos {shown.apart:.0e}" if shown.apart >= 0 else ""
+    (low, first, high), (least, second, most) = shown.moved
+    return (
+        f"with the second part fed another image the embedding moves {second:.2f} of the way to that image's "
+        f"({least:.2f} to {most:.2f} over {shown.pairs} pairs), with the first part fed another image {first:.2f} "
+        f"({low:.2f} to {high:.2f}); {shown.alone[0]:.0%} and {shown.alone[1]:.0%} of the multiply-adds behind them "
+        f"follow the one part alone and the other alone, {shown.stages} layers with an activation between each two "
+        f"among them{same}"
+    )
