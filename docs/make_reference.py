@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pytest_facechallenge.cli import Parser
 from pytest_facechallenge.commands import COMMANDS
+from pytest_facechallenge.commands.parser import Parser
 from pytest_facechallenge.core.options import Option, OptionKind
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
@@ -154,10 +154,10 @@ def _kind(option: Option) -> str:
 def _commands() -> str:
     lines = ["# Commands", "", "`python -m pytest_facechallenge` is the same as `facechallenge`.", ""]
     for command in COMMANDS:
-        parser = Parser(prog=f"facechallenge {command.name}", add_help=False, allow_abbrev=False)
+        parser = Parser(prog=f"facechallenge {command.name}")
         command.add_arguments(parser)
         lines += [f"## facechallenge {command.name}", "", _sentence(command.about), ""]
-        lines += [f"- {_action(action)}" for action in parser._actions]
+        lines += [f"- {_action(action)}" for action in parser._actions if action.dest != "help"]
         if command.passes_on:
             lines += ["- what follows `--` is passed on to pytest"]
         lines += [""]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_facechallenge.commands import console
 from pytest_facechallenge.core.options import GIVEN, Option, OptionKind
 from pytest_facechallenge.engine.options import OPTIONS
 
 if TYPE_CHECKING:
-    from pytest_facechallenge.auditing.document import Audit, EntryRow
+    from pytest_facechallenge.auditing.document import EntryRow
 
-#: Columns where the console does not say how wide it is.
-_WIDTH = 80
 #: Options that are arguments here, or that the audit's folder decides.
 _ELSEWHERE = ("model", "facts", "features")
 _INTERRUPTED = 2
@@ -64,7 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_facechallenge.api import audit
     from pytest_facechallenge.auditing.screen import render
     from pytest_facechallenge.core.outcome import VerdictWord
-    from pytest_facechallenge.reports.view import View
 
     given = {option.keyword: getattr(arguments, option.keyword) for option in OPTIONS if option.name not in _ELSEWHERE}
     options = {name: value for name, value in given.items() if value not in (None, False)}
@@ -82,13 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
         return _INTERRUPTED
-    view = View(
-        width=shutil.get_terminal_size((_WIDTH, 24)).columns,
-        colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
-        encoding=sys.stdout.encoding or "utf-8",
-    )
-    sys.stdout.write(render(found, view))
-    sys.stdout.write(f"{_where(arguments.out, found)}\n")
+    console.write(render(found, console.view()))
+    console.write(f"{_where(arguments.out)}\n")
     words = {row.verdict for entry in found.entries for row in entry.tracks}
     return 1 if arguments.strict and words - {VerdictWord.COMPLIANT} else 0
 
@@ -100,5 +91,5 @@ def _tell(row: EntryRow, done: int, total: int, seconds: float) -> None:
     sys.stderr.flush()
 
 
-def _where(out: str, _found: Audit) -> str:
+def _where(out: str) -> str:
     return f"{Path(out) / 'leaderboard.html'}, {Path(out) / 'leaderboard.csv'}, {Path(out) / 'audit.json'}"

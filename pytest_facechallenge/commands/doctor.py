@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from pytest_facechallenge.commands import console
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes: nothing."""
@@ -28,12 +30,12 @@ def run(_arguments: argparse.Namespace) -> int:
         ("calibrations of the inference time", _calibrations()),
         ("checks and rulebooks of other packages", _extensions(wrong)),
     ):
-        sys.stdout.write(f"{heading}\n")
+        console.write(f"{heading}\n")
         for line in lines:
-            sys.stdout.write(f"  {line}\n")
-    sys.stdout.write("to mend\n" if wrong else "nothing to mend\n")
+            console.write(f"  {line}\n")
+    console.write("to mend\n" if wrong else "nothing to mend\n")
     for line in wrong:
-        sys.stdout.write(f"  {line}\n")
+        console.write(f"  {line}\n")
     return 1 if wrong else 0
 
 

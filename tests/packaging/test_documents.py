@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from docs import make_reference
-from pytest_facechallenge.cli import Parser
 from pytest_facechallenge.commands import COMMANDS
+from pytest_facechallenge.commands.parser import Parser
 from pytest_facechallenge.plugin.options import OPTIONS
 from tests.support.models import network, save
 
@@ -67,7 +67,7 @@ def test_shown_commands_have_the_options_that_they_show(page: str) -> None:
             continue
         command = next((each for each in COMMANDS if each.name == words[1]), None)
         assert command is not None, f"there is no command {words[1]}"
-        parser = Parser(prog=words[1], allow_abbrev=False)
+        parser = Parser(prog=words[1])
         command.add_arguments(parser)
         _, unknown = parser.parse_known_intermixed_args(ours[2:])
         assert not unknown, words
