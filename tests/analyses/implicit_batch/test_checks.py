@@ -254,6 +254,7 @@ def test_two_networks_in_one(change: dict[str, object], kept: float, status: Sta
         ({"kind": ViewKind.IN_PLACE}, Status.PASSED),
         ({"coverage": 0.9, "together": 0.9}, Status.FAILED),
         ({"coverage": 0.5, "together": 1.0}, Status.PASSED),
+        ({"coverage": 0.6, "together": 0.6, "masked": True}, Status.PASSED),
     ],
 )
 def test_what_the_first_layer_sees(change: dict[str, object], status: Status) -> None:
