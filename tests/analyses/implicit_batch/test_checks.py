@@ -218,6 +218,14 @@ def test_only_an_intervention_makes_a_proof(
     assert words in outcome.message + " ".join(outcome.notes)
 
 
+def test_a_doubt_that_an_intervention_refutes_is_a_note() -> None:
+    small = msgspec.structs.replace(FEATURES, share=0.07)
+    assert batch(small).status is Status.UNDECIDED
+    refuted = batch(msgspec.structs.replace(small, intervention=msgspec.structs.replace(SHOWN, stages=1)))
+    assert refuted.status is Status.PASSED
+    assert "not confirmed" in refuted.notes[0]
+
+
 @pytest.mark.parametrize("seen", PROPOSED, ids=lambda seen: type(seen).__name__)
 def test_a_hypothesis_that_could_not_be_tried_is_undecided(seen: Observation) -> None:
     outcome = batch(msgspec.structs.replace(seen, intervention=None))
