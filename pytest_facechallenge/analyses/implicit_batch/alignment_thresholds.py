@@ -43,6 +43,7 @@ class Alignment:
     off_grid: float = of(0.75, "places", "off the grid, the median, up to which dots lie on one")
     found_share: float = of(0.7, "share of the dots", "that must be found")
     scale: float = of(0.03, "factor", "away from a whole stride up to which a grid is that of a layer")
+    coarse: float = of(0.1, "factor", "away from a stride of 2 or more: a dot is found to half a place of the map")
     offset: float = of(2.0, "pixels", "beside a stride, up to which a grid is that of a layer: kernels reach so far")
     larger: float = of(1.2, "of the image's side", "from which a map is asked whether it is an enlarged image")
     enlarged: float = of(0.8, "pixels", "from place to place, below which a map is larger than the image")

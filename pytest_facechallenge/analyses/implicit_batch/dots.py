@@ -43,8 +43,11 @@ class Grid:
     def is_a_layers(self, limits: Thresholds) -> bool:
         """Whether convolutions and poolings give such a grid: whole strides, about the same middle."""
         wanted = limits.alignment
+        # A dot is found to half a place: the coarser the map, the less sure its scale.
         whole = all(
-            step >= 1 - wanted.scale and abs(step - round(step)) <= wanted.scale * round(step) for step in self.scale
+            step >= 1 - wanted.scale
+            and abs(step - round(step)) <= (wanted.scale if round(step) == 1 else wanted.coarse) * round(step)
+            for step in self.scale
         )
         # A kernel of stride 2 may begin half a step beside the middle.
         room = [wanted.offset + step / 2 for step in self.scale]
