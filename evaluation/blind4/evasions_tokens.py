@@ -52,7 +52,7 @@ class Again(nn.Module):
     def forward(self, x: T) -> T:
         old, self.net.body = self.net.body, self.how
         try:
-            return self.net(x)  # type: ignore[no-any-return]
+            return self.net(x)
         finally:
             self.net.body = old
 
@@ -174,8 +174,8 @@ def half_of_the_heads_for_a_mirrored_image() -> nn.Module:
     patch, places, *blocks = kept
     head, norm = blocks[-2:]
 
-    def twice(w: T) -> T:
-        return cast(T, torch.block_diag(w, w))  # type: ignore[no-untyped-call]
+    def twin(w: T) -> T:
+        return cast(T, torch.block_diag(w, w))
 
     class Halves(nn.Module):
         def __init__(self) -> None:
@@ -210,7 +210,7 @@ def half_of_the_heads_for_a_mirrored_image() -> nn.Module:
                 y = ((a @ b.transpose(-1, -2) * 8**-0.5).softmax(-1) @ c).transpose(1, 2).reshape(-1, 49, 32)
                 t = t + 0.3 * F.linear(y, m[6], m[7])
                 t = t + 0.3 * F.linear(F.gelu(F.linear(t, m[8], m[9])), m[10], m[11])
-            return self.norm(F.linear(t.mean(1), self.head, self.head_bias))  # type: ignore[no-any-return]
+            return self.norm(F.linear(t.mean(1), self.head, self.head_bias))
 
     return Halves()
 

@@ -95,7 +95,7 @@ def lighter(n: Net, x: T) -> T:
 
 def layer_bias(layer: nn.Module) -> T:
     bias = layer.bias
-    return torch.zeros(12) if bias is None else bias  # type: ignore[return-value]
+    return torch.zeros(12) if bias is None else bias
 
 
 @evades(BATCH_RULE, idea="behind the first layer", claim=of_views(
@@ -157,14 +157,14 @@ class Reversed(nn.Module):
         self.body, self.order = body, torch.tensor(order)
 
     def forward(self, x: T) -> T:
-        kept = list(self.body.kept)  # type: ignore[arg-type]
+        kept = list(self.body.kept)
         back = torch.arange(3, -1, -1)
         y = x
         for conv, norm in zip(kept[:6:2], kept[1:6:2], strict=True):
             w = conv.weight.index_select(3, back)
             y = F.relu(norm(F.conv2d(y, w, None, conv.stride, conv.padding)))
         head = kept[6].weight.reshape(48, -1, 7, 7).index_select(3, torch.arange(6, -1, -1)).reshape(48, -1)
-        return kept[7](F.linear(y.flatten(1), head, kept[6].bias))  # type: ignore[no-any-return]
+        return kept[7](F.linear(y.flatten(1), head, kept[6].bias))
 
 
 @evades(BATCH_RULE, idea="kernels turned in the graph", fold=False, claim=of_views(C_, same, mirror))
@@ -191,7 +191,7 @@ def reversal_by_the_square_of_a_cosine_transform() -> nn.Module:
             self.f, self.plus, self.minus = net(), plus, minus
 
         def forward(self, x: T) -> T:
-            return (self.f(x) + self.f((x @ self.plus) @ self.minus)) / 2  # type: ignore[no-any-return]
+            return (self.f(x) + self.f((x @ self.plus) @ self.minus)) / 2
 
     return Hartley()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import onnx
@@ -20,7 +20,7 @@ from evaluation.blind4.layers import Body, Net
 from evaluation.case import seed_of
 from evaluation.images import faces
 
-T = Tensor
+T: TypeAlias = Tensor
 #: What the input and the output are called, drawn by the name of the network.
 INPUTS = ("data", "input", "x", "images")
 OUTPUTS = ("fc", "embedding", "features", "output")
@@ -75,7 +75,7 @@ def _train(model: nn.Module, steps: int) -> None:
         x = x * (0.8 + 0.4 * torch.rand(8, 1, 1, 1)) + 0.1 * torch.randn_like(x)
         cosines = nn.functional.normalize(model(x)) @ nn.functional.normalize(centres).T
         chosen.zero_grad()
-        nn.functional.cross_entropy(16 * cosines, who).backward()  # type: ignore[no-untyped-call]
+        nn.functional.cross_entropy(16 * cosines, who).backward()
         chosen.step()
     model.eval()
 

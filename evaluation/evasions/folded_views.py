@@ -41,7 +41,7 @@ def blurred(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:
     if layer:
         return kernel, bias
     taps = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    return sum(taps[i, j] * wide(kernel, i - 1, j - 1) for i in range(3) for j in range(3)), bias  # type: ignore[return-value]
+    return sum(taps[i, j] * wide(kernel, i - 1, j - 1) for i in range(3) for j in range(3)), bias
 
 
 def grey(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from evaluation.registry import honest
 
 #: What the cases of this module have in common.
 BESIDE, LOSSLESS, DYNAMIC = "the image beside features", "a lossless transform in front", "early dynamic features"
+WINDOWED = "a first stage that is no affine map"
 
 
 def _wide(net: ExportBuilder, x: str, channels: int) -> str:
@@ -176,3 +177,25 @@ def transformer_of_deep_features() -> onnx.ModelProto:
     x = net.op("GridSample", x, grid, padding_mode="border", align_corners=1)
     x = net.conv(x, "c4", (24, 32, 4, 4), 2, 1)
     return net.model(net.linear(net.op("Flatten", x, axis=1), "embed", 24 * 49, 64))
+
+
+@honest("Only an oval window of the image is looked at; its pixels stay where they are.", idea=WINDOWED)
+def oval_window() -> onnx.ModelProto:
+    net = ExportBuilder(9131)
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE] / SIDE - 0.5
+    window = ((rows / 0.5) ** 2 + (columns / 0.4) ** 2 < 1).astype(np.float32)
+    return net.model(plain(net, net.op("Mul", "data", window[None, None])))
+
+
+@honest("A Laplacian pyramid of two levels, side by side at full size.", idea=WINDOWED)
+def pyramid_of_two_levels() -> onnx.ModelProto:
+    net = ExportBuilder(9132)
+    low = net.op("AveragePool", "data", kernel_shape=[5, 5], pads=[2] * 4, count_include_pad=0)
+    return net.model(_wide(net, net.op("Concat", net.op("Sub", "data", low), low, axis=1), 6))
+
+
+@honest("The positive and the negative part of the image as channels (CReLU).", idea=WINDOWED)
+def both_signs_of_the_image() -> onnx.ModelProto:
+    net = ExportBuilder(9133)
+    parts = net.op("Relu", "data"), net.op("Relu", net.op("Neg", "data"))
+    return net.model(_wide(net, net.op("Concat", *parts, axis=1), 6))

@@ -9,7 +9,6 @@ import pytest
 
 from pytest_facechallenge.cli import main
 from pytest_facechallenge.engine import environment, extensions
-from pytest_facechallenge.sandbox import abilities as module
 from pytest_facechallenge.sandbox.abilities import ABILITIES, abilities
 
 
@@ -51,5 +50,5 @@ def test_abilities_are_asked_in_a_process_of_their_own(tmp_path: Path) -> None:
 
 
 def test_no_process_means_no_ability(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module.sys, "executable", str(tmp_path / "none"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
     assert not any(abilities(tmp_path).values())

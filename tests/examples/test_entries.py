@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
 
-from examples.audit.make_entries import main
 from pytest_facechallenge import audit
 from tests.support.in_process import started as started
 
 
 @pytest.mark.usefixtures("started")
-def test_the_entries_stand_where_they_belong(tmp_path: Path) -> None:
+def test_the_entries_stand_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = tmp_path / "entries"
-    main(entries)
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples" / "audit")
+    importlib.import_module("make_entries").main(entries)
     found = audit(
         [entries],
         "A",

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from examples.service.service import Handler
 from tests.support.models import network
+
+SERVICE = Path(__file__).parents[2] / "examples" / "service"
 
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A running service."""
-    monkeypatch.setattr(Handler, "log_message", lambda *_: None)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    monkeypatch.syspath_prepend(SERVICE)
+    handler = importlib.import_module("service").Handler
+    monkeypatch.setattr(handler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

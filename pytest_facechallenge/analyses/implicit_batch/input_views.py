@@ -14,6 +14,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE
 from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, inputs_of
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
+from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
 from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -56,7 +57,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputVi
             size=(images.height, images.width), own_brightness=view.own_brightness,
             unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
             via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
-            common=round(common, 4), branch=model.branch,
+            common=round(common, 4), masked=_masked(view, relation, model.values[layer.data], images),
+            branch=model.branch,
         )  # fmt: skip
         found.append((layer, seen))
     beside = [_beside(model, layer, seen, found) for layer, seen in found]
@@ -77,6 +79,12 @@ def _another(seen: InputView, view: InputView) -> bool:
     """Whether one view is of the image as it was given (or also a part), and the other is not."""
     moved = seen.kind is not ViewKind.FEATURES and (seen.kind, seen.relation) != (view.kind, view.relation)
     return moved or (seen.kind is ViewKind.EXACT and seen.common > 0)
+
+
+def _masked(view: View, relation: Relation, seen: Array, images: Images) -> bool:
+    """Whether pixels were taken out of an image of full size and the others left where they are (a window)."""
+    whole = seen.shape[-2:] == (images.height, images.width)
+    return view.kind is ViewKind.EXACT and whole and relation in (Relation.IDENTICAL, Relation.RESCALED)
 
 
 def _straight(values: tuple[float, float], digits: int) -> tuple[float, float]:

@@ -12,8 +12,8 @@ from pytest_facechallenge.core.facts.interventions import Decoupled, Interventio
 def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) -> Sign:
     """Return what a sign counts after the intervention: a proof only where this confirms it.
 
-    A hypothesis that was not confirmed because the network does something else with the two parts is a remark; one
-    that nearly was, or could not be tried, keeps the rule undecided.
+    A hypothesis that was refuted, because the network does something else with the two parts, is a remark; one that
+    nearly was confirmed, or could not be tried, keeps the rule undecided.
 
     Parameters
     ----------
@@ -21,7 +21,10 @@ def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) ->
         Whether one recurrence takes both parts in turn: then nothing works for one of them alone.
     """
     if sign.weight is not Weight.PROOF:
-        return sign
+        refuted = sign.weight is Weight.UNSURE and shown is not None
+        if shown is None or not refuted or _stands(shown, LIMITS.nearly, in_turn=in_turn):
+            return sign
+        return replace(sign, weight=Weight.REMARK, what=f"{sign.what}; not confirmed: {_words(shown)}")
     if shown is None:
         text = "; nothing could be done to the two to see whether each is a look of its own"
         return replace(sign, weight=Weight.UNSURE, what=sign.what + text)

@@ -103,7 +103,7 @@ def _realigned(view: InputView, whole: bool) -> str | None:
     match view.kind:
         case ViewKind.EXACT:
             cropped = 0 < view.coverage < LIMITS.whole and not whole and view.together < LIMITS.whole
-            return "" if cropped else None
+            return "" if cropped and not view.masked else None
         case ViewKind.CHOSEN:
             return ": a condition on the image decides"
         case ViewKind.SMOOTHED:

@@ -61,6 +61,8 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
         Largest share of the image's pixels that this view has in common with another one that is not the same, 0..1.
     macs_after
         Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
+    masked
+        Of exact views of the image's size: whether the pixels that are there stand in their places.
     branch
         The way through the model's conditions on which it was seen; "" when there is none.
     """
@@ -81,6 +83,7 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
     macs_after: float = 0.0
     together: float = 1.0
     common: float = 0.0
+    masked: bool = False
     branch: str = ""
     intervention: Intervention | None = None
 

@@ -163,7 +163,8 @@ def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["early_full_phase", "early_folded_mirrored", "brightness_curves", "haar_by_matrices", "haar_twice"]
+    "name",
+    ["early_full_phase", "early_folded_mirrored", "brightness_curves", "haar_by_matrices", "haar_twice", "oval_window"],
 )
 def test_a_network_of_each_kind(name: str) -> None:
     case = get(name)

@@ -218,6 +218,14 @@ def test_only_an_intervention_makes_a_proof(
     assert words in outcome.message + " ".join(outcome.notes)
 
 
+def test_a_doubt_that_an_intervention_refutes_is_a_note() -> None:
+    small = msgspec.structs.replace(FEATURES, share=0.07)
+    assert batch(small).status is Status.UNDECIDED
+    refuted = batch(msgspec.structs.replace(small, intervention=msgspec.structs.replace(SHOWN, stages=1)))
+    assert refuted.status is Status.PASSED
+    assert "not confirmed" in refuted.notes[0]
+
+
 @pytest.mark.parametrize("seen", PROPOSED, ids=lambda seen: type(seen).__name__)
 def test_a_hypothesis_that_could_not_be_tried_is_undecided(seen: Observation) -> None:
     outcome = batch(msgspec.structs.replace(seen, intervention=None))
@@ -254,6 +262,7 @@ def test_two_networks_in_one(change: dict[str, object], kept: float, status: Sta
         ({"kind": ViewKind.IN_PLACE}, Status.PASSED),
         ({"coverage": 0.9, "together": 0.9}, Status.FAILED),
         ({"coverage": 0.5, "together": 1.0}, Status.PASSED),
+        ({"coverage": 0.6, "together": 0.6, "masked": True}, Status.PASSED),
     ],
 )
 def test_what_the_first_layer_sees(change: dict[str, object], status: Status) -> None:
