@@ -174,7 +174,7 @@ def half_of_the_heads_for_a_mirrored_image() -> nn.Module:
     patch, places, *blocks = kept
     head, norm = blocks[-2:]
 
-    def twin(w: T) -> T:
+    def twice(w: T) -> T:
         return cast(T, torch.block_diag(w, w))
 
     class Halves(nn.Module):
