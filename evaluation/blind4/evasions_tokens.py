@@ -174,7 +174,7 @@ def half_of_the_heads_for_a_mirrored_image() -> nn.Module:
     patch, places, *blocks = kept
     head, norm = blocks[-2:]
 
-    def twin(w: T) -> T:
+    def twice(w: T) -> T:
         return cast(T, torch.block_diag(w, w))
 
     class Halves(nn.Module):
@@ -190,13 +190,13 @@ def half_of_the_heads_for_a_mirrored_image() -> nn.Module:
                 qkv, out, up, down = blocks[4 * i : 4 * i + 4]
                 for j in range(3):
                     part = slice(16 * j, 16 * j + 16)
-                    self.matrices.append(nn.Parameter(twin(qkv.weight.detach()[part]) @ q.T))
+                    self.matrices.append(nn.Parameter(twice(qkv.weight.detach()[part]) @ q.T))
                     self.matrices.append(nn.Parameter(qkv.bias.detach()[part].repeat(2)))
-                self.matrices.append(nn.Parameter(q @ twin(out.weight.detach())))
+                self.matrices.append(nn.Parameter(q @ twice(out.weight.detach())))
                 self.matrices.append(nn.Parameter(q @ out.bias.detach().repeat(2)))
-                self.matrices.append(nn.Parameter(twin(up.weight.detach()) @ q.T))
+                self.matrices.append(nn.Parameter(twice(up.weight.detach()) @ q.T))
                 self.matrices.append(nn.Parameter(up.bias.detach().repeat(2)))
-                self.matrices.append(nn.Parameter(q @ twin(down.weight.detach())))
+                self.matrices.append(nn.Parameter(q @ twice(down.weight.detach())))
                 self.matrices.append(nn.Parameter(q @ down.bias.detach().repeat(2)))
             self.head = nn.Parameter(torch.cat([head.weight, head.weight], 1).detach() @ q.T / 2)
             self.head_bias = nn.Parameter(head.bias.detach())

@@ -87,7 +87,7 @@ def shuffled(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> 
     return result, np.linalg.inv(current)
 
 
-def tower(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
+def plain_branch(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
     """Write a list of layers as convolutions with activations, and a global mean."""
     x = net.x
     for i, ((kernel, bias), (_, cout, _, stride)) in enumerate(zip(layers, HALF, strict=True)):
@@ -123,7 +123,7 @@ def in_one(seed: int, fold: Fold, coupling: float = 0.0) -> onnx.ModelProto:
         kernel, both = kernel[after], both[after]
         joint.append((kernel[:, order] if i and cout else kernel, both))
         order = after
-    y = tower(net, joint, "t")
+    y = plain_branch(net, joint, "t")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
     matrix = np.concatenate([head, head @ back], axis=1)[:, order] / 2
     return net.model(net.op("MatMul", y, matrix.T.astype(np.float32)))
@@ -135,7 +135,7 @@ def in_branches(seed: int, fold: Fold) -> onnx.ModelProto:
     first = half(net)
     second, back = shuffled(net, [fold(kernel, bias, i) for i, (kernel, bias) in enumerate(first)], "order")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
-    ends = [(tower(net, first, "a"), head), (tower(net, second, "b"), head @ back)]
+    ends = [(plain_branch(net, first, "a"), head), (plain_branch(net, second, "b"), head @ back)]
     return net.model(net.op("Add", *(net.op("MatMul", y, matrix.T.astype(np.float32)) for y, matrix in ends)))
 
 

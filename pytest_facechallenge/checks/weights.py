@@ -63,9 +63,9 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
     found = facts.need(WeightsFacts)
     width = rule.limit if isinstance(rule.limit, (int, float)) else FULL_WIDTH
     narrow = [tensor for tensor in found.narrow_floats if tensor.bits < 8 * width]
-    hidden = [pool for pool in found.shared if pool.weights is not None and not pool.doubt]
+    hidden = [pool for pool in found.shared if pool.weights is not None and not pool.caveat]
     unknown = [pool for pool in found.shared if pool.weights is None]
-    doubtful = [pool for pool in found.shared if pool.weights is not None and pool.doubt]
+    doubtful = [pool for pool in found.shared if pool.weights is not None and pool.caveat]
     small_limit = int(rule.parameters.get("small_constants") or SMALL_CONSTANTS)
     evidence = [_tensor_evidence(tensor) for tensor in narrow]
     evidence += [_pool_evidence(pool) for pool in found.shared]
@@ -120,7 +120,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         )
     if doubtful:
         return undecided(
-            f"In the node {doubtful[0].made_by[0]!r} {doubtful[0].doubt}, as continuous kernels do; whether that "
+            f"In the node {doubtful[0].made_by[0]!r} {doubtful[0].caveat}, as continuous kernels do; whether that "
             "stands for stored weights is not decided.",
             measured=measured,
             limit=limit,

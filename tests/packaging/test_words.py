@@ -25,7 +25,6 @@ OLD_WORDS = {
     "company": "batch composition",
     "wild": "the name of the set",
     "knob": "option",
-    "rotation": "input cycling",
     "helper": "organisers' checker",
 }
 #: Names with such a word that stay: those of others, and what is known by that name outside of the code.

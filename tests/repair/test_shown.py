@@ -138,10 +138,10 @@ def flipped() -> onnx.ModelProto:
     """Return the network that adds the embedding of the mirrored image."""
     model = network()
     for node in list(model.graph.node):
-        twin = model.graph.node.add()
-        twin.CopyFrom(node)
-        twin.name = f"{node.name}_again"
-        for names in (twin.input, twin.output):
+        again = model.graph.node.add()
+        again.CopyFrom(node)
+        again.name = f"{node.name}_again"
+        for names in (again.input, again.output):
             stored = {tensor.name for tensor in model.graph.initializer}
             renamed = ["mirrored" if name == "input" else name if name in stored else f"{name}_again" for name in names]
             del names[:]

@@ -230,7 +230,7 @@ class _Spread:
             sources=tuple(_described(tensor) for tensor in sources[:10]),
             made_by=(made.node,),
             used_by=(f"node {node.label!r}",),
-            doubt=why,
+            caveat=why,
         )
 
 
@@ -248,7 +248,7 @@ def joined(entries: list[SharedStorage]) -> list[SharedStorage]:
     """Return entries made from the same stored tensors as one: storage that serves many layers counts once."""
     pools: dict[tuple[str, tuple[str, ...]], SharedStorage] = {}
     for entry in entries:
-        key = (entry.kind + bool(entry.doubt) * "?", tuple(source.where for source in entry.sources))
+        key = (entry.kind + bool(entry.caveat) * "?", tuple(source.where for source in entry.sources))
         known = pools.get(key)
         if known is None:
             pools[key] = entry

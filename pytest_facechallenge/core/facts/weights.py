@@ -62,7 +62,7 @@ class SharedStorage(msgspec.Struct, frozen=True, kw_only=True):
         The stored tensors, biggest first, at most ten.
     made_by, used_by
         The nodes that make the weights, and those that compute with them; at most five each.
-    doubt
+    caveat
         Why it may be honest, "" when nothing says so.
     """
 
@@ -73,7 +73,7 @@ class SharedStorage(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[StoredTensor, ...]
     made_by: tuple[str, ...]
     used_by: tuple[str, ...]
-    doubt: str = ""
+    caveat: str = ""
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):

@@ -218,7 +218,7 @@ def test_only_an_intervention_makes_a_proof(
     assert words in outcome.message + " ".join(outcome.notes)
 
 
-def test_a_doubt_that_an_intervention_refutes_is_a_note() -> None:
+def test_an_undecided_view_that_an_intervention_refutes_is_a_note() -> None:
     small = msgspec.structs.replace(FEATURES, share=0.07)
     assert batch(small).status is Status.UNDECIDED
     refuted = batch(msgspec.structs.replace(small, intervention=msgspec.structs.replace(SHOWN, stages=1)))
