@@ -41,7 +41,8 @@ def blurred(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:
     if layer:
         return kernel, bias
     taps = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    return sum(taps[i, j] * wide(kernel, i - 1, j - 1) for i in range(3) for j in range(3)), bias  # type: ignore[return-value]
+    moved_ones = [tap * wide(kernel, i - 1, j - 1) for (i, j), tap in np.ndenumerate(taps)]
+    return np.sum(moved_ones, axis=0), bias
 
 
 def grey(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluation.backbones.plain import head, late, residual, stem
+from evaluation.builder import Array
 from evaluation.named import EMBEDDING, NamedBuilder
 from evaluation.registry import honest
 
@@ -141,7 +142,7 @@ def residual_on_the_image() -> onnx.ModelProto:
     return net.model(late(net, residual(net, x, "r", 24), 24))
 
 
-def _cosines(side: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], ...]:
+def _cosines(side: int) -> tuple[Array, Array]:
     angle = 2 * np.pi * np.outer(np.arange(side), np.arange(side)) / side
     return np.cos(angle) / np.sqrt(side), np.sin(angle) / np.sqrt(side)
 
