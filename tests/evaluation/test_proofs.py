@@ -41,7 +41,7 @@ def _grey(images: Array) -> Array:
 
 def _recoloured(images: Array) -> Array:
     mix = np.array([[0.8, 0.3, -0.1], [-0.1, 0.8, 0.3], [0.3, -0.1, 0.8]])
-    return np.einsum("ij,njhw->nihw", mix, images)
+    return np.asarray(np.einsum("ij,njhw->nihw", mix, images))
 
 
 #: Networks with a view folded into their kernels: the network given a fold, and what the fold does to images. Borders
