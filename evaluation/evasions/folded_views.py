@@ -41,7 +41,8 @@ def blurred(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:
     if layer:
         return kernel, bias
     taps = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    return sum(taps[i, j] * wide(kernel, i - 1, j - 1) for i in range(3) for j in range(3)), bias
+    moved_ones = [tap * wide(kernel, i - 1, j - 1) for (i, j), tap in np.ndenumerate(taps)]
+    return np.sum(moved_ones, axis=0), bias
 
 
 def grey(kernel: Array, bias: Array, layer: int) -> tuple[Array, Array]:
@@ -87,7 +88,7 @@ def shuffled(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> 
     return result, np.linalg.inv(current)
 
 
-def plain_branch(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
+def tower(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
     """Write a list of layers as convolutions with activations, and a global mean."""
     x = net.x
     for i, ((kernel, bias), (_, cout, _, stride)) in enumerate(zip(layers, HALF, strict=True)):
@@ -123,7 +124,7 @@ def in_one(seed: int, fold: Fold, coupling: float = 0.0) -> onnx.ModelProto:
         kernel, both = kernel[after], both[after]
         joint.append((kernel[:, order] if i and cout else kernel, both))
         order = after
-    y = plain_branch(net, joint, "t")
+    y = tower(net, joint, "t")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
     matrix = np.concatenate([head, head @ back], axis=1)[:, order] / 2
     return net.model(net.op("MatMul", y, matrix.T.astype(np.float32)))
@@ -135,7 +136,7 @@ def in_branches(seed: int, fold: Fold) -> onnx.ModelProto:
     first = half(net)
     second, back = shuffled(net, [fold(kernel, bias, i) for i, (kernel, bias) in enumerate(first)], "order")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
-    ends = [(plain_branch(net, first, "a"), head), (plain_branch(net, second, "b"), head @ back)]
+    ends = [(tower(net, first, "a"), head), (tower(net, second, "b"), head @ back)]
     return net.model(net.op("Add", *(net.op("MatMul", y, matrix.T.astype(np.float32)) for y, matrix in ends)))
 
 

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from evaluation.backbones.plain import head, late, residual, stem
+from evaluation.builder import Array
 from evaluation.named import EMBEDDING, NamedBuilder
 from evaluation.registry import honest
 
@@ -33,8 +34,8 @@ def _hrnet(seed: int, widths: tuple[int, ...], stride: int = 2) -> onnx.ModelPro
     """Resolutions side by side; coarse ones are added to fine ones by nearest up-sampling, several times."""
     net = NamedBuilder(seed)
     maps = [net.conv(stem(net, "data"), "s0", (widths[0], 16, stride + 2, stride + 2), stride, 1)]
-    for level, (fine, coarse) in enumerate(pairwise(widths)):
-        maps.append(net.conv(maps[-1], f"s{level + 1}", (coarse, fine, 4, 4), 2, 1))
+    for level, (before, after) in enumerate(pairwise(widths)):
+        maps.append(net.conv(maps[-1], f"s{level + 1}", (after, before, 4, 4), 2, 1))
     for stage in range(2):
         maps = [
             net.op("Relu", _norm(net, net.conv(x, f"m{stage}.{k}", (w, w, 3, 3), pad=1, act=""), f"n{stage}.{k}", w))
@@ -141,7 +142,7 @@ def residual_on_the_image() -> onnx.ModelProto:
     return net.model(late(net, residual(net, x, "r", 24), 24))
 
 
-def _cosines(side: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], ...]:
+def _cosines(side: int) -> tuple[Array, Array]:
     angle = 2 * np.pi * np.outer(np.arange(side), np.arange(side)) / side
     return np.cos(angle) / np.sqrt(side), np.sin(angle) / np.sqrt(side)
 

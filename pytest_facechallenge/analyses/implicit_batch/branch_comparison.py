@@ -80,20 +80,37 @@ def _separate(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
 
 
 def _reordered(structure: Structure, pair: BranchPair, limits: Thresholds) -> float:
-    """Return the share of the second branch's kernels that are the first's in another order and scale."""
-    shares: list[float] = []
+    """Return the share of the second branch's kernels that are the first's in another order and scale, by their work.
+
+    One constant used by both is no copy: what it works on decides there (`shared_weights`). Nor are layers that give
+    results of different sizes: one head on each level of a pyramid.
+    """
     left = list(pair.one)
+    work = copied = 0.0
+    layers = 0
     for layer in pair.two:
         weights = structure.constant(layer.weight)
-        shape = () if weights is None else weights.shape
-        match = next((other for other in left if np.shape(structure.constant(other.weight)) == shape), None)
-        if match is None or weights is None or len(shape) < 2 or min(shape[:2]) < limits.reordering.smallest:
+        if weights is None or weights.ndim < 2 or min(weights.shape[:2]) < limits.reordering.smallest:
             continue
-        left = left[left.index(match) + 1 :]
-        shares.append(reordered(np.asarray(structure.constant(match.weight)), weights, limits))
-        if len(shares) == limits.reordering.layers:
+        work += layer.macs
+        layers += 1
+        match = next((other for other in left if _same_form(structure, other, layer)), None)
+        if match is not None:
+            left = left[left.index(match) + 1 :]
+            copied += layer.macs * reordered(np.asarray(structure.constant(match.weight)), weights, limits)
+        if layers == limits.reordering.layers:
             break
-    return float(np.median(shares)) if len(shares) > 1 else 0.0
+    return copied / work if layers > 1 else 0.0
+
+
+def _same_form(structure: Structure, one: Layer, other: Layer) -> bool:
+    """Whether two layers have weights and results of one shape, and weights of their own."""
+    a, b = structure.constant(one.weight), structure.constant(other.weight)
+    results = [structure.shapes[layer.node.outputs[0]] for layer in (one, other)]
+    return (
+        one.weight != other.weight and a is not None and b is not None and a.shape == b.shape
+        and results[0] == results[1]
+    )  # fmt: skip
 
 
 def _start(structure: Structure, head: Node, layers: list[Layer]) -> str:

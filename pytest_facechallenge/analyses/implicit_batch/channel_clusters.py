@@ -45,17 +45,18 @@ def two_groups(energy: Array, limits: Thresholds) -> TwoGroups | None:
         float [outputs, inputs], not negative: sums of squared weights.
     """
     wanted = limits.clusters
-    if min(energy.shape) < wanted.smallest:
+    if min(energy.shape) < wanted.smallest or energy.size > wanted.largest:
         return None
-    energy = energy.astype(np.float64)
-    rows, columns = energy.sum(1), energy.sum(0)
+    rows, columns = energy.sum(1, dtype=np.float64), energy.sum(0, dtype=np.float64)
     if rows.min() <= 0 or columns.min() <= 0:
         return None
-    scaled = energy / np.sqrt(rows[:, None] * columns[None, :])
+    scaled = (energy / np.sqrt(rows)[:, None] / np.sqrt(columns)[None, :]).astype(np.float32)
     first = np.sqrt(columns / columns.sum())
     vector = np.random.default_rng(3).standard_normal(len(columns))
     value = 0.0
-    for _ in range(wanted.rounds):
+    for done in range(wanted.rounds):
+        if done == wanted.glance and np.sqrt(value) < wanted.promising:
+            return None
         vector -= first * (first @ vector)
         vector = scaled.T @ (scaled @ vector)
         value = float(np.linalg.norm(vector))

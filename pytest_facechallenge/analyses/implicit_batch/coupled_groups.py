@@ -80,6 +80,9 @@ def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
     for layer in structure.layers:
         if layer.groups > 1:
             continue  # the file says so itself, and other observers look at those
+        weights = structure.constant(layer.weight)
+        if weights is None or weights.size > limits.clusters.largest_layer:
+            continue
         matrix = mixing(structure, layer)
         groups = two_groups(matrix**2, limits) if matrix is not None else None
         if groups is not None and len(structure.shapes[layer.data]) > layer.contracted:

@@ -35,8 +35,9 @@ def decouple(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
     RunError
         The runtime refuses the network without the coupling.
     """
-    changed = without_coupling(model, hypothesis.coupling) if hypothesis.coupling else None
-    if changed is None:
+    coupling = hypothesis.coupling
+    changed = without_coupling(model, coupling) if coupling else None
+    if coupling is None or changed is None:
         return None
     images = model.feed.images.natural(limits.exchange.pairs)
     whole, apart = (_embeddings(network, images) for network in (model, changed))
@@ -46,7 +47,7 @@ def decouple(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
     whole, apart = (rows - rows.mean(0) for rows in (whole, apart))
     lengths = np.linalg.norm(whole, axis=1) * np.linalg.norm(apart, axis=1)
     kept = (whole * apart).sum(1) / np.maximum(lengths, 1e-30)
-    return Decoupled(layers=len(hypothesis.coupling), kept=round(float(np.median(kept)), 4), exchanged=exchanged)
+    return Decoupled(layers=len(coupling), kept=round(float(np.median(kept)), 4), exchanged=exchanged)
 
 
 def _embeddings(model: OpenedModel, images: Array) -> Array:

@@ -76,11 +76,11 @@ def _two_sides(
     found = []
     for flips in product((False, True), repeat=len(chains) - 1):
         sides = [chains[0], *(chain[::-1] if flip else chain for flip, chain in zip(flips, chains[1:], strict=True))]
-        one, two = (
-            tuple(np.flatnonzero(np.isin(groups, sorted(set().union(*(side[k] for side in sides))))).tolist())
-            for k in (0, 1)
+        chosen = [np.isin(groups, sorted(set().union(*(side[k] for side in sides)))) for k in (0, 1)]
+        first_part, second_part = (
+            Part(value, axis=axis, indices=tuple(np.flatnonzero(mask).tolist())) for mask in chosen
         )
-        found.append((Part(value, axis=axis, indices=one), Part(value, axis=axis, indices=two)))
+        found.append((first_part, second_part))
     return found
 
 

@@ -50,7 +50,8 @@ class Folded:
         for (row, column), tap in np.ndenumerate(self.taps):
             if tap:
                 filtered += tap * np.roll(mixed, (rows - row, columns - column), (-2, -1))
-        return filtered.astype(images.dtype)
+        changed: Array = filtered.astype(images.dtype)
+        return changed
 
 
 def folded_changes(structure: Structure, front: Sequence[Layer], limits: Thresholds) -> list[Folded]:

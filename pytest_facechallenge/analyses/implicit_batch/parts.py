@@ -84,19 +84,17 @@ def inputs_of(structure: Structure, one: Layer, other: Layer) -> tuple[Part, Par
     A node that leads to one of the layers does not belong to the other one's part, although it reads what that layer
     works on: the image mirrored was made from the image.
     """
-    positions = [structure.position[id(layer.node)] for layer in (one, other)]
-    found = []
-    for layer, own, foreign in ((one, *positions), (other, *positions[::-1])):
-        if one.data == other.data:
-            readers = frozenset({own})
-        else:
-            leading = structure.ancestors[foreign] | 1 << foreign
-            readers = frozenset(
-                position
-                for position, node in enumerate(structure.nodes)
-                if layer.data in node.inputs
-                and node.op not in ABOUT_SHAPE
-                and (position == own or not leading >> position & 1)
-            )
-        found.append(Part(layer.data, readers))
-    return found[0], found[1]
+    return _input_of(structure, one, other), _input_of(structure, other, one)
+
+
+def _input_of(structure: Structure, layer: Layer, other: Layer) -> Part:
+    own, foreign = (structure.position[id(each.node)] for each in (layer, other))
+    if layer.data == other.data:
+        return Part(layer.data, frozenset({own}))
+    leading = structure.ancestors[foreign] | 1 << foreign
+    readers = frozenset(
+        position
+        for position, node in enumerate(structure.nodes)
+        if layer.data in node.inputs and node.op not in ABOUT_SHAPE and (position == own or not leading >> position & 1)
+    )
+    return Part(layer.data, readers)

@@ -353,7 +353,11 @@ class Clusters:
     """Two groups of channels with little between them."""
 
     smallest: int = of(8, "channels", "that a layer must have on either side")
+    largest: int = of(4_000_000, "pairs of channels", "of a layer that is looked at: beyond are maps laid out flat")
+    largest_layer: int = of(8_000_000, "weights", "of a layer that is looked at")
     rounds: int = of(30, "rounds", "of the power method: vectors whose value is half as large are gone by then")
+    glance: int = of(7, "rounds", "after which most layers are settled")
+    promising: float = of(0.7, "second singular value", "after these rounds from which the others are worth it")
     separate: float = of(
         0.85,
         "second singular value",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +28,7 @@ from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.api import explain
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
-from pytest_facechallenge.core.facts.implicit_batch import SharedWeights, StackedCopies
+from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups, SharedWeights, StackedCopies
 from pytest_facechallenge.core.facts.interventions import INTERVENTIONS, Decoupled, Exchanged
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
@@ -147,7 +149,7 @@ def test_reordered_kernels_are_recognised_and_others_are_not() -> None:
 def test_a_change_folded_into_first_kernels_is_solved_for(name: str) -> None:
     model = trace(get(name).build())
     images = np.random.default_rng(3).random((1, 3, 24, 24), np.float32)
-    wanted = {
+    changes: dict[str, Callable[[Any], Any]] = {
         "blurred_in_kernels": lambda x: sum(
             np.roll(x, (i - 1, j - 1), (2, 3)) * [1, 2, 1][i] * [1, 2, 1][j] / 16 for i in range(3) for j in range(3)
         ),
@@ -155,7 +157,8 @@ def test_a_change_folded_into_first_kernels_is_solved_for(name: str) -> None:
             "ij,njhw->nihw", [[0.8, 0.3, -0.1], [-0.1, 0.8, 0.3], [0.3, -0.1, 0.8]], x
         ),
         "coupled_moved": lambda x: np.roll(x, (-1, -2), (2, 3)),
-    }[name](images)
+    }
+    wanted = changes[name](images)
     found = [change(images) for change in folded_changes(model.structure, model.front, DEFAULTS)]
     assert min(np.abs(each - wanted).max() for each in found) < 1e-3
 
@@ -167,6 +170,7 @@ def test_coupled_networks_are_told_with_what_zeroing_did() -> None:
     assert "zeroing the weights between the groups in 4 layers" in outcome.message
     model = trace(made)
     (found,) = confirm(model, coupled_groups.observe(model, DEFAULTS), DEFAULTS)
+    assert isinstance(found, CoupledGroups)
     assert isinstance(found.intervention, Decoupled)
     assert found.intervention.kept > 0.95
 
