@@ -88,7 +88,7 @@ def shuffled(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> 
     return result, np.linalg.inv(current)
 
 
-def tower(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
+def branch(net: NamedBuilder, layers: list[tuple[Array, Array]], key: str) -> str:
     """Write a list of layers as convolutions with activations, and a global mean."""
     x = net.x
     for i, ((kernel, bias), (_, cout, _, stride)) in enumerate(zip(layers, HALF, strict=True)):
@@ -124,19 +124,19 @@ def in_one(seed: int, fold: Fold, coupling: float = 0.0) -> onnx.ModelProto:
         kernel, both = kernel[after], both[after]
         joint.append((kernel[:, order] if i and cout else kernel, both))
         order = after
-    y = tower(net, joint, "t")
+    y = branch(net, joint, "t")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
     matrix = np.concatenate([head, head @ back], axis=1)[:, order] / 2
     return net.model(net.op("MatMul", y, matrix.T.astype(np.float32)))
 
 
 def in_branches(seed: int, fold: Fold) -> onnx.ModelProto:
-    """Two towers on the image, the second folded and shuffled, their embeddings added up."""
+    """Two branches on the image, the second folded and shuffled, their embeddings added up."""
     net = NamedBuilder(seed)
     first = half(net)
     second, back = shuffled(net, [fold(kernel, bias, i) for i, (kernel, bias) in enumerate(first)], "order")
     head = net.value("embed.w", EMBEDDING, HALF[-1][1]).astype(float)
-    ends = [(tower(net, first, "a"), head), (tower(net, second, "b"), head @ back)]
+    ends = [(branch(net, first, "a"), head), (branch(net, second, "b"), head @ back)]
     return net.model(net.op("Add", *(net.op("MatMul", y, matrix.T.astype(np.float32)) for y, matrix in ends)))
 
 
@@ -172,30 +172,30 @@ def coupled_blurred() -> onnx.ModelProto:
 
 
 @evasion(
-    BATCH_RULE, "A second tower, its channels in disorder, fed the image blurred by its kernels.", idea="folded filter"
+    BATCH_RULE, "A second branch, its channels in disorder, fed the image blurred by its kernels.", idea="folded filter"
 )
 def blurred_in_kernels() -> onnx.ModelProto:
     return in_branches(1606, blurred)
 
 
-@evasion(BATCH_RULE, "A second tower, its channels in disorder, fed the image nearly grey.", idea="folded filter")
+@evasion(BATCH_RULE, "A second branch, its channels in disorder, fed the image nearly grey.", idea="folded filter")
 def grey_in_kernels() -> onnx.ModelProto:
     return in_branches(1607, grey)
 
 
-@evasion(BATCH_RULE, "A second tower, its channels in disorder, fed colours rotated.", idea="folded filter")
+@evasion(BATCH_RULE, "A second branch, its channels in disorder, fed colours rotated.", idea="folded filter")
 def colours_rotated_in_kernels() -> onnx.ModelProto:
     return in_branches(1608, rotated_colours)
 
 
 @evasion(
-    BATCH_RULE, "A second tower, its channels in disorder, fed the image moved by its kernels.", idea="folded filter"
+    BATCH_RULE, "A second branch, its channels in disorder, fed the image moved by its kernels.", idea="folded filter"
 )
 def moved_in_kernels() -> onnx.ModelProto:
     return in_branches(1609, moved)
 
 
-@evasion(BATCH_RULE, "A second tower, its channels in disorder, fed the image brighter.", idea="folded filter")
+@evasion(BATCH_RULE, "A second branch, its channels in disorder, fed the image brighter.", idea="folded filter")
 def brighter_in_kernels() -> onnx.ModelProto:
     return in_branches(1610, brighter)
 
