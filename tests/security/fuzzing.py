@@ -187,7 +187,8 @@ def _weigh_report(report: Report, names: set[str], tally: Tally) -> None:
         for step in STEPS_RUN:
             failure = facts.failures.get(step)
             ends[f"{step}: {failure.kind if failure else 'facts' if step in facts.gathered else 'nothing'}"] += 1
-            if failure is None and step not in facts.gathered and step != "repair":
+            # What only views read leaves nothing where it could not be looked at.
+            if failure is None and step not in facts.gathered and step != "repair" and not STEPS[step].for_views:
                 tally.troubles.append(f"{name}: the step {step!r} left nothing")
         tally.troubles += [f"{name}: {trouble}" for trouble in _wrong_rules(submission)]
         tally.troubles += [f"{name}: {warning}" for warning in submission.warnings if "changed" in warning]

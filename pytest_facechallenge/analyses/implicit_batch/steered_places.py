@@ -197,7 +197,7 @@ def _change(before: Any, after: Any, structure: Structure, limits: Thresholds) -
 
 
 def as_channels(value: Array | None, structure: Structure) -> Array | None:
-    """Return one image's map as [c, h, w], also where channels come last or are rows; None for any other or empty one."""
+    """Return one image's map as [c, h, w], also where channels come last or are rows; None for any other, or none."""
     if value is None or value.ndim != 4 or not value.size:
         return None
     # Rows beyond one per image are channels that a grouped convolution works on one by one.
