@@ -68,6 +68,9 @@ class Step:
     leaves_files
         Whether it leaves files in the private working folder that later steps read: facts of an earlier run are no use
         to these without them.
+    file_wanted
+        Whether it leaves a file in the private working folder that is asked for when the run is over: the folder stays
+        until then, and its facts are no use to another run.
     for_views
         Whether views of the report read it and no check: it is gathered along with what the checks need, where a
         process of its stage runs anyway, and is no failure where it cannot be.
@@ -81,6 +84,7 @@ class Step:
     after: tuple[str, ...] = ()
     runs_model: bool = False
     leaves_files: bool = False
+    file_wanted: bool = False
     for_views: bool = False
 
     def facts_type(self) -> type[StepFacts]:

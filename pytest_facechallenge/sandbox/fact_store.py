@@ -126,7 +126,8 @@ class FactStore:
                 if missing and self._has_copy(source, facts_dir, facts, missing, on_progress):
                     self._gather(source, facts_dir, missing, on_progress)
                 facts = read_facts(facts_dir)
-                if planned and not _missing(planned, facts):
+                wanted_later = any(STEPS[name].file_wanted for name in (*planned, *together))
+                if planned and not _missing(planned, facts) and not wanted_later:
                     remove_tree(facts_dir / "work")
         self._last = (source, facts)
         return _told(facts)

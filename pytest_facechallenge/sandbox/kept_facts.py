@@ -76,7 +76,7 @@ class KeptFacts:
         """Put kept facts of ``steps`` into a run's folder, and return the steps that there were some for."""
         keys = self._keys.get(source) or self._keys_of(source)
         restored = []
-        for step in steps if keys else ():
+        for step in _lasting(steps) if keys else ():
             found = self._read(self._path(keys[step])) or self._read(self._failure_path(keys[step]))
             if found is not None:
                 write_atomically(result_path(facts_dir, step), found)
@@ -93,7 +93,7 @@ class KeptFacts:
 
         Nothing is kept of a submission that is another one than when it was looked at first.
         """
-        there = [step for step in steps if result_path(facts_dir, step).exists()]
+        there = [step for step in _lasting(steps) if result_path(facts_dir, step).exists()]
         if not there or self.trouble:
             return
         try:
@@ -170,6 +170,11 @@ class KeptFacts:
             return None
         head, data = found[: len(_MARK) + 32], found[len(_MARK) + 32 :]
         return data if head == _MARK + _checksum(path, data) else None
+
+
+def _lasting(steps: Iterable[str]) -> list[str]:
+    """Return the steps whose facts are of use to another run."""
+    return [step for step in steps if not STEPS[step].file_wanted]
 
 
 def _checksum(path: Path, data: bytes) -> bytes:

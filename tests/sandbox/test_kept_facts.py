@@ -263,6 +263,19 @@ def test_keys_of_two_runs_are_the_same(model: Path) -> None:
     assert other["interface"] == first["interface"]
 
 
+def test_facts_that_need_a_file_of_their_run_are_not_kept(
+    run: Run, model: Path, started: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    run(model, ["repair"])
+    run(model, ["repair"])
+    assert "repair" in {name for names in started for name in names}
+    kept = KeptFacts(tmp_path / "kept", RunOptions(), {}, Limits())
+    store = FactStore(tmp_path / "planned", RunOptions(), Limits(), kept=kept)
+    store.plan(model, ["repair"])
+    store.facts(model, ["repair"])
+    assert (store.facts_dir(model) / "work").is_dir(), "the file is asked for when the run is over"
+
+
 def test_nothing_is_kept_of_a_link_that_was_found(model: Path, started: list[tuple[str, ...]], tmp_path: Path) -> None:
     link = tmp_path / "entries" / "link.onnx"
     link.parent.mkdir()

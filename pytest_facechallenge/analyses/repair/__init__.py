@@ -17,6 +17,7 @@ ANALYSIS = Analysis(
             "core.facts.repair:RepairFacts",
             "analyses.repair.gather:gather",
             ("interface", "compatibility"),
+            file_wanted=True,
         ),
     ),
     resolve="analyses.repair.options:resolve",
