@@ -29,6 +29,9 @@ class Limits:
     influence: float = of(2e-3, "of an embedding's length", "moved from which on no rounding explains it")
     followed: float = of(0.25, "share of multiply-adds", "in layers that were followed before silence says anything")
     whole: float = of(0.985, "share of the pixels", "from which all of the image is there: padding may hide a few")
+    scattered: float = of(
+        0.5, "share of the pixels", "in no rectangle from which a kernel smaller than its stride may leave the rest out"
+    )
     turned: float = of(0.9, "share of the pixels", "in a turned or shifted view from which it is the whole image")
     common: float = of(0.4, "share of the pixels", "of a crop that another view has too")
     pool_scale: float = of(1.9, "pixels", "from which on a step of whole pixels is a pooling")

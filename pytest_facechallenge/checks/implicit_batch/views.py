@@ -89,7 +89,18 @@ def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:
             through = f" (through {', '.join(view.via)})" if view.via else ""
             branch = f" when {view.branch}" if view.branch else ""
             text = f"gets {wording.view(view)}{found}{through}{branch}"
-            yield Sign(Weight.PROOF, f"layer '{view.layer}'", text)
+            yield Sign(Weight.UNSURE if _may_be_a_layer(view) else Weight.PROOF, f"layer '{view.layer}'", text)
+
+
+def _may_be_a_layer(view: InputView) -> bool:
+    """Whether a layer like others may give such a view: no operator moved data, or pixels are left out all over.
+
+    A residual of the image and of features of it lies on no grid of pixels, and a kernel smaller than its stride leaves
+    pixels out. Both are no proof of a re-alignment.
+    """
+    residual = view.kind is ViewKind.RESAMPLED and not view.via
+    scattered = view.kind is ViewKind.EXACT and min(view.box) < 0 and view.coverage >= LIMITS.scattered
+    return residual or scattered
 
 
 def _realigned(view: InputView, whole: bool) -> str | None:

@@ -255,12 +255,27 @@ def test_two_networks_in_one(change: dict[str, object], kept: float, status: Sta
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        ({"kind": ViewKind.RESAMPLED, "scale": (0.8, 0.8)}, Status.FAILED),
+        ({"kind": ViewKind.RESAMPLED, "scale": (0.8, 0.8), "via": ("Gather_3",)}, Status.FAILED),
+        # A residual of the image and of features of it: no operator moved anything.
+        ({"kind": ViewKind.RESAMPLED, "scale": (0.8, 0.8), "via": ()}, Status.UNDECIDED),
         ({"kind": ViewKind.RESAMPLED, "scale": (2.0, 2.0), "offset": (0.5, 0.5), "pooled": True}, Status.PASSED),
-        ({"kind": ViewKind.RESAMPLED, "scale": (2.0, 2.0), "offset": (-56.0, -56.0), "pooled": True}, Status.FAILED),
+        (
+            {
+                "kind": ViewKind.RESAMPLED,
+                "scale": (2.0, 2.0),
+                "offset": (-56.0, -56.0),
+                "pooled": True,
+                "via": ("P_1",),
+            },
+            Status.FAILED,
+        ),
+        # A kernel smaller than its stride leaves pixels out all over; a crop leaves out an edge.
+        ({"coverage": 0.73, "together": 0.73, "box": (-1, -1, -1, -1)}, Status.UNDECIDED),
+        ({"coverage": 0.3, "together": 0.3, "box": (-1, -1, -1, -1)}, Status.FAILED),
+        ({"coverage": 0.73, "together": 0.73, "box": (0, 0, 95, 95)}, Status.FAILED),
         ({"kind": ViewKind.PREDICTED}, Status.FAILED),
         ({"kind": ViewKind.IN_PLACE}, Status.PASSED),
-        ({"coverage": 0.9, "together": 0.9}, Status.FAILED),
+        ({"coverage": 0.9, "together": 0.9, "box": (0, 0, 100, 111)}, Status.FAILED),
         ({"coverage": 0.5, "together": 1.0}, Status.PASSED),
         ({"coverage": 0.6, "together": 0.6, "masked": True}, Status.PASSED),
     ],
