@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import tomllib
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
         for sets that were never blind.
     first_evasions, first_honest
         How many were answered rightly in the first run, and of how many; None where there was no first run.
+    needs
+        A package beside those that the project needs, without which its networks cannot be built; "" for most.
     evading, honest
         The names of the cases.
     """
@@ -42,6 +45,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     blind_until: str = ""
     first_evasions: tuple[int, int] | None = None
     first_honest: tuple[int, int] | None = None
+    needs: str = ""
     evading: tuple[str, ...]
     honest: tuple[str, ...]
 
@@ -59,11 +63,18 @@ def _import_all(package: ModuleType) -> None:
         importlib.import_module(module.name)
 
 
+def left_out() -> dict[str, str]:
+    """Return the sets that cannot be built here, with the package that is missing."""
+    return {name: split.needs for name, split in splits().items() if split.needs and find_spec(split.needs) is None}
+
+
 @cache
 def _all() -> dict[str, Case]:
-    for package in (honest, evasions, float16, blind4, proofs):
+    missing = left_out()
+    for package in (honest, evasions, float16, proofs, *(() if "blind-4" in missing else (blind4,))):
         _import_all(package)
-    rows = [(name, label) for label, split in splits().items() for name in (*split.honest, *split.evading)]
+    there = {label: split for label, split in splits().items() if label not in missing}
+    rows = [(name, label) for label, split in there.items() for name in (*split.honest, *split.evading)]
     where = dict(rows)
     if len(where) != len(rows) or where.keys() != CASES.keys():
         twice = sorted({name for name, _ in rows if [other for other, _ in rows].count(name) > 1})
@@ -87,10 +98,12 @@ def load(split: str | None = None, *, kind: Expected | None = None) -> list[Case
     Raises
     ------
     ValueError
-        If a case stands in no set or in two, or if ``split`` is none of them.
+        If a case stands in no set or in two, if ``split`` is none of them, or if it cannot be built here.
     """
     if split is not None and split not in splits():
         raise ValueError(f"expected a set of splits.toml ({', '.join(splits())}), found {split!r}")
+    if split is not None and split in left_out():
+        raise ValueError(f"the set {split} needs the package {left_out()[split]}, which is not installed")
     return [case for case in _all().values() if split in (None, case.split) and kind in (None, case.expected)]
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
+from evaluation import cases
 from evaluation.builder import Array
 from evaluation.case import ALIGN_RULE, BATCH_RULE, FLOAT16_RULE, MODEL_RULES, Case
 from evaluation.cases import get, load, one_of_each_idea, splits
 from evaluation.images import few_faces
 from evaluation.proof import PROOFS, alone
+from evaluation.run import sample
 from evaluation.runtime import Network
 
 CASES = [case.name for case in load()]
@@ -140,3 +142,16 @@ def test_the_style_gives_nothing_away(kind: str) -> None:
 def test_opsets_reach_from_9_to_20() -> None:
     versions = {model(case.name).opset_import[0].version for case in load("blind-3", kind="passed")}
     assert versions >= {9, 10, 11, 12, 13, 14, 15, 16, 17, 20}
+
+
+def test_a_set_whose_package_is_missing_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = [case.name for case in sample(load(), 24)]
+    monkeypatch.setattr(cases, "find_spec", lambda _name: None)
+    cases._all.cache_clear()
+    try:
+        assert cases.left_out() == {"blind-4": "torch"}
+        assert [case.name for case in sample(load(), 24)] == everything, "the sample is the same wherever it is drawn"
+        with pytest.raises(ValueError, match="the set blind-4 needs the package torch"):
+            load("blind-4")
+    finally:
+        cases._all.cache_clear()
