@@ -92,7 +92,7 @@ def _smooth(one: Array, change: Array, inner: tuple[slice, slice, slice], limits
     target = change.reshape(len(one), -1)[:, places].reshape(-1)
     moments = columns.T @ columns
     if not moments.any():  # maps without a slope: nothing in them says whether they moved
-        return None
+        return Displacement(0.0, (0.0, 0.0))
     moments += 1e-9 * np.trace(moments) / len(moments) * np.eye(len(moments))
     fit = np.linalg.solve(moments, columns.T @ target)
     left = ((target - columns @ fit) ** 2).sum() / max(1e-300, (target**2).sum())
