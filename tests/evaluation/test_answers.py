@@ -82,7 +82,8 @@ def test_the_table_has_one_line_for_each_case() -> None:
 def test_the_sample_is_fixed_and_of_every_set() -> None:
     chosen = sample(load(), 20)
     assert [case.name for case in chosen] == [case.name for case in sample(list(reversed(load())), 20)][::-1]
-    assert {(case.split, case.expected) for case in chosen} == {(case.split, case.expected) for case in load()}
+    sampled = [case for case in load() if not case.whole]
+    assert {(case.split, case.expected) for case in chosen} == {(case.split, case.expected) for case in sampled}
     assert {case.name for case in sample(load(), 10)} <= {case.name for case in chosen}
 
 
