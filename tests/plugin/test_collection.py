@@ -147,7 +147,8 @@ def test_settings_beside_a_submission_do_not_steer_the_run(
 def test_conftest_of_the_starting_folder_still_works(pytester: pytest.Pytester, model: Path) -> None:
     pytester.makeconftest("def pytest_report_header(config): return 'our own conftest'")
     result = pytester.runpytest("--facechallenge-model", "model.onnx", "--track", "A", "-k", "input")
-    result.stdout.fnmatch_lines(["*code that can change results is loaded*", "*conftest.py*", "our own conftest"])
+    # A long path is broken at the ".".
+    result.stdout.fnmatch_lines(["*code that can change results is loaded*", "*conftest.*", "our own conftest"])
 
 
 def test_last_failed(pytester: pytest.Pytester) -> None:
