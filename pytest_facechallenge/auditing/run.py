@@ -141,12 +141,12 @@ def _judge(plan: Plan, gatherer: Gatherer, path: Path) -> tuple[Report, int, int
     outcomes = {judged.key: gatherer.judge(judged) for judged in expected}
     report = build(plan, gatherer, outcomes, {}, sources=[path])
     facts = gatherer.recorded(path)
-    reused = gatherer.store.kept.taken_of(path) if gatherer.store.kept is not None else 0
+    taken = gatherer.store.kept.taken_of(path) if gatherer.store.kept is not None else frozenset()
     gatherer.store.release(path)
     kinds = {kind for each in across.ACROSS for kind in each.needs}
     compared = Facts.of(*(fact for kind in kinds if (fact := facts.get(kind)) is not None))
-    total = len(facts.gathered) + len(facts.failures)
-    return report, total - reused, reused, compared
+    there = {*facts.gathered, *facts.failures}
+    return report, len(there - taken), len(there & taken), compared
 
 
 def report_name(path: Path) -> str:

@@ -67,7 +67,7 @@ class KeptFacts:
         self.limits = limits
         self.found = found
         self.trouble = ""
-        self._taken: dict[Path, int] = {}
+        self._taken: dict[Path, frozenset[str]] = {}
         self._lock = threading.Lock()
         self._identities: dict[Path, str] = {}
         self._keys: dict[Path, dict[str, str]] = {}
@@ -78,15 +78,19 @@ class KeptFacts:
         restored = []
         for step in _lasting(steps) if keys else ():
             found = self._read(self._path(keys[step])) or self._read(self._failure_path(keys[step]))
-            if found is not None:
+            if found is None:
+                continue
+            try:
                 write_atomically(result_path(facts_dir, step), found)
-                restored.append(step)
-        self._taken[source] = self._taken.get(source, 0) + len(restored)
+            except OSError:  # of the run's own folder: gathering meets the same, and says whose fault it is
+                break
+            restored.append(step)
+        self._taken[source] = self.taken_of(source) | frozenset(restored)
         return restored
 
-    def taken_of(self, source: Path) -> int:
-        """Return how many steps' facts about a submission were taken from the folder."""
-        return self._taken.get(source, 0)
+    def taken_of(self, source: Path) -> frozenset[str]:
+        """Return the steps whose facts about a submission were taken from the folder."""
+        return self._taken.get(source, frozenset())
 
     def keep(self, source: Path, facts_dir: Path, steps: Iterable[str]) -> None:
         """Keep what a run has gathered so far of ``steps``; what is kept already is left alone.

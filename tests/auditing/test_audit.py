@@ -133,7 +133,16 @@ def test_the_same_audit_again_gathers_nothing(folder: Path, started: list[tuple[
     assert second.previous == first.date
     assert second.changes == ()
     assert sum(entry.gathered for entry in second.entries) == 0
+    assert [entry.reused for entry in second.entries] == [entry.gathered for entry in first.entries]
     assert Audit.load(next((folder / "out" / "history").iterdir())) == first
+
+
+def test_what_is_no_model_is_counted_like_any_other(folder: Path) -> None:
+    (folder / "entries" / "none.onnx").write_bytes(b"no")
+    first, second = audited(folder), audited(folder)
+    counts = [{entry.name: (entry.gathered, entry.reused) for entry in each.entries} for each in (first, second)]
+    assert counts[1]["none.onnx"] == counts[0]["none.onnx"][::-1]
+    assert counts[1]["none.onnx"][0] == 0
 
 
 def test_a_changed_rulebook_is_judged_without_gathering(folder: Path, started: list[tuple[str, ...]]) -> None:

@@ -76,11 +76,15 @@ def test_an_error_while_cleaning_up_is_no_error_of_the_run(tmp_path: Path, monke
     age(first)
     age(second)
 
+    asked: list[Path] = []
+
     def broken(folder: Path) -> list[str]:
+        asked.append(folder)
         raise RecursionError(folder)
 
     monkeypatch.setattr("pytest_facechallenge.sandbox.scratch.remove_tree", broken)
     sweep(tmp_path)
+    assert set(asked) == {first, second}, "the trouble with one keeps nothing from the other"
 
 
 @posix

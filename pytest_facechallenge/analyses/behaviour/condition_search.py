@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class Seen:
     nearest: tuple[float, Look] | None = None
     ordinary: str = ""
     evaluated: bool = False
+    failed: bool = False
 
     @property
     def both(self) -> bool:
@@ -93,9 +95,10 @@ def search(
     def look_at(looks: list[Look], *, ordinary: bool = False) -> None:
         for start in range(0, len(looks), AT_ONCE):
             some = looks[start : start + AT_ONCE]
-            try:
-                found = session.run(to_input(np.stack([look.of(faces) for look in some]), mean, std), names)
-            except Exception:
+            found = _run(session, to_input(np.stack([look.of(faces) for look in some]), mean, std), names)
+            if found is None:  # what decides was not seen, which is no sign that both sides were met
+                for one in seen:
+                    one.failed = True
                 return
             values = dict(zip(names, found, strict=True))
             for one in seen:
@@ -104,7 +107,7 @@ def search(
     rng = np.random.default_rng(context.options.seed)
     context.report(f"looking for images on both sides of {len(seen)} condition(s)")
     look_at([Look(face=at) for at in range(len(faces))], ordinary=True)
-    seen = [one for one in seen if one.evaluated and not one.both]
+    seen = [one for one in seen if (one.evaluated or one.failed) and not one.both]
     if not seen:
         return seen
     look_at([*EXTREMES, *drawn(rng, FIRST_DEEP if deep else FIRST)])
@@ -114,6 +117,18 @@ def search(
             break
         look_at([near(look, rng) for look in start for _ in range(EACH)])
     return seen
+
+
+def _run(
+    session: Session, images: npt.NDArray[np.float32], names: list[str]
+) -> list[npt.NDArray[np.generic]] | None:
+    """Return the values of some images; one image at a time where a batch does not run, None where neither does."""
+    with contextlib.suppress(Exception):  # the runtime raises its own types
+        return list(session.run(images, names))
+    with contextlib.suppress(Exception):  # as above
+        rows = [session.run(images[at : at + 1], names) for at in range(len(images))]
+        return [np.concatenate([np.atleast_1d(value) for value in each]) for each in zip(*rows, strict=True)]
+    return None
 
 
 def _note(one: Seen, looks: list[Look], margins: npt.NDArray[np.float64] | None, *, ordinary: bool) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from evaluation.builder import Array
 from evaluation.graph_shows.network import WIDTH, Net, random_values
+from pytest_facechallenge.analyses.behaviour import condition_search
 from pytest_facechallenge.analyses.behaviour.conditions import conditions, never_negative
 from pytest_facechallenge.analyses.behaviour.image_family import EXTREMES, Look, drawn, near
 from pytest_facechallenge.core.facts.flow import FlowFacts, ProbesFacts
@@ -104,12 +108,32 @@ def test_looks_are_drawn_alike_from_one_seed() -> None:
     assert near(one[0], np.random.default_rng(0)) != one[0]
 
 
-def test_a_search_finds_the_image_that_meets_a_rare_condition(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runs", "both"), [("never", False), ("one by one", True)])
+def test_a_condition_whose_part_does_not_run_counts_as_not_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: str, both: bool
+) -> None:
+    class Broken(condition_search.Session):
+        def run(self, batch: Array, outputs: Sequence[str] | None = None) -> list[Array]:
+            if runs == "never" or len(batch) > 1:
+                raise RuntimeError("no")
+            return super().run(batch, outputs)
+
+    monkeypatch.setattr(condition_search, "Session", Broken)
+    facts = gather(save(rarely_another(), tmp_path / "model.onnx"), tmp_path, {"probes"})
+    (seen,) = facts.need(ProbesFacts).conditions
+    assert (seen.guards, seen.both) == (True, both)
+
+
+def rarely_another() -> onnx.ModelProto:
+    """Return a network that gives something else for very green images."""
     net, e = new()
     green = net.op("Sub", net.brightness(1), net.op("Add", net.brightness(0), net.brightness(2)))
     rare = net.op("Greater", green, 1.2)
-    model = net.model(net.op("Where", rare, random_values(net, "other", WIDTH), e), WIDTH)
-    facts = gather(save(model, tmp_path / "model.onnx"), tmp_path, {"probes"})
+    return net.model(net.op("Where", rare, random_values(net, "other", WIDTH), e), WIDTH)
+
+
+def test_a_search_finds_the_image_that_meets_a_rare_condition(tmp_path: Path) -> None:
+    facts = gather(save(rarely_another(), tmp_path / "model.onnx"), tmp_path, {"probes"})
     (seen,) = facts.need(ProbesFacts).conditions
     assert (seen.both, seen.guards, seen.op) == (True, True, "Greater")
     assert "green" in seen.image
