@@ -119,9 +119,7 @@ def search(
     return seen
 
 
-def _run(
-    session: Session, images: npt.NDArray[np.float32], names: list[str]
-) -> list[npt.NDArray[np.generic]] | None:
+def _run(session: Session, images: npt.NDArray[np.float32], names: list[str]) -> list[npt.NDArray[np.generic]] | None:
     """Return the values of some images; one image at a time where a batch does not run, None where neither does."""
     with contextlib.suppress(Exception):  # the runtime raises its own types
         return list(session.run(images, names))

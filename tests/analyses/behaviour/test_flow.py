@@ -16,6 +16,7 @@ from pytest_facechallenge.analyses.behaviour.conditions import conditions, never
 from pytest_facechallenge.analyses.behaviour.image_family import EXTREMES, Look, drawn, near
 from pytest_facechallenge.core.facts.flow import FlowFacts, ProbesFacts
 from pytest_facechallenge.inference.images import natural
+from pytest_facechallenge.inference.session import Session
 from pytest_facechallenge.onnx_graph.ir import Graph, from_model
 from pytest_facechallenge.onnx_graph.randomness import drawn as drawn_numbers
 from tests.support.gathering import gather
@@ -112,7 +113,7 @@ def test_looks_are_drawn_alike_from_one_seed() -> None:
 def test_a_condition_whose_part_does_not_run_counts_as_not_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: str, both: bool
 ) -> None:
-    class Broken(condition_search.Session):
+    class Broken(Session):
         def run(self, batch: Array, outputs: Sequence[str] | None = None) -> list[Array]:
             if runs == "never" or len(batch) > 1:
                 raise RuntimeError("no")
