@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_facechallenge.commands import console
-from pytest_facechallenge.core.options import GIVEN, Option, OptionKind
+from pytest_facechallenge.commands.option_arguments import add_option
 from pytest_facechallenge.engine.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -28,21 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="show no line for each entry")
     for option in OPTIONS:
         if option.name not in _ELSEWHERE:
-            _add(parser, option)
-
-
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
-    names, about = (
-        (f"--{option.name}", option.flag),
-        option.help.replace("%", "%%").replace("; --track is an alias", ""),
-    )
-    if option.kind is OptionKind.FLAG:
-        parser.add_argument(*names, dest=option.keyword, action="store_true", help=about)
-    elif option.kind is OptionKind.OPTIONAL:
-        parser.add_argument(*names, dest=option.keyword, nargs="?", const=GIVEN, metavar=option.metavar, help=about)
-    else:
-        action = "append" if option.kind is OptionKind.LIST else "store"
-        parser.add_argument(*names, dest=option.keyword, action=action, metavar=option.metavar, help=about)
+            add_option(parser, option)
 
 
 def _jobs(text: str) -> int:
@@ -62,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pytest_facechallenge.auditing.screen import render
     from pytest_facechallenge.core.outcome import VerdictWord
 
-    given = {option.keyword: getattr(arguments, option.keyword) for option in OPTIONS if option.name not in _ELSEWHERE}
+    given = {option.keyword: getattr(arguments, option.ini) for option in OPTIONS if option.name not in _ELSEWHERE}
     options = {name: value for name, value in given.items() if value not in (None, False)}
     tracks, rulebooks = options.pop("track", []), options.pop("rules", [])
     try:

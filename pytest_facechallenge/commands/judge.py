@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_facechallenge.analyses.table import ANALYSES
+from pytest_facechallenge.commands.option_arguments import add_option
 from pytest_facechallenge.core.options import GIVEN, Option, OptionKind
 from pytest_facechallenge.engine.options import COMMON
 from pytest_facechallenge.plugin.options import OPTIONS, OWN
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             title = _headings().get(option.name, "the run")
             if title not in grouped:
                 grouped[title] = parser.add_argument_group(title)
-            _add(grouped[title], option)
+            add_option(grouped[title], option)
     parser.add_argument("-n", dest="processes", metavar="N", help="judge in N processes (needs pytest-xdist)")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show every rule, reason and note")
     parser.add_argument("-q", "--quiet", action="count", default=0, help="show the verdicts alone; -qq: not even these")
@@ -57,19 +58,6 @@ def _headings() -> dict[str, str]:
     found = {option.name: "what is judged, and how" for option in COMMON}
     found |= {option.name: analysis.about for analysis in ANALYSES for option in analysis.options}
     return found | {option.name: "reports" for each in FORMATS for option in (each.option, *each.details)}
-
-
-def _add(parser: argparse._ActionsContainer, option: Option) -> None:
-    names = (f"--{option.name}", option.flag)
-    about = option.help.replace("; --track is an alias", "").replace("%", "%%")
-    if option.kind is OptionKind.FLAG:
-        parser.add_argument(*names, dest=option.ini, action="store_true", help=about)
-    elif option.kind is OptionKind.OPTIONAL:
-        parser.add_argument(*names, dest=option.ini, nargs="?", const=GIVEN, metavar=option.metavar, help=about)
-    elif option.kind is OptionKind.LIST:
-        parser.add_argument(*names, dest=option.ini, action="append", metavar=option.metavar, help=about)
-    else:
-        parser.add_argument(*names, dest=option.ini, metavar=option.metavar, help=about)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import Any
 
-from pytest_facechallenge.core.options import GIVEN, OptionKind
+from pytest_facechallenge.commands.option_arguments import add_option
 from pytest_facechallenge.engine.options import OPTIONS
 
 #: Columns where the console does not say how wide it is.
@@ -24,17 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, metavar="FOLDER", help="where model.onnx and submission.zip are written"
     )
     for option in OPTIONS:
-        if option.name in _ELSEWHERE:
-            continue
-        about = option.help.replace("; --track is an alias", "").replace("%", "%%")
-        names = (f"--{option.name}", option.flag)
-        if option.kind is OptionKind.FLAG:
-            parser.add_argument(*names, dest=option.ini, action="store_true", help=about)
-        elif option.kind is OptionKind.OPTIONAL:
-            parser.add_argument(*names, dest=option.ini, nargs="?", const=GIVEN, metavar=option.metavar, help=about)
-        else:
-            several = "append" if option.kind is OptionKind.LIST else "store"
-            parser.add_argument(*names, dest=option.ini, action=several, metavar=option.metavar, help=about)
+        if option.name not in _ELSEWHERE:
+            add_option(parser, option)
 
 
 def run(arguments: argparse.Namespace) -> int:
