@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return main([*rest[:1], "--help"])
     if command is None:
         top_level().error(f"there is no command {name!r}{_meant(name)}")
-    own, passed_on = _split(rest)
     parser = parser_of(command)
+    _refuse_file_names(parser, rest)
+    own, passed_on = _split(rest)
     if passed_on and not command.passes_on:
         parser.error(f"'{PROGRAM} {name}' takes nothing after --")
     if {"-h", "--help"} & set(own):
@@ -53,6 +54,19 @@ def top_level() -> Parser:
         "-V", "--version", action="version", version=f"{PROGRAM} {__version__}", help="show the version"
     )
     return parser
+
+
+def _refuse_file_names(parser: Parser, given: Sequence[str]) -> None:
+    """Exit where an option is the name of a file here: the shell may have written it, in place of a pattern.
+
+    ``facechallenge judge *`` in a folder with a file named ``--rules=mine.toml`` would judge by the stranger's rules.
+    """
+    for word in given:
+        if word.startswith("-") and os.path.lexists(word):
+            parser.error(
+                f"{word!r} is an option and the name of a file in the working folder, so what is meant is not certain: "
+                "write ./ before the name or the pattern that stands for files (./*), or call it from another folder"
+            )
 
 
 def _without_command(given: list[str]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evaluation import attacks
+from pytest_facechallenge.cli import main
 from pytest_facechallenge.commands import judge
 from pytest_facechallenge.engine.report import Report
 from tests.security.contents import model_bytes
@@ -70,3 +71,20 @@ def test_every_hostile_input_beside_three_honest_models(tmp_path: Path, workers:
     assert list(attacks.wrong_verdicts(Report.load(tmp_path / "report.json"), entries)) == []
     assert done.returncode == 1
     assert not [sign for sign in done.stdout if sign != "\n" and not sign.isprintable()]
+
+
+@pytest.mark.parametrize("name", ["--rules=mine.toml", "--own-folder", "-n", "--"])
+@pytest.mark.parametrize("command", ["judge", "audit", "repair"])
+def test_a_file_named_like_an_option_is_not_obeyed(
+    name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the shell makes of ``facechallenge judge *``."""
+    monkeypatch.chdir(tmp_path)
+    for each in (name, "model.onnx"):
+        Path(each).touch()
+    with pytest.raises(SystemExit) as ended:
+        main([command, *sorted(os.listdir())])
+    assert ended.value.code == 4
+    error = capsys.readouterr().err
+    assert f"{name!r} is an option and the name of a file" in error
+    assert "(./*)" in error
