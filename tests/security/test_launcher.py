@@ -83,7 +83,7 @@ def test_a_file_named_like_an_option_is_not_obeyed(
     for each in (name, "model.onnx"):
         Path(each).touch()
     with pytest.raises(SystemExit) as ended:
-        main([command, *sorted(os.listdir())])
+        main([command, *sorted(path.name for path in Path().iterdir())])
     assert ended.value.code == 4
     error = capsys.readouterr().err
     assert f"{name!r} is an option and the name of a file" in error
