@@ -28,6 +28,8 @@ from pytest_facechallenge.sandbox.results import private_prefix, result_path, wr
 
 #: How often the worker is looked at, in seconds: short against the time in which a process can fill memory.
 POLL = 0.02
+#: Seconds between two looks at the memory: to find what a process has started, all that run are read.
+_MEMORY_POLL = 0.1
 WORKER = "pytest_facechallenge.sandbox.worker"
 #: Bytes of progress that are read at once.
 _MOST_PROGRESS = 1 << 20
@@ -228,7 +230,7 @@ def _watch(
 ) -> FailureKind | None:
     """Wait for the worker to end; kill it and say why when it goes over a limit."""
     progress = _Progress(progress_file)
-    heard = time.monotonic()
+    heard = weighed = time.monotonic()
     while True:
         try:
             process.wait(POLL)
@@ -242,8 +244,12 @@ def _watch(
             heard = time.monotonic()
             for line in lines:
                 on_progress(line)
-        if time.monotonic() - heard > limits.idle_seconds:
+        now = time.monotonic()
+        if now - heard > limits.idle_seconds:
             return FailureKind.TIMEOUT
+        if now - weighed < _MEMORY_POLL:
+            continue
+        weighed = now
         if _private_bytes(process.pid) > limits.memory_bytes:
             return FailureKind.MEMORY
 

@@ -7,6 +7,7 @@ how either of them is laid out.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Cut:
 
 
 WHOLE = Cut(-1, 1)
+#: Numbers of all layers that are held at a time: the images are summed up together while they are few.
+_TOGETHER = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -64,22 +67,30 @@ def channel_axis(layer: Layer, shape: tuple[int, ...]) -> int:
 
 def structured_images(model: OpenedModel, limits: Thresholds) -> Array:
     """Make images with structure of several sizes, equal in mean and contrast, even at the border."""
-    wanted = limits.equivariance
     images = model.feed.images
-    random = np.random.default_rng(images.seed + 2)
-    shape = (wanted.images, images.channels, images.height, images.width)
+    unit = _structures(images.channels, images.height, images.width, images.seed + 2, limits)
+    made: Array = (images.low + (images.high - images.low) * unit).astype(np.float32)
+    return made
+
+
+@functools.lru_cache(maxsize=2)
+def _structures(channels: int, height: int, width: int, seed: int, limits: Thresholds) -> Array:
+    """Return `structured_images` in 0..1."""
+    wanted = limits.equivariance
+    random = np.random.default_rng(seed)
+    shape = (wanted.images, channels, height, width)
     fields = np.zeros(shape)
     for size in wanted.blurs:
         field = ndimage.gaussian_filter(random.standard_normal(shape), (0, 0, size, size))
         fields += field / field.std((2, 3), keepdims=True)
-    margin = margin_of(images.height, images.width, limits)
+    margin = margin_of(height, width, limits)
     window = np.zeros(shape[2:])
     window[margin : shape[2] - margin, margin : shape[3] - margin] = 1
     fields = (fields - (fields * window).sum((2, 3), keepdims=True) / window.sum()) * window
     fields *= wanted.contrast / np.sqrt((fields**2).sum((2, 3), keepdims=True) / window.sum())
-    unit = np.clip(0.5 + fields, 0, 1)
-    made: Array = (images.low + (images.high - images.low) * unit).astype(np.float32)
-    return made
+    unit: Array = np.clip(0.5 + fields, 0, 1)
+    unit.flags.writeable = False
+    return unit
 
 
 def margin_of(height: int, width: int, limits: Thresholds) -> int:
@@ -106,42 +117,60 @@ def measure(
 ) -> list[dict[Cut, Statistics]]:
     """Return for every layer and cut the numbers over the images; empty for a tensor whose size changes."""
     kept: list[dict[Cut, list[tuple[Array, Array]]]] = [{} for _ in chosen]
-    for image in images:
-        values = runner(model.feed(image[None]))
-        for entry, layer in zip(kept, chosen, strict=True):
-            name = layer.node.outputs[0]
-            value = as_floats(values[name])
-            if value is None or value.shape != model.structure.shapes[name]:
+    measured = [0] * len(chosen)
+    shapes = [model.structure.shapes[layer.node.outputs[0]] for layer in chosen]
+    together = max(1, _TOGETHER // max(1, sum(int(np.prod(shape)) for shape in shapes)))
+    for start in range(0, len(images), together):
+        runs = [runner(model.feed(image[None])) for image in images[start : start + together]]
+        for number, (layer, shape) in enumerate(zip(chosen, shapes, strict=True)):
+            values = [as_floats(run[layer.node.outputs[0]]) for run in runs]
+            usable = [value for value in values if value is not None and value.shape == shape]
+            if not usable:
                 continue
-            axis = channel_axis(layer, value.shape)
-            for cut in _cuts(value.shape, axis, limits):
-                entry.setdefault(cut, []).append(sum_up(value, axis, cut))
+            measured[number] += len(usable)
+            axis, stacked = channel_axis(layer, shape), np.stack(usable)
+            for cut in _cuts(shape, axis, limits):
+                kept[number].setdefault(cut, []).append(sum_up(stacked, axis, cut))
     return [
         {
-            cut: Statistics.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]), limits)
+            cut: Statistics.of(np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs]), limits)
             for cut, pairs in entry.items()
-            if len(pairs) == len(images)
+            if count == len(images)
         }
-        for entry in kept
+        for entry, count in zip(kept, measured, strict=True)
     ]
 
 
-def sum_up(value: Array, channels: int, cut: Cut) -> tuple[Array, Array]:
-    """Return mean and skew of every part and channel, [blocks, channels]."""
-    rows = np.moveaxis(value, channels, -1)
+def sum_up(values: Array, channels: int, cut: Cut) -> tuple[Array, Array]:
+    """Return mean and skew of every part and channel.
+
+    Parameters
+    ----------
+    values
+        Of one tensor, float32 [images, *shape].
+    channels
+        The axis of ``shape`` that holds the channels.
+
+    Returns
+    -------
+    (mean, skew)
+        float64 [images, blocks, channels].
+    """
+    maps = np.moveaxis(values, channels + 1, 1)
     if cut.axis >= 0:
-        axis = cut.axis if cut.axis < channels else cut.axis - 1
-        rows = np.moveaxis(rows, axis, 0)
-        length = rows.shape[0] // cut.blocks
+        axis = 2 + (cut.axis if cut.axis < channels else cut.axis - 1)
+        length = maps.shape[axis] // cut.blocks
         parted = (length, cut.blocks) if cut.interleaved else (cut.blocks, length)
-        rows = rows.reshape(*parted, *rows.shape[1:])
-        rows = np.moveaxis(rows, 1, 0) if cut.interleaved else rows
-    flat = rows.reshape(cut.blocks, -1, rows.shape[-1])
-    mean = flat.mean(1, dtype=np.float64)
-    apart = flat - mean[:, None].astype(np.float32)
+        maps = maps.reshape(*maps.shape[:axis], *parted, *maps.shape[axis + 1 :])
+        maps = np.moveaxis(maps, axis + 1 if cut.interleaved else axis, 2)
+    # With the places of one part and channel side by side, numpy sums in pairs and float32 is exact enough.
+    flat = maps.reshape(*maps.shape[:2], cut.blocks, -1)
+    mean = flat.mean(-1, keepdims=True)
+    apart = flat - mean
     size = np.abs(apart)
-    skew = (apart * size).mean(1, dtype=np.float64) / ((size * size).mean(1, dtype=np.float64) + 1e-30)
-    return mean, skew
+    signed, squared = (np.einsum("icbp,icbp->icb", each, size).astype(np.float64) for each in (apart, size))
+    skew = signed / (squared + 1e-30 * flat.shape[-1])
+    return mean[..., 0].astype(np.float64).swapaxes(1, 2), skew.swapaxes(1, 2)
 
 
 def _marks(numbers: Array, floor: float) -> tuple[Array, Array]:

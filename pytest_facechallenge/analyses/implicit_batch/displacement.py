@@ -81,15 +81,12 @@ def _smooth(one: Array, change: Array, inner: tuple[slice, slice, slice], limits
         np.cos(np.pi * np.arange(waves)[:, None] * (np.arange(extent)[None] + 0.5) / extent)
         for extent in (height, width)
     )
-    basis = np.einsum("ay,bx->abyx", down, right).reshape(-1, height * width)
     stride = max(1, int(np.sqrt(height * width / 2500)))
-    picked = (np.arange(height)[:, None] % stride == 0) & (np.arange(width)[None] % stride == 0)
-    places = np.flatnonzero(picked.reshape(-1))
-    basis = basis[:, places]
-    columns = np.concatenate(
-        [(slope.reshape(len(one), 1, -1)[..., places] * basis[None]).transpose(0, 2, 1) for slope in slopes], 2
-    ).reshape(-1, 2 * len(basis))
-    target = change.reshape(len(one), -1)[:, places].reshape(-1)
+    basis = np.einsum("ay,bx->abyx", down[:, ::stride], right[:, ::stride]).reshape(waves * waves, -1)
+    picked = [values[:, ::stride, ::stride].reshape(len(one), 1, -1) for values in (*slopes, change)]
+    # One row for each channel and place, one column for each wave of the steps along rows, then along columns.
+    columns = np.concatenate([slope * basis for slope in picked[:2]], 1).transpose(0, 2, 1).reshape(-1, 2 * len(basis))
+    target = picked[2].reshape(-1)
     moments = columns.T @ columns
     if not moments.any():  # maps without a slope: nothing in them says whether they moved
         return Displacement(0.0, (0.0, 0.0))

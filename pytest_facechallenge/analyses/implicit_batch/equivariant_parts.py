@@ -114,8 +114,7 @@ def _sees_everything(comparison: Comparison, layer: Layer, cut: Cut, pair: tuple
     def summed_up(image: Array) -> Array:
         value = as_floats(comparison.runner(model.feed(image[None]))[layer.node.outputs[0]])
         assert value is not None  # noqa: S101  # it was measured before
-        mean, skew = sum_up(value, axis, cut)
-        return np.stack([mean, skew])[:, list(pair)]
+        return np.concatenate(sum_up(value[None], axis, cut))[:, list(pair)]
 
     before = summed_up(base[0])
     reached = []

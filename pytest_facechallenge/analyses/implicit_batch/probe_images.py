@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.thresholds import ProbeImages, Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
 
@@ -55,8 +56,6 @@ class Images:
         self.channels, self.height, self.width = channels, height, width
         self.low, self.high = low, high
         self.seed = seed
-        self._random = np.random.default_rng(seed + 1)
-        self._natural: list[npt.NDArray[Any]] = []
 
     def _scaled(self, unit: npt.NDArray[Any]) -> Array:
         return (self.low + (self.high - self.low) * unit).astype(np.float32)
@@ -68,24 +67,8 @@ class Images:
 
     def natural(self, count: int) -> Array:
         """Return images with the spectrum and the contrast range of photographs, bright and dark ones among them."""
-        while len(self._natural) < count:
-            self._natural.append(self._draw())
-        return self._scaled(np.clip(np.stack(self._natural[:count]), 0, 1))
-
-    def _draw(self) -> npt.NDArray[Any]:
-        """Draw the next natural image, [C, H, W] in about 0..1."""
-        recipe, random = self.levels, self._random
-        image = np.zeros((self.channels, self.height, self.width))
-        for part, share in recipe.structures:
-            blur = self.height / part
-            common = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
-            image += share * common / common.std()
-            for plane in image:
-                own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
-                plane += recipe.own_colour * share * own / own.std()
-        image *= random.uniform(*recipe.contrast)
-        image += random.uniform(*recipe.brightness) + recipe.grain * random.standard_normal(image.shape)
-        return image
+        drawn = _naturals(self.channels, self.height, self.width, self.seed + 1, self.levels).first(count)
+        return self._scaled(np.clip(np.stack(drawn), 0, 1))
 
     def fields(self, count: int) -> Array:
         """Return smooth grey images that all hold the same values at different places, float32 [count, C, H, W].
@@ -125,6 +108,39 @@ class Images:
         if self.channels > 1:
             image[:, 1] = self.ramp(1, span)[:, 0]
         return image
+
+
+class _Naturals:
+    """Natural images in about 0..1, drawn as they are asked for."""
+
+    def __init__(self, channels: int, height: int, width: int, seed: int, levels: ProbeImages) -> None:
+        self._shape, self._levels = (channels, height, width), levels
+        self._random = np.random.default_rng(seed)
+        self._drawn: list[npt.NDArray[Any]] = []
+
+    def first(self, count: int) -> list[npt.NDArray[Any]]:
+        while len(self._drawn) < count:
+            self._drawn.append(self._draw())
+        return self._drawn[:count]
+
+    def _draw(self) -> npt.NDArray[Any]:
+        """Draw the next one, [C, H, W]."""
+        recipe, random = self._levels, self._random
+        image = np.zeros(self._shape)
+        for part, share in recipe.structures:
+            blur = self._shape[1] / part
+            common = ndimage.gaussian_filter(random.standard_normal(self._shape[1:]), blur)
+            image += share * common / common.std()
+            for plane in image:
+                own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
+                plane += recipe.own_colour * share * own / own.std()
+        image *= random.uniform(*recipe.contrast)
+        image += random.uniform(*recipe.brightness) + recipe.grain * random.standard_normal(image.shape)
+        return image
+
+
+#: Every variant of a network is probed with the same images, and to draw one takes longer than to run a small network.
+_naturals = functools.lru_cache(maxsize=2)(_Naturals)
 
 
 def value_range(graph: Graph, limits: Thresholds) -> tuple[float, float]:

@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 
 #: Rows of the matrix of correlations that are made at once: all of them would take gigabytes.
 BLOCK = 64
+#: Rows of the pool that are compared with them at once, so that their correlations stay in the cache.
+_CHUNK = 8192
 
 
 def signatures(values: Array, limits: Thresholds) -> tuple[Array, Array]:
@@ -50,10 +52,16 @@ def signatures(values: Array, limits: Thresholds) -> tuple[Array, Array]:
 
 def matches(queries: Array, pool: Array, limits: Thresholds) -> list[Array]:
     """Return for each query signature the indices of the pool's signatures that are the same datum (either sign)."""
+    wanted = np.float32(limits.signatures.same)
     found: list[Array] = []
     for start in range(0, len(queries), BLOCK):
-        block = np.abs(queries[start : start + BLOCK] @ pool.T) >= limits.signatures.same
-        found.extend(np.flatnonzero(row) for row in block)
+        block = queries[start : start + BLOCK]
+        same = np.empty((len(block), len(pool)), bool)
+        for first in range(0, len(pool), _CHUNK):
+            alike = block @ pool[first : first + _CHUNK].T
+            np.abs(alike, out=alike)
+            np.greater_equal(alike, wanted, out=same[:, first : first + _CHUNK])
+        found.extend(np.flatnonzero(row) for row in same)
     return found
 
 
