@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from pytest_facechallenge.analyses.implicit_batch.blur import gaussian
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
 from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
@@ -81,7 +81,7 @@ def _structures(channels: int, height: int, width: int, seed: int, limits: Thres
     shape = (wanted.images, channels, height, width)
     fields = np.zeros(shape)
     for size in wanted.blurs:
-        field = ndimage.gaussian_filter(random.standard_normal(shape), (0, 0, size, size))
+        field = gaussian(random.standard_normal(shape), size)
         fields += field / field.std((2, 3), keepdims=True)
     margin = margin_of(height, width, limits)
     window = np.zeros(shape[2:])

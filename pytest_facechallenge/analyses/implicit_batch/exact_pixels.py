@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import spatial
 
 from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -70,6 +69,8 @@ def _present(planes: Array, pool: Array, width: int, closest: Array, limits: Thr
     closest
         Correlation of some elements with the pixels that they hold.
     """
+    from scipy import spatial  # here, because importing it takes longer than following most networks
+
     places = pixels_asked(planes.shape[1] // width, width, limits)
     present = np.zeros(len(places), bool)
     tree = spatial.cKDTree(pool)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from pytest_facechallenge.analyses.implicit_batch.blur import gaussian
 from pytest_facechallenge.analyses.implicit_batch.thresholds import ProbeImages, Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
@@ -80,7 +80,7 @@ class Images:
         blur = self.height / self.levels.field_blur
         drawn = []
         for _ in range(count):
-            smooth = ndimage.gaussian_filter(random.standard_normal((self.height, self.width)), blur)
+            smooth = gaussian(random.standard_normal((self.height, self.width)), blur)
             plane = np.empty(smooth.size)
             plane[np.argsort(smooth, axis=None)] = levels
             drawn.append(np.broadcast_to(plane.reshape(smooth.shape), (self.channels, *smooth.shape)))
@@ -129,10 +129,10 @@ class _Naturals:
         image = np.zeros(self._shape)
         for part, share in recipe.structures:
             blur = self._shape[1] / part
-            common = ndimage.gaussian_filter(random.standard_normal(self._shape[1:]), blur)
+            common = gaussian(random.standard_normal(self._shape[1:]), blur)
             image += share * common / common.std()
             for plane in image:
-                own = ndimage.gaussian_filter(random.standard_normal(plane.shape), blur)
+                own = gaussian(random.standard_normal(plane.shape), blur)
                 plane += recipe.own_colour * share * own / own.std()
         image *= random.uniform(*recipe.contrast)
         image += random.uniform(*recipe.brightness) + recipe.grain * random.standard_normal(image.shape)

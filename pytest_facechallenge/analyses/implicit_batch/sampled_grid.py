@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from pytest_facechallenge.analyses.implicit_batch.exact_pixels import mask
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
@@ -111,6 +110,8 @@ def _prediction_errors(
     natural: Array, values: Array, gain: Array, offset: Array, down: Array, right: Array, live: Array
 ) -> Array:
     """Return for each live element the error of the best of: one channel, or the mean of channels, at the place."""
+    from scipy import ndimage  # here, because importing it takes longer than following most networks
+
     places = np.flatnonzero(live.reshape(-1))
     at = np.stack([down.reshape(-1)[places], right.reshape(-1)[places]])
     a, b = gain.reshape(-1)[places], offset.reshape(-1)[places]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper
-from scipy import ndimage
 
+from pytest_facechallenge.analyses.implicit_batch.blur import gaussian
 from pytest_facechallenge.analyses.implicit_batch.displacement import Displacement, displacement
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
@@ -180,8 +180,7 @@ def smooth(images: Array, limits: Thresholds) -> Array:
     The change by a small displacement is then the slope times the step, also where a Fourier transform takes the left
     edge for the neighbour of the right one.
     """
-    size = limits.alignment.smooth
-    blurred = ndimage.gaussian_filter(images, (0, 0, size, size), mode="nearest")
+    blurred = gaussian(images, limits.alignment.smooth, repeated=True).astype(images.dtype)
     fades = []
     for extent in images.shape[2:]:
         place = np.minimum(np.arange(extent), np.arange(extent)[::-1]) / (extent / limits.alignment.margin)
