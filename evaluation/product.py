@@ -23,7 +23,8 @@ from pytest_facechallenge.core.facts.weights import WeightsFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.core.run_options import RunOptions
-from pytest_facechallenge.onnx_graph.ir import from_model, inline_functions
+from pytest_facechallenge.onnx_graph import batch_axis
+from pytest_facechallenge.onnx_graph.ir import GraphError, from_model, inline_functions
 
 RULES: dict[str, Rule] = {
     rule.id: rule
@@ -87,8 +88,13 @@ def observe(model: onnx.ModelProto) -> Facts:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         onnx.save(model, str(path))
-        facts = follow(path, threads=1)
-        cost = facts_of(from_model(inline_functions(model) if model.functions else model, Path(folder)))
+        plain = inline_functions(model) if model.functions else model
+        try:
+            apart = batch_axis.follow(from_model(plain, Path(folder))).apart
+        except GraphError:
+            apart = False
+        facts = follow(path, threads=1, apart=apart)
+        cost = facts_of(from_model(plain, Path(folder)))
     return Facts.of(facts, cost)
 
 

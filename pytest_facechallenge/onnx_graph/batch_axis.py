@@ -48,6 +48,11 @@ class Followed:
     widths: tuple[Flow, ...] = ()
     lost: str = ""
 
+    @property
+    def apart(self) -> bool:
+        """Whether this shows that no image reaches another one's row, nor their number any value."""
+        return not (self.flows or self.widths or self.lost)
+
 
 def follow(graph: Graph) -> Followed:
     """Follow the images from the first input of a main graph, local functions inlined, to its outputs."""

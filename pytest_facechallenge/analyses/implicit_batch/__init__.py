@@ -25,7 +25,7 @@ ANALYSIS = Analysis(
             Stage.PROBES,
             "core.facts.implicit_batch:ImplicitBatchFacts",
             "analyses.implicit_batch.gather:gather",
-            ("load",),
+            ("load", "flow"),
             runs_model=True,
         ),
     ),

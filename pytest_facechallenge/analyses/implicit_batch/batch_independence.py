@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 #: float32 [N, C, H, W] -> embeddings [N, D] (or any shape with N first).
 Run = Callable[[Array], Array]
 
+#: Companions, a batch float32 [N, C, H, W], and (row, number of the image in it) to be compared.
+Planned = tuple[Companions, Array, list[tuple[int, int]]]
+
 #: Characters of the runtime's text that are kept.
 TEXT = 300
 
@@ -41,7 +44,9 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
     return [Unseen(gap=Gap.BATCH_NOT_RUN, error=tried[0].error, branch=model.branch)]
 
 
-def of_whole_model(feed: Feed, macs: int, threads: int, limits: Thresholds) -> list[BatchComposition]:
+def of_whole_model(
+    feed: Feed, macs: int, threads: int, limits: Thresholds, *, apart: bool = False
+) -> list[BatchComposition]:
     """Return what batches do to the submitted model.
 
     Parameters
@@ -50,24 +55,33 @@ def of_whole_model(feed: Feed, macs: int, threads: int, limits: Thresholds) -> l
         Multiply-adds for one image: they decide how large the largest batch may be.
     threads
         Of the runtime; 0 leaves it the choice.
+    apart
+        Whether the graph shows that the images of a batch never meet. What is left to see is that the runtime does what
+        the graph says: an image between a white and a black one has its own embedding.
     """
     running = limits.running
     if macs >= running.large:
         largest = running.large_batch
     else:
         largest = running.usual_batch if macs >= running.small else running.small_batch
-    return _run(feed.model, feed, threads, largest, "")
+    return _run(feed.model, feed, threads, largest, "", apart=apart)
 
 
-def _run(model: onnx.ModelProto, feed: Feed, threads: int, largest: int, branch: str) -> list[BatchComposition]:
+def _run(
+    model: onnx.ModelProto, feed: Feed, threads: int, largest: int, branch: str, *, apart: bool = False
+) -> list[BatchComposition]:
     images = feed.images
     try:
         runner = Runner(model, [feed.output], threads, optimised=True)
         extremes = np.concatenate([images.flat(0.0), images.flat(1.0)])
+
+        def run(batch: Array) -> Array:
+            return np.asarray(runner.raw(feed(batch))[feed.output])
+
+        if apart:
+            return one_composition(run, images.natural(1), extremes, branch)
         diverse = np.concatenate([images.natural(3), images.noise(1)])
-        return compositions(
-            lambda batch: np.asarray(runner.raw(feed(batch))[feed.output]), diverse, extremes, largest, branch
-        )
+        return compositions(run, diverse, extremes, largest, branch)
     except RunError as error:
         return [BatchComposition(companions=Companions.NONE, size=1, error=str(error)[:TEXT], branch=branch)]
 
@@ -94,11 +108,22 @@ def compositions(run: Run, images: Array, extremes: Array, largest: int, branch:
         One per composition; one that says so where an image alone has no finite embedding.
     """
     alone = [np.asarray(run(images[i : i + 1])) for i in range(len(images))]
+    return _compared(run, _plan(images, extremes, largest), alone, branch)
+
+
+def one_composition(run: Run, image: Array, extremes: Array, branch: str) -> list[BatchComposition]:
+    """Embed an image alone, and between a white and a black one."""
+    batch = np.concatenate([extremes[1:2], image, extremes[:1]])
+    return _compared(run, [(Companions.BLACK_AND_WHITE, batch, [(1, 0)])], [np.asarray(run(image))], branch)
+
+
+def _compared(run: Run, plan: list[Planned], alone: list[Array], branch: str) -> list[BatchComposition]:
+    """Run planned batches, and compare their rows with the embeddings of the images alone."""
     if not all(np.isfinite(embedding).all() for embedding in alone):
         error = "the embedding of one image has numbers that are not finite"
         return [BatchComposition(companions=Companions.NONE, size=1, error=error, branch=branch)]
     results = []
-    for companions, batch, expected in _plan(images, extremes, largest):
+    for companions, batch, expected in plan:
         change, finite, error = _try(run, batch.astype(np.float32), expected, alone)
         results.append(
             BatchComposition(
@@ -108,8 +133,8 @@ def compositions(run: Run, images: Array, extremes: Array, largest: int, branch:
     return results
 
 
-def _plan(images: Array, extremes: Array, largest: int) -> list[tuple[Companions, Array, list[tuple[int, int]]]]:
-    """Return the batches: companions, float [N, C, H, W], and (row, number of the image in it) to be compared."""
+def _plan(images: Array, extremes: Array, largest: int) -> list[Planned]:
+    """Return the batches of all compositions."""
     two = np.concatenate([images[1:2], extremes[:1]])
     three = np.concatenate([extremes[1:2], images[1:2], extremes[:1]])
     mixed = np.concatenate([images[3:4], images[1:2], images[0:1], images[2:3]])

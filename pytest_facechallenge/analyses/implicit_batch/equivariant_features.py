@@ -36,8 +36,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     if not layers:
         return []
     large = model.structure.total_macs >= limits.equivariance.large
-    base = structured_images(model, limits)
-    runner = model.open([layer.node.outputs[0] for layer in layers])
+    base = structured_images(model, limits)[: limits.equivariance.large_images if large else None]
+    runner = model.open([layer.node.outputs[0] for layer in layers], optimised=large)
     plain = measure(model, runner, layers, base, limits)
     found: list[Hypothesis] = []
     for candidate in candidates(model.structure, model.front, limits):

@@ -18,6 +18,7 @@ from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS, Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel, trace
 from pytest_facechallenge.analyses.implicit_batch.variants import variants
+from pytest_facechallenge.core.facts.flow import FlowFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Observation, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 from pytest_facechallenge.onnx_graph.ir import inline_functions
@@ -28,10 +29,13 @@ TEXT = 300
 
 def gather(context: Context) -> ImplicitBatchFacts:
     """Follow the image through the submission; see `ImplicitBatchFacts`."""
-    return follow(context.runnable_path, context.options.seed, context.options.threads)
+    apart = context.facts.need(FlowFacts).apart
+    return follow(context.runnable_path, context.options.seed, context.options.threads, apart=apart)
 
 
-def follow(path: Path, seed: int = 20211001, threads: int = 0, limits: Thresholds = DEFAULTS) -> ImplicitBatchFacts:
+def follow(
+    path: Path, seed: int = 20211001, threads: int = 0, limits: Thresholds = DEFAULTS, *, apart: bool = False
+) -> ImplicitBatchFacts:
     """Follow the image through the model at ``path``.
 
     Parameters
@@ -40,6 +44,8 @@ def follow(path: Path, seed: int = 20211001, threads: int = 0, limits: Threshold
         Of the probe images.
     threads
         Of the runtime; 0 leaves it the choice.
+    apart
+        Whether the graph shows that the images of a batch never meet: one batch is run then, and six else.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def follow(path: Path, seed: int = 20211001, threads: int = 0, limits: Threshold
         layers = max(layers, len(found.structure.layers))
         macs = max(macs, found.structure.total_macs)
         branches.append(found.branch)
-    whole = batch_independence.of_whole_model(feed, macs, threads, limits)
+    whole = batch_independence.of_whole_model(feed, macs, threads, limits, apart=apart)
     return ImplicitBatchFacts(
         layers=layers, macs=macs, branches=tuple(branches), observations=tuple(dict.fromkeys([*whole, *seen]))
     )

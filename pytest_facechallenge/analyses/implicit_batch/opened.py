@@ -40,10 +40,13 @@ class Sessions:
         self._model, self._threads, self.largest = model, threads, largest
         self._overflowed: list[set[str]] = []
 
-    def open(self, names: Sequence[str], model: onnx.ModelProto | None = None) -> Runner:
-        """Load what the values of ``names`` need, of the variant or of another model made from it."""
+    def open(self, names: Sequence[str], model: onnx.ModelProto | None = None, *, optimised: bool = False) -> Runner:
+        """Load what the values of ``names`` need, of the variant or of another model made from it.
+
+        To let the runtime optimise the graph takes longer than it saves, but for large networks that are run often.
+        """
         part = part_for(model or self._model, names)
-        runner = Runner(part, names, self._threads, largest=self.largest)
+        runner = Runner(part, names, self._threads, optimised=optimised, largest=self.largest)
         self._overflowed.append(runner.overflowed)
         return runner
 
@@ -85,9 +88,9 @@ class OpenedModel:
         """In words, which way the conditions on the image went; "" when there is none."""
         return self.variant.branch
 
-    def open(self, names: Sequence[str], model: onnx.ModelProto | None = None) -> Runner:
+    def open(self, names: Sequence[str], model: onnx.ModelProto | None = None, *, optimised: bool = False) -> Runner:
         """See `Sessions.open`."""
-        return self.sessions.open(names, model)
+        return self.sessions.open(names, model, optimised=optimised)
 
     def share(self, macs: float) -> float:
         """Return multiply-adds as a share of all, 0..1, rounded as it stands in facts."""

@@ -318,6 +318,7 @@ class Equivariance:
     layers: int = of(160, "layers", "looked at")
     large: int = of(2_000_000_000, "multiply-adds", "from which fewer layers and transforms are looked at")
     large_layers: int = of(24, "layers", "looked at in such a network")
+    large_images: int = of(5, "images", "behind a comparison in such a network: its layers have hundreds of channels")
     strip: int = of(6, "th part of the width", "of the image that is changed along an edge")
     everywhere: float = of(0.1, "of the best edge's force", "with which the weakest edge must reach a part")
     silent: float = of(0.02, "of the largest kernel", "below which a kernel does not mix two channels")

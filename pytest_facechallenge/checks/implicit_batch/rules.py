@@ -61,8 +61,8 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         perturbed weights are compared with what they see; grouped or block-diagonal kernels with their own halves;
         branches of the network that meet only at the end with each other on turned images; every feature with every
         other one on turned, moved, zoomed and recoloured images, where the two never mix. Channels are clustered by
-        the weights between them. Images are embedded alone and in batches of six compositions.
-        docs/second-looks.md has the whole of it.
+        the weights between them. Images are embedded alone and in batches of six compositions, or of one where the
+        graph shows that images never meet. docs/second-looks.md has the whole of it.
 
         What this proposes fails the rule only when an intervention on the running network confirms it; else it is a
         note, or, where nothing could be done or the answer is close, undecided. The interventions:

@@ -86,6 +86,11 @@ class FlowFacts(StepFacts, frozen=True, kw_only=True):
     random: tuple[RandomNode, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def apart(self) -> bool:
+        """Whether the graph shows that no image reaches another one's row, nor their number any value."""
+        return not (self.batch or self.widths or self.lost)
+
 
 class BatchProbe(msgspec.Struct, frozen=True, kw_only=True):
     """A batch made for what the graph shows, compared row by row with the same images one by one.
