@@ -12,7 +12,6 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from pytest_facechallenge import repair
 from pytest_facechallenge.analyses.repair import READ_IF_THERE
 from pytest_facechallenge.analyses.repair.options import RepairOptions
 from pytest_facechallenge.core.facts.repair import RepairFacts
@@ -204,24 +203,3 @@ def test_imports_that_nothing_uses_go(tmp_path: Path) -> None:
     facts, file = mended(tmp_path / "model.onnx", tmp_path / "work")
     assert "imports" in names(facts)
     assert all_pass(findings(file, tmp_path / "after"))
-
-
-def test_today_s_default_export_is_mended_whole(tmp_path: Path) -> None:
-    path = export(Face(), tmp_path / "model.onnx", dynamo=True, opset_version=None, input_names=["data"])
-    done = repair(path, tmp_path / "mended", "mfr21/A", latency="modelled", device="cpu", threads=1)
-    assert done.why_not == ""
-    assert done.facts is not None
-    assert names(done.facts) == ["side files", "batch", "reshapes", "opset", "ir version"]
-    assert before_after(done.facts) <= 1e-6
-    assert done.report is not None
-    (track,) = done.report.submissions[0].tracks
-    assert track.verdict.broken == ()
-    assert done.archive == tmp_path / "mended" / "submission.zip"
-    with pytest.raises(FileExistsError, match=r"model\.onnx"):
-        repair(path, tmp_path / "mended", "mfr21/A")
-
-
-def test_what_cannot_be_mended_says_why(tmp_path: Path) -> None:
-    done = repair(save(network(dim=640), tmp_path / "model.onnx"), tmp_path / "out", "mfr21/A", device="cpu")
-    assert "nothing that can be mended" in done.why_not
-    assert not (tmp_path / "out").exists()

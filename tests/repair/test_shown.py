@@ -169,6 +169,7 @@ def test_what_cannot_be_mended_says_why(tmp_path: Path, rule: str, made: object,
     track = "mfr21/A" if rule == "no-implicit-batch" else "few/x"
     done = repair(path, tmp_path / "out", track, rulebooks=[few(tmp_path)], device="cpu", threads=1, latency="modelled")
     assert done.model is None
+    assert "nothing that can be mended" in done.why_not
     assert not (tmp_path / "out").exists()
     assert why in {each.rule: each.why for each in done.not_mended}[rule]
     assert f"{rule}: " in render(done, "model.onnx", View(width=120))

@@ -159,7 +159,8 @@ def test_a_long_run_does_not_keep_copies(
     counted = pytester.path / "copies"
     monkeypatch.setenv("COPIES", str(counted))
     monkeypatch.setenv("FACECHALLENGE_LATENCY", "modelled")
-    options = ("-q", "--facechallenge-model=entries", "--track=A", "-k", "package or input or no-float16 or batch")
+    rules = "package or input or no-float16 or deterministic"
+    options = ("-q", "--facechallenge-model=entries", "--track=A", "-k", rules)
     result = pytester.runpytest_subprocess(*options, *workers)
     assert result.ret == 0, result.stdout.str()
     copies = [int(line) for line in counted.read_text().split()]

@@ -14,6 +14,11 @@ from tests.support.torch_faces import Face, quietly, torch
 
 #: What each of torch's exporters is told: nothing but which of them it is.
 EXPORTERS: dict[str, dict[str, Any]] = {"dynamo": {}, "traced": {"dynamo": False}}
+#: What a repair mends of each.
+MENDED = {
+    "dynamo": ["side files", "batch", "reshapes", "opset", "ir version"],
+    "traced": ["batch", "opset", "ir version"],
+}
 #: Following remedies takes at most so many rounds.
 ROUNDS = 3
 
@@ -54,4 +59,9 @@ def test_a_repair_alone(tmp_path: Path, untimed: dict[str, Any], exporter: str) 
     done = repair(path, tmp_path / "mended", "untimed/A", **untimed)
     assert done.report is not None
     assert done.why_not == ""
+    assert done.facts is not None
+    assert [each.name for each in done.facts.repairs] == MENDED[exporter]
+    assert done.facts.local is not None
+    assert done.facts.local.before_after.difference <= 1e-6
+    assert done.archive == tmp_path / "mended" / "submission.zip"
     assert track_of(done.report).verdict_text == "COMPLIANT (for practice)", done.not_mended

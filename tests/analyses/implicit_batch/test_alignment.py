@@ -162,11 +162,8 @@ def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
     assert early_grids.observe(trace(net, kept(net, mixed(net)), 6), DEFAULTS) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["early_full_phase", "early_folded_mirrored", "brightness_curves", "haar_by_matrices", "haar_twice", "oval_window"],
-)
-def test_a_network_of_each_kind(name: str) -> None:
+@pytest.mark.parametrize("name", ["early_folded_mirrored", "haar_twice"])
+def test_a_network_of_each_kind_that_no_idea_of_the_evaluation_is(name: str) -> None:
     case = get(name)
     assert problem(case, judge_case(case)) == ""
 
