@@ -4,7 +4,7 @@ python -m evaluation.compare OLD NEW [--renames FILE] [--ignore PREFIX …] [--s
 
 A judgement is a JSON file with ``facts`` (by step) and ``tracks`` (verdict and outcome of every rule). Files of the
 same name are compared leaf by leaf. ``--renames`` names a TOML file: ``[steps]`` and ``[keys]`` map old names to new
-ones, ``[words]`` old words in texts to new ones. Exit code 1 when anything differs that is not ignored.
+ones, ``[words]`` old words in texts to new ones, ``[cases]`` old names of cases to new ones. Exit code 1 when anything differs that is not ignored.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Renames:
     def __init__(self, table: dict[str, dict[str, str]]) -> None:
         self.steps = table.get("steps", {})
         self.keys = table.get("keys", {})
+        self._cases = table.get("cases", {})
         self._words = [(re.compile(old), new) for old, new in table.get("words", {}).items()]
 
     def text(self, text: str) -> str:
@@ -39,6 +40,10 @@ class Renames:
         for old, new in self._words:
             text = old.sub(new, text)
         return text
+
+    def case(self, name: str) -> str:
+        """Return the new name of a case."""
+        return self._cases.get(name, name)
 
     def plain(self, value: Any) -> Any:
         """Return plain data with new names of keys and new words in texts."""
