@@ -4,7 +4,8 @@ python -m evaluation.compare OLD NEW [--renames FILE] [--ignore PREFIX …] [--s
 
 A judgement is a JSON file with ``facts`` (by step) and ``tracks`` (verdict and outcome of every rule). Files of the
 same name are compared leaf by leaf. ``--renames`` names a TOML file: ``[steps]`` and ``[keys]`` map old names to new
-ones, ``[words]`` old words in texts to new ones, ``[cases]`` old names of cases to new ones. Exit code 1 when anything differs that is not ignored.
+ones, ``[words]`` old words in texts to new ones, ``[cases]`` old names of cases to new ones. Exit code 1 when anything
+differs that is not ignored.
 """
 
 from __future__ import annotations
