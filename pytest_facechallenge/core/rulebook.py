@@ -8,6 +8,7 @@ sees plain values only.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import tomllib
 from collections.abc import Callable
@@ -274,10 +275,19 @@ def load(path: Path) -> Rulebook:
         allowed.
     """
     try:
-        raw = tomllib.loads(read_text(path, MOST_BYTES))
+        return _parsed(path, read_text(path, MOST_BYTES))
     except OSError as error:
         raise RulebookError(f"cannot read the rulebook {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
+
+
+@functools.lru_cache(maxsize=32)
+def _parsed(path: Path, text: str) -> Rulebook:
+    """Return the rulebook in a text; once for each text, as a service judges by the same ones all day."""
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RulebookError(f"the rulebook {path} is not valid TOML: {error}") from error
     found = raw.get("schema")
     if found != SCHEMA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shutil
@@ -50,13 +51,17 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return the installed version of every package that can change a result."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version()} | {package: version for package, version in found.items() if version}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Return the installed version of a package, "" when it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def runtimes_clash() -> str:
