@@ -60,7 +60,9 @@ def steady(text: str) -> str:
     """Return what was printed without what depends on how fast the machine is: lines of progress, seconds."""
     text = re.sub(r"\n(facechallenge: [^\n]* \(\d+ s\)\n\n?)+", "", text)
     # The share of the tests that are done stands at the end of the line, also of one that was put together again.
-    text = re.sub(r"^(\S.*?) +(\[ *\d+%\])$", lambda found: f"{found[1]:<{COLUMNS - 6}}{found[2]}", text, flags=re.M)
+    text = re.sub(
+        r"^(\S.*?) +(\[ *\d+%\])$", lambda found: f"{found[1]:<{COLUMNS - 6}}{found[2]}", text, flags=re.MULTILINE
+    )
     return re.sub(r"^(\d+ passed.*) in [\d.]+s( \([\d:]+\))?$", r"\1 in 1.00s", text, flags=re.MULTILINE)
 
 

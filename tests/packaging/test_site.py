@@ -61,7 +61,7 @@ def test_the_search_finds_a_rule_where_the_site_is_opened_from_its_folder(site: 
         page.goto((site / "index.html").as_uri())
         page.get_by_role("textbox", name="Search").fill("embedding-dim")
         first = page.locator(".md-search-result__link").first
-        first.wait_for(timeout=20_000)
+        first.wait_for(timeout=120_000)
         links = [each.get_attribute("href") or "" for each in page.locator(".md-search-result__link").all()]
         browser.close()
     assert any("/reference/mfr21.html" in link for link in links), links
