@@ -181,7 +181,7 @@ def test_minimal_rulebook_is_right(tmp_path: Path) -> None:
 
 
 def test_example_rulebook_is_right() -> None:
-    book = load(builtin_folder().parent / "examples" / "custom-rulebook" / "rulebook.toml")
+    book = load(builtin_folder().parent / "examples" / "custom-rulebook" / "campus" / "rulebook.toml")
     assert book.rules_of("phone")[3].limit == 256
 
 

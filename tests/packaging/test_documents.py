@@ -161,6 +161,15 @@ def test_the_pages_of_the_reference_are_those_that_the_code_makes() -> None:
         assert found == text.rstrip("\n") + "\n", f"{name} is old: python -m docs.make_reference"
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_screen_of_a_page_is_part_of_one_that_a_run_shows(page: str) -> None:
+    """Those of docs/screens are what a run shows, as tests/plugin finds."""
+    screen = iter((DOCS / "screens" / "two-broken-rules.txt").read_text(encoding="utf-8").splitlines())
+    text = PAGES[page].read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```(?:text)?\n(model\.onnx: .*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert all(line in screen for line in block.splitlines()), "a line is missing there, or stands elsewhere"
+
+
 def test_every_page_is_in_the_navigation() -> None:
     named = set(re.findall(r"[\w/.-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     assert named == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}

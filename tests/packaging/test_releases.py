@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -68,6 +69,15 @@ def test_the_matrix_runs_the_commands_of_the_readme_on_every_python() -> None:
     pythons = {line.rpartition(" :: ")[2] for line in PROJECT["classifiers"] if "Python :: 3." in line}
     assert pythons == set(re.findall(r"^(\S+)-newest: ", said, re.MULTILINE))
     assert set(re.findall(r"-c (\S+) dist/the.whl", said)) == {".ci/newest.txt", ".ci/oldest.txt"}
+
+
+def test_ci_tries_every_environment_of_the_matrix() -> None:
+    found = yaml.safe_load(text(".github/workflows/ci.yml"))["jobs"]["packages"]["strategy"]["matrix"]["include"]
+    listed = subprocess.run(
+        [sys.executable, ".ci/matrix.py", "--list"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert [each["environment"] for each in found] == re.findall(r"^(\S+): ", listed, re.MULTILINE)
+    assert all(each["environment"].startswith(f"{each['python']}-") for each in found)
 
 
 KINDS = {kind["directory"] for kind in SETTINGS["tool"]["towncrier"]["type"]}
