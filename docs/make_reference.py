@@ -1,4 +1,4 @@
-"""Makes the pages of docs/reference that follow from the code: rules, options, commands.
+"""Makes the pages of docs/reference that follow from the code: rules, options, commands, schemas, the Python API.
 
     python -m docs.make_reference          # from the root of the repository
 
@@ -11,12 +11,15 @@ import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from docs import reference_api, reference_schemas
+from docs.escaping import cell, escaped
 from pytest_facechallenge.commands import COMMANDS
 from pytest_facechallenge.commands.parser import Parser
 from pytest_facechallenge.core.options import Option, OptionKind
 from pytest_facechallenge.core.rulebook import Rule, Rulebook
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks
 from pytest_facechallenge.plugin.options import OPTIONS
+from tests.situations.catalogue import SITUATIONS
 
 FOLDER = Path(__file__).parent / "reference"
 _LEVELS = {"rule": "", "note": "a note only: it fails nothing", "measurement": "measured only: it fails nothing"}
@@ -27,7 +30,13 @@ def pages() -> dict[str, str]:
     """Return every page by its file name."""
     books = load_rulebooks(())
     found = {f"{book.id}.md": _rulebook(book) for book in books.values()}
-    return found | {"rules.md": _index(books), "options.md": _options(), "commands.md": _commands()}
+    return found | {
+        "rules.md": _index(books),
+        "options.md": _options(),
+        "commands.md": _commands(),
+        "schemas.md": _MADE + reference_schemas.page(),
+        "api.md": _MADE + reference_api.page(),
+    }
 
 
 def _index(books: Mapping[str, Rulebook]) -> str:
@@ -38,38 +47,39 @@ def _index(books: Mapping[str, Rulebook]) -> str:
         "",
     ]
     for book in books.values():
-        lines += [f"## [{_text(book.title)}]({book.id}.md)", "", "| rule | clause | limit |", "|---|---|---|"]
+        lines += [f"## [{escaped(book.title)}]({book.id}.md)", "", "| rule | clause | limit |", "|---|---|---|"]
         for rule_id in book.rules:
             rules = _resolved(book, rule_id)
-            lines += [f"| [{rule_id}]({book.id}.md#{rule_id}) | {_cell(rules[0].clause)} | {_cell(_limits(rules))} |"]
+            lines += [f"| [{rule_id}]({book.id}.md#{rule_id}) | {cell(rules[0].clause)} | {cell(_limits(rules))} |"]
         lines += [""]
     return _MADE + "\n".join(lines)
 
 
 def _rulebook(book: Rulebook) -> str:
     lines = [
-        f"# {_text(book.title)}",
+        f"# {escaped(book.title)}",
         "",
-        f"Version {book.version} of {book.date}, id `{book.id}`. Source: {_text(book.source)}.",
+        f"Version {book.version} of {book.date}, id `{book.id}`. Source: {escaped(book.source)}.",
         "",
     ]
     lines += ["| track | title | clause |", "|---|---|---|"]
     lines += [
-        f"| `{book.id}/{name}` | {_cell(track.title)} | {_cell(track.clause)} |" for name, track in book.tracks.items()
+        f"| `{book.id}/{name}` | {cell(track.title)} | {cell(track.clause)} |" for name, track in book.tracks.items()
     ]
     lines += [""]
     if book.ranking is not None:
-        lines += [f"Ranking ({_text(book.ranking.clause)}): {_text(book.ranking.text)}", ""]
+        lines += [f"Ranking ({escaped(book.ranking.clause)}): {escaped(book.ranking.text)}", ""]
     if book.bonus is not None:
         lines += [
-            f"Bonus ({_text(book.bonus.clause)}): {_text(book.bonus.text)} *Reading:* {_text(book.bonus.reading)}",
+            f"Bonus ({escaped(book.bonus.clause)}): {escaped(book.bonus.text)}",
+            f"*Reading:* {escaped(book.bonus.reading)}",
             "",
         ]
     if book.notes:
         lines += [
             "How the documents were read where no rule is concerned:",
             "",
-            *(f"- {_text(note)}" for note in book.notes),
+            *(f"- {escaped(note)}" for note in book.notes),
             "",
         ]
     for rule_id in book.rules:
@@ -82,16 +92,28 @@ def _rule(rules: list[Rule]) -> list[str]:
     lines = [
         f"## {first.id}",
         "",
-        f"{_text(first.clause)}: {'“' + _text(first.text) + '”' if first.text else 'no sentence of its own.'}",
+        f"{escaped(first.clause)}: {'“' + escaped(first.text) + '”' if first.text else 'no sentence of its own.'}",
         "",
     ]
     if first.reading:
-        lines += [f"*Reading:* {_text(first.reading)}", ""]
+        lines += [f"*Reading:* {escaped(first.reading)}", ""]
     lines += ["| track | limit | at the limit | beyond it |", "|---|---|---|---|"]
-    lines += [f"| `{rule.full_track}` | {_cell(_limit(rule))} | {_at(rule)} | {_beyond(rule)} |" for rule in rules]
-    lines += ["", f"Check: `{first.check}`.", ""]
+    lines += [f"| `{rule.full_track}` | {cell(_limit(rule))} | {_at(rule)} | {_beyond(rule)} |" for rule in rules]
+    lines += ["", *_examples(first.id), f"Check: `{first.check}`.", ""]
     for heading, text in load_checks()[first.check].sections.items():
-        lines += [f"**{heading}.** {' '.join(_text(text).split())}", ""]
+        lines += [f"**{heading}.** {' '.join(escaped(text).split())}", ""]
+    return lines
+
+
+def _examples(rule: str) -> list[str]:
+    """Return what people handed in that keeps or breaks the rule; the tests judge each."""
+    lines = []
+    for breaks, heading in ((False, "Kept by"), (True, "Broken by")):
+        seen = [each for each in SITUATIONS if each.rule == rule and each.breaks is breaks and each.observe is None]
+        if seen:
+            lines += [f"{heading}, for example ([situations](../situations.md)):", ""]
+            lines += [f"- {escaped(each.name)}: “{escaped(each.finding)}”" for each in seen]
+            lines += [""]
     return lines
 
 
@@ -121,10 +143,26 @@ def _at(rule: Rule) -> str:
 
 
 def _beyond(rule: Rule) -> str:
-    if not isinstance(rule.limit, int) or rule.not_applicable:
+    """Return the nearest value that the rule judges in the other way."""
+    if not isinstance(rule.limit, (int, float)) or rule.not_applicable:
         return ""
-    near = rule.limit + 1 if rule.within(rule.limit) else rule.limit - 1
+    step = 1 if isinstance(rule.limit, int) and rule.unit != "ms" else 0.1
+    near = next(
+        value for value in (rule.limit + step, rule.limit - step) if rule.within(value) is not rule.within(rule.limit)
+    )
     return f"{near:,} {'passes' if rule.within(near) else 'fails'}"
+
+
+#: Variables that are no options of ours: what they do.
+_VARIABLES = {
+    "NO_COLOR, FORCE_COLOR, PY_COLORS": "colours on the terminal: never, always (https://no-color.org)",
+    "FORCE_HYPERLINK": "1: names of broken rules are links on any terminal with colours; 0: on none",
+    "COLUMNS": "columns of the terminal where it does not say them itself",
+    "TMPDIR": "the folder that the run's private folder is made in",
+    "XDG_CACHE_HOME": "the folder in which times of this machine are kept (Linux; elsewhere the system's own)",
+    "GITHUB_ACTIONS, GITHUB_STEP_SUMMARY, GITHUB_WORKSPACE": "set by GitHub: annotations and the job's summary",
+    "PYTEST_ADDOPTS, PYTEST_PLUGINS": "pytest's own; `facechallenge judge` takes them away",
+}
 
 
 def _options() -> str:
@@ -139,6 +177,8 @@ def _options() -> str:
     for option in OPTIONS:
         lines += [f"## {option.flag}", "", f"{_sentence(option.help)} {_kind(option)}", ""]
         lines += [f"ini key `{option.ini}`, environment `{option.variable}`", ""]
+    lines += ["## Other environment variables", "", "| variable | does |", "|---|---|"]
+    lines += [f"| `{name}` | {about} |" for name, about in _VARIABLES.items()]
     return _MADE + "\n".join(lines)
 
 
@@ -169,22 +209,11 @@ def _action(action: argparse.Action) -> str:
     names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{shown}`"
     value = f" `{shown}`" if action.option_strings and action.nargs != 0 else ""
     about = (action.help or "").replace("%%", "%")
-    return f"{names}{value}: {_text(about)}"
+    return f"{names}{value}: {escaped(about)}"
 
 
 def _sentence(text: str) -> str:
-    return f"{_text(text[:1].upper() + text[1:])}."
-
-
-def _text(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    for sign in "\\*_<[|":
-        text = text.replace(sign, f"\\{sign}" if sign != "<" else "&lt;")
-    return text.strip()
-
-
-def _cell(text: str) -> str:
-    return " ".join(_text(text).split())
+    return f"{escaped(text[:1].upper() + text[1:])}."
 
 
 def write(folder: Path = FOLDER) -> Iterable[Path]:

@@ -34,7 +34,7 @@ COLUMNS = 80
 #: Of the file that a scene's facts are in.
 FACTS = "report.json"
 #: Variables that change what pytest prints, or what is judged.
-_CHANGING = re.compile(r"(PYTEST|FACECHALLENGE|GITHUB)_.*|CI|BUILD_NUMBER|NO_COLOR|FORCE_COLOR|PY_COLORS|COLUMNS")
+CHANGING = re.compile(r"(PYTEST|FACECHALLENGE|GITHUB)_.*|CI|BUILD_NUMBER|NO_COLOR|FORCE_COLOR|PY_COLORS|COLUMNS")
 #: Options that change nothing on the screen: hypothesis's plugin loads all of hypothesis at the end of a run.
 _QUICKLY = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--assert=plain")
 
@@ -202,7 +202,7 @@ def screen(scene: Scene, base: Report, folder: Path, *, columns: int = COLUMNS, 
     """Run pytest in ``folder`` and return what it shows, as it is."""
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     write_facts(scene, base, folder / FACTS)
-    kept = {name: value for name, value in os.environ.items() if not _CHANGING.fullmatch(name)}
+    kept = {name: value for name, value in os.environ.items() if not CHANGING.fullmatch(name)}
     environment = kept | {"COLUMNS": str(columns), "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     command = [sys.executable, "-m", "pytest", *_QUICKLY, *scene.arguments, *more]
     done = subprocess.run(

@@ -66,7 +66,7 @@ def roughness(net: SequentialBuilder, x: str) -> str:
 
 
 def rough(x: Array) -> Array:
-    return np.asarray(np.abs(np.diff(x, axis=3)).mean((1, 2, 3)))[:, None]
+    return np.asarray(np.abs(np.diff(x, axis=3)).mean((1, 2, 3)), np.float32)[:, None]
 
 
 def spread(net: SequentialBuilder, x: str) -> str:

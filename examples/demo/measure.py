@@ -54,9 +54,9 @@ def tar(genuine: Scores, impostor: Scores, far: float) -> float:
 def split_pairs(features: Scores, rows: Rows, *, cross: bool) -> tuple[Scores, Scores]:
     """Return genuine and impostor scores of all unordered pairs, or of masked against non-masked images."""
     identity = np.asarray([row["identity"] for row in rows])
-    masked = np.asarray([row["masked"] == "1" for row in rows])
+    masked = np.asarray([row["masked"] == "1" for row in rows], np.bool_)
     same = identity[:, None] == identity[None, :]
-    wanted = masked[:, None] & ~masked[None, :] if cross else np.triu(np.ones_like(same), 1)
+    wanted = masked[:, None] & ~masked[None, :] if cross else np.triu(np.ones(same.shape, np.bool_), 1)
     scores = features @ features.T
     return scores[wanted & same], scores[wanted & ~same]
 

@@ -47,7 +47,14 @@ def write(text: str) -> None:
 
 def view(verbosity: int = 0, *, strict: bool = False) -> View:
     """Return how reports are shown on standard output."""
+    from pytest_facechallenge.reports.hyperlinks import shows_links
     from pytest_facechallenge.reports.view import View
 
-    encoding = sys.stdout.encoding or "utf-8"
-    return View(width=width(), colour=colours(sys.stdout), encoding=encoding, verbosity=verbosity, strict=strict)
+    return View(
+        width=width(),
+        colour=colours(sys.stdout),
+        encoding=sys.stdout.encoding or "utf-8",
+        verbosity=verbosity,
+        strict=strict,
+        links=colours(sys.stdout) and sys.stdout.isatty() and shows_links(),
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
+import operator
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,11 @@ MOST_BYTES = 4 << 20
 
 Level = Literal["rule", "note", "measurement"]
 Comparison = Literal["<=", "<"]
+#: How a limit is kept: ">=" where it is the least, "==" where nothing else is allowed.
+LimitComparison = Literal["<=", "<", ">=", "=="]
+_KEEPS: dict[LimitComparison, Callable[[float, float], bool]] = {
+    "<=": operator.le, "<": operator.lt, ">=": operator.ge, "==": operator.eq,
+}  # fmt: skip
 ParameterValue = str | int | float | bool | list[str] | list[int] | list[float] | None
 
 
@@ -81,7 +87,7 @@ class RuleTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     check: str
     level: Level | dict[str, Level] = "rule"
     limit: int | float | str | dict[str, int | float | str] | None = None
-    comparison: Comparison = "<="
+    comparison: LimitComparison = "<="
     unit: str = ""
     reading: str = ""
     not_applicable: str | dict[str, str] = ""
@@ -224,7 +230,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     level: Level = "rule"
     limit: int | float | str | None = None
-    comparison: Comparison = "<="
+    comparison: LimitComparison = "<="
     unit: str = ""
     reading: str = ""
     not_applicable: str = ""
@@ -246,7 +252,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not isinstance(self.limit, (int, float)) or isinstance(self.limit, bool):
             raise TypeError(f"rule {self.id!r} of {self.full_track} needs a numeric limit, found {self.limit!r}")
-        return value < self.limit if self.comparison == "<" else value <= self.limit
+        return _KEEPS[self.comparison](value, self.limit)
 
     def limit_text(self) -> str:
         """Return the limit for a table, "<= 512"."""

@@ -70,7 +70,7 @@ def runtimes_clash() -> str:
     if "onnxruntime" in found and "onnxruntime-gpu" in found:
         return (
             "both onnxruntime and onnxruntime-gpu are installed; they overwrite each other's files: "
-            "pip uninstall both, then install one"
+            "python -m pip uninstall -y onnxruntime onnxruntime-gpu, then python -m pip install one of them"
         )
     return ""
 

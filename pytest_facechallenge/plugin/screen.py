@@ -26,6 +26,7 @@ from pytest_facechallenge.plugin.stash import LEFT_ASIDE
 from pytest_facechallenge.plugin.steering import loaded_conftests
 from pytest_facechallenge.plugin.transport import failed_key, outcome_in
 from pytest_facechallenge.reports import github, wording
+from pytest_facechallenge.reports.hyperlinks import shows_links
 from pytest_facechallenge.reports.repaired import render as render_repair
 from pytest_facechallenge.reports.terminal import MOST_SINGLE, render_details, render_table, render_verdicts
 from pytest_facechallenge.reports.view import LEAST_WIDTH, View
@@ -69,6 +70,7 @@ class Screen:
             encoding=getattr(terminal._tw._file, "encoding", None) or "utf-8",
             verbosity=self.config.get_verbosity(),
             strict=self.run.values.flag("strict"),
+            links=is_live(self.config) and shows_links(),
         )
 
     @pytest.hookimpl(wrapper=True)

@@ -177,7 +177,8 @@ class Network:
         gamma, beta, mean, variance = self._statistics(f"{name}_bn", channels, 0.0, x.moment, gain)
         scale = gamma / np.sqrt(variance + np.float32(self.epsilon))
         weight *= scale[:, None, None, None]
-        out = self._conv_node(x, name, weight, beta - mean * scale, stride, groups, pad)
+        bias = np.asarray(beta - mean * scale, np.float32)
+        out = self._conv_node(x, name, weight, bias, stride, groups, pad)
         return msgspec.structs.replace(out, moment=gain**2)
 
     def batch_norm(self, x: Feature, name: str, *, gain: float = 1.0) -> Feature:

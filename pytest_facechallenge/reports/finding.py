@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_facechallenge.core.outcome import Status
+from pytest_facechallenge.core.site import rule_page
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import RuleResult
 from pytest_facechallenge.reports.wrapping import cut, wrap
@@ -49,12 +50,21 @@ def render(result: RuleResult, name: str, full_track: str) -> str:
     full_track
         Rulebook and track, "mfr21/A".
     """
-    lines = [headline(result, name, full_track), "", *body(result, WIDTH)]
+    page = rule_page(full_track.partition("/")[0], result.rule)
+    lines = [headline(result, name, full_track), "", *body(result, WIDTH, page=page)]
     return "\n".join(lines)
 
 
-def body(result: RuleResult, width: int, head: str = "") -> list[str]:
-    """Return the whole finding below its headline; ``head`` stands before every line."""
+def body(result: RuleResult, width: int, head: str = "", page: str = "") -> list[str]:
+    """Return the whole finding below its headline.
+
+    Parameters
+    ----------
+    head
+        Stands before every line.
+    page
+        The address of the rule's page, "" to show none; it is never broken, as half an address leads nowhere.
+    """
     lines = paragraph(head, result.message, width)
     if result.sentence:
         lines += ["", *paragraph(f"{head}rule      ", f"\u201c{result.sentence}\u201d", width)]
@@ -72,7 +82,7 @@ def body(result: RuleResult, width: int, head: str = "") -> list[str]:
         lines += paragraph(f"{head}fix       ", result.remedy, width)
     for note in result.notes:
         lines += paragraph(f"{head}note      ", note, width)
-    return lines
+    return [*lines, f"{head}page      {page}"] if page else lines
 
 
 def paragraph(head: str, text: str, width: int = WIDTH) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
+from pytest_facechallenge.core.site import rule_page
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
@@ -117,6 +118,9 @@ def _finding(track: TrackReport, result: RuleResult) -> str:
         lines += [f"- and {len(result.evidence) - 3} more\n"]
     if result.status is Status.FAILED and result.remedy:
         lines += [f"- fix: {escaped(result.remedy)}\n"]
+    page = rule_page(track.rulebook, result.rule)
+    if page:
+        lines += [f"- [the rule's page]({page})\n"]
     return "".join([*lines, "\n"])
 
 

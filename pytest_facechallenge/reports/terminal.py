@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
+from pytest_facechallenge.core.site import rule_page
 from pytest_facechallenge.core.tables import NamedTable
 from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
@@ -52,6 +53,8 @@ def render_details(report: Report, view: View) -> str:
             parts += _everything(submission, track, view)
         else:
             parts += _digest(submission, track, view, alone=len(judged) == 1)
+    if view.verbosity == 0:
+        parts += _pages([track for _, track in judged], view)
     return view.paint(parts)
 
 
@@ -118,7 +121,7 @@ def _digest(submission: SubmissionReport, track: TrackReport, view: View, *, alo
     for result in broken:
         said = headline(result, _short(submission.name, view), track.full)
         parts += [
-            Text(cut(said, view.columns, view.more), style="bold red"),
+            _linked(Text(cut(said, view.columns, view.more), style="bold red"), result, track, view),
             *map(Text, brief(result, view.columns, MOST_LINES if len(broken) == 1 else FEW_LINES, view.more)),
             Text(),
         ]
@@ -130,6 +133,25 @@ def _digest(submission: SubmissionReport, track: TrackReport, view: View, *, alo
     counted = f"{whose}{wording.counted(track)}"
     parts += [Text(counted + hint if len(counted + hint) <= view.columns else counted)]
     return parts
+
+
+def _linked(line: Text, result: RuleResult, track: TrackReport, view: View) -> Text:
+    """Make the rule's name in a headline a link to its page, where the terminal shows links."""
+    page = rule_page(track.rulebook, result.rule)
+    start = line.plain.find(f": {result.name} ") + len(": ")
+    if page and view.links and start >= len(": "):
+        line.stylize(f"link {page}", start, start + len(result.name))
+    return line
+
+
+def _pages(tracks: list[TrackReport], view: View) -> list[RenderableType]:
+    """Return where the rules are explained of which one is broken or open, a line for each rulebook."""
+    books = [track.rulebook for track in tracks if track.verdict.word is not VerdictWord.COMPLIANT]
+    lines: list[RenderableType] = []
+    for page in filter(None, map(rule_page, dict.fromkeys(books))):
+        said = f"rules explained at {page}"
+        lines += [Text(said if len(said) <= view.columns else "facechallenge explain RULE says what a rule wants")]
+    return lines
 
 
 def _uncounted(submission: SubmissionReport, track: TrackReport, view: View, *, alone: bool) -> list[RenderableType]:
@@ -176,8 +198,10 @@ def _everything(submission: SubmissionReport, track: TrackReport, view: View) ->
     parts: list[RenderableType] = [*_heading(submission, track, view), _table(track, view), Text()]
     for result in wording.broken(track):
         said = headline(result, submission.name, track.full)
-        parts += [Text(line, style="bold red") for line in wrap("", said, view.columns)]
-        parts += [*map(Text, body(result, view.columns, "  ")), Text()]
+        parts += [_linked(Text(line, style="bold red"), result, track, view) for line in wrap("", said, view.columns)]
+        page = rule_page(track.rulebook, result.rule)
+        room = len(page) + len("  page      ") <= view.columns
+        parts += [*map(Text, body(result, view.columns, "  ", page if room and not view.links else "")), Text()]
     for group in wording.open_groups(track):
         stop = "" if group.why.endswith((".", "!", "?")) else "."
         parts += _item(f"{', '.join(group.rules)} not decided: {group.why}{stop} {group.remedy}", view)

@@ -50,6 +50,8 @@ class View:
         As pytest counts: 1 for -v, -1 for -q.
     strict
         Whether every verdict has to be COMPLIANT.
+    links
+        Whether words may be links (see `hyperlinks.shows_links`); where they may not, addresses are spelt out.
     """
 
     width: int = 80
@@ -57,6 +59,7 @@ class View:
     encoding: str = "utf-8"
     verbosity: int = 0
     strict: bool = False
+    links: bool = False
 
     @property
     def columns(self) -> int:

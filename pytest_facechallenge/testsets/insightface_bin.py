@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_facechallenge.core.files import open_regular
 from pytest_facechallenge.core.text import clean_name
@@ -241,7 +242,7 @@ def _pixels(path: Path, array: _Array, at: int) -> bytes:
             f"{path}: expected image {at} as bytes of a JPEG or PNG file or as pixels [112,112,3] of uint8, found an "
             f"array {list(array.shape)} of {array.kind}"
         )
-    pixels = np.frombuffer(array.data, np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.frombuffer(array.data, np.uint8)
     if planar:
         pixels = pixels.reshape(3, height, width).transpose(1, 2, 0)
     return _PIXELS + b" %d %d 255\n" % (width, height) + pixels.tobytes()

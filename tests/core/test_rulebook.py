@@ -51,13 +51,17 @@ def test_tracks() -> None:
         ("lfr19/deepglint-large", "flops-budget", 30 * 1024**3, "<="),
         ("lfr19/iqiyi-light", "model-size", 20 * 1024**2, "<"),
         ("lfr19/iqiyi-large", "embedding-dim", 512, "<="),
+        ("lfr19/iqiyi-light", "feature-rows", 203_848, "=="),
+        ("mfr21/A", "no-float16", 4, ">="),
     ],
 )
 def test_limits(track: str, rule: str, limit: int, comparison: str) -> None:
     book_id, _, name = track.partition("/")
     found = next(each for each in load_rulebooks()[book_id].rules_of(name) if each.id == rule)
     assert (found.limit, found.comparison) == (limit, comparison)
-    assert found.within(limit) == (comparison == "<=")
+    assert found.within(limit) == (comparison != "<")
+    assert found.within(limit + 1) == (comparison == ">=")
+    assert found.within(limit - 1) == (comparison in ("<=", "<"))
 
 
 def test_pair_counts_obey_the_relation_that_the_page_shows() -> None:
@@ -177,7 +181,7 @@ def test_minimal_rulebook_is_right(tmp_path: Path) -> None:
 
 
 def test_example_rulebook_is_right() -> None:
-    book = load(builtin_folder().parent / "examples" / "custom-rulebook" / "rulebook.toml")
+    book = load(builtin_folder().parent / "examples" / "custom-rulebook" / "campus" / "rulebook.toml")
     assert book.rules_of("phone")[3].limit == 256
 
 

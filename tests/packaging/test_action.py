@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW = ROOT / "examples" / "github-workflow" / "judge-submission.yml"
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
+WORKFLOWS = tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")))
 #: How GitHub starts the steps that say "bash".
 BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
 #: Stands for the Python that actions/setup-python brings: makes environments of this one, installs nothing.
@@ -168,8 +169,8 @@ def test_the_example_uses_the_action_with_inputs_that_it_has() -> None:
 @pytest.mark.parametrize(
     ("command", "paths"),
     [
-        (("actionlint",), ("examples/github-workflow/judge-submission.yml",)),
-        (("zizmor", "--offline", "--no-progress"), ("action.yml",)),
+        (("actionlint",), ("examples/github-workflow/judge-submission.yml", *WORKFLOWS)),
+        (("zizmor", "--offline", "--no-progress"), ("action.yml", *WORKFLOWS)),
         (("check-jsonschema", "--builtin-schema", "vendor.github-actions"), ("action.yml",)),
         (("hadolint",), ("Containerfile",)),
         (("pre-commit", "validate-manifest"), (".pre-commit-hooks.yaml",)),

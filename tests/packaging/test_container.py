@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from pytest_facechallenge.engine.extensions import load_rulebooks
+from pytest_facechallenge.plugin.options import OPTIONS
+
 ROOT = Path(__file__).parents[2]
 
 
 def instructions() -> list[tuple[str, str]]:
-    lines = (ROOT / "Containerfile").read_text(encoding="utf-8").splitlines()
-    parts = (line.partition(" ") for line in lines if line and not line.startswith("#"))
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    parts = (line.partition(" ") for line in text.splitlines() if line and not line.startswith("#"))
     return [(word, rest) for word, _, rest in parts]
 
 
@@ -55,9 +59,21 @@ def test_what_is_sent_makes_the_same_wheel(sent: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_but_the_wheel_reaches_the_image() -> None:
-    last = max(number for number, (word, _) in enumerate(instructions()) if word == "FROM")
-    copied = [rest for word, rest in instructions()[last:] if word in ("COPY", "ADD")]
+    second = [number for number, (word, _) in enumerate(instructions()) if word == "FROM"][1]
+    copied = [rest for word, rest in instructions()[second:] if word in ("COPY", "ADD")]
     assert copied == ["--from=wheel /wheels /wheels"]
+
+
+def test_the_second_image_is_the_first_with_the_servers_runtime() -> None:
+    found = instructions()
+    assert ("FROM", "judge AS server") in found
+    given = dict(rest.split("=", 1) for word, rest in found if word == "ENV")
+    option = next(each for each in OPTIONS if each.name == "server-python")
+    assert given[option.variable] == "/opt/server/bin/python"
+    made = next(rest for word, rest in found if word == "RUN" and "uv venv" in rest)
+    runtime = load_rulebooks(())["mfr21"].runtime
+    assert runtime is not None
+    assert re.findall(r"onnxruntime==(\S+)", made) == [runtime.onnxruntime]
 
 
 def test_it_runs_the_command_as_a_user_without_rights() -> None:

@@ -1,4 +1,4 @@
-"""The worked examples of CONTRIBUTING.md: done to a copy of the package, and run."""
+"""The worked examples of CONTRIBUTING.md and of the page about an analysis: done to a copy of the package, and run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper, save_model
 from tests.support.models import network, save
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"<!-- (file|row|import|try)(?:: ([^\s]+)(?: (\w+))?)? -->\n```\w+\n(.*?)```", re.DOTALL)
+PAGE = ROOT / "docs" / "howto" / "analysis.md"
+BLOCK = re.compile(r"<!-- (file|row|import|beside|try)(?:: ([^\s]+)(?: (\w+))?)? -->\n```\w+\n(.*?)```", re.DOTALL)
 
 
 def examples() -> dict[str, list[tuple[str, str, str, str]]]:
@@ -24,6 +25,11 @@ def examples() -> dict[str, list[tuple[str, str, str, str]]]:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     sections = re.findall(r"^### (.+?)\n(.*?)(?=^##)", text, re.DOTALL | re.MULTILINE)
     return {heading: BLOCK.findall(body) for heading, body in sections}
+
+
+def page() -> dict[str, list[tuple[str, str, str, str]]]:
+    """Return the blocks of the page about an analysis."""
+    return {"the page": BLOCK.findall(PAGE.read_text(encoding="utf-8"))}
 
 
 def apply(folder: Path, kind: str, path: str, table: str, text: str) -> None:
@@ -82,7 +88,7 @@ def test_all_five_are_there() -> None:
     assert all(blocks[-1][0] == "try" and any(kind == "row" for kind, *_ in blocks) for blocks in found.values())
 
 
-@pytest.mark.parametrize("heading", examples())
+@pytest.mark.parametrize("heading", examples() | page())
 def test_a_worked_example(heading: str, tmp_path: Path) -> None:
     copy, work = tmp_path / "copy", tmp_path / "work"
     for name in ("pytest_facechallenge", "rules"):
@@ -90,9 +96,12 @@ def test_a_worked_example(heading: str, tmp_path: Path) -> None:
     work.mkdir()
     save(network(), work / "model.onnx")
     twice(work / "twice.onnx")
-    *changes, (_, _, _, trial) = examples()[heading]
-    for change in changes:
-        apply(copy, *change)
+    *changes, (_, _, _, trial) = (examples() | page())[heading]
+    for kind, path, table, block in changes:
+        if kind == "beside":
+            (work / path).write_text(block, encoding="utf-8")
+        else:
+            apply(copy, kind, path, table, block)
     (work / "trial.py").write_text(trial, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "FACECHALL"))}
     done = subprocess.run(

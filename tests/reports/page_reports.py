@@ -298,7 +298,7 @@ def report(*submissions: SubmissionReport) -> Report:
     judged = book()
     return Report(
         schema=SCHEMA,
-        tool=Tool(name="pytest-facechallenge", version="0.1.0"),
+        tool=Tool(name="pytest-facechallenge", version="0.2.0"),
         date="2026-01-01T00:00:00+00:00",
         options={
             "model": ["model.onnx"],

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts, HardPair, SuppliedTestset
 from pytest_facechallenge.core.rulebook import Rulebook
+from pytest_facechallenge.core.site import SITE
 from pytest_facechallenge.engine.report import Report, digest_of
 from pytest_facechallenge.reports import html_report
 from pytest_facechallenge.reports.formats import FORMATS
@@ -108,8 +109,12 @@ def test_links_lead_to_rules(page: bytes) -> None:
     ids = Counter(each.get("id") for each in root.iter() if each.get("id"))
     assert max(ids.values()) == 1
     links = [each.get("href") or "" for each in root.iter("a")]
-    assert links
-    assert all(link[1:] in ids for link in links)
+    inside, outside = [each for each in links if each[:1] == "#"], [each for each in links if each[:1] != "#"]
+    assert inside
+    assert all(link[1:] in ids for link in inside)
+    # To the pages of the built-in rulebooks' rules, and nowhere else.
+    assert f"{SITE}reference/mfr21.html#embedding-dim" in outside
+    assert all(re.fullmatch(rf"{re.escape(SITE)}reference/mfr21\.html#[a-z0-9-]+", link) for link in outside)
     for each in root.iter():
         assert set((each.get("aria-labelledby") or "").split()) <= set(ids)
 
@@ -166,7 +171,7 @@ def test_nothing_is_loaded_and_the_policy_allows_nothing_else(page: bytes) -> No
     text = page.decode()
     assert "url(" not in text
     assert "@import" not in text
-    assert not re.search(r"https?://(?!www\.w3\.org)", text)
+    assert not re.search(rf"https?://(?!www\.w3\.org|{re.escape(SITE.removeprefix('https://'))}reference/)", text)
     policy = next(m.get("content") or "" for m in root.iter("meta") if m.get("http-equiv") == "Content-Security-Policy")
     for kind in ("style", "script"):
         inline = list(root.iter(kind))

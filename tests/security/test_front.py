@@ -257,8 +257,9 @@ def test_a_compliant_submission_that_changes_fails_a_strict_run(pytester: pytest
     examples = Path(__file__).parents[2] / "examples"
     target = pytester.mkdir("entry") / "model.onnx"
     target.write_bytes((examples / "demo" / "model.onnx").read_bytes())
-    (pytester.path / "rulebook.toml").write_bytes((examples / "custom-rulebook" / "rulebook.toml").read_bytes())
-    own = (examples / "custom-rulebook" / "conftest.py").read_text(encoding="utf-8")
+    campus = examples / "custom-rulebook" / "campus"
+    (pytester.path / "rulebook.toml").write_bytes((campus / "rulebook.toml").read_bytes())
+    own = (campus / "checks.py").read_text(encoding="utf-8")
     change = f"__import__('pathlib').Path({str(target)!r}).write_bytes(b'x')"
     pytester.makeconftest(f"{own}\n\ndef pytest_runtest_teardown():\n    {change}\n")
     base = ("-q", "--track=door", "--facechallenge-rules=rulebook.toml", "--facechallenge-model=entry/model.onnx")

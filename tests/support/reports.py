@@ -55,6 +55,6 @@ def report(*submissions: SubmissionReport) -> Report:
     book = RulebookReference(id="mfr21", title="MFR", version="1", date="2021-06-01", digest="")
     environment = Environment(versions={}, platform="Linux", machine="x86_64", processor="CPU", cores=2)
     return Report(
-        schema=SCHEMA, tool=Tool(name="pytest-facechallenge", version="0.1.0"), date="2026-11-29T00:00:00+00:00",
+        schema=SCHEMA, tool=Tool(name="pytest-facechallenge", version="0.2.0"), date="2026-11-29T00:00:00+00:00",
         options={}, rulebooks=(book,), environment=environment, submissions=submissions,
     )  # fmt: skip

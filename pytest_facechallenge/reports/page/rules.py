@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
+from pytest_facechallenge.core.site import rule_page
 from pytest_facechallenge.engine.report import Report, RuleResult, TrackReport
 
 #: What a verdict looks like: its class in the style sheet and its sign, so that colour is never alone.
@@ -42,7 +43,8 @@ class RuleText(NamedTuple):
 class RuleRow(NamedTuple):
     """A rule with its state; ``key`` is its anchor, ``state`` the class in the style sheet.
 
-    ``told``: beside the verdict stands what is wrong with it, or why it is open and what would decide it.
+    ``told``: beside the verdict stands what is wrong with it, or why it is open and what would decide it. ``page``: the
+    address of its page in the documentation, "" without one; never a text of the report (see `rule_page`).
     """
 
     key: str
@@ -52,6 +54,7 @@ class RuleRow(NamedTuple):
     word: str
     level: str
     told: bool
+    page: str
 
 
 class OpenGroup(NamedTuple):
@@ -106,7 +109,10 @@ def track_view(key: str, track: TrackReport) -> TrackView:
     for each in track.verdict.open:
         reasons.setdefault((each.why, each.remedy), []).append(each.rule)
     told = {*track.verdict.broken, *(each.rule for each in track.verdict.open)}
-    rows = [_row(f"{key}r{number}", result, told=result.name in told) for number, result in enumerate(track.rules, 1)]
+    rows = [
+        _row(f"{key}r{number}", result, told=result.name in told, page=rule_page(track.rulebook, result.rule))
+        for number, result in enumerate(track.rules, 1)
+    ]
     rows.sort(key=lambda row: ("bad", "open").index(row.state) if row.state in ("bad", "open") else 2)
     tally = []
     for status in (Status.FAILED, Status.UNDECIDED, Status.PASSED, Status.NOT_APPLICABLE):
@@ -127,6 +133,6 @@ def track_view(key: str, track: TrackReport) -> TrackView:
     )
 
 
-def _row(key: str, result: RuleResult, *, told: bool) -> RuleRow:
+def _row(key: str, result: RuleResult, *, told: bool, page: str) -> RuleRow:
     state, sign, word = STATES[result.status]
-    return RuleRow(key, result, state, sign, word if result.ran else "no result", LEVELS[result.level], told)
+    return RuleRow(key, result, state, sign, word if result.ran else "no result", LEVELS[result.level], told, page)

@@ -1,4 +1,6 @@
-"""A check of your own: a pure function of facts and rule, with the four headings that --facechallenge-explain shows."""
+"""A check of your own: a pure function of facts and rule, with the four headings that `facechallenge explain` shows."""
+
+from __future__ import annotations
 
 from pytest_facechallenge import Evidence, Facts, Outcome, Rule, check, failed, passed
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
