@@ -72,7 +72,7 @@ def found(
         not_compared=tuple(
             NotCompared(path=entry.path, why=why)
             for entry, subject, each in zip(entries, subjects, facts, strict=True)
-            if (why := _why_not(subject, each))
+            if (why := why_not(subject, each))
         ),
     )
 
@@ -82,7 +82,8 @@ def subject_of(facts: Facts) -> Subject:
     return Subject(facts.get(WeightFingerprintFacts), facts.get(FingerprintFacts))
 
 
-def _why_not(subject: Subject, facts: Facts) -> str:
+def why_not(subject: Subject, facts: Facts) -> str:
+    """Return why a network cannot be compared by what it does; "" where it can."""
     if subject.telling is not None:
         return ""
     found = subject.behaviour

@@ -129,6 +129,7 @@ def _kinds(spectra: npt.NDArray[np.float64], levels: int) -> npt.NDArray[np.intp
     """
     kinds = np.full(len(spectra), -1, np.intp)
     usable = np.flatnonzero(np.isfinite(spectra).all(axis=1))
+    spectra = np.nan_to_num(spectra, nan=0.0, posinf=0.0, neginf=0.0)
     reach = SAME_SPECTRUM * (spectra[:, 0] - spectra[:, -1]) / levels * np.sqrt(spectra.shape[1])
     first: list[int] = []
     heads = np.empty(len(spectra))

@@ -22,7 +22,8 @@ from pytest_facechallenge.fingerprints.compare import Pair, Subject, related
 from pytest_facechallenge.fingerprints.relation import how
 
 SCHEMA: Literal["facechallenge-known-networks/1"] = "facechallenge-known-networks/1"
-_MOST_BYTES = 64 << 20
+#: Bytes of a file that are read: a network has about 20 KB.
+MOST_BYTES = 64 << 20
 _LINE = 110
 
 
@@ -100,7 +101,7 @@ def read(path: Path) -> tuple[KnownNetwork, ...]:
         It cannot be read, or does not fit.
     """
     try:
-        found = convert(tomllib.loads(read_text(path, _MOST_BYTES)), _File)
+        found = convert(tomllib.loads(read_text(path, MOST_BYTES)), _File)
         return tuple(_network(table) for table in found.networks)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

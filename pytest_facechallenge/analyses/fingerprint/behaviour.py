@@ -94,7 +94,7 @@ def described(rows: Floats) -> FingerprintFacts:
         raise NoFingerprintError("the embeddings of all images are the same")
     products = u_centred(gram)[np.triu_indices(len(gram), 1)]
     scale = float(np.abs(products).max(initial=0.0))
-    if scale <= LEAST_VARIANCE * LEAST_VARIANCE:
+    if scale <= LEAST_VARIANCE * total / len(rows):
         raise NoFingerprintError("no two images have embeddings that are more alike than others")
     return FingerprintFacts(
         images=NAME,

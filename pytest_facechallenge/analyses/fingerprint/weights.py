@@ -21,8 +21,10 @@ from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
 
 #: Singular values that are kept of a layer.
 KEPT = 24
-#: Layers with fewer tell nothing: many networks have one with nearly the same.
+#: Layers with fewer tell nothing: many networks have one with nearly the same. Those below this part of the largest do
+#: not count: one blurring kernel for all channels has a single level.
 LEAST_LEVELS = 6
+LEAST_LEVEL = 1e-3
 #: A spectrum as flat as this (largest minus smallest, mean square 1) is that of an orthogonal matrix or an identity,
 #: which many networks share.
 LEAST_SPREAD = 0.05
@@ -32,6 +34,8 @@ MOST_WEIGHTS = 1 << 26
 _ROUNDS, _TOLERANCE = 100, 1e-7
 #: Nodes between stored numbers and the layer that uses them.
 _DEEPEST = 8
+#: Versions for operators of which the evaluator knows new ones only; the old ones mean the same there.
+_EVALUATED_AS = {"DequantizeLinear": 21}
 _CONVOLUTIONS, _PRODUCTS = ("Conv", "ConvTranspose"), ("Gemm", "MatMul")
 
 Floats = npt.NDArray[np.float64]
@@ -123,7 +127,7 @@ def _values(graph: Graph, name: str, depth: int = 0) -> npt.NDArray[np.generic] 
     if any(values is None for values in inputs.values()):
         return None
     try:
-        (made,) = reference.ReferenceEvaluator(one_node(node)).run(None, inputs)
+        (made,) = reference.ReferenceEvaluator(one_node(node, _EVALUATED_AS.get(node.op, 0))).run(None, inputs)
     except MemoryError:  # the run's limit shows nothing about the model
         raise
     except Exception:  # the evaluator raises many types; all mean that the value stays unknown
@@ -138,7 +142,7 @@ def _described(label: str, weights: Floats) -> LayerSpectrum | None:
         return None
     values = np.sort(np.concatenate([_singular_values(part) for part in parts]))[::-1]
     size = float(np.sqrt(np.mean(np.square(values))))
-    if len(values) < LEAST_LEVELS or size == 0:
+    if size == 0 or np.count_nonzero(values > LEAST_LEVEL * values[0]) < LEAST_LEVELS:
         return None
     values = values / size
     if values[0] - values[-1] < LEAST_SPREAD:
@@ -170,8 +174,8 @@ def balanced(weights: Floats) -> Floats | None:
         channels = changed
         if still:
             break
-    scale = np.sqrt(rows)[:, None] * np.sqrt(channels)[None, :] / largest
-    result: Floats = weights[used_rows][:, used] * scale[:, :, None]
+    scale = np.sqrt(rows)[:, None] * np.sqrt(channels)[None, :]
+    result: Floats = (weights / largest)[used_rows][:, used] * scale[:, :, None]
     return result if np.isfinite(result).all() else None
 
 

@@ -264,9 +264,15 @@ def constant_value(graph: Graph, name: str, depth: int = 0) -> Array | None:
     return values if values.size <= MAX_ELEMENTS else None
 
 
-def one_node(node: Node) -> onnx.ModelProto:
-    """Return a model of nothing but this node; its inputs and outputs have the names of the node's."""
+def one_node(node: Node, opset: int = 0) -> onnx.ModelProto:
+    """Return a model of nothing but this node; its inputs and outputs have the names of the node's.
+
+    Parameters
+    ----------
+    opset
+        Version of the operator set; 0 for the node's own.
+    """
     inputs = [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(node.inputs) if name]
     outputs = [onnx.ValueInfoProto(name=name) for name in node.outputs]
     body = onnx.helper.make_graph([node.proto], "one", inputs, outputs)
-    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid(node.domain, node.opset or 1)])
+    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid(node.domain, opset or node.opset or 1)])
