@@ -131,16 +131,23 @@ def _kinds(spectra: npt.NDArray[np.float64], levels: int) -> npt.NDArray[np.intp
     usable = np.flatnonzero(np.isfinite(spectra).all(axis=1))
     spectra = np.nan_to_num(spectra, nan=0.0, posinf=0.0, neginf=0.0)
     reach = SAME_SPECTRUM * (spectra[:, 0] - spectra[:, -1]) / levels * np.sqrt(spectra.shape[1])
-    first: list[int] = []
-    heads = np.empty(len(spectra))
+    # What is compared first: the largest value, by which they are sorted, one in the middle, and the sum. None of these
+    # can lie further apart than the spectra themselves do.
+    middle = spectra[:, spectra.shape[1] // 2]
+    total = spectra.sum(axis=1) / np.sqrt(spectra.shape[1])
+    first, heads, middles, totals = np.empty((4, len(spectra)))
+    count = 0
     for place in usable[np.argsort(spectra[usable, 0], kind="stable")]:
-        start = int(np.searchsorted(heads[: len(first)], spectra[place, 0] - reach[place]))
-        near = first[start:]
-        apart = np.linalg.norm(spectra[near] - spectra[place], axis=1) if near else np.empty(0)
-        if near and apart.min() <= reach[place]:
-            kinds[place] = start + int(apart.argmin())
-        else:
-            heads[len(first)] = spectra[place, 0]
-            kinds[place] = len(first)
-            first.append(int(place))
+        start = int(np.searchsorted(heads[:count], spectra[place, 0] - reach[place]))
+        near = np.abs(middles[start:count] - middle[place]) <= reach[place]
+        near &= np.abs(totals[start:count] - total[place]) <= reach[place]
+        close = start + np.flatnonzero(near)
+        apart = np.linalg.norm(spectra[first[close].astype(np.intp)] - spectra[place], axis=1)
+        if len(close) and apart.min() <= reach[place]:
+            kinds[place] = close[apart.argmin()]
+            continue
+        first[count], heads[count] = place, spectra[place, 0]
+        middles[count], totals[count] = middle[place], total[place]
+        kinds[place] = count
+        count += 1
     return kinds

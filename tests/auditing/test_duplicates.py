@@ -213,8 +213,8 @@ def test_a_model_that_takes_raw_pixels_is_fed_them(
     nodes = [*front, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(-127.5), "less"))
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(1 / 127.5), "part"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(-127.5, np.float32), "less"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1 / 127.5, np.float32), "part"))
     save(model, folder / "entries" / "raw.onnx")
     assert main(["fingerprint", "a.onnx", "--name", "mine", "--add", "known.toml", "--device=cpu"]) == 0
     capsys.readouterr()

@@ -109,7 +109,7 @@ def u_centred(gram: Floats) -> Floats:
     count = len(gram)
     bare = gram - np.diag(np.diag(gram))
     rows = bare.sum(axis=1) / (count - 2)
-    centred = bare - rows[:, None] - rows[None, :] + bare.sum() / ((count - 1) * (count - 2))
+    centred: Floats = bare - rows[:, None] - rows[None, :] + bare.sum() / ((count - 1) * (count - 2))
     np.fill_diagonal(centred, 0.0)
     return centred
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ def tail(*nodes: onnx.NodeProto, **constants: object) -> onnx.ModelProto:
     return network(tail=nodes, constants={k: np.asarray(v) for k, v in constants.items()}, output="out")
 
 
-def node(op: str, *inputs: str, out: str = "out", **attributes: object) -> onnx.NodeProto:
+def node(op: str, *inputs: str, out: str = "out", **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(op, list(inputs), [out], **attributes)
 
 
@@ -63,7 +64,7 @@ def test_rows_of_the_centred_matrix_sum_to_nothing() -> None:
         (np.eye(COUNT), "more alike than others"),
     ],
 )
-def test_embeddings_that_tell_nothing(rows: np.ndarray, why: str) -> None:  # type: ignore[type-arg]
+def test_embeddings_that_tell_nothing(rows: np.ndarray[Any, Any], why: str) -> None:
     with pytest.raises(NoFingerprintError, match=why):
         described(rows)
 
@@ -100,7 +101,7 @@ def test_a_fingerprint_survives_the_report(tmp_path: Path) -> None:
         assert msgspec.convert(facts.to_builtins()[kind.step], kind) == found
 
 
-def described_weights(array: np.ndarray) -> object:  # type: ignore[type-arg]
+def described_weights(array: np.ndarray[Any, Any]) -> object:
     return weights._described("layer", array.astype(np.float64))
 
 
@@ -114,7 +115,7 @@ def described_weights(array: np.ndarray) -> object:  # type: ignore[type-arg]
         np.random.default_rng(0).standard_normal((1, 5, 40, 1)),
     ],
 )
-def test_layers_that_many_networks_share_tell_nothing(array: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_layers_that_many_networks_share_tell_nothing(array: np.ndarray[Any, Any]) -> None:
     assert described_weights(array) is None
 
 
