@@ -46,11 +46,21 @@ def gather(context: Context) -> FingerprintFacts:
 
 
 def _embedded(context: Context, session: Session) -> Floats:
+    """Return the embeddings of the images, run one by one where batches do not run or give no row an image."""
     images = to_input(textures(), *normalisation(context))
+    try:
+        return _in_batches(context, session, images, BATCH)
+    except MemoryError:  # the run's limit shows nothing about the model
+        raise
+    except Exception:  # the runtime's own types, and what is no embedding; what single images give is said
+        return _in_batches(context, session, images, 1)
+
+
+def _in_batches(context: Context, session: Session, images: npt.NDArray[np.float32], size: int) -> Floats:
     rows: list[Floats] = []
-    for at in range(0, COUNT, BATCH):
+    for at in range(0, COUNT, size):
         context.report(f"fingerprint: {at} of {COUNT} images")
-        part = images[at : at + BATCH]
+        part = images[at : at + size]
         outputs = session.run(part)
         rows.append(_rows(outputs[0] if outputs else np.zeros(0), len(part)))
         if rows[-1].shape[1] != rows[0].shape[1]:

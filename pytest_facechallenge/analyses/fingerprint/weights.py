@@ -31,6 +31,10 @@ LEAST_SPREAD = 0.05
 MOST_LAYERS = 400
 #: Weights of one layer that are looked at; an iResNet-100 has at most 13 million in one.
 MOST_WEIGHTS = 1 << 26
+#: Singular values of one layer: those of more take minutes.
+MOST_LEVELS = 4_096
+#: Multiply-adds of all layers together. An iResNet-100 takes 1e11; a file can say in a few bytes what takes days.
+MOST_WORK = 2e12
 _ROUNDS, _TOLERANCE = 100, 1e-7
 #: Nodes between stored numbers and the layer that uses them.
 _DEEPEST = 8
@@ -50,17 +54,19 @@ def gather(context: Context) -> WeightFingerprintFacts:
         The model cannot be read as a graph.
     """
     found: list[LayerSpectrum] = []
-    left_out = 0
+    left_out, work = 0, 0.0
     seen: set[tuple[str, int]] = set()
     for node, name in _layers(context.graph):
         key = (name, id(node.graph))
         if key in seen:
             continue
         seen.add(key)
-        weights = _weights(node, name) if len(found) < MOST_LAYERS else None
-        if weights is None or not np.isfinite(weights).all():
+        weights = _weights(node, name) if len(found) < MOST_LAYERS and work < MOST_WORK else None
+        levels = 0 if weights is None else min(weights.shape[1], weights.shape[2] * weights.shape[3])
+        if weights is None or levels > MOST_LEVELS or not np.isfinite(weights).all():
             left_out += 1
             continue
+        work += float(weights.size) * levels
         context.report(f"weight fingerprint: {node.label}")
         spectrum = _described(node.label, weights)
         if spectrum is not None:

@@ -81,7 +81,10 @@ def test_huge_and_tiny_embeddings_are_no_trouble() -> None:
     [
         (tail(node("Mul", "embedding", "nothing"), nothing=np.float32(0)), "0 in every value"),
         (tail(node("Sqrt", "embedding")), "not finite"),
-        (tail(node("ReduceMean", "embedding", axes=[0], keepdims=1)), r"\[8, values\]"),
+        (
+            tail(node("ReduceMean", "embedding", axes=[0], keepdims=0)),
+            r"\[1, values\] are expected .*, found \[64\]",
+        ),
         (tail(node("Reshape", "embedding", "shape"), shape=np.array([7, 64])), "does not run on the images"),
     ],
 )
@@ -91,6 +94,23 @@ def test_a_model_without_a_fingerprint_says_why(model: onnx.ModelProto, why: str
     found = facts_of(model, tmp_path).need(FingerprintFacts)
     assert re.search(why, found.trouble), found
     assert found.products == b""
+
+
+def test_a_model_that_takes_one_image_at_a_time_has_the_same_fingerprint(tmp_path: Path) -> None:
+    baked = tail(node("Reshape", "embedding", "shape"), shape=np.array([1, 64]))
+    mine, other = (facts_of(model, tmp_path).need(FingerprintFacts) for model in (network(), baked))
+    assert other.trouble == ""
+    steps = [np.frombuffer(each.products, "<i2").astype(int) for each in (mine, other)]
+    assert np.abs(steps[0] - steps[1]).max() <= 2
+
+
+def test_layers_that_would_take_too_long_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "MOST_LEVELS", 8)
+    assert facts_of(network(), tmp_path).need(WeightFingerprintFacts).left_out == 3
+    monkeypatch.undo()
+    monkeypatch.setattr(weights, "MOST_WORK", 1)
+    found = facts_of(network(), tmp_path).need(WeightFingerprintFacts)
+    assert (len(found.layers), found.left_out) == (1, 4)
 
 
 def test_a_fingerprint_survives_the_report(tmp_path: Path) -> None:
