@@ -11,9 +11,12 @@ import onnx
 
 from evaluation.case import ALIGN_RULE, BATCH_RULE, FLOAT16_RULE, MODEL_RULES, Case
 from pytest_facechallenge import judge as judge_submission
+from pytest_facechallenge.analyses.behaviour.gather import gather_load
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.fingerprint import behaviour, weights
 from pytest_facechallenge.analyses.flops.gather import facts_of
 from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.analyses.interface.gather import gather as gather_interface
 from pytest_facechallenge.analyses.weights.gather import gather as gather_weights
 from pytest_facechallenge.checks.implicit_batch import no_implicit_batch, no_realignment
 from pytest_facechallenge.checks.weights import no_float16
@@ -23,6 +26,7 @@ from pytest_facechallenge.core.facts.weights import WeightsFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.fingerprints.compare import Pair, Subject, likenesses, shared_layers
 from pytest_facechallenge.onnx_graph import batch_axis
 from pytest_facechallenge.onnx_graph.ir import GraphError, from_model, inline_functions
 
@@ -163,3 +167,28 @@ def problem(case: Case, answer: Answer) -> str:
         return f"another rule: {', '.join(sorted(answer.failed))}"
     open_rules = answer.undecided if case.whole else answer.undecided & set(case.rules)
     return "undecided" if open_rules or set(case.rules) & answer.failed else "missed"
+
+
+#: What tells a network from others.
+Fingerprints = Subject
+
+
+def fingerprints_of(model: onnx.ModelProto, folder: Path) -> Fingerprints:
+    """Return the fingerprints of a model that is fed as the server feeds one that does not normalise."""
+    path = folder / "fingerprinted.onnx"
+    onnx.save(model, path)
+    facts = Facts.of(
+        PackageFacts(form="onnx", entries=(), model_path=path.name, model_name="", sha256="", bytes=1, content="binary")
+    )
+    context = Context(path, folder, facts, RunOptions(device="cpu", threads=1))
+    facts.gathered["interface"] = gather_interface(context)
+    facts.gathered["load"] = gather_load(context)
+    return Subject(weights.gather(context), behaviour.gather(context))
+
+
+def likeness_of(one: Fingerprints, other: Fingerprints) -> tuple[float, int, int, str]:
+    """Return likeness of behaviour, layers with the same weights, layers of the smaller network, and the answer."""
+    likeness = float(likenesses([one.telling, other.telling])[0, 1])
+    same = shared_layers([one.weights, other.weights])
+    pair = Pair(0, 1, likeness, int(same[0, 1]), int(min(same[0, 0], same[1, 1])))
+    return pair.likeness or 0.0, pair.same_layers, pair.layers, str(pair.relation)

@@ -7,6 +7,7 @@ from pytest_facechallenge.analyses import (
     behaviour,
     declaration,
     feature_file,
+    fingerprint,
     flops,
     flops_crosscheck,
     implicit_batch,
@@ -38,6 +39,7 @@ ANALYSES: tuple[Analysis, ...] = (
     feature_file.ANALYSIS,
     latency.ANALYSIS,
     repair.ANALYSIS,
+    fingerprint.ANALYSIS,
     outline.ANALYSIS,
 )
 

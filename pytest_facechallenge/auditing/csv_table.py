@@ -7,10 +7,11 @@ import io
 from fractions import Fraction
 
 from pytest_facechallenge.auditing.document import Audit
+from pytest_facechallenge.auditing.wording import related_to
 
 COLUMNS = (
     "track", "place", "entry", "verdict", "standing", "score", "share", "broken", "open", "size", "flops", "time",
-    "sha256", "report",
+    "sha256", "report", "related",
 )  # fmt: skip
 #: With one of these in front a spreadsheet takes a text for a formula, and a name is a stranger's.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -27,6 +28,7 @@ def render(audit: Audit) -> bytes:
             cells = (
                 track, row.place or "", entry.name, row.verdict, row.standing, score, row.share or "",
                 " ".join(row.broken), " ".join(row.open), row.size, row.flops, row.time, entry.sha256, entry.report,
+                "; ".join(related_to(audit, entry.path)),
             )  # fmt: skip
             writer.writerow([_plain(cell) for cell in cells])
     return text.getvalue().encode()

@@ -12,6 +12,7 @@ import msgspec
 from pytest_facechallenge.core.outcome import VerdictWord
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.engine.report import ReportError, RulebookReference, Tool
+from pytest_facechallenge.fingerprints.relation import Relation
 
 SCHEMA: Literal["pytest-facechallenge-audit/1"] = "pytest-facechallenge-audit/1"
 #: Bytes of an earlier audit that are read: of 10,000 entries on ten tracks it has far fewer.
@@ -125,6 +126,64 @@ class Change(_Document, frozen=True, kw_only=True):
     what: str
 
 
+class Related(_Document, frozen=True, kw_only=True):
+    """Two entries that are more alike than networks of independent work.
+
+    Attributes
+    ----------
+    one, other
+        Paths of the entries.
+    relation
+        "copy": one was made from the other, or both from a third. "undecided": people have to look.
+    likeness
+        Debiased linear CKA of the embeddings of fixed generated images: 1 where they differ by an orthogonal map, 0 on
+        average for unrelated networks. None where one of the two has no fingerprint of behaviour.
+    same_layers, layers
+        Layers with the same weights up to order, scale and a little noise, of how many of the smaller network.
+    how
+        How they are related, for a reader.
+    organizations
+        Who handed each in, as declared; "" where that is not declared.
+    own
+        Whether one organization handed both in: its own work again, and no accusation.
+    """
+
+    one: str
+    other: str
+    relation: Relation
+    how: str
+    likeness: float | None = None
+    same_layers: int = 0
+    layers: int = 0
+    organizations: tuple[str, str] = ("", "")
+    own: bool = False
+
+
+class KnownMatch(_Document, frozen=True, kw_only=True):
+    """An entry that is more alike to a published network than independent work is; the fields are those of `Related`.
+
+    Attributes
+    ----------
+    network
+        Name of the published network.
+    """
+
+    path: str
+    network: str
+    relation: Relation
+    how: str
+    likeness: float | None = None
+    same_layers: int = 0
+    layers: int = 0
+
+
+class NotCompared(_Document, frozen=True, kw_only=True):
+    """An entry without a fingerprint of behaviour, and why: it was compared by its bytes and its weights alone."""
+
+    path: str
+    why: str
+
+
 class Audit(_Document, frozen=True, kw_only=True):
     """A whole audit.
 
@@ -134,6 +193,13 @@ class Audit(_Document, frozen=True, kw_only=True):
         When it ended, and when the one before did ("" for the first); ISO 8601 in UTC.
     identical
         Groups of entries (paths) that are the same byte for byte.
+    related
+        Entries that are related: of each group of them as few pairs as connect it, the closest ones; those of different
+        organizations first, then what is undecided, then an organization's own.
+    known
+        Entries that are related to a published network: evidence for people, and no proof.
+    not_compared
+        Entries that could not be compared by what they do.
     troubles
         What went wrong with the audit itself: facts that could not be kept.
     """
@@ -146,8 +212,15 @@ class Audit(_Document, frozen=True, kw_only=True):
     baselines: tuple[BaselineRow, ...] = ()
     changes: tuple[Change, ...] = ()
     identical: tuple[tuple[str, ...], ...] = ()
+    related: tuple[Related, ...] = ()
+    known: tuple[KnownMatch, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
     previous: str = ""
     troubles: tuple[str, ...] = ()
+
+    def name_of(self, path: str) -> str:
+        """Return the name of the entry of a path."""
+        return next((entry.name for entry in self.entries if entry.path == path), path)
 
     @property
     def tracks(self) -> tuple[str, ...]:

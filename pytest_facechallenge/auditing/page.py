@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_facechallenge.auditing.document import Audit, BaselineRow, Line, Standing
+from pytest_facechallenge.auditing.wording import alike_in_words
+from pytest_facechallenge.fingerprints.relation import ALIKE_BEHAVIOUR, SAME_BEHAVIOUR
 from pytest_facechallenge.reports.page.rules import VERDICTS
 from pytest_facechallenge.reports.page.wording import visible
 
@@ -41,14 +43,15 @@ class PageRow(NamedTuple):
 def render(audit: Audit) -> bytes:
     """Return the page."""
     style, script = (_SHARED / "page.css").read_text("utf-8"), (_SHARED / "page.js").read_text("utf-8")
-    names = {entry.path: entry.name for entry in audit.entries}
     return (
         _templates()
         .get_template("leaderboard.html.jinja")
         .render(
             audit=audit,
             tables=[(track, [_row(line) for line in audit.lines_of(track)]) for track in audit.tracks],
-            identical=[", ".join(names[path] for path in group) for group in audit.identical],
+            alike=alike_in_words(audit),
+            undecided=ALIKE_BEHAVIOUR,
+            copy=SAME_BEHAVIOUR,
             # Our own text, without anything of an entry's in it.
             style=Markup(style),  # noqa: S704
             script=Markup(script),  # noqa: S704

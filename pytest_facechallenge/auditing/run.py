@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_facechallenge.auditing import across, csv_table, history, page, ranking, rows
+from pytest_facechallenge.auditing import across, csv_table, duplicates, history, page, ranking, rows
 from pytest_facechallenge.auditing.document import SCHEMA, Audit, EntryRow
+from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.version import __version__
@@ -69,10 +70,10 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
         trouble = gatherer.store.kept.trouble if gatherer.store.kept is not None else ""
     finally:
         gatherer.close()
-    entries = across.judged_together(
-        plan, {path: each.compared for path, each in judged.items()}, out, judged_rows(judged)
-    )
+    compared = {path: each.compared for path, each in judged.items()}
+    entries = across.judged_together(plan, compared, out, judged_rows(judged))
     entries = ranking.ranked(entries, plan.books)
+    alike = duplicates.found(entries, list(compared.values()), identical(entries))
     comparable = {row.track for entry in entries for row in entry.tracks if row.comparable}
     found = Audit(
         schema=SCHEMA,
@@ -83,6 +84,9 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
         baselines=tuple(row for track in sorted(comparable) for row in ranking.baselines(track, plan.books)),
         changes=history.changes(earlier, entries) if earlier is not None else (),
         identical=identical(entries),
+        related=alike.related,
+        known=alike.known,
+        not_compared=alike.not_compared,
         previous=earlier.date if earlier is not None else "",
         troubles=(trouble,) if trouble else (),
     )
@@ -138,13 +142,19 @@ def _judge(plan: Plan, gatherer: Gatherer, path: Path) -> tuple[Report, int, int
     """Return the report of one entry, how many steps were gathered for it and reused, and the facts to compare by."""
     expected = plan.expected(path)
     gatherer.note(expected)
+    if plan.sources[path].kind is SourceKind.MODEL:
+        # Before the rules are judged: what a check says of a known network rests on them.
+        gatherer.store.facts(path, duplicates.STEPS)
     outcomes = {judged.key: gatherer.judge(judged) for judged in expected}
     report = build(plan, gatherer, outcomes, {}, sources=[path])
     facts = gatherer.recorded(path)
     taken = gatherer.store.kept.taken_of(path) if gatherer.store.kept is not None else frozenset()
     gatherer.store.release(path)
-    kinds = {kind for each in across.ACROSS for kind in each.needs}
-    compared = Facts.of(*(fact for kind in kinds if (fact := facts.get(kind)) is not None))
+    kinds = {kind.step for each in across.ACROSS for kind in each.needs} | set(duplicates.STEPS)
+    compared = Facts(
+        {step: fact for step, fact in facts.gathered.items() if step in kinds},
+        {step: failure for step, failure in facts.failures.items() if step in kinds},
+    )
     there = {*facts.gathered, *facts.failures}
     return report, len(there - taken), len(there & taken), compared
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.auditing.document import Audit, BaselineRow, Line, Standing
+from pytest_facechallenge.auditing.wording import alike_in_words
 from pytest_facechallenge.reports.view import VERDICT_STYLES, View
 from pytest_facechallenge.reports.wrapping import cut, shortened, wrap
 
@@ -21,9 +22,7 @@ def render(audit: Audit, view: View) -> str:
     for track in audit.tracks:
         parts += [Text(track, style="bold"), _table(audit, track, view), Text()]
     parts += _changes(audit, view)
-    for group in audit.identical:
-        names = [next(entry.name for entry in audit.entries if entry.path == path) for path in group]
-        parts += map(Text, wrap("", f"the same file, byte for byte: {', '.join(names)}", view.columns))
+    parts += _alike(audit, view)
     for trouble in audit.troubles:
         parts += map(Text, wrap("", f"warning: {trouble}", view.columns))
     parts += map(Text, wrap("", _counts(audit), view.columns))
@@ -76,6 +75,18 @@ def _changes(audit: Audit, view: View) -> list[RenderableType]:
         parts += map(Text, wrap("  ", f"{change.name}: {change.what}", view.columns))
     left = len(audit.changes) - MOST_CHANGES
     return [*parts, *([Text(f"  and {left} more")] if left > 0 else [])]
+
+
+def _alike(audit: Audit, view: View) -> list[RenderableType]:
+    """Return who handed in whose network, in lines."""
+    parts: list[RenderableType] = []
+    for heading, lines in alike_in_words(audit):
+        parts += [Text(line, style="bold") for line in wrap("", f"{heading}:", view.columns)]
+        for line in lines[:MOST_CHANGES]:
+            parts += map(Text, wrap("  ", line, view.columns))
+        left = len(lines) - MOST_CHANGES
+        parts += [Text(f"  and {left} more")] if left > 0 else []
+    return parts
 
 
 def _counts(audit: Audit) -> str:

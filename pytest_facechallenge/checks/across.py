@@ -102,12 +102,17 @@ def _stated(facts: Facts) -> tuple[str, datetime.datetime, str] | None:
     if found is None or found.purpose == "practice":
         return None
     said = found.statements
-    organization = " ".join(said.get("organization.name", "").casefold().split())
+    organization = same_name(said.get("organization.name", ""))
     try:
         time = datetime.datetime.fromisoformat(said.get("submission.time", ""))
     except ValueError:
         return None
     return (organization, time, said.get("submission.number_that_day", "")) if organization else None
+
+
+def same_name(organization: str) -> str:
+    """Return the name of an organization without regard to case and blanks."""
+    return " ".join(organization.casefold().split())
 
 
 def _instant(time: datetime.datetime) -> datetime.datetime:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from pytest_facechallenge.checks.published_networks import known_networks
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
@@ -149,11 +150,19 @@ def declared_no_external_data(facts: Facts, rule: Rule) -> Outcome:
         Both bring in identities or knowledge that other participants do not have.
 
     How it is measured:
-        The statements training.external_data and training.pretrained_models must both be false.
+        The statements training.external_data and training.pretrained_models must both be false. An audit also compares
+        the network with published ones (rules/known-networks.toml): one that it is alike to stands among the evidence
+        for people to look at, and decides nothing.
 
     How to fix:
         Train from random weights on the track's data set alone, and state it.
     """
+    outcome = _no_external_data(facts)
+    known = known_networks(facts)
+    return msgspec.structs.replace(outcome, evidence=(*outcome.evidence, *known))
+
+
+def _no_external_data(facts: Facts) -> Outcome:
     stated = _statements(facts, ("training.external_data", "training.pretrained_models"))
     if isinstance(stated, Outcome):
         return stated

@@ -80,6 +80,15 @@ COMMANDS: tuple[Command, ...] = (
         examples=("facechallenge audit entries/ --track A --out audit/ -n 2 --declarations table.csv",),
     ),
     Command(
+        "fingerprint",
+        "show how alike models are to each other and to published networks",
+        "fingerprint",
+        examples=(
+            "facechallenge fingerprint one.onnx other.onnx",
+            "facechallenge fingerprint model.onnx --name iresnet50-glint360k --add known.toml",
+        ),
+    ),
+    Command(
         "replay",
         "judge the facts of an earlier JSON report again",
         "replay",

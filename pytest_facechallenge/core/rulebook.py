@@ -261,6 +261,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.comparison} {self.limit}{' ' + self.unit if self.unit else ''}"
 
 
+#: Data of another kind that lie beside the rulebooks: fingerprints of published networks.
+KNOWN_NETWORKS = "known-networks.toml"
+
+
+def builtin_rulebooks() -> list[Path]:
+    """Return the files of the rulebooks that come with the package."""
+    return sorted(path for path in builtin_folder().glob("*.toml") if path.name != KNOWN_NETWORKS)
+
+
 def builtin_folder() -> Path:
     """Return the folder of the rulebooks that come with the package.
 

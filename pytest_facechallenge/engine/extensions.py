@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from pytest_facechallenge.checks.registry import CHECKS, Check
-from pytest_facechallenge.core.rulebook import Rule, Rulebook, RulebookError, builtin_folder, load
+from pytest_facechallenge.core.rulebook import Rule, Rulebook, RulebookError, builtin_rulebooks, load
 from pytest_facechallenge.core.validation import shown, wrong_value
 
 #: The modules of built-in checks; importing one registers its checks.
@@ -64,7 +64,7 @@ def load_rulebooks(extra: Iterable[Path] = ()) -> dict[str, Rulebook]:
     ExtensionError
         A package's entry point gives no path.
     """
-    paths = [*sorted(builtin_folder().glob("*.toml"))]
+    paths = builtin_rulebooks()
     for entry in entry_points(group=RULEBOOKS_GROUP):
         paths += _rulebook_paths(entry)
     books: dict[str, Rulebook] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_facechallenge.core.rulebook import builtin_folder
+from pytest_facechallenge.core.rulebook import builtin_rulebooks
 from pytest_facechallenge.engine.schemas import SCHEMAS, path_of, text_of
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def test_the_file_is_what_the_structs_say(name: str) -> None:
 
 
 def test_the_rulebooks_and_examples_are_valid() -> None:
-    books = [*builtin_folder().glob("*.toml"), *(ROOT / "examples").rglob("rulebook.toml")]
+    books = [*builtin_rulebooks(), *(ROOT / "examples").rglob("rulebook.toml")]
     assert len(books) >= 5
     for book in books:
         validator("rulebook").validate(tomllib.loads(book.read_text(encoding="utf-8")))

@@ -27,6 +27,7 @@ VIEWS = frozenset(
 #: What is about one subject and no more: each with what it is for.
 OF_ONE = {
     "commands/doctor.py": "says which calibrations of this machine are there",
+    "commands/fingerprint.py": "a published network is fed as it was made to be",
     "engine/repair_report.py": "a repair is a command of its own",
     "reports/repaired.py": "how a repair is shown",
 }

@@ -255,7 +255,7 @@ def constant_value(graph: Graph, name: str, depth: int = 0) -> Array | None:
     if any(values is None for values in inputs.values()):
         return None
     try:
-        (result,) = reference.ReferenceEvaluator(_one_node(node)).run(None, inputs)
+        (result,) = reference.ReferenceEvaluator(one_node(node)).run(None, inputs)
     except MemoryError:  # the run's limit shows nothing about the model
         raise
     except Exception:  # the evaluator raises many types; all mean that the value stays unknown
@@ -264,8 +264,15 @@ def constant_value(graph: Graph, name: str, depth: int = 0) -> Array | None:
     return values if values.size <= MAX_ELEMENTS else None
 
 
-def _one_node(node: Node) -> onnx.ModelProto:
+def one_node(node: Node, opset: int = 0) -> onnx.ModelProto:
+    """Return a model of nothing but this node; its inputs and outputs have the names of the node's.
+
+    Parameters
+    ----------
+    opset
+        Version of the operator set; 0 for the node's own.
+    """
     inputs = [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(node.inputs) if name]
     outputs = [onnx.ValueInfoProto(name=name) for name in node.outputs]
     body = onnx.helper.make_graph([node.proto], "one", inputs, outputs)
-    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid(node.domain, node.opset or 1)])
+    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid(node.domain, opset or node.opset or 1)])

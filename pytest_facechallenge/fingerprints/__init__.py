@@ -1,0 +1,1 @@
+"""Comparing fingerprints: how alike two networks are, what that says, and the published networks that are known."""

@@ -1,0 +1,1 @@
+"""Tests of fingerprints and of what is said of two networks."""
