@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.verification.backends import AUTO, make_filter
-from pytest_facechallenge.verification.errors import ProtocolError
+from pytest_facechallenge.verification.errors import ProtocolError, StateError
 from pytest_facechallenge.verification.genuine import genuine_scores
 from pytest_facechallenge.verification.histograms import impostor_histogram
-from pytest_facechallenge.verification.impostors import Threads, default_workers, impostor_tail
+from pytest_facechallenge.verification.impostors import PartRunner, Threads, default_workers, impostor_tail
 from pytest_facechallenge.verification.kept_parts import PartFiles, features_digest, job_digest
+from pytest_facechallenge.verification.on_machines import Description, OnMachines, described
 from pytest_facechallenge.verification.points import find_boundary, scores_needed, tar_at_far
 from pytest_facechallenge.verification.protocol import AllToAll, Protocol, plan_pairs
 from pytest_facechallenge.verification.results import ScoredPair, ScoreHistograms, VerificationResult
@@ -25,6 +27,7 @@ from pytest_facechallenge.verification.tail import EPS, ExtremePairs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_facechallenge.core.machines import Machines
     from pytest_facechallenge.verification.operating_point import OperatingPoint
 
 HISTOGRAM_BINS = 2000
@@ -70,6 +73,7 @@ def verify(
     protocol: Protocol | None = None,
     settings: Settings | None = None,
     state: str | os.PathLike[str] | None = None,
+    machines: Machines | None = None,
 ) -> VerificationResult:
     """Measure the exact TAR at each false accept rate.
 
@@ -97,6 +101,9 @@ def verify(
         after a process was killed goes on from them, and gives the same result; what belongs to other embeddings or
         another protocol in the folder is left alone. About 10 bytes for each false accept that the largest operating
         point allows, and a file for each 256th of the pairs or each 2**30 of them.
+    machines : Machines or None
+        Where impostor pairs are scored, such as `pytest_facechallenge.cluster.connect` gives; None for threads of this
+        process. They must see `state` and the file of the embeddings under the same paths. The result is the same.
 
     Returns
     -------
@@ -113,8 +120,13 @@ def verify(
     BackendUnavailableError
         When the int8 backend is asked for by name where its products saturate.
     StateError
-        When `state` cannot be written; what is there stays.
+        When `state` cannot be written, or is missing where there are machines; what is there stays.
+    MachinesError
+        When a machine computes otherwise, does not see the files, or none is left.
     """
+    if machines is not None and state is None:
+        msg = "Other machines leave their results in a folder that all see: 'state' must name one."
+        raise StateError(msg)
     protocol = protocol or AllToAll()
     settings = settings or Settings()
     if embeddings.ndim and len(embeddings) != len(identities):
@@ -129,11 +141,20 @@ def verify(
     keep = max(scores_needed(points, impostors), min(settings.hardest, impostors))
     tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
     if keep:
-        kept = None
-        if state is not None:
-            kept = PartFiles(Path(state), job_digest(features_digest(embeddings), plan, keep, settings.hardest))
-        threads = Threads(unit, plan, lambda: make_filter(settings.backend, unit, plan, keep, workers), workers)
-        done = impostor_tail(unit, plan, threads, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
+        with contextlib.ExitStack() as stack:
+            runner: PartRunner = Threads(
+                unit, plan, lambda: make_filter(settings.backend, unit, plan, keep, workers), workers
+            )
+            kept = None
+            if state is not None:
+                digest = features_digest(embeddings)
+                kept = PartFiles(Path(state).absolute(), job_digest(digest, plan, keep, settings.hardest))
+                if machines is not None:
+                    machines.check(kept.folder)
+                    job = Description(digest, keep, settings.hardest, settings.backend)
+                    stack.enter_context(described(kept, embeddings, identities, protocol, job))
+                    runner = OnMachines(machines, kept)
+            done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]
     genuine = genuine_scores(
