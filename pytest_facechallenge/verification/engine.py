@@ -82,7 +82,7 @@ def verify(
     arithmetic; a pair is accepted strictly above it, so ties are rejected and the FAR always holds.
 
     Memory beyond the embeddings: about a quarter of the size of their float32 values with the int8 backend, some MB per
-    worker, and about 12 bytes for each false accept that the largest operating point allows.
+    worker, and about 10 bytes for each false accept that the largest operating point allows.
 
     Parameters
     ----------

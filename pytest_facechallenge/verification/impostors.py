@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_facechallenge.verification.backends import TileFilter
 from pytest_facechallenge.verification.backends.products import float_product
+from pytest_facechallenge.verification.free_memory import give_back_memory
 from pytest_facechallenge.verification.parts import Part, PartResult, cut, scan
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
 
@@ -122,6 +123,7 @@ class Threads:
         source = iter(parts)
         stopped = threading.Event()
         backend = self._make_backend()
+        give_back_memory()
 
         def cutoff() -> float:
             if stopped.is_set():

@@ -38,7 +38,7 @@ class TailContents:
 class ImpostorTail:
     """Keeps the `keep` largest scores seen, and what lies within `EPS` below the smallest of them.
 
-    Memory: about 12 bytes per kept score, however many scores are added and however many are equal.
+    Memory: about 10 bytes per kept score, however many scores are added and however many are equal.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class ImpostorTail:
 
     def add(self, scores: Float64Array) -> None:
         """Add scores, float64 [n]; those below the cutoff are left out."""
-        room = max(_MIN_PENDING, self._keep // 4)
+        room = max(_MIN_PENDING, self._keep // 8)
         for begin in range(0, len(scores), room):
             part = scores[begin : begin + room]
             part = part[part >= self.cutoff]
@@ -116,9 +116,8 @@ class ImpostorTail:
     def _reserve(self, size: int, most: int) -> None:
         """Make room for `size` scores; `most` is never gone beyond."""
         if size > len(self._buffer):
-            larger = np.empty(min(max(2 * size, _MIN_PENDING), most))
-            larger[: self._size] = self._buffer[: self._size]
-            self._buffer = larger
+            # In place where the system can: a copy would be held twice. No view of the buffer outlives a call here.
+            self._buffer.resize(min(max(2 * size, _MIN_PENDING), most), refcheck=False)
 
     def _compact(self) -> None:
         """Bring the largest scores to the front and leave out the others, but for those near the last."""
