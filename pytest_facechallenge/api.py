@@ -15,6 +15,7 @@ from pytest_facechallenge.engine.gatherer import Gatherer, silent
 from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.engine.plan import Key, Plan, make_plan
 from pytest_facechallenge.engine.report import Report
+from pytest_facechallenge.engine.sharing import share_out
 from pytest_facechallenge.reports import catalogue
 
 if TYPE_CHECKING:
@@ -201,11 +202,14 @@ def judge_plan(plan: Plan, on_progress: Callable[[str], None] = silent) -> Repor
     ------
     RulebookError
         A rule names an unknown check or parameter.
+    MachinesError
+        The machines that ``dask`` names cannot be used.
     """
     plan.validate()
     gatherer = Gatherer(plan)
     outcomes: dict[Key, Outcome] = {}
     try:
+        share_out(gatherer, connect_now=True)
         for path in plan.sources:
             gatherer.note(plan.expected(path))
         for path in plan.sources:

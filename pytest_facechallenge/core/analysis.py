@@ -123,6 +123,10 @@ class Analysis:
     resolve
         ``(OptionValues, Scope) -> AnalysisOptions``: the typed options that its steps read. It may raise `ValueError`
         with a sentence for the user.
+    shards
+        ``(AnalysisOptions, int) -> tuple[AnalysisOptions, ...]``: options of parts of its work for other machines,
+        given how many are wanted. What a part finds is of no use but for what it leaves in a folder that all machines
+        see, where the whole takes it from. Nothing where there is nothing to share out.
     cases
         ``(Rule, AnalysisOptions, Facts | None) -> list[Rule]``: a rule once for each test that it becomes; given facts
         are those of an earlier report.
@@ -154,6 +158,7 @@ class Analysis:
     steps: tuple[Step, ...]
     options: tuple[Option, ...] = ()
     resolve: str = ""
+    shards: str = ""
     cases: str = ""
     tables: str = ""
     samples: str = ""
@@ -170,6 +175,12 @@ class Analysis:
         if not self.resolve:
             return None
         return cast("AnalysisOptions", load(self.resolve)(values, scope))
+
+    def shared_out(self, options: AnalysisOptions | None, count: int) -> tuple[AnalysisOptions, ...]:
+        """Return the options of parts of its work."""
+        if not self.shards or options is None:
+            return ()
+        return cast("tuple[AnalysisOptions, ...]", load(self.shards)(options, count))
 
     def expanded(self, rule: Rule, options: AnalysisOptions | None, recorded: Facts | None) -> list[Rule]:
         """Return ``rule`` once for each test that it becomes."""

@@ -83,6 +83,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     assert killed
 
 
+@pytest.mark.slow
 def test_what_one_machine_has_done_another_goes_on_from(
     people: tuple[Any, Any], machines: Cluster, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_machines_need_a_folder(people: tuple[Any, Any], machines: Cluster) -> N
         verified(*people, machines=machines)
 
 
+@pytest.mark.slow
 def test_the_backend_makes_no_difference_there(people: tuple[Any, Any], machines: Cluster, tmp_path: Path) -> None:
     expected = verified(*people)
     settings = Settings(resamples=10, workers=1, histograms=True, backend="int8")

@@ -37,5 +37,6 @@ ANALYSIS = Analysis(
     ),
     resolve="analyses.accuracy.run_options:resolve",
     depends="analyses.accuracy.run_options:depends",
+    shards="analyses.accuracy.run_options:shards",
     cases="analyses.accuracy.run_options:cases",
 )

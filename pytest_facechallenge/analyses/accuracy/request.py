@@ -107,6 +107,9 @@ class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
         Whether to compare RGB with BGR.
     batch
         Images a run of the model.
+    shard
+        (number, of how many): the images of every of-th chunk alone are embedded, into the cache, and nothing is
+        scored; None for all of it.
     """
 
     testsets: tuple[TestsetRequest, ...] = ()
@@ -115,6 +118,7 @@ class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
     write_features: str = ""
     colour_order: bool = True
     batch: int = 32
+    shard: tuple[int, int] | None = None
 
 
 class AccuracyOptions(AnalysisOptions, frozen=True, kw_only=True):

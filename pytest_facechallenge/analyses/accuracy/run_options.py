@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from pytest_facechallenge.analyses.accuracy.parametrize import (
     ACCURACY,
     build_request,
@@ -36,6 +38,11 @@ def resolve(values: OptionValues, scope: Scope) -> AccuracyOptions:
     rules = [case for rule in scope.rules() for case in expand_cases(rule, rule.book, specs, min_tar)]
     check_names(min_tar, rules, [scope.books[book] for book, _track in scope.tracks])
     _refuse_options_without_effect(values, specs)
+    if specs and values.text("dask") and not values.text("cache"):
+        raise ValueError(
+            "with --facechallenge-dask and a testset --facechallenge-cache DIR is needed, a folder that all machines "
+            "see: what they embed goes there"
+        )
     judged = [(rule.book, rule) for rule in scope.rules() if rule.check == ACCURACY]
     request = AccuracyRequest()
     if specs and judged:
@@ -53,6 +60,14 @@ def cases(rule: Rule, options: AccuracyOptions, recorded: Facts | None) -> list[
     """Return ``rule`` once for each test it becomes; ``recorded`` are the facts of an earlier report."""
     measured = None if recorded is None else recorded.get(AccuracyFacts) or AccuracyFacts()
     return expand_cases(rule, rule.book, options.testsets, options.min_tar, measured)
+
+
+def shards(options: AnalysisOptions, count: int) -> tuple[AnalysisOptions, ...]:
+    """Return the options of ``count`` parts of the embedding; nothing where there is no cache to leave them in."""
+    if not (isinstance(options, AccuracyOptions) and options.request.testsets and options.request.cache):
+        return ()
+    parts = (msgspec.structs.replace(options.request, shard=(number, count)) for number in range(count))
+    return tuple(msgspec.structs.replace(options, request=request) for request in parts)
 
 
 def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:
