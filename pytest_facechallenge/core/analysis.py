@@ -127,6 +127,9 @@ class Analysis:
         ``(AnalysisOptions, int) -> tuple[AnalysisOptions, ...]``: options of parts of its work for other machines,
         given how many are wanted. What a part finds is of no use but for what it leaves in a folder that all machines
         see, where the whole takes it from. Nothing where there is nothing to share out.
+    offers
+        ``(AnalysisOptions) -> Path | None``: the folder below which its steps, while they are gathered, offer parts of
+        a verification to other machines (`verification.offers`); None where they do not.
     cases
         ``(Rule, AnalysisOptions, Facts | None) -> list[Rule]``: a rule once for each test that it becomes; given facts
         are those of an earlier report.
@@ -159,6 +162,7 @@ class Analysis:
     options: tuple[Option, ...] = ()
     resolve: str = ""
     shards: str = ""
+    offers: str = ""
     cases: str = ""
     tables: str = ""
     samples: str = ""
@@ -181,6 +185,12 @@ class Analysis:
         if not self.shards or options is None:
             return ()
         return cast("tuple[AnalysisOptions, ...]", load(self.shards)(options, count))
+
+    def offered_in(self, options: AnalysisOptions | None) -> Path | None:
+        """Return the folder below which its steps offer parts of a verification, or None."""
+        if not self.offers or options is None:
+            return None
+        return cast("Path | None", load(self.offers)(options))
 
     def expanded(self, rule: Rule, options: AnalysisOptions | None, recorded: Facts | None) -> list[Rule]:
         """Return ``rule`` once for each test that it becomes."""

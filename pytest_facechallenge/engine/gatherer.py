@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
@@ -22,8 +23,10 @@ from pytest_facechallenge.sandbox.scratch import Scratch
 class Elsewhere(Protocol):
     """Other machines that do a part of what is about to be gathered."""
 
-    def before(self, source: Path, steps: tuple[str, ...], on_progress: Callable[[str], None]) -> None:
-        """Have done there what can be."""
+    def during(
+        self, source: Path, steps: tuple[str, ...], on_progress: Callable[[str], None]
+    ) -> AbstractContextManager[None]:
+        """Have done there what can be, before and while steps are gathered here."""
         ...
 
     def close(self) -> None:
@@ -89,9 +92,10 @@ class Gatherer:
         if self.plan.sources[judged.source].kind is SourceKind.REPORT:
             return self._recorded[judged.source, judged.number]
         steps = self.plan.steps_of(judged)
-        if self.elsewhere is not None:
-            self.elsewhere.before(judged.source, steps, on_progress)
-        return self.store.facts(judged.source, steps, on_progress)
+        if self.elsewhere is None:
+            return self.store.facts(judged.source, steps, on_progress)
+        with self.elsewhere.during(judged.source, steps, on_progress):
+            return self.store.facts(judged.source, steps, on_progress)
 
     def recorded(self, path: Path, number: int = 0) -> Facts:
         """Return the facts about a submission that are there so far, gathering nothing."""

@@ -42,7 +42,8 @@ def ordered(plan: Plan, folder: Path) -> Iterator[Order]:
     about = {
         "begun": time.time(),
         "base": str(plan.values.base),
-        "values": dict(plan.values.values),
+        # A machine that is given work has none of its own to give.
+        "values": {**plan.values.values, "dask": None},
         "entries": [[str(path), source.named] for path, source in plan.sources.items()],
     }
     content = json.dumps(about).encode("ascii")

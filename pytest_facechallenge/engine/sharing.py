@@ -1,15 +1,16 @@
-"""Work of a single submission shared out to other machines before it is gathered here: the shards of its embedding.
+"""Work of a single submission shared out to other machines: shards of its embedding, parts of its verification.
 
 A shard is the same step, gathered in a sandbox of that machine with options that name a part of the work; what it
 embeds goes into the cache, where the step finds it here. So nothing depends on whether a machine did its part: what is
-missing is computed here.
+missing is computed here. While the step is gathered here, in a sandbox without a network, it offers parts of large
+verifications in the cache, which are given to machines as well (`offered_parts.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from pytest_facechallenge.cluster import connect
 from pytest_facechallenge.core.machines import MachinesError
 from pytest_facechallenge.core.path_state import forget_states, state_of
 from pytest_facechallenge.engine.gatherer import Gatherer
+from pytest_facechallenge.engine.offered_parts import OfferedParts
 from pytest_facechallenge.engine.orders import Order, ordered, plan_of
 from pytest_facechallenge.sandbox.fact_store import FactStore
 
@@ -91,25 +93,31 @@ class Sharing:
         """Let go of the machines."""
         self._stack.close()
 
-    def before(self, source: Path, steps: tuple[str, ...], on_progress: Callable[[str], None]) -> None:
-        """Share out what can be of the steps that are about to be gathered; what goes wrong is said and done here."""
-        for analysis in ANALYSES:
-            wanted = [step for step in steps if ANALYSIS_OF[step] is analysis]
-            if not (wanted and analysis.shards) or (source, analysis.name) in self._done:
-                continue
-            self._done.add((source, analysis.name))
-            try:
-                self._share_out(source, analysis, wanted, on_progress)
-            except MachinesError as error:
-                on_progress(f"the machines of --facechallenge-dask did not do their part: {error}; it is done here")
+    @contextlib.contextmanager
+    def during(self, source: Path, steps: tuple[str, ...], on_progress: Callable[[str], None]) -> Iterator[None]:
+        """Share out what can be of steps that are about to be gathered; what goes wrong is said and done here."""
+        with contextlib.ExitStack() as stack:
+            for analysis in ANALYSES:
+                wanted = [step for step in steps if ANALYSIS_OF[step] is analysis]
+                if not (wanted and analysis.shards) or (source, analysis.name) in self._done:
+                    continue
+                self._done.add((source, analysis.name))
+                try:
+                    if not self._store.missing(source, wanted):
+                        continue
+                    self._share_out(source, analysis, on_progress)
+                    folder = analysis.offered_in(self._plan.options[analysis.name])
+                    if folder is not None:
+                        stack.enter_context(OfferedParts(self.machines, folder, on_progress))
+                except MachinesError as error:
+                    on_progress(f"the machines of --facechallenge-dask did not do their part: {error}; it is done here")
+            yield
 
-    def _share_out(
-        self, source: Path, analysis: Analysis, wanted: list[str], on_progress: Callable[[str], None]
-    ) -> None:
-        if not analysis.shared_out(self._plan.options[analysis.name], 1) or not self._store.missing(source, wanted):
+    def _share_out(self, source: Path, analysis: Analysis, on_progress: Callable[[str], None]) -> None:
+        if not analysis.shared_out(self._plan.options[analysis.name], 1):
             return
         count = _SHARDS * max(1, self.machines.slots)
-        shared = self._plan.values.path_of("cache")
+        shared = Path(self._plan.values.path_of("cache"))
         facts_dir = self._store.facts_dir(source)
         # Of several processes of a run one shares out.
         with filelock.FileLock(str(facts_dir / "shards.lock")):
@@ -117,9 +125,9 @@ class Sharing:
             if marker.exists():
                 return
             marker.touch()
-            self.machines.check(Path(shared))
+            self.machines.check(shared)
             forget_states()
-            with ordered(self._plan, Path(shared)) as order:
+            with ordered(self._plan, shared) as order:
                 tasks = [
                     ShardTask(order, str(source), state_of(source), analysis.name, number, count)
                     for number in range(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from pytest_facechallenge.verification.genuine import genuine_scores
 from pytest_facechallenge.verification.histograms import impostor_histogram
 from pytest_facechallenge.verification.impostors import PartRunner, Threads, default_workers, impostor_tail
 from pytest_facechallenge.verification.kept_parts import PartFiles, features_digest, job_digest
+from pytest_facechallenge.verification.offers import write_offer
 from pytest_facechallenge.verification.on_machines import Description, OnMachines, described
 from pytest_facechallenge.verification.points import find_boundary, scores_needed, tar_at_far
 from pytest_facechallenge.verification.protocol import AllToAll, Protocol, plan_pairs
@@ -74,6 +76,7 @@ def verify(
     settings: Settings | None = None,
     state: str | os.PathLike[str] | None = None,
     machines: Machines | None = None,
+    offered: bool = False,
 ) -> VerificationResult:
     """Measure the exact TAR at each false accept rate.
 
@@ -104,6 +107,10 @@ def verify(
     machines : Machines or None
         Where impostor pairs are scored, such as `pytest_facechallenge.cluster.connect` gives; None for threads of this
         process. They must see `state` and the file of the embeddings under the same paths. The result is the same.
+
+    offered : bool
+        Whether to offer parts in `state` to whoever sees that folder, see `offers`; they are scanned here all the same
+        unless somebody leaves their results there. Features are copied there, and stay until the offer is withdrawn.
 
     Returns
     -------
@@ -142,18 +149,23 @@ def verify(
     tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
     if keep:
         with contextlib.ExitStack() as stack:
-            runner: PartRunner = Threads(
-                unit, plan, lambda: make_filter(settings.backend, unit, plan, keep, workers), workers
-            )
-            kept = None
+            kept, offer = None, None
             if state is not None:
                 digest = features_digest(embeddings)
                 kept = PartFiles(Path(state).absolute(), job_digest(digest, plan, keep, settings.hardest))
                 if machines is not None:
                     machines.check(kept.folder)
+                if machines is not None or offered:
                     job = Description(digest, keep, settings.hardest, settings.backend)
-                    stack.enter_context(described(kept, embeddings, identities, protocol, job))
-                    runner = OnMachines(machines, kept)
+                    by_copy = machines is None
+                    stack.enter_context(described(kept, embeddings, identities, protocol, job, offered=by_copy))
+                if offered:
+                    offer = partial(write_offer, kept.folder)
+            runner: PartRunner = Threads(
+                unit, plan, lambda: make_filter(settings.backend, unit, plan, keep, workers), workers, offer
+            )
+            if machines is not None and kept is not None:
+                runner = OnMachines(machines, kept)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]

@@ -69,6 +69,15 @@ class Pass:
             self.extreme.add(result.scores, result.left, result.right)
             self.backends.add(result.backend)
 
+    def found_elsewhere(self, part: Part) -> bool:
+        """Whether the result of a part is kept, of an earlier process or of another one, and then add it."""
+        result = None if self._kept is None else self._kept.get(part)
+        # Under a higher guess than now, what is needed now may have been left out.
+        if result is None or result.start > self.start:
+            return False
+        self.take(result)
+        return True
+
     def finish(self, part: Part, result: PartResult) -> None:
         """Keep the result of a part, and add it."""
         if self._kept is not None:
@@ -77,17 +86,7 @@ class Pass:
 
     def remaining(self, parts: Iterable[Part]) -> list[Part]:
         """Add what is kept of a pass that was stopped, and give the parts that are left to do."""
-        if self._kept is None:
-            return list(parts)
-        left = []
-        for part in parts:
-            result = self._kept.get(part)
-            # Under a higher guess than now, what is needed now may have been left out.
-            if result is None or result.start > self.start:
-                left.append(part)
-            else:
-                self.take(result)
-        return left
+        return [part for part in parts if not self.found_elsewhere(part)]
 
 
 class PartRunner(Protocol):
@@ -109,9 +108,19 @@ class Threads:
         Makes the filter; called when there is something to scan.
     workers : int
         Threads.
+    offer : callable or None
+        Told what is about to be scanned, so that others may take a part.
     """
 
-    def __init__(self, unit: UnitRows, plan: PairPlan, make_backend: Callable[[], TileFilter], workers: int) -> None:
+    def __init__(
+        self,
+        unit: UnitRows,
+        plan: PairPlan,
+        make_backend: Callable[[], TileFilter],
+        workers: int,
+        offer: Callable[[list[Part], float], None] | None = None,
+    ) -> None:
+        self._offer = offer
         self._unit = unit
         self._plan = plan
         self._make_backend = make_backend
@@ -119,8 +128,11 @@ class Threads:
         self._lock = threading.Lock()
 
     def run(self, parts: Iterable[Part], done: Pass) -> None:
-        """Scan every part."""
-        source = iter(parts)
+        """Scan every part, but for those whose results others leave meanwhile."""
+        waiting = list(parts)
+        if self._offer is not None:
+            self._offer(waiting, done.start)
+        source = iter(waiting)
         stopped = threading.Event()
         backend = self._make_backend()
         give_back_memory()
@@ -137,6 +149,8 @@ class Threads:
                     part = next(source, None)
                 if part is None:
                     return
+                if done.found_elsewhere(part):
+                    continue
                 found = scan(
                     self._unit, self._plan, backend, worker, part,
                     keep=done.keep, hardest=done.hardest, start=done.start, cutoff=cutoff,

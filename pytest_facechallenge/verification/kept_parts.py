@@ -43,7 +43,7 @@ def features_digest(embeddings: npt.NDArray[Any]) -> str:
     rows = np.asarray(embeddings)
     step = max(1, _READ_ELEMENTS // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
-        found.update(np.ascontiguousarray(rows[start : start + step], dtype="<f4"))
+        found.update(np.ascontiguousarray(rows[start : start + step], dtype="<f4").data)
     return found.hexdigest()
 
 
@@ -57,7 +57,7 @@ def job_digest(features: str, plan: PairPlan, keep: int, hardest: int) -> str:
     found.update(repr((_MAGIC, features, numbers, np.__version__, platform.machine())).encode())
     for side in (plan.left,) if plan.symmetric else (plan.left, plan.right):
         for array in (side.rows, side.identities):
-            found.update(np.ascontiguousarray(array, dtype="<i8"))
+            found.update(np.ascontiguousarray(array, dtype="<i8").data)
     return found.hexdigest()
 
 

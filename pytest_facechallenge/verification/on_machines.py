@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.machines import Machines
     from pytest_facechallenge.verification.backends import TileWorker
 
-_DESCRIPTION, _COPY = "job.json", "features.f4"
+_DESCRIPTION, COPY = "job.json", "features.f4"
 _COPY_ROWS = 4096
 
 
@@ -51,12 +51,16 @@ class PartTask:
         The ranges of rows.
     start, cutoff : float
         The guessed cutoff of the pass, and what a score has to reach by now.
+    offered : bool
+        Whether somebody else scans it as well, in his own time: then what is there is left alone, and only features
+        that lie in the job's folder are read, since a sandbox may have written the job.
     """
 
     folder: str
     part: Part
     start: float
     cutoff: float
+    offered: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +130,17 @@ class OnMachines:
 
 @contextmanager
 def described(
-    kept: PartFiles, embeddings: npt.NDArray[Any], identities: npt.NDArray[Any], protocol: Protocol, job: Description
+    kept: PartFiles,
+    embeddings: npt.NDArray[Any],
+    identities: npt.NDArray[Any],
+    protocol: Protocol,
+    job: Description,
+    *,
+    offered: bool = False,
 ) -> Iterator[None]:
     """Write into a job's folder what another machine needs to scan parts of it; a copy of features goes at the end.
+
+    With ``offered`` there is a copy in any case, and it stays: whoever takes the offer knows when nobody reads it.
 
     Raises
     ------
@@ -140,12 +152,12 @@ def described(
         arrays |= {"probe": protocol.probe, "gallery": protocol.gallery}
     elif protocol.rows is not None:
         arrays["rows"] = protocol.rows
-    copy = kept.folder / _COPY
+    copy = kept.folder / COPY
     try:
         try:
             for name, array in arrays.items():
                 np.save(kept.folder / f"{name}.npy", array, allow_pickle=False)
-            path, offset = _place(embeddings, copy)
+            path, offset = _place(embeddings, copy, copied=offered)
             about = {
                 "features": str(path),
                 "offset": offset,
@@ -160,14 +172,15 @@ def described(
             raise StateError(f"a job for other machines cannot be written into {kept.folder}: {error}") from error
         yield
     finally:
-        copy.unlink(missing_ok=True)
+        if not offered:
+            copy.unlink(missing_ok=True)
 
 
-def _place(embeddings: npt.NDArray[Any], copy: Path) -> tuple[Path, int]:
+def _place(embeddings: npt.NDArray[Any], copy: Path, *, copied: bool) -> tuple[Path, int]:
     """Return the file that holds the features and where in it they begin; an array in memory is written first."""
     # Of a slice of a map, `offset` is still that of the map: only a map as it was opened knows where it lies.
     whole = isinstance(embeddings, np.memmap) and isinstance(embeddings.base, mmap.mmap)
-    if whole and embeddings.flags.c_contiguous and embeddings.dtype == "<f4":
+    if whole and not copied and embeddings.flags.c_contiguous and embeddings.dtype == "<f4":
         assert isinstance(embeddings, np.memmap)  # noqa: S101 - known two lines above; for the type checker
         if embeddings.flags.writeable:
             embeddings.flush()
@@ -187,7 +200,9 @@ def scan_there(task: PartTask) -> str:
         This machine does not see the job or the features, or sees others.
     """
     with _opening:
-        job = _opened(task.folder)
+        job = _opened(task.folder, task.offered)
+    if task.offered and job.kept.get(task.part) is not None:
+        return socket.gethostname()
     worker: TileWorker | None = getattr(job.scratch, "worker", None)
     if worker is None:
         worker = job.scratch.worker = job.backend.worker()
@@ -217,10 +232,12 @@ _opening = threading.Lock()
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: str) -> _Job:
+def _opened(folder: str, offered: bool) -> _Job:
     where = f"on {socket.gethostname()}"
     try:
         about = json.loads((Path(folder) / _DESCRIPTION).read_text(encoding="ascii"))
+        if offered and Path(about["features"]) != Path(folder) / COPY:
+            raise ValueError(f"the features of an offer must lie in it, found {about['features']}")
         arrays = {name: np.load(Path(folder) / f"{name}.npy", allow_pickle=False) for name in about["arrays"]}
         features: Any = np.memmap(
             about["features"], dtype="<f4", mode="r", offset=about["offset"], shape=tuple(about["shape"])

@@ -13,8 +13,18 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
 from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_shard, embed_testset
-from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetRequest
-from pytest_facechallenge.analyses.accuracy.score import SetError, score_set, select_entries
+from pytest_facechallenge.analyses.accuracy.request import (
+    VERIFICATIONS,
+    AccuracyOptions,
+    AccuracyRequest,
+    TestsetRequest,
+)
+from pytest_facechallenge.analyses.accuracy.score import (
+    KeptVerification,
+    SetError,
+    score_set,
+    select_entries,
+)
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.core.facts.accuracy import (
     MAX_PROBLEMS,
@@ -57,6 +67,7 @@ def gather(context: Context) -> AccuracyFacts:
         workdir=context.workdir,
         report=context.report,
         verification=Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed),
+        kept=KeptVerification(Path(request.cache) / VERIFICATIONS if request.cache else None, request.offered),
         lock=LOCK if request.shard is None else f"{LOCK}-{request.shard[0]}",
     )
     if request.shard is not None:
@@ -157,7 +168,7 @@ def _scored(
 ) -> SetResult:
     each = wanted.sets[index]
     with heartbeat(how.report, f"scoring {testset.name}: {each.name} (set {index + 1} of {count})"):
-        return score_set(testset, each, entries.rows, entries.usable, how.verification)
+        return score_set(testset, each, entries.rows, entries.usable, how.verification, how.kept)
 
 
 def _selections(testset: Testset, wanted: TestsetRequest) -> list[BoolArray]:

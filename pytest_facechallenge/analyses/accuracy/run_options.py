@@ -13,7 +13,7 @@ from pytest_facechallenge.analyses.accuracy.parametrize import (
     expand_cases,
     parse_min_tar,
 )
-from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetSpec
+from pytest_facechallenge.analyses.accuracy.request import VERIFICATIONS, AccuracyOptions, AccuracyRequest, TestsetSpec
 from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
@@ -53,6 +53,7 @@ def resolve(values: OptionValues, scope: Scope) -> AccuracyOptions:
             write_features=values.path_of("write-features"),
             cache=values.path_of("cache"),
         )
+        request = msgspec.structs.replace(request, offered=bool(values.text("dask")))
     return AccuracyOptions(testsets=specs, min_tar=min_tar, request=request)
 
 
@@ -68,6 +69,13 @@ def shards(options: AnalysisOptions, count: int) -> tuple[AnalysisOptions, ...]:
         return ()
     parts = (msgspec.structs.replace(options.request, shard=(number, count)) for number in range(count))
     return tuple(msgspec.structs.replace(options, request=request) for request in parts)
+
+
+def offers(options: AnalysisOptions) -> Path | None:
+    """Return the folder of the cache below which parts of verifications are offered."""
+    if not (isinstance(options, AccuracyOptions) and options.request.offered and options.request.cache):
+        return None
+    return Path(options.request.cache) / VERIFICATIONS
 
 
 def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:

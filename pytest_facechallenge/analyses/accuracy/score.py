@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -28,6 +32,7 @@ from pytest_facechallenge.verification import (
     Cross,
     OperatingPoint,
     Settings,
+    StateError,
     TarAtFar,
     UnusableRowsError,
     VerificationError,
@@ -45,6 +50,18 @@ MAX_CURVE_POINTS = 150
 CURVE_DIGITS = 6
 #: Bins of the histograms that are kept; the curves and the equal error rate are read from the finer ones before.
 HISTOGRAM_BINS = 200
+
+
+#: Verifications of more pairs than this keep what is done of them: they take ten seconds and more.
+KEPT_FROM_PAIRS = 1 << 32
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptVerification:
+    """Where large verifications keep what is done of them (None: nowhere), and whether others are offered parts."""
+
+    state: Path | None = None
+    offered: bool = False
 
 
 class SetError(ValueError):
@@ -88,6 +105,7 @@ def score_set(
     rows: npt.NDArray[np.float32],
     usable: BoolArray,
     settings: Settings,
+    kept: KeptVerification = KeptVerification(),
 ) -> SetResult:
     """Score one set of a testset.
 
@@ -96,7 +114,7 @@ def score_set(
     rows : float32 [entries, D]
     usable : bool [entries]
         Entries that have an embedding; the others are left out and counted.
-    settings
+    settings, kept
         Of the verification core.
 
     Returns
@@ -121,7 +139,7 @@ def score_set(
             result = _score_pairs(testset, blank, rows, usable & chosen, points, settings)
         else:
             sides = _sides(testset, request, chosen)
-            result = _score_protocol(testset, blank, rows, usable, sides, points, settings)
+            result = _score_protocol(testset, blank, rows, usable, sides, points, partial(_verified, settings, kept))
     except UnusableRowsError as error:
         names = [testset.entry_names[row] for row in (*error.non_finite, *error.zero)]
         return _with(
@@ -160,13 +178,13 @@ def _score_protocol(
     usable: BoolArray,
     sides: _Sides,
     points: tuple[OperatingPoint, ...],
-    settings: Settings,
+    verified: Callable[..., VerificationResult],
 ) -> SetResult:
     assert testset.identities is not None  # noqa: S101 - `_sides` refused a testset without
     cross = blank.protocol == "cross"
     probe, gallery = sides.probe & usable, sides.gallery & usable
     protocol = Cross(probe=probe, gallery=gallery) if cross else AllToAll(rows=sides.chosen & usable)
-    found = verify(rows, testset.identities, points, protocol=protocol, settings=settings)
+    found = verified(rows, testset.identities, points, protocol)
     return _with(
         _filled(blank, testset, found),
         identities=found.identities or 0,
@@ -174,6 +192,27 @@ def _score_protocol(
         gallery_images=int(gallery.sum()) if cross else 0,
         excluded=int((sides.chosen & ~usable).sum()),
     )
+
+
+def _verified(
+    settings: Settings,
+    kept: KeptVerification,
+    rows: npt.NDArray[np.float32],
+    identities: npt.NDArray[np.int64],
+    points: tuple[OperatingPoint, ...],
+    protocol: AllToAll | Cross,
+) -> VerificationResult:
+    """Verify; what is done of a large verification is kept where that can be."""
+    if isinstance(protocol, Cross):
+        pairs = np.count_nonzero(protocol.probe) * np.count_nonzero(protocol.gallery)
+    else:
+        pairs = np.count_nonzero(protocol.rows) ** 2 // 2
+    if pairs > KEPT_FROM_PAIRS and kept.state is not None:
+        with suppress(StateError):  # a cache that cannot be used costs time and no result
+            return verify(
+                rows, identities, points, protocol=protocol, settings=settings, state=kept.state, offered=kept.offered
+            )
+    return verify(rows, identities, points, protocol=protocol, settings=settings)
 
 
 def _score_pairs(
