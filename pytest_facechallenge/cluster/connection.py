@@ -53,7 +53,7 @@ def connect(text: str, base: Path | None = None) -> Iterator[Cluster]:
                 silence_logs=logging.ERROR,
             )
             stack.enter_context(contextlib.closing(local))
-            target = {"address": local}
+            target: dict[str, Any] = {"address": local}
         else:
             target = {"scheduler_file": where.file} if where.file else {"address": where.address}
         try:

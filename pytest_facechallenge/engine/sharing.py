@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
-from pytest_facechallenge.cluster import connect
+from pytest_facechallenge.cluster import Local, connect, named
 from pytest_facechallenge.core.machines import MachinesError
 from pytest_facechallenge.core.path_state import forget_states, state_of
 from pytest_facechallenge.engine.gatherer import Gatherer
@@ -50,7 +50,13 @@ def share_out(gatherer: Gatherer, *, connect_now: bool) -> None:
         The machines cannot be used.
     """
     plan = gatherer.plan
-    if not plan.values.text("dask") or not any(each.shared_out(plan.options[each.name], 1) for each in ANALYSES):
+    text, base = plan.values.text("dask"), plan.values.base
+    if not text:
+        return
+    if not any(each.shared_out(plan.options[each.name], 1) for each in ANALYSES):
+        if connect_now and not isinstance(named(text, base), Local):
+            with connect(text, base):  # there is nothing for them to do; an address that is wrong is wrong all the same
+                pass
         return
     gatherer.elsewhere = sharing = Sharing(plan, gatherer.store)
     if connect_now:

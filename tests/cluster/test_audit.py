@@ -19,7 +19,9 @@ from pytest_facechallenge.auditing.on_machines import EntryTask, judge_there
 from pytest_facechallenge.cli import main
 from pytest_facechallenge.cluster.connection import Cluster
 from pytest_facechallenge.core.machines import MachinesError
+from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.engine.orders import Order, ordered, plan_of
+from pytest_facechallenge.engine.plan import make_plan
 from pytest_facechallenge.engine.report import Report
 from tests.auditing.test_audit import RULEBOOK, TABLE
 from tests.support.models import network, save
@@ -82,7 +84,7 @@ def test_machines_find_the_same(folder: Path) -> None:
 
 
 def test_a_worker_killed_in_the_middle_changes_nothing(folder: Path, machines: Cluster) -> None:
-    killed = []
+    killed: list[int] = []
 
     def kill_one(*_: object) -> None:
         if not killed:
@@ -100,8 +102,8 @@ def test_what_a_machine_does_not_see_is_told(folder: Path) -> None:
     task = EntryTask(Order(str(folder / "none.json"), ""), str(folder / "entries" / "a.onnx"), "", str(folder))
     with pytest.raises(MachinesError, match=r"the run cannot be set up: .*none\.json"):
         judge_there(task)
-    plan = api.make_plan(
-        api.values_from({"model": str(folder / "entries"), "track": "small/one", "rules": [str(folder / "small.toml")]})
+    plan = make_plan(
+        values_from({"model": str(folder / "entries"), "track": "small/one", "rules": [str(folder / "small.toml")]})
     )
     with ordered(plan, folder) as order:
         with pytest.raises(MachinesError, match=r"does not see the same .*a\.onnx as the machine that audits"):

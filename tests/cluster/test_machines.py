@@ -13,6 +13,7 @@ from pytest_facechallenge.cluster import Local, Scheduler, connect, connection, 
 from pytest_facechallenge.cluster.connection import Cluster
 from pytest_facechallenge.cluster.likeness import Likeness, Token, refuse_unlike, versions
 from pytest_facechallenge.core.machines import MachinesError
+from tests.support.models import network, save
 
 
 def test_machines_are_named_by_number_address_or_file(tmp_path: Path) -> None:
@@ -49,6 +50,17 @@ def test_a_wrong_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MachinesError, match=r"no scheduler of dask answers at 127\.0\.0\.1:1 within 1 seconds"):
         with connect("127.0.0.1:1"):
             pass
+
+
+def test_a_run_with_a_wrong_address_ends_with_a_sentence(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1)
+    save(network(), pytester.path / "model.onnx")
+    for text, said in (("127.0.0.1:1", "no scheduler of dask answers"), ("nowhere", "HOST:PORT of a scheduler")):
+        done = pytester.runpytest("--facechallenge-model=model.onnx", "--track=A", f"--facechallenge-dask={text}")
+        assert done.ret == pytest.ExitCode.USAGE_ERROR
+        done.stderr.fnmatch_lines([f"*{said}*"])
 
 
 def die_once(item: tuple[str, int]) -> int:

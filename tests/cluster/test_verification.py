@@ -68,7 +68,8 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     people: tuple[Any, Any], machines: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = verified(*people)
-    get, killed = PartFiles.get, []
+    get = PartFiles.get
+    killed: list[int] = []
 
     def kill_one(self: PartFiles, part: Any) -> Any:
         found = get(self, part)

@@ -204,9 +204,9 @@ def _verified(
 ) -> VerificationResult:
     """Verify; what is done of a large verification is kept where that can be."""
     if isinstance(protocol, Cross):
-        pairs = np.count_nonzero(protocol.probe) * np.count_nonzero(protocol.gallery)
+        pairs = int(np.count_nonzero(protocol.probe)) * int(np.count_nonzero(protocol.gallery))
     else:
-        pairs = np.count_nonzero(protocol.rows) ** 2 // 2
+        pairs = int(len(identities) if protocol.rows is None else np.count_nonzero(protocol.rows)) ** 2 // 2
     if pairs > KEPT_FROM_PAIRS and kept.state is not None:
         with suppress(StateError):  # a cache that cannot be used costs time and no result
             return verify(
