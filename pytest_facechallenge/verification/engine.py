@@ -107,7 +107,6 @@ def verify(
     machines : Machines or None
         Where impostor pairs are scored, such as `pytest_facechallenge.cluster.connect` gives; None for threads of this
         process. They must see `state` and the file of the embeddings under the same paths. The result is the same.
-
     offered : bool
         Whether to offer parts in `state` to whoever sees that folder, see `offers`; they are scanned here all the same
         unless somebody leaves their results there. Features are copied there, and stay until the offer is withdrawn.
@@ -148,24 +147,22 @@ def verify(
     keep = max(scores_needed(points, impostors), min(settings.hardest, impostors))
     tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
     if keep:
+        runner: PartRunner
         with contextlib.ExitStack() as stack:
             kept, offer = None, None
             if state is not None:
-                digest = features_digest(embeddings)
-                kept = PartFiles(Path(state).absolute(), job_digest(digest, plan, keep, settings.hardest))
-                if machines is not None:
-                    machines.check(kept.folder)
-                if machines is not None or offered:
-                    job = Description(digest, keep, settings.hardest, settings.backend)
+                job = Description(features_digest(embeddings), keep, settings.hardest, settings.backend)
+                kept = PartFiles(Path(state).absolute(), job_digest(job.digest, plan, keep, settings.hardest))
+                if offered or machines is not None:
                     by_copy = machines is None
                     stack.enter_context(described(kept, embeddings, identities, protocol, job, offered=by_copy))
-                if offered:
-                    offer = partial(write_offer, kept.folder)
-            runner: PartRunner = Threads(
-                unit, plan, lambda: make_filter(settings.backend, unit, plan, keep, workers), workers, offer
-            )
+                offer = partial(write_offer, kept.folder) if offered else None
             if machines is not None and kept is not None:
+                machines.check(kept.folder)
                 runner = OnMachines(machines, kept)
+            else:
+                make = partial(make_filter, settings.backend, unit, plan, keep, workers)
+                runner = Threads(unit, plan, make, workers, offer)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]

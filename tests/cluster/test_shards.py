@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pytest_facechallenge import judge
-from pytest_facechallenge.analyses.accuracy import entries, score
+from pytest_facechallenge.analyses.accuracy import entries, kept_verification
 from pytest_facechallenge.analyses.accuracy.gather import gather
 from pytest_facechallenge.analyses.accuracy.parametrize import build_request
 from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, TestsetSpec
@@ -111,7 +111,7 @@ def test_a_step_offers_parts_of_a_large_verification_in_the_cache(
     folder: Path, started: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = judged(folder, "here")
-    monkeypatch.setattr(score, "KEPT_FROM_PAIRS", 0)
+    monkeypatch.setattr(kept_verification, "KEPT_FROM_PAIRS", 0)
     monkeypatch.setattr(sharing.Sharing, "_share_out", lambda *_: None)
     there = judged(folder, "there", dask="local:2")
     assert untimed(there) == untimed(here)

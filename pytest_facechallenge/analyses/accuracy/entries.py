@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.accuracy.score import KeptVerification
+from pytest_facechallenge.analyses.accuracy.kept_verification import NOWHERE, KeptVerification
 from pytest_facechallenge.embedding import Embedded, Embedder, ImageProblem, Preprocessing, embed
 from pytest_facechallenge.embedding.pipeline import CHUNK
 from pytest_facechallenge.embedding.pooling import flip_sum, pool
@@ -30,7 +30,7 @@ class How:
     workdir: Path
     report: Callable[[str], None]
     verification: Settings
-    kept: KeptVerification = dataclasses.field(default_factory=KeptVerification)
+    kept: KeptVerification = NOWHERE
     lock: str = LOCK
 
 

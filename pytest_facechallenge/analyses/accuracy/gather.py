@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
 from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_shard, embed_testset
+from pytest_facechallenge.analyses.accuracy.kept_verification import KeptVerification
 from pytest_facechallenge.analyses.accuracy.request import (
     VERIFICATIONS,
     AccuracyOptions,
@@ -20,7 +21,6 @@ from pytest_facechallenge.analyses.accuracy.request import (
     TestsetRequest,
 )
 from pytest_facechallenge.analyses.accuracy.score import (
-    KeptVerification,
     SetError,
     score_set,
     select_entries,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.accuracy.kept_verification import NOWHERE, KeptVerification, verified
 from pytest_facechallenge.analyses.accuracy.request import SetRequest
 from pytest_facechallenge.core.facts.accuracy import (
     CurvePoint,
@@ -32,14 +31,12 @@ from pytest_facechallenge.verification import (
     Cross,
     OperatingPoint,
     Settings,
-    StateError,
     TarAtFar,
     UnusableRowsError,
     VerificationError,
     VerificationResult,
     curve_points,
     equal_error_rate,
-    verify,
     verify_pairs,
 )
 from pytest_facechallenge.verification import FoldAccuracy as MeasuredFolds
@@ -50,18 +47,6 @@ MAX_CURVE_POINTS = 150
 CURVE_DIGITS = 6
 #: Bins of the histograms that are kept; the curves and the equal error rate are read from the finer ones before.
 HISTOGRAM_BINS = 200
-
-
-#: Verifications of more pairs than this keep what is done of them: they take ten seconds and more.
-KEPT_FROM_PAIRS = 1 << 32
-
-
-@dataclasses.dataclass(frozen=True)
-class KeptVerification:
-    """Where large verifications keep what is done of them (None: nowhere), and whether others are offered parts."""
-
-    state: Path | None = None
-    offered: bool = False
 
 
 class SetError(ValueError):
@@ -105,7 +90,7 @@ def score_set(
     rows: npt.NDArray[np.float32],
     usable: BoolArray,
     settings: Settings,
-    kept: KeptVerification = KeptVerification(),
+    kept: KeptVerification = NOWHERE,
 ) -> SetResult:
     """Score one set of a testset.
 
@@ -139,7 +124,7 @@ def score_set(
             result = _score_pairs(testset, blank, rows, usable & chosen, points, settings)
         else:
             sides = _sides(testset, request, chosen)
-            result = _score_protocol(testset, blank, rows, usable, sides, points, partial(_verified, settings, kept))
+            result = _score_protocol(testset, blank, rows, usable, sides, points, partial(verified, settings, kept))
     except UnusableRowsError as error:
         names = [testset.entry_names[row] for row in (*error.non_finite, *error.zero)]
         return _with(
@@ -178,13 +163,13 @@ def _score_protocol(
     usable: BoolArray,
     sides: _Sides,
     points: tuple[OperatingPoint, ...],
-    verified: Callable[..., VerificationResult],
+    verify: Callable[..., VerificationResult],
 ) -> SetResult:
     assert testset.identities is not None  # noqa: S101 - `_sides` refused a testset without
     cross = blank.protocol == "cross"
     probe, gallery = sides.probe & usable, sides.gallery & usable
     protocol = Cross(probe=probe, gallery=gallery) if cross else AllToAll(rows=sides.chosen & usable)
-    found = verified(rows, testset.identities, points, protocol)
+    found = verify(rows, testset.identities, points, protocol)
     return _with(
         _filled(blank, testset, found),
         identities=found.identities or 0,
@@ -192,27 +177,6 @@ def _score_protocol(
         gallery_images=int(gallery.sum()) if cross else 0,
         excluded=int((sides.chosen & ~usable).sum()),
     )
-
-
-def _verified(
-    settings: Settings,
-    kept: KeptVerification,
-    rows: npt.NDArray[np.float32],
-    identities: npt.NDArray[np.int64],
-    points: tuple[OperatingPoint, ...],
-    protocol: AllToAll | Cross,
-) -> VerificationResult:
-    """Verify; what is done of a large verification is kept where that can be."""
-    if isinstance(protocol, Cross):
-        pairs = int(np.count_nonzero(protocol.probe)) * int(np.count_nonzero(protocol.gallery))
-    else:
-        pairs = int(len(identities) if protocol.rows is None else np.count_nonzero(protocol.rows)) ** 2 // 2
-    if pairs > KEPT_FROM_PAIRS and kept.state is not None:
-        with suppress(StateError):  # a cache that cannot be used costs time and no result
-            return verify(
-                rows, identities, points, protocol=protocol, settings=settings, state=kept.state, offered=kept.offered
-            )
-    return verify(rows, identities, points, protocol=protocol, settings=settings)
 
 
 def _score_pairs(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from pytest_facechallenge.analyses.accuracy import score
+from pytest_facechallenge.analyses.accuracy import kept_verification
 from pytest_facechallenge.analyses.accuracy.gather import gather
 from pytest_facechallenge.analyses.accuracy.parametrize import build_request, expand_cases
 from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, TestsetSpec
@@ -489,7 +489,7 @@ def test_a_large_verification_keeps_what_is_done_and_needs_nothing_of_it(
     if masked:
         text = f"mask={world.write_mask_pair(tmp_path / 'pair', people, 2)}"
     expected = measure(tmp_path, model, text)
-    monkeypatch.setattr(score, "KEPT_FROM_PAIRS", 100)
+    monkeypatch.setattr(kept_verification, "KEPT_FROM_PAIRS", 100)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "verifications").write_text("no folder can be made here")
     for cache in ("kept", "kept", "full"):
