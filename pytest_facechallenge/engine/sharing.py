@@ -23,7 +23,6 @@ from pytest_facechallenge.cluster import Local, connect, named
 from pytest_facechallenge.core.machines import MachinesError
 from pytest_facechallenge.core.path_state import forget_states, state_of
 from pytest_facechallenge.engine.gatherer import Gatherer
-from pytest_facechallenge.engine.offered_parts import OfferedParts
 from pytest_facechallenge.engine.orders import Order, ordered, plan_of
 from pytest_facechallenge.sandbox.fact_store import FactStore
 
@@ -114,6 +113,9 @@ class Sharing:
                     self._share_out(source, analysis, on_progress)
                     folder = analysis.offered_in(self._plan.options[analysis.name])
                     if folder is not None:
+                        # Numerical libraries come with it, which nobody needs who names no machines.
+                        from pytest_facechallenge.engine.offered_parts import OfferedParts
+
                         stack.enter_context(OfferedParts(self.machines, folder, on_progress))
                 except MachinesError as error:
                     on_progress(f"the machines of --facechallenge-dask did not do their part: {error}; it is done here")
