@@ -15,6 +15,7 @@ from pytest_facechallenge.engine.gatherer import Gatherer, silent
 from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.engine.plan import Key, Plan, make_plan
 from pytest_facechallenge.engine.report import Report
+from pytest_facechallenge.engine.sharing import share_out
 from pytest_facechallenge.reports import catalogue
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def audit(
         ``reports/`` with a JSON report for each entry, ``history/`` with earlier documents, ``store/`` with kept facts
         and ``cache/`` with embeddings.
     jobs
-        Entries that are judged at the same time.
+        Entries that are judged at the same time; with ``dask`` it is what the machines can do at once.
     told
         Called with (row, judged so far, all, seconds) when an entry was judged.
 
@@ -148,6 +149,8 @@ def audit(
     ------
     ReportError
         The folder holds something else, or cannot be written.
+    MachinesError
+        The machines that ``dask`` names cannot be used, or are no longer there.
     ValueError
         As for `judge`.
     """
@@ -160,7 +163,13 @@ def audit(
     given = {**defaults, **{name: value for name, value in options.items() if value not in (None, "")}}
     plan = make_plan(values_from({"model": named, "track": chosen, "rules": list(rulebooks), **given}))
     plan.validate()
-    return run(plan, folder, jobs, told)
+    if not plan.values.text("dask"):
+        return run(plan, folder, jobs, told)
+    from pytest_facechallenge.auditing.on_machines import judging
+    from pytest_facechallenge.cluster import connect
+
+    with connect(plan.values.text("dask"), plan.values.base) as machines:
+        return run(plan, folder, jobs, told, judging(machines))
 
 
 def explain(rule: str, rulebooks: Iterable[PathLike] = ()) -> str:
@@ -193,11 +202,14 @@ def judge_plan(plan: Plan, on_progress: Callable[[str], None] = silent) -> Repor
     ------
     RulebookError
         A rule names an unknown check or parameter.
+    MachinesError
+        The machines that ``dask`` names cannot be used.
     """
     plan.validate()
     gatherer = Gatherer(plan)
     outcomes: dict[Key, Outcome] = {}
     try:
+        share_out(gatherer, connect_now=True)
         for path in plan.sources:
             gatherer.note(plan.expected(path))
         for path in plan.sources:

@@ -34,14 +34,19 @@ Told = Callable[[EntryRow, int, int, float], None]
 
 
 @dataclass
-class _Judged:
+class Judged:
     """What is kept in memory of an entry that was judged: its row, and the facts that entries are compared by."""
 
     row: EntryRow
     compared: Facts
 
 
-def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
+#: What judging all entries gives: each by its path, the rulebooks, and why facts could not be kept, "" where they were.
+AllJudged = tuple[dict[Path, Judged], tuple[RulebookReference, ...], str]
+JudgeAll = Callable[[Plan, Path, Told | None], AllJudged]
+
+
+def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: JudgeAll | None = None) -> Audit:
     """Judge every entry, write a report for each and the document of all, and return that.
 
     Parameters
@@ -52,6 +57,8 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
         The audit's folder.
     jobs
         Entries that are judged at the same time.
+    elsewhere
+        Judges all of them, and writes their reports, on other machines (`on_machines.judging`); None for here.
 
     Raises
     ------
@@ -64,12 +71,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
         raise OptionError("there is no entry to audit")
     earlier = Audit.load(out / DOCUMENT) if (out / DOCUMENT).exists() else None
     (out / REPORTS).mkdir(parents=True, exist_ok=True)
-    gatherer = Gatherer(plan)
-    try:
-        judged, rulebooks = _judge_all(plan, gatherer, out, jobs, told)
-        trouble = gatherer.store.kept.trouble if gatherer.store.kept is not None else ""
-    finally:
-        gatherer.close()
+    judged, rulebooks, trouble = _judge_here(plan, out, jobs, told) if elsewhere is None else elsewhere(plan, out, told)
     compared = {path: each.compared for path, each in judged.items()}
     entries = across.judged_together(plan, compared, out, judged_rows(judged))
     entries = ranking.ranked(entries, plan.books)
@@ -99,21 +101,30 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None) -> Audit:
     return found
 
 
-def judged_rows(judged: dict[Path, _Judged]) -> tuple[EntryRow, ...]:
+def judged_rows(judged: dict[Path, Judged]) -> tuple[EntryRow, ...]:
     """Return the rows, in the order of the plan."""
     return tuple(each.row for each in judged.values())
 
 
+def _judge_here(plan: Plan, out: Path, jobs: int, told: Told | None) -> AllJudged:
+    gatherer = Gatherer(plan)
+    try:
+        judged, rulebooks = _judge_all(plan, gatherer, out, jobs, told)
+        return judged, rulebooks, gatherer.store.kept.trouble if gatherer.store.kept is not None else ""
+    finally:
+        gatherer.close()
+
+
 def _judge_all(
     plan: Plan, gatherer: Gatherer, out: Path, jobs: int, told: Told | None
-) -> tuple[dict[Path, _Judged], tuple[RulebookReference, ...]]:
+) -> tuple[dict[Path, Judged], tuple[RulebookReference, ...]]:
     done: list[int] = []
     lock = threading.Lock()
     books: list[RulebookReference] = []
 
-    def judge(path: Path) -> _Judged:
+    def judge(path: Path) -> Judged:
         started = time.monotonic()
-        report, gathered, reused, compared = _judge(plan, gatherer, path)
+        report, gathered, reused, compared = judge_entry(plan, gatherer, path)
         name = report_name(path)
         report.save(out / REPORTS / name)
         row = rows.entry_row(report.submissions[0], f"{REPORTS}/{name}", gathered, reused, plan.books)
@@ -122,9 +133,9 @@ def _judge_all(
             books[:] = report.rulebooks
             if told is not None:
                 told(row, len(done), len(plan.sources), time.monotonic() - started)
-        return _Judged(row, compared)
+        return Judged(row, compared)
 
-    futures: dict[Path, Future[_Judged]] = {}
+    futures: dict[Path, Future[Judged]] = {}
     with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="audit") as pool:
         try:
             for path in plan.sources:
@@ -138,7 +149,7 @@ def _judge_all(
     return judged, tuple(books)
 
 
-def _judge(plan: Plan, gatherer: Gatherer, path: Path) -> tuple[Report, int, int, Facts]:
+def judge_entry(plan: Plan, gatherer: Gatherer, path: Path) -> tuple[Report, int, int, Facts]:
     """Return the report of one entry, how many steps were gathered for it and reused, and the facts to compare by."""
     expected = plan.expected(path)
     gatherer.note(expected)
@@ -150,13 +161,17 @@ def _judge(plan: Plan, gatherer: Gatherer, path: Path) -> tuple[Report, int, int
     facts = gatherer.recorded(path)
     taken = gatherer.store.kept.taken_of(path) if gatherer.store.kept is not None else frozenset()
     gatherer.store.release(path)
+    there = {*facts.gathered, *facts.failures}
+    return report, len(there - taken), len(there & taken), to_compare(facts)
+
+
+def to_compare(facts: Facts) -> Facts:
+    """Return of an entry's facts, and of what could not be gathered, those that entries are compared by."""
     kinds = {kind.step for each in across.ACROSS for kind in each.needs} | set(duplicates.STEPS)
-    compared = Facts(
+    return Facts(
         {step: fact for step, fact in facts.gathered.items() if step in kinds},
         {step: failure for step, failure in facts.failures.items() if step in kinds},
     )
-    there = {*facts.gathered, *facts.failures}
-    return report, len(there - taken), len(there & taken), compared
 
 
 def report_name(path: Path) -> str:

@@ -123,6 +123,13 @@ class Analysis:
     resolve
         ``(OptionValues, Scope) -> AnalysisOptions``: the typed options that its steps read. It may raise `ValueError`
         with a sentence for the user.
+    shards
+        ``(AnalysisOptions, int) -> tuple[AnalysisOptions, ...]``: options of parts of its work for other machines,
+        given how many are wanted. What a part finds is of no use but for what it leaves in a folder that all machines
+        see, where the whole takes it from. Nothing where there is nothing to share out.
+    offers
+        ``(AnalysisOptions) -> Path | None``: the folder below which its steps, while they are gathered, offer parts of
+        a verification to other machines (`verification.offers`); None where they do not.
     cases
         ``(Rule, AnalysisOptions, Facts | None) -> list[Rule]``: a rule once for each test that it becomes; given facts
         are those of an earlier report.
@@ -154,6 +161,8 @@ class Analysis:
     steps: tuple[Step, ...]
     options: tuple[Option, ...] = ()
     resolve: str = ""
+    shards: str = ""
+    offers: str = ""
     cases: str = ""
     tables: str = ""
     samples: str = ""
@@ -170,6 +179,18 @@ class Analysis:
         if not self.resolve:
             return None
         return cast("AnalysisOptions", load(self.resolve)(values, scope))
+
+    def shared_out(self, options: AnalysisOptions | None, count: int) -> tuple[AnalysisOptions, ...]:
+        """Return the options of parts of its work."""
+        if not self.shards or options is None:
+            return ()
+        return cast("tuple[AnalysisOptions, ...]", load(self.shards)(options, count))
+
+    def offered_in(self, options: AnalysisOptions | None) -> Path | None:
+        """Return the folder below which its steps offer parts of a verification, or None."""
+        if not self.offers or options is None:
+            return None
+        return cast("Path | None", load(self.offers)(options))
 
     def expanded(self, rule: Rule, options: AnalysisOptions | None, recorded: Facts | None) -> list[Rule]:
         """Return ``rule`` once for each test that it becomes."""

@@ -30,6 +30,11 @@ def text_state(path: str | Path, most: int) -> str:
         return f"{path} {type(error).__name__} {getattr(error, 'errno', None)}"
 
 
+def forget_states() -> None:
+    """Look paths up anew from here on: for a process that outlives a run."""
+    _state.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _state(path: str) -> str:
     found = hashlib.sha256()

@@ -19,7 +19,7 @@ from pytest_facechallenge.embedding.embedder import Embedder, EmbeddingError, Fl
 from pytest_facechallenge.embedding.image import SIDE, ImageError, Preprocessing, ProblemKind, decode, fill
 from pytest_facechallenge.embedding.matrix import new_matrix
 from pytest_facechallenge.embedding.progress import Progress
-from pytest_facechallenge.embedding.store import Chunk, ChunkProblem, ChunkStore, RunKey
+from pytest_facechallenge.embedding.store import LOCK, Chunk, ChunkProblem, ChunkStore, RunKey
 from pytest_facechallenge.testsets.model import Images
 
 #: Images stored as one unit: what an interruption can lose at most.
@@ -107,6 +107,7 @@ def embed(
     report: Callable[[str], None] = lambda _line: None,
     label: str = "embedding",
     workers: int = 0,
+    lock: str = LOCK,
 ) -> Embedded:
     """Embed every image.
 
@@ -121,6 +122,8 @@ def embed(
         A folder for a memory-mapped result.
     workers
         Decoding threads; 0 for one a core, at most 8.
+    lock
+        What of the cache is held meanwhile: who embeds other chunks of the same testset holds another.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def embed(
     def waiting() -> None:
         report(f"{label}: waiting for another process that embeds with the same model")
 
-    with store.lock(waiting), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    with store.lock(waiting, lock), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         pipeline = _Pipeline(embedder, images, how, store, pool, depth=2 * workers)
         for start, chunk, cached in pipeline.chunks(progress):
             collector.take(start, chunk, cached=cached)

@@ -29,6 +29,8 @@ from pytest_facechallenge.embedding.image import Preprocessing, ProblemKind
 WAIT = 2.0
 #: Bytes of the largest chunk that is read: 512 rows of 65,536 values, and as much again.
 MAX_BYTES = 256 << 20
+#: What a process holds that embeds a whole testset.
+LOCK = "lock"
 _MAGIC = b"facechallenge-embeddings/2\n"
 _DIGEST = hashlib.sha256().digest_size
 
@@ -111,15 +113,16 @@ class ChunkStore:
         return hashlib.sha256(self.run.digest.encode() + b"".join(digests)).hexdigest()
 
     @contextmanager
-    def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def lock(self, waiting: Callable[[], None] = lambda: None, name: str = LOCK) -> Iterator[None]:
         """Hold the store, so that of several processes one computes and the others then find its chunks.
 
+        ``name`` is what is held: those who compute different chunks hold different ones.
         ``waiting`` is called every `WAIT` seconds while another one holds it.
         """
         if self.folder is None:
             yield
             return
-        lock = filelock.FileLock(self.folder / "lock")
+        lock = filelock.FileLock(self.folder / name)
         while not lock.is_locked:
             try:
                 lock.acquire(timeout=WAIT)

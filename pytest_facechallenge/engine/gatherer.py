@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from pytest_facechallenge.analyses.table import STEPS, with_needs
 from pytest_facechallenge.core.analysis import SourceKind
@@ -17,6 +18,20 @@ from pytest_facechallenge.sandbox.fact_store import FactStore
 from pytest_facechallenge.sandbox.kept_facts import KeptFacts
 from pytest_facechallenge.sandbox.process import Limits, default_memory_bytes
 from pytest_facechallenge.sandbox.scratch import Scratch
+
+
+class Elsewhere(Protocol):
+    """Other machines that do a part of what is about to be gathered."""
+
+    def during(
+        self, source: Path, steps: tuple[str, ...], on_progress: Callable[[str], None]
+    ) -> AbstractContextManager[None]:
+        """Have done there what can be, before and while steps are gathered here."""
+        ...
+
+    def close(self) -> None:
+        """Let go of them."""
+        ...
 
 
 def silent(_line: str) -> None:
@@ -36,6 +51,8 @@ class Gatherer:
 
     def __init__(self, plan: Plan, shared_root: Path | None = None) -> None:
         self.plan = plan
+        #: Other machines that take a part; none unless somebody names some.
+        self.elsewhere: Elsewhere | None = None
         self._scratch = Scratch() if shared_root is None else None
         #: The folder that all processes of the run share.
         self.root: Path = self._scratch.path if self._scratch is not None else cast("Path", shared_root)
@@ -74,7 +91,11 @@ class Gatherer:
         """Return the facts that a rule needs, gathering them when they are not there yet."""
         if self.plan.sources[judged.source].kind is SourceKind.REPORT:
             return self._recorded[judged.source, judged.number]
-        return self.store.facts(judged.source, self.plan.steps_of(judged), on_progress)
+        steps = self.plan.steps_of(judged)
+        if self.elsewhere is None:
+            return self.store.facts(judged.source, steps, on_progress)
+        with self.elsewhere.during(judged.source, steps, on_progress):
+            return self.store.facts(judged.source, steps, on_progress)
 
     def recorded(self, path: Path, number: int = 0) -> Facts:
         """Return the facts about a submission that are there so far, gathering nothing."""
@@ -101,5 +122,7 @@ class Gatherer:
 
     def close(self) -> None:
         """Remove the run's folder, when this process made it."""
+        if self.elsewhere is not None:
+            self.elsewhere.close()
         if self._scratch is not None:
             self._scratch.remove()

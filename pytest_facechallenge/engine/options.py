@@ -34,6 +34,12 @@ COMMON: tuple[Option, ...] = (
         "DIR",
         path=True,
     ),
+    Option(
+        "dask",
+        OptionKind.TEXT,
+        "machines of dask.distributed to work on: a scheduler, or N processes here",
+        "SCHEDULER|local:N",
+    ),
     Option("device", OptionKind.TEXT, "where to run the model", "auto|cpu|cuda|tensorrt", "auto"),
     Option("threads", OptionKind.NUMBER, "threads of the runtime (default: it chooses)", "N", 0),
     Option(

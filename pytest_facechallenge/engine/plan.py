@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF
 from pytest_facechallenge.checks.registry import Check
+from pytest_facechallenge.cluster.naming import named as named_machines
 from pytest_facechallenge.core.analysis import Scope, SourceKind
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.options import OptionValues
@@ -229,6 +230,8 @@ def make_plan(
     for path, report in [*reports, *recorded]:
         sources[path] = Source(path, SourceKind.REPORT, report.submissions)
     validate(books, checks)
+    if values.text("dask"):
+        named_machines(values.text("dask"), values.base)
     if submissions:
         refuse_device(values.text("device"))
         refuse_memory(values)

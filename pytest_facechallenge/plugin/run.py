@@ -16,6 +16,7 @@ from pytest_facechallenge.engine.arguments import distinct
 from pytest_facechallenge.engine.environment import UNSTEERED, Steering
 from pytest_facechallenge.engine.gatherer import Gatherer
 from pytest_facechallenge.engine.plan import make_plan
+from pytest_facechallenge.engine.sharing import share_out
 from pytest_facechallenge.reports.formats import FORMATS
 
 #: The most characters of a node id's path.
@@ -53,6 +54,11 @@ class ChallengeRun:
         found = None if told is None else {Path(os.fsdecode(path)): named for path, named in told[_SUBMISSIONS]}
         self.plan = make_plan(values, submissions=found)
         self.gatherer = Gatherer(self.plan, None if told is None else Path(told[_ROOT]))
+        try:
+            share_out(self.gatherer, connect_now=told is None)
+        except ValueError:
+            self.gatherer.close()
+            raise
         #: Where the mended copy of each submission is to be written.
         self.mended_into: Mapping[Path, Path] = {}
         if values.text("repair") and told is None:

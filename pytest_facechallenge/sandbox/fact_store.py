@@ -132,6 +132,16 @@ class FactStore:
         self._last = (source, facts)
         return _told(facts)
 
+    def missing(self, source: Path, steps: Iterable[str]) -> list[str]:
+        """Return which of the steps would have to be gathered; what an earlier run has kept of them is taken."""
+        facts_dir = self.facts_dir(source)
+        facts_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(str(facts_dir / "lock")):
+            missing = _missing(with_needs(set(steps)), read_facts(facts_dir))
+            if missing and self.kept is not None:
+                self.kept.restore(source, facts_dir, missing)
+            return _missing(steps, read_facts(facts_dir))
+
     def recorded(self, source: Path) -> Facts:
         """Return what has been gathered so far, gathering nothing."""
         facts_dir = self.facts_dir(source)

@@ -12,6 +12,7 @@ from pytest_facechallenge.verification.errors import (
     BackendUnavailableError,
     OperatingPointError,
     ProtocolError,
+    StateError,
     UnusableRowsError,
     VerificationError,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ScoreHistograms",
     "ScoredPair",
     "Settings",
+    "StateError",
     "TarAtFar",
     "TarInterval",
     "UnusableRowsError",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.verification.backends import AUTO, TileFilter, make_filter
-from pytest_facechallenge.verification.errors import ProtocolError
+from pytest_facechallenge.verification.backends import AUTO, make_filter
+from pytest_facechallenge.verification.errors import ProtocolError, StateError
 from pytest_facechallenge.verification.genuine import genuine_scores
 from pytest_facechallenge.verification.histograms import impostor_histogram
-from pytest_facechallenge.verification.impostors import default_workers, impostor_tail
+from pytest_facechallenge.verification.impostors import PartRunner, Threads, default_workers, impostor_tail
+from pytest_facechallenge.verification.kept_parts import PartFiles, features_digest, job_digest
+from pytest_facechallenge.verification.offers import write_offer
+from pytest_facechallenge.verification.on_machines import Description, OnMachines, described
 from pytest_facechallenge.verification.points import find_boundary, scores_needed, tar_at_far
 from pytest_facechallenge.verification.protocol import AllToAll, Protocol, plan_pairs
 from pytest_facechallenge.verification.results import ScoredPair, ScoreHistograms, VerificationResult
@@ -22,6 +29,7 @@ from pytest_facechallenge.verification.tail import EPS, ExtremePairs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_facechallenge.core.machines import Machines
     from pytest_facechallenge.verification.operating_point import OperatingPoint
 
 HISTOGRAM_BINS = 2000
@@ -66,6 +74,9 @@ def verify(
     *,
     protocol: Protocol | None = None,
     settings: Settings | None = None,
+    state: str | os.PathLike[str] | None = None,
+    machines: Machines | None = None,
+    offered: bool = False,
 ) -> VerificationResult:
     """Measure the exact TAR at each false accept rate.
 
@@ -74,7 +85,7 @@ def verify(
     arithmetic; a pair is accepted strictly above it, so ties are rejected and the FAR always holds.
 
     Memory beyond the embeddings: about a quarter of the size of their float32 values with the int8 backend, some MB per
-    worker, and about 12 bytes for each false accept that the largest operating point allows.
+    worker, and about 10 bytes for each false accept that the largest operating point allows.
 
     Parameters
     ----------
@@ -88,6 +99,17 @@ def verify(
         What is compared; all rows all-to-all if not given.
     settings : Settings
         How it is done.
+    state : path or None
+        A folder in which the result of every part of the impostor pairs is kept as soon as it is there. The same call
+        after a process was killed goes on from them, and gives the same result; what belongs to other embeddings or
+        another protocol in the folder is left alone. About 10 bytes for each false accept that the largest operating
+        point allows, and a file for each 256th of the pairs or each 2**30 of them.
+    machines : Machines or None
+        Where impostor pairs are scored, such as `pytest_facechallenge.cluster.connect` gives; None for threads of this
+        process. They must see `state` and the file of the embeddings under the same paths. The result is the same.
+    offered : bool
+        Whether to offer parts in `state` to whoever sees that folder, see `offers`; they are scanned here all the same
+        unless somebody leaves their results there. Features are copied there, and stay until the offer is withdrawn.
 
     Returns
     -------
@@ -103,7 +125,14 @@ def verify(
         When compared rows have NaN, infinite or only zero values; it names them.
     BackendUnavailableError
         When the int8 backend is asked for by name where its products saturate.
+    StateError
+        When `state` cannot be written, or is missing where there are machines; what is there stays.
+    MachinesError
+        When a machine computes otherwise, does not see the files, or none is left.
     """
+    if machines is not None and state is None:
+        msg = "Other machines leave their results in a folder that all see: 'state' must name one."
+        raise StateError(msg)
     protocol = protocol or AllToAll()
     settings = settings or Settings()
     if embeddings.ndim and len(embeddings) != len(identities):
@@ -118,12 +147,24 @@ def verify(
     keep = max(scores_needed(points, impostors), min(settings.hardest, impostors))
     tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
     if keep:
-        tile_filter: TileFilter = make_filter(settings.backend, unit, plan, keep, workers)
-        backend = tile_filter.name
-        tail, hardest_impostor = impostor_tail(
-            unit, plan, tile_filter, keep, hardest=settings.hardest, workers=workers, seed=settings.seed
-        )
-        del tile_filter  # the quantised rows are not needed any more
+        runner: PartRunner
+        with contextlib.ExitStack() as stack:
+            kept, offer = None, None
+            if state is not None:
+                job = Description(features_digest(embeddings), keep, settings.hardest, settings.backend)
+                kept = PartFiles(Path(state).absolute(), job_digest(job.digest, plan, keep, settings.hardest))
+                if offered or machines is not None:
+                    by_copy = machines is None
+                    stack.enter_context(described(kept, embeddings, identities, protocol, job, offered=by_copy))
+                offer = partial(write_offer, kept.folder) if offered else None
+            if machines is not None and kept is not None:
+                machines.check(kept.folder)
+                runner = OnMachines(machines, kept)
+            else:
+                make = partial(make_filter, settings.backend, unit, plan, keep, workers)
+                runner = Threads(unit, plan, make, workers, offer)
+            done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
+        tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]
     genuine = genuine_scores(
         unit,

@@ -51,5 +51,9 @@ class BackendUnavailableError(VerificationError, RuntimeError):
     """A backend was asked for by name that cannot give right results on this machine."""
 
 
+class StateError(VerificationError, RuntimeError):
+    """The state of a verification cannot be kept where it was asked for."""
+
+
 def _listed(rows: tuple[int, ...], count: int) -> str:
     return ", ".join(map(str, rows)) + (", …" if count > len(rows) else "")

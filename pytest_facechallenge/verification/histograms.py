@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_facechallenge.verification.backends.products import float_product
 from pytest_facechallenge.verification.genuine import histogram_of
-from pytest_facechallenge.verification.impostors import tiles
+from pytest_facechallenge.verification.parts import tiles, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def impostor_histogram(
 
 
 def _all_blocks(plan: PairPlan) -> Iterator[tuple[IntArray, IntArray]]:
-    for tile in tiles(plan, _BLOCK, _BLOCK):
+    for tile in tiles(whole(plan), _BLOCK, _BLOCK, symmetric=plan.symmetric):
         yield np.arange(tile.left_start, tile.left_stop), np.arange(tile.right_start, tile.right_stop)
 
 

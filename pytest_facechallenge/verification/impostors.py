@@ -1,26 +1,28 @@
-"""The streaming pass over all impostor pairs: tiles, a rising cutoff, exact scores of what passes."""
+"""The streaming pass over all impostor pairs: parts, a rising cutoff, exact scores of what passes."""
 
 from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pytest_facechallenge.verification.backends import Candidates, Tile, TileFilter
+from pytest_facechallenge.verification.backends import TileFilter
 from pytest_facechallenge.verification.backends.products import float_product
+from pytest_facechallenge.verification.free_memory import give_back_memory
+from pytest_facechallenge.verification.parts import Part, PartResult, cut, scan
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pytest_facechallenge.verification.backends.products import FloatProduct
+    from pytest_facechallenge.verification.kept_parts import PartFiles
     from pytest_facechallenge.verification.protocol import PairPlan
     from pytest_facechallenge.verification.rows import Float32Array, UnitRows
 
-_BATCH = 512
 _SAMPLE_BLOCK = 1024
 _SAMPLED_SHARE = 256
 _MAX_SAMPLE_BLOCKS = 3
@@ -34,108 +36,175 @@ def default_workers() -> int:
     return min(cores, _MAX_WORKERS)
 
 
-def tiles(plan: PairPlan, left_block: int, right_block: int) -> Iterator[Tile]:
-    """Cut the pairs of a plan into tiles; of all-to-all only those with a pair above the diagonal."""
-    for left in range(0, len(plan.left), left_block):
-        left_stop = min(left + left_block, len(plan.left))
-        first = left // right_block * right_block if plan.symmetric else 0
-        for right in range(first, len(plan.right), right_block):
-            yield Tile(left, left_stop, right, min(right + right_block, len(plan.right)))
+class Pass:
+    """One pass over the parts: the tail that they share, and where what is finished is kept.
+
+    Parameters
+    ----------
+    keep, hardest : int
+        See `impostor_tail`.
+    start : float
+        The guessed cutoff.
+    kept : PartFiles or None
+        Where results of parts are kept.
+    """
+
+    def __init__(self, keep: int, hardest: int, start: float, kept: PartFiles | None) -> None:
+        self.keep, self.hardest, self.start = keep, hardest, start
+        self.tail = ImpostorTail(keep, start)
+        self.extreme = ExtremePairs(hardest, highest=True)
+        self.backends: set[str] = set()
+        self._kept = kept
+        self._lock = threading.Lock()
+
+    def cutoff(self) -> float:
+        """Give what a score has to reach now: it only rises."""
+        with self._lock:
+            return self.tail.cutoff
+
+    def take(self, result: PartResult) -> None:
+        """Add the result of a part."""
+        with self._lock:
+            self.tail.merge(result.tail)
+            self.extreme.add(result.scores, result.left, result.right)
+            self.backends.add(result.backend)
+
+    def found_elsewhere(self, part: Part) -> bool:
+        """Whether the result of a part is kept, of an earlier process or of another one, and then add it."""
+        result = None if self._kept is None else self._kept.get(part)
+        # Under a higher guess than now, what is needed now may have been left out.
+        if result is None or result.start > self.start:
+            return False
+        self.take(result)
+        return True
+
+    def finish(self, part: Part, result: PartResult) -> None:
+        """Keep the result of a part, and add it."""
+        if self._kept is not None:
+            self._kept.put(part, result)
+        self.take(result)
+
+    def remaining(self, parts: Iterable[Part]) -> list[Part]:
+        """Add what is kept of a pass that was stopped, and give the parts that are left to do."""
+        return [part for part in parts if not self.found_elsewhere(part)]
+
+
+class PartRunner(Protocol):
+    """Where parts are scanned: in threads here, or on other machines."""
+
+    def run(self, parts: Iterable[Part], done: Pass) -> None:
+        """Scan every part and add its result to the pass (`Pass.finish`, or `Pass.take` where it was kept already)."""
+        ...
+
+
+class Threads:
+    """Scans parts in threads of this process, which take them from one iterator.
+
+    Parameters
+    ----------
+    unit, plan
+        What is compared.
+    make_backend : callable
+        Makes the filter; called when there is something to scan.
+    workers : int
+        Threads.
+    offer : callable or None
+        Told what is about to be scanned, so that others may take a part.
+    """
+
+    def __init__(
+        self,
+        unit: UnitRows,
+        plan: PairPlan,
+        make_backend: Callable[[], TileFilter],
+        workers: int,
+        offer: Callable[[list[Part], float], None] | None = None,
+    ) -> None:
+        self._offer = offer
+        self._unit = unit
+        self._plan = plan
+        self._make_backend = make_backend
+        self._workers = workers
+        self._lock = threading.Lock()
+
+    def run(self, parts: Iterable[Part], done: Pass) -> None:
+        """Scan every part, but for those whose results others leave meanwhile."""
+        waiting = list(parts)
+        if self._offer is not None:
+            self._offer(waiting, done.start)
+        source = iter(waiting)
+        stopped = threading.Event()
+        backend = self._make_backend()
+        give_back_memory()
+
+        def cutoff() -> float:
+            if stopped.is_set():
+                raise CancelledError
+            return done.cutoff()
+
+        def work() -> None:
+            worker = backend.worker()
+            while True:
+                with self._lock:
+                    part = next(source, None)
+                if part is None:
+                    return
+                if done.found_elsewhere(part):
+                    continue
+                found = scan(
+                    self._unit, self._plan, backend, worker, part,
+                    keep=done.keep, hardest=done.hardest, start=done.start, cutoff=cutoff,
+                )  # fmt: skip
+                done.finish(part, found)
+
+        if self._workers == 1:
+            work()
+            return
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for each in [pool.submit(work) for _ in range(self._workers)]:
+                    each.result()
+            finally:
+                stopped.set()  # an error or an interrupt ends the other workers after their tile
 
 
 def impostor_tail(
-    unit: UnitRows, plan: PairPlan, backend: TileFilter, keep: int, *, hardest: int, workers: int, seed: int
-) -> tuple[ImpostorTail, ExtremePairs]:
+    unit: UnitRows,
+    plan: PairPlan,
+    runner: PartRunner,
+    keep: int,
+    *,
+    hardest: int,
+    seed: int,
+    kept: PartFiles | None = None,
+) -> Pass:
     """Find the `keep` largest impostor scores, exactly, and the `hardest` impostor pairs.
 
     Parameters
     ----------
-    unit, plan, backend
-        What is compared, and by which backend.
+    unit, plan, runner
+        What is compared, and where.
     keep : int
         Scores kept; at least `hardest`, at most the impostor pairs of the plan, at least 1.
-    workers : int
-        Threads.
     seed : int
         Of the sample that the starting cutoff is guessed from. It can cost time, never change the result: a guess that
         was too high leaves the tail incomplete, which is noticed, and the pass is done again from a lower one.
+    kept : PartFiles or None
+        Where results of parts are kept, so that a computation that was stopped goes on.
+
+    Returns
+    -------
+    Pass
+        With the ``tail``, the ``extreme`` pairs and the names of the ``backends``.
     """
+    parts = cut(plan)
     for start in _starting_cutoffs(unit, plan, keep, seed):
-        scan = _Scan(unit, plan, backend, ImpostorTail(keep, start), ExtremePairs(hardest, highest=True))
-        scan.run(workers)
-        if scan.tail.complete:
+        done = Pass(keep, hardest, start, kept)
+        if left := done.remaining(parts):
+            runner.run(left, done)
+        if done.tail.complete:
             break
-    return scan.tail, scan.extreme
-
-
-class _Scan:
-    """One pass: workers take tiles from one iterator and share one tail."""
-
-    def __init__(
-        self, unit: UnitRows, plan: PairPlan, backend: TileFilter, tail: ImpostorTail, extreme: ExtremePairs
-    ) -> None:
-        self.tail = tail
-        self.extreme = extreme
-        self._unit = unit
-        self._plan = plan
-        self._backend = backend
-        self._tiles = tiles(plan, backend.left_block, backend.right_block)
-        self._lock = threading.Lock()
-
-    def run(self, workers: int) -> None:
-        if workers == 1:
-            self._work()
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for done in [pool.submit(self._work) for _ in range(workers)]:
-                    done.result()
-            finally:
-                self._tiles = iter(())  # an error or an interrupt ends the other workers after their tile
-
-    def _work(self) -> None:
-        worker = self._backend.worker()
-        batch: list[Candidates] = []
-        waiting = 0
-        while True:
-            with self._lock:
-                tile = next(self._tiles, None)
-                cutoff = self.tail.cutoff
-            if tile is None:
-                break
-            pairs = self._impostors(worker.candidates(tile, cutoff))
-            if len(pairs[0]):
-                batch.append(pairs)
-                waiting += len(pairs[0])
-            if waiting >= _BATCH:
-                self._score(batch)
-                batch, waiting = [], 0
-        if batch:
-            self._score(batch)
-
-    def _impostors(self, candidates: Candidates) -> Candidates:
-        """Leave out genuine pairs, and of all-to-all what lies on or below the diagonal."""
-        left, right = candidates
-        kept = self._plan.left.identities[left] != self._plan.right.identities[right]
-        if self._plan.symmetric:
-            kept &= left < right
-        return left[kept], right[kept]
-
-    def _score(self, batch: list[Candidates]) -> None:
-        left = self._plan.left.rows[np.concatenate([pairs[0] for pairs in batch])]
-        right = self._plan.right.rows[np.concatenate([pairs[1] for pairs in batch])]
-        for part in (slice(k, k + (1 << 16)) for k in range(0, len(left), 1 << 16)):
-            rows = left[part], right[part]
-            with self._lock:
-                cutoff = self.tail.cutoff
-            reach = self._unit.may_reach(*rows, cutoff)
-            rows = rows[0][reach], rows[1][reach]
-            scores = self._unit.scores(*rows)
-            if self._plan.symmetric:  # named with the smaller row number first, whatever the order of identities
-                rows = np.minimum(*rows), np.maximum(*rows)
-            with self._lock:
-                self.tail.add(scores)
-                self.extreme.add(scores, *rows)
+    return done
 
 
 def _starting_cutoffs(unit: UnitRows, plan: PairPlan, keep: int, seed: int) -> Iterator[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,29 @@ EPS = 1e-12
 _MIN_PENDING = 1 << 12
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class TailContents:
+    """What a tail holds, as arrays that can be kept in a file.
+
+    Attributes
+    ----------
+    top : float64 [at most keep]
+        The largest scores, in no order.
+    surplus : float64 [m]
+        Different scores that rank after them, within `EPS` of the last.
+    surplus_counts : int64 [m]
+        How many pairs have each.
+    """
+
+    top: Float64Array
+    surplus: Float64Array
+    surplus_counts: IntArray
+
+
 class ImpostorTail:
     """Keeps the `keep` largest scores seen, and what lies within `EPS` below the smallest of them.
 
-    Memory: about 12 bytes per kept score, however many scores are added and however many are equal.
+    Memory: about 10 bytes per kept score, however many scores are added and however many are equal.
 
     Parameters
     ----------
@@ -31,9 +51,11 @@ class ImpostorTail:
     def __init__(self, keep: int, start: float = -np.inf) -> None:
         self._keep = keep
         self._start = start
-        self._top = np.empty(0)
-        self._pending: list[Float64Array] = []
-        self._pending_size = 0
+        # Negated scores: the top, then what was added since. A partition in place brings the largest to the front, so
+        # that no second array of this size is ever needed.
+        self._buffer = np.empty(0)
+        self._size = self._top = 0
+        self._last = -np.inf
         # Scores that rank after the kept ones but lie within EPS of the last: values with their numbers, since any
         # number of pairs may tie there. They never come back into the top, whose last score only rises.
         self._surplus = np.empty(0)
@@ -50,52 +72,74 @@ class ImpostorTail:
         self._compact()
         return self._start == -np.inf or self._last - EPS >= self._start
 
-    @property
-    def _last(self) -> float:
-        return float(self._top[0]) if len(self._top) == self._keep else -np.inf
-
     def add(self, scores: Float64Array) -> None:
         """Add scores, float64 [n]; those below the cutoff are left out."""
-        scores = scores[scores >= self.cutoff]
-        self._pending.append(scores)
-        self._pending_size += len(scores)
-        if self._pending_size > max(_MIN_PENDING, self._keep // 4):
+        room = max(_MIN_PENDING, self._keep // 8)
+        for begin in range(0, len(scores), room):
+            part = scores[begin : begin + room]
+            part = part[part >= self.cutoff]
+            self._reserve(self._size + len(part), self._keep + 2 * room)
+            np.negative(part, out=self._buffer[self._size : self._size + len(part)])
+            self._size += len(part)
+            if self._size - self._top > room:
+                self._compact()
+
+    def contents(self) -> TailContents:
+        """Give everything that is kept."""
+        self._compact()
+        return TailContents(-self._buffer[: self._top], self._surplus, self._surplus_counts)
+
+    def merge(self, found: TailContents) -> None:
+        """Add what another tail of the same `keep` holds, whose pairs are none of those that were added here.
+
+        In whatever order pairs are added and tails are merged, the result is the same: a pair that another tail left
+        out lies below the `keep` largest scores there, and so below those of all.
+        """
+        self.add(found.top)
+        if len(found.surplus):  # then the other top is full, so this one is, too
             self._compact()
+            self._merge_surplus(found.surplus, found.surplus_counts)
 
     def largest(self) -> Float64Array:
         """Give the kept scores, largest first: float64 [at most keep]."""
         self._compact()
-        return np.sort(self._top)[::-1]
+        scores = np.sort(self._buffer[: self._top])
+        return np.negative(scores, out=scores)
 
     def count(self, low: float, high: float) -> int:
         """Count the scores within low <= score <= high, where low is at least the last kept score minus `EPS`."""
         self._compact()
-        top = np.count_nonzero((self._top >= low) & (self._top <= high))
+        top = self._buffer[: self._top]
         surplus = (self._surplus >= low) & (self._surplus <= high)
-        return int(top) + int(self._surplus_counts[surplus].sum())
+        return int(np.count_nonzero((top <= -low) & (top >= -high))) + int(self._surplus_counts[surplus].sum())
+
+    def _reserve(self, size: int, most: int) -> None:
+        """Make room for `size` scores; `most` is never gone beyond."""
+        if size > len(self._buffer):
+            # In place where the system can: a copy would be held twice. No view of the buffer outlives a call here.
+            self._buffer.resize(min(max(2 * size, _MIN_PENDING), most), refcheck=False)
 
     def _compact(self) -> None:
-        if not self._pending:
+        """Bring the largest scores to the front and leave out the others, but for those near the last."""
+        if self._size == self._top:
             return
-        scores = np.concatenate([self._top, *self._pending])
-        self._pending, self._pending_size = [], 0
         rest = np.empty(0)
-        if len(scores) >= self._keep:
-            split = len(scores) - self._keep
-            # The smallest kept score comes to stand at `split`, so it stays first in the top.
-            scores.partition(split)
-            rest = scores[:split]
-            rest = rest[rest >= scores[split] - EPS]
-            scores = scores[split:].copy() if split else scores
-        self._top = scores
-        near = self._surplus >= self._last - EPS
-        self._merge_surplus(rest, self._surplus[near], self._surplus_counts[near])
+        if self._size >= self._keep:
+            used = self._buffer[: self._size]
+            used.partition(self._keep - 1)
+            self._last = -float(used[self._keep - 1])
+            rest = -used[self._keep :]
+            rest = rest[rest >= self._last - EPS]
+            self._size = self._keep
+        self._top = self._size
+        self._merge_surplus(rest, np.ones(len(rest), np.int64))
 
-    def _merge_surplus(self, rest: Float64Array, surplus: Float64Array, counts: IntArray) -> None:
-        values, places = np.unique(np.concatenate([rest, surplus]), return_inverse=True)
-        merged = np.zeros(len(values), np.int64)
-        np.add.at(merged, places, np.concatenate([np.ones(len(rest), np.int64), counts]))
-        self._surplus, self._surplus_counts = values, merged
+    def _merge_surplus(self, values: Float64Array, counts: IntArray) -> None:
+        values, counts = np.concatenate([self._surplus, values]), np.concatenate([self._surplus_counts, counts])
+        near = values >= self._last - EPS
+        self._surplus, places = np.unique(values[near], return_inverse=True)
+        self._surplus_counts = np.zeros(len(self._surplus), np.int64)
+        np.add.at(self._surplus_counts, places, counts[near])
 
 
 class ExtremePairs:
@@ -131,6 +175,11 @@ class ExtremePairs:
         order = np.lexsort((right, left, keys))[: self._keep]
         self._keys, self._left, self._right = keys[order], left[order], right[order]
 
+    def arrays(self) -> tuple[Float64Array, IntArray, IntArray]:
+        """Give scores, left and right rows of the kept pairs, the most extreme first: arrays [at most keep]."""
+        return self._sign * self._keys, self._left, self._right
+
     def ranked(self) -> list[tuple[int, int, float]]:
         """Give (left row, right row, score), the most extreme first."""
-        return list(zip(self._left.tolist(), self._right.tolist(), (self._sign * self._keys).tolist(), strict=True))
+        scores, left, right = self.arrays()
+        return list(zip(left.tolist(), right.tolist(), scores.tolist(), strict=True))

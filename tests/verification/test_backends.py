@@ -15,7 +15,7 @@ from pytest_facechallenge.verification.backends import TileFilter, make_filter
 from pytest_facechallenge.verification.backends.int8 import Int8Filter
 from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
 from pytest_facechallenge.verification.backends.sgemm import SgemmFilter
-from pytest_facechallenge.verification.impostors import tiles
+from pytest_facechallenge.verification.parts import tiles, whole
 from pytest_facechallenge.verification.protocol import PairPlan, plan_pairs
 from pytest_facechallenge.verification.rows import UnitRows, row_dots
 
@@ -41,7 +41,7 @@ def plan_of(x: Any) -> tuple[UnitRows, PairPlan]:
 def candidates(backend: TileFilter, plan: PairPlan, cutoff: float) -> set[tuple[int, int]]:
     worker = backend.worker()
     found = set()
-    for tile in tiles(plan, backend.left_block, backend.right_block):
+    for tile in tiles(whole(plan), backend.left_block, backend.right_block, symmetric=plan.symmetric):
         left, right = worker.candidates(tile, cutoff)
         assert (tile.left_start <= left).all()
         assert (left < tile.left_stop).all()

@@ -37,5 +37,7 @@ ANALYSIS = Analysis(
     ),
     resolve="analyses.accuracy.run_options:resolve",
     depends="analyses.accuracy.run_options:depends",
+    shards="analyses.accuracy.run_options:shards",
+    offers="analyses.accuracy.run_options:offers",
     cases="analyses.accuracy.run_options:cases",
 )

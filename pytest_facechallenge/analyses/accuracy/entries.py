@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.accuracy.kept_verification import NOWHERE, KeptVerification
 from pytest_facechallenge.embedding import Embedded, Embedder, ImageProblem, Preprocessing, embed
+from pytest_facechallenge.embedding.pipeline import CHUNK
 from pytest_facechallenge.embedding.pooling import flip_sum, pool
 from pytest_facechallenge.embedding.progress import heartbeat
+from pytest_facechallenge.embedding.store import LOCK
 from pytest_facechallenge.testsets.model import Images, IntArray, Testset
 from pytest_facechallenge.verification import Settings
 
@@ -27,6 +30,8 @@ class How:
     workdir: Path
     report: Callable[[str], None]
     verification: Settings
+    kept: KeptVerification = NOWHERE
+    lock: str = LOCK
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,28 @@ def embed_testset(how: How, testset: Testset, *, flip: bool, raw: bool) -> Entry
     return EntryEmbeddings(rows=rows, usable=usable, problems=images.problems, runs=images.runs)
 
 
+def embed_shard(how: How, testset: Testset, feeds: Iterable[tuple[bool, bool]], shard: tuple[int, int]) -> None:
+    """Embed every of-th chunk of a testset's images into the cache, where whoever embeds the whole finds it.
+
+    Parameters
+    ----------
+    feeds
+        Flip and raw of each way in which images are fed.
+    shard
+        (number, of how many).
+
+    Raises
+    ------
+    EmbeddingError
+        As for `embed`, also where no image of the shard can be used.
+    """
+    number, count = shard
+    mine = np.arange(len(testset.images))
+    mine = mine[mine // CHUNK % count == number]
+    for flip, raw in feeds if mine.size else ():
+        embed_images(how, SomeImages(testset.images, mine), testset.name, flip=flip, raw=raw)
+
+
 def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -> Embedded:
     return embed(
         how.embedder,
@@ -107,4 +134,5 @@ def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -
         workdir=how.workdir,
         report=how.report,
         label=label,
+        lock=how.lock,
     )

@@ -12,9 +12,19 @@ import numpy.typing as npt
 
 from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
-from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_testset
-from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetRequest
-from pytest_facechallenge.analyses.accuracy.score import SetError, score_set, select_entries
+from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_shard, embed_testset
+from pytest_facechallenge.analyses.accuracy.kept_verification import KeptVerification
+from pytest_facechallenge.analyses.accuracy.request import (
+    VERIFICATIONS,
+    AccuracyOptions,
+    AccuracyRequest,
+    TestsetRequest,
+)
+from pytest_facechallenge.analyses.accuracy.score import (
+    SetError,
+    score_set,
+    select_entries,
+)
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.core.facts.accuracy import (
     MAX_PROBLEMS,
@@ -27,6 +37,7 @@ from pytest_facechallenge.core.facts.accuracy import (
 )
 from pytest_facechallenge.embedding import Embedder, EmbeddingError, Preprocessing
 from pytest_facechallenge.embedding.progress import heartbeat
+from pytest_facechallenge.embedding.store import LOCK
 from pytest_facechallenge.testsets import Testset, TestsetError, read_testset
 from pytest_facechallenge.testsets.feature_format import write_features
 from pytest_facechallenge.testsets.labels import LabelsError, read_labels
@@ -56,7 +67,15 @@ def gather(context: Context) -> AccuracyFacts:
         workdir=context.workdir,
         report=context.report,
         verification=Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed),
+        kept=KeptVerification(Path(request.cache) / VERIFICATIONS if request.cache else None, request.offered),
+        lock=LOCK if request.shard is None else f"{LOCK}-{request.shard[0]}",
     )
+    if request.shard is not None:
+        for wanted in request.testsets:
+            # What cannot be embedded here is found again, and told, by whoever embeds the whole.
+            with suppress(TestsetError, LabelsError, EmbeddingError, OSError):
+                embed_shard(how, _read(wanted, request), _feeds(wanted), request.shard)
+        return AccuracyFacts()
     supplied: list[SuppliedTestset] = []
     results: list[SetResult] = []
     colour: ColourOrder | None = None
@@ -107,7 +126,7 @@ def _one_testset(
         results: list[SetResult] = []
         order: ColourOrder | None = None
         ready: EntryEmbeddings | None = None
-        for flip, raw in sorted({(each.flip, each.raw) for each in wanted.sets}):
+        for flip, raw in _feeds(wanted):
             entries = embed_testset(how, testset, flip=flip, raw=raw)
             if about.embedding is None:
                 about = _with_duplicates(about, testset, entries)
@@ -131,6 +150,11 @@ def _one_testset(
     return about, results, order
 
 
+def _feeds(wanted: TestsetRequest) -> list[tuple[bool, bool]]:
+    """Return flip and raw of each way in which the images are fed."""
+    return sorted({(each.flip, each.raw) for each in wanted.sets})
+
+
 def _read(wanted: TestsetRequest, request: AccuracyRequest) -> Testset:
     testset = read_testset(Path(wanted.path), wanted.name)
     if request.labels and testset.form.startswith("LFR19"):
@@ -144,7 +168,7 @@ def _scored(
 ) -> SetResult:
     each = wanted.sets[index]
     with heartbeat(how.report, f"scoring {testset.name}: {each.name} (set {index + 1} of {count})"):
-        return score_set(testset, each, entries.rows, entries.usable, how.verification)
+        return score_set(testset, each, entries.rows, entries.usable, how.verification, how.kept)
 
 
 def _selections(testset: Testset, wanted: TestsetRequest) -> list[BoolArray]:

@@ -10,6 +10,8 @@ import msgspec
 from pytest_facechallenge.core.run_options import AnalysisOptions
 from pytest_facechallenge.testsets.model import default_name
 
+#: The folder of the cache in which large verifications keep what is done of them.
+VERIFICATIONS = "verifications"
 Protocol = Literal["all-to-all", "cross", "pairs"]
 
 
@@ -107,6 +109,11 @@ class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
         Whether to compare RGB with BGR.
     batch
         Images a run of the model.
+    shard
+        (number, of how many): the images of every of-th chunk alone are embedded, into the cache, and nothing is
+        scored; None for all of it.
+    offered
+        Whether parts of a large verification are offered in the cache to other machines; it changes no result.
     """
 
     testsets: tuple[TestsetRequest, ...] = ()
@@ -115,6 +122,8 @@ class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):
     write_features: str = ""
     colour_order: bool = True
     batch: int = 32
+    shard: tuple[int, int] | None = None
+    offered: bool = False
 
 
 class AccuracyOptions(AnalysisOptions, frozen=True, kw_only=True):
@@ -135,5 +144,5 @@ class AccuracyOptions(AnalysisOptions, frozen=True, kw_only=True):
     request: AccuracyRequest = AccuracyRequest()
 
     def read_by_steps(self) -> dict[str, Any]:
-        """Return the request: a threshold changes how a score is judged, and no score."""
-        return cast("dict[str, Any]", msgspec.to_builtins(self.request))
+        """Return the request: a threshold changes how a score is judged, and no score; nor does who computes it."""
+        return cast("dict[str, Any]", msgspec.to_builtins(msgspec.structs.replace(self.request, offered=False)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from pytest_facechallenge.analyses.accuracy.parametrize import (
     ACCURACY,
     build_request,
@@ -11,7 +13,7 @@ from pytest_facechallenge.analyses.accuracy.parametrize import (
     expand_cases,
     parse_min_tar,
 )
-from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, AccuracyRequest, TestsetSpec
+from pytest_facechallenge.analyses.accuracy.request import VERIFICATIONS, AccuracyOptions, AccuracyRequest, TestsetSpec
 from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
@@ -36,6 +38,11 @@ def resolve(values: OptionValues, scope: Scope) -> AccuracyOptions:
     rules = [case for rule in scope.rules() for case in expand_cases(rule, rule.book, specs, min_tar)]
     check_names(min_tar, rules, [scope.books[book] for book, _track in scope.tracks])
     _refuse_options_without_effect(values, specs)
+    if specs and values.text("dask") and not values.text("cache"):
+        raise ValueError(
+            "with --facechallenge-dask and a testset --facechallenge-cache DIR is needed, a folder that all machines "
+            "see: what they embed goes there"
+        )
     judged = [(rule.book, rule) for rule in scope.rules() if rule.check == ACCURACY]
     request = AccuracyRequest()
     if specs and judged:
@@ -46,6 +53,7 @@ def resolve(values: OptionValues, scope: Scope) -> AccuracyOptions:
             write_features=values.path_of("write-features"),
             cache=values.path_of("cache"),
         )
+        request = msgspec.structs.replace(request, offered=bool(values.text("dask")))
     return AccuracyOptions(testsets=specs, min_tar=min_tar, request=request)
 
 
@@ -53,6 +61,21 @@ def cases(rule: Rule, options: AccuracyOptions, recorded: Facts | None) -> list[
     """Return ``rule`` once for each test it becomes; ``recorded`` are the facts of an earlier report."""
     measured = None if recorded is None else recorded.get(AccuracyFacts) or AccuracyFacts()
     return expand_cases(rule, rule.book, options.testsets, options.min_tar, measured)
+
+
+def shards(options: AnalysisOptions, count: int) -> tuple[AnalysisOptions, ...]:
+    """Return the options of ``count`` parts of the embedding; nothing where there is no cache to leave them in."""
+    if not (isinstance(options, AccuracyOptions) and options.request.testsets and options.request.cache):
+        return ()
+    parts = (msgspec.structs.replace(options.request, shard=(number, count)) for number in range(count))
+    return tuple(msgspec.structs.replace(options, request=request) for request in parts)
+
+
+def offers(options: AnalysisOptions) -> Path | None:
+    """Return the folder of the cache below which parts of verifications are offered."""
+    if not (isinstance(options, AccuracyOptions) and options.request.offered and options.request.cache):
+        return None
+    return Path(options.request.cache) / VERIFICATIONS
 
 
 def depends(_source: Path, options: AnalysisOptions | None) -> list[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.accuracy.kept_verification import NOWHERE, KeptVerification, verified
 from pytest_facechallenge.analyses.accuracy.request import SetRequest
 from pytest_facechallenge.core.facts.accuracy import (
     CurvePoint,
@@ -34,7 +37,6 @@ from pytest_facechallenge.verification import (
     VerificationResult,
     curve_points,
     equal_error_rate,
-    verify,
     verify_pairs,
 )
 from pytest_facechallenge.verification import FoldAccuracy as MeasuredFolds
@@ -88,6 +90,7 @@ def score_set(
     rows: npt.NDArray[np.float32],
     usable: BoolArray,
     settings: Settings,
+    kept: KeptVerification = NOWHERE,
 ) -> SetResult:
     """Score one set of a testset.
 
@@ -96,7 +99,7 @@ def score_set(
     rows : float32 [entries, D]
     usable : bool [entries]
         Entries that have an embedding; the others are left out and counted.
-    settings
+    settings, kept
         Of the verification core.
 
     Returns
@@ -121,7 +124,7 @@ def score_set(
             result = _score_pairs(testset, blank, rows, usable & chosen, points, settings)
         else:
             sides = _sides(testset, request, chosen)
-            result = _score_protocol(testset, blank, rows, usable, sides, points, settings)
+            result = _score_protocol(testset, blank, rows, usable, sides, points, partial(verified, settings, kept))
     except UnusableRowsError as error:
         names = [testset.entry_names[row] for row in (*error.non_finite, *error.zero)]
         return _with(
@@ -160,13 +163,13 @@ def _score_protocol(
     usable: BoolArray,
     sides: _Sides,
     points: tuple[OperatingPoint, ...],
-    settings: Settings,
+    verify: Callable[..., VerificationResult],
 ) -> SetResult:
     assert testset.identities is not None  # noqa: S101 - `_sides` refused a testset without
     cross = blank.protocol == "cross"
     probe, gallery = sides.probe & usable, sides.gallery & usable
     protocol = Cross(probe=probe, gallery=gallery) if cross else AllToAll(rows=sides.chosen & usable)
-    found = verify(rows, testset.identities, points, protocol=protocol, settings=settings)
+    found = verify(rows, testset.identities, points, protocol)
     return _with(
         _filled(blank, testset, found),
         identities=found.identities or 0,

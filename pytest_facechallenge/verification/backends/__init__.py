@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_facechallenge.verification.backends.brute import BruteForce
 from pytest_facechallenge.verification.backends.int8 import Int8Filter
 from pytest_facechallenge.verification.backends.sgemm import SgemmFilter
-from pytest_facechallenge.verification.backends.tile import Candidates, Tile, TileFilter, TileWorker
+from pytest_facechallenge.verification.backends.tile import GRID, Candidates, Tile, TileFilter, TileWorker
 from pytest_facechallenge.verification.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -109,7 +109,11 @@ def make_filter(backend: str, unit: UnitRows, plan: PairPlan, keep: int = 0, wor
         if named is None:
             known = ", ".join([AUTO, *(each.name for each in BACKENDS)])
             raise ValueError(f"there is no verification backend {backend!r}; known: {known}")
-        return named.make(job)
+        made = named.make(job)
+        if GRID % made.left_block or GRID % made.right_block:
+            blocks = f"{made.left_block} x {made.right_block}"
+            raise ValueError(f"the blocks of the verification backend {backend!r} must divide {GRID}, found {blocks}")
+        return made
     refused = BackendUnavailableError("no backend of the table suits the job")
     for each in BACKENDS:
         if each.suits(job):

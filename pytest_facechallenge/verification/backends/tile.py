@@ -9,6 +9,9 @@ import numpy as np
 
 from pytest_facechallenge.verification.rows import Float32Array, IntArray, UnitRows
 
+GRID = 1024
+"""Parts of the pairs start at multiples of it, so the blocks of every backend divide it."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tile:
@@ -43,7 +46,7 @@ class TileFilter(Protocol):
     name : str
         As it is named in results.
     left_block, right_block : int
-        The size of its tiles. Tiles start at multiples of it.
+        The size of its tiles, a divisor of `GRID`. Tiles start at multiples of it.
     """
 
     @property

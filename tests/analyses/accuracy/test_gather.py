@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
+from pytest_facechallenge.analyses.accuracy import kept_verification
 from pytest_facechallenge.analyses.accuracy.gather import gather
 from pytest_facechallenge.analyses.accuracy.parametrize import build_request, expand_cases
 from pytest_facechallenge.analyses.accuracy.request import AccuracyOptions, TestsetSpec
@@ -477,6 +478,26 @@ def test_too_small_a_testset_does_not_tell_the_colour_order(tmp_path: Path, mode
     assert order is not None
     assert order.tar_rgb is None
     assert "too few; 300 impostor pairs are needed" in order.why_not
+
+
+@pytest.mark.parametrize("masked", [0, 2])
+def test_a_large_verification_keeps_what_is_done_and_needs_nothing_of_it(
+    masked: int, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = world.people(10, 2, noise=60, masked=masked)
+    text = f"faces={world.write_folders(tmp_path / 'faces', people)}"
+    if masked:
+        text = f"mask={world.write_mask_pair(tmp_path / 'pair', people, 2)}"
+    expected = measure(tmp_path, model, text)
+    monkeypatch.setattr(kept_verification, "KEPT_FROM_PAIRS", 100)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "verifications").write_text("no folder can be made here")
+    for cache in ("kept", "kept", "full"):
+        found = measure(tmp_path, model, text, cache=str(tmp_path / cache))
+        assert [msgspec.structs.replace(each, seconds=0.0) for each in found.sets] == [
+            msgspec.structs.replace(each, seconds=0.0) for each in expected.sets
+        ]
+    assert len(list((tmp_path / "kept" / "verifications").glob("*/*.part"))) == len(expected.sets)
 
 
 def test_a_second_run_uses_the_cache_and_gives_the_same_facts(tmp_path: Path, model: Path) -> None:
