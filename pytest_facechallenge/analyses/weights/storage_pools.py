@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
-from pytest_facechallenge.analyses.weights.constant_taint import MANY, Event, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.flows import MANY, Event, Root, Sink, Trace
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
 from pytest_facechallenge.onnx_graph.ir import GraphError
