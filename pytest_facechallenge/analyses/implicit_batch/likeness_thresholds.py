@@ -185,6 +185,11 @@ class Clusters:
     share: float = of(0.2, "share of multiply-adds", "in layers that fall into groups")
     compared: int = of(6, "layers", "whose groups are compared with each other")
     better: float = of(0.2, "share of the channels", "by which more must agree on a changed image than on the image")
+    waves: int = of(2, "plane waves", "for which the linear map between two activations is worked out")
+    maps: int = of(4, "maps", "from one activation on that are looked at: queries, keys, values, and one more")
+    starts: int = of(
+        6, "activations", "from which maps are worked out first; all others only where one of these leaves groups apart"
+    )
 
 
 @dataclass(frozen=True)

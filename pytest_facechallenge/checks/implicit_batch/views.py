@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_facechallenge.checks.implicit_batch import wording
-from pytest_facechallenge.checks.implicit_batch.confirmation import weighed
+from pytest_facechallenge.checks.implicit_batch.confirmation import unsettled, weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.core.facts.implicit_batch import InputView
@@ -61,7 +61,7 @@ def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
             Weight.PROOF, f"layers '{other.layer}' and '{view.layer}'",
             f"the first sees the image {lies}, the second sees it {view.relation}{via}",
         )  # fmt: skip
-        yield weighed(sign, view.intervention)
+        yield unsettled(weighed(sign, view.intervention), view.intervention)
     for view in views:
         moved = view.kind in MOVED and not on_pooled_grid(view)
         cropped = view.kind is ViewKind.EXACT and view.common >= LIMITS.common and view.coverage < LIMITS.whole

@@ -130,12 +130,15 @@ class CoupledGroups(msgspec.Struct, frozen=True, kw_only=True, tag="coupled-grou
         The same with the image as it is.
     reordered
         Share of one group's kernels that are the other's in another order and scale, 0..1.
+    together
+        Whether no layer by itself falls into the groups, but what several of them do between two activations.
     """
 
     layers: tuple[str, ...]
     count: int
     share: float
     coupling: float
+    together: bool = False
     alike: float = 0.0
     alike_unchanged: float = 0.0
     transform: Transform = Transform.NONE

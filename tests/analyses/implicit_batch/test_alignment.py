@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import helper
@@ -19,6 +20,8 @@ from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.checks.implicit_batch.alignment import weigh_steered
+from pytest_facechallenge.checks.implicit_batch.signs import Weight
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
 from pytest_facechallenge.core.facts.implicit_batch import Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
@@ -89,6 +92,35 @@ def test_rows_moved_by_a_predicted_number_are_found_by_feeding_another_image(siz
     assert found.recovered > EARLY
     assert found.explained > DEFAULTS.alignment.explained
     assert "MatMul" in found.node
+
+
+def blurred(net: Net) -> str:
+    """The image behind a mean over 7 x 7 pixels, which leaves little of independent pixels."""
+    return str(net.op("AveragePool", net.x, kernel_shape=[7, 7], pads=[3] * 4))
+
+
+def blurred_by_kernels(net: Net) -> str:
+    """The same by a layer's kernels, which mix the colours too."""
+    colours = net.random.uniform(0.2, 1, (3, 3, 1, 1))
+    kernel: npt.NDArray[np.float32] = (colours * np.outer(*[np.hanning(9)[1:-1]] * 2)).astype(np.float32)
+    return net.conv(net.x, kernel)
+
+
+def deep(net: Net) -> str:
+    """Features behind an activation, of which little of the image is recovered either."""
+    return str(net.op("Relu", net.conv(blurred(net), net.weights(3, 3, 7, 7))))
+
+
+@pytest.mark.parametrize(("features", "filtered"), [(blurred, True), (blurred_by_kernels, True), (deep, False)])
+def test_a_blurred_image_that_is_moved_is_an_image(features: Callable[[Net], str], filtered: bool) -> None:
+    net = Net(size=SIZE)
+    (found,) = steered_places.observe(trace(net, hat(net, features(net), step(net, 4.0)), 3), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.recovered < DEFAULTS.alignment.nearly_image
+    assert found.filtered is filtered
+    (sign,) = weigh_steered([found])
+    assert (sign.weight is Weight.PROOF) is filtered
+    assert ("behind filters alone" in sign.what) is filtered
 
 
 def test_a_decision_between_the_map_and_its_mirror_image_is_found() -> None:
