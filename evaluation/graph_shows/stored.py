@@ -165,6 +165,24 @@ def normalised_beside_itself(net: Net, e: str) -> str:
     return used(net, used(net, e, w), net.op("Div", w, length))
 
 
+@keeps(RULE, "weights used twice")
+def standardised_half_and_its_mirror_image(net: Net, e: str) -> str:
+    """Store half of the columns; standardised and scaled they are followed by the same in reverse order."""
+    w = random_values(net, "w", WIDTH, INPUTS // 2)
+    far = net.op("Sub", w, net.mean(w, 1, keep=True))
+    deviation = net.op("Sqrt", net.op("Add", net.mean(net.op("Mul", far, far), 1, keep=True), 1e-5))
+    half = net.op("Mul", net.op("Div", far, deviation), random_values(net, "gain", WIDTH, 1))
+    back = net.op("Slice", half, np.array([-1]), np.array([-(2**31)]), np.array([1]), np.array([-1]))
+    return used(net, e, net.op("Concat", half, net.op("Mul", back, 0.5), axis=1))
+
+
+@breaks(RULE, "one store, several formulas")
+def sum_and_difference_of_a_matrix_and_its_sine(net: Net, e: str) -> str:
+    w = random_values(net, "w", WIDTH, INPUTS // 2)
+    wave = net.op("Sin", net.op("Mul", w, 40.0))
+    return used(net, e, net.op("Concat", net.op("Add", w, wave), net.op("Sub", w, wave), axis=1))
+
+
 @keeps(RULE, "weights computed in the graph")
 def low_rank(net: Net, e: str) -> str:
     return used(net, e, net.op("MatMul", random_values(net, "u", WIDTH, 4), random_values(net, "v", 4, INPUTS)))

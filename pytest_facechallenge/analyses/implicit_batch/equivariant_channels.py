@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.implicit_batch.channel_groups import mixing
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement, channel_axis
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
-from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
@@ -33,10 +33,6 @@ def in_channels(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothes
         pairs = agreeing_channels(plain[WHOLE], turned[WHOLE], limits)
         if not pairs:
             continue
-        if layer in model.front:
-            # Its kernels mix all colours, in any network: whether the channels stay apart behind it is tried.
-            share = round(model.macs_after(layer) / 2, 4)
-            yield comparison.found(FeatureHome.CHANNELS, (layer,), share, _paired(model.structure, layer, pairs))
         matrix = mixing(model.structure, layer)
         depthwise = matrix is not None and layer.groups > 1 and matrix.shape[0] // layer.groups < wanted.channels
         if matrix is None or layer in model.front or min(matrix.shape) < 2 * wanted.channels or depthwise:
@@ -54,21 +50,6 @@ def in_channels(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothes
         share = model.share((work + neither) / 2)
         for where in ways:
             yield comparison.found(FeatureHome.CHANNELS, tuple(apart[: limits.running.named]), share, where)
-
-
-def _paired(structure: Structure, layer: Layer, pairs: list[tuple[int, int]]) -> tuple[Part, Part]:
-    """Return a layer's channels that repeat others, and those others, as parts; a chain of them takes turns."""
-    side: dict[int, bool] = {}
-    for one, other in pairs:
-        first = side.setdefault(one, not side.get(other, True))
-        side.setdefault(other, not first)
-    value = layer.node.outputs[0]
-    axis = channel_axis(layer, structure.shapes[value])
-    first_part, second_part = (
-        Part(value, axis=axis, indices=tuple(sorted(channel for channel, own in side.items() if own is second)))
-        for second in (False, True)
-    )
-    return first_part, second_part
 
 
 def _two_sides(

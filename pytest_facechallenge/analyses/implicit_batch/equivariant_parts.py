@@ -49,7 +49,8 @@ def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis]
             value = layer.node.outputs[0]
             extent = comparison.model.structure.shapes[value][cut.axis]
             # An axis of the parts alone is no side of a map: what changes place along it are the parts themselves.
-            if transform in CHANGES and extent > cut.blocks and _turns_with_the_image(comparison, layer, limits):
+            a_side = transform in CHANGES and extent > cut.blocks
+            if a_side and _turns_with_the_image(comparison, layer, cut.blocks, limits):
                 return
             if _sees_everything(comparison, layer, cut, pair, limits):
                 share = round(comparison.model.macs_after(layer) / 2, 4)
@@ -98,8 +99,14 @@ def _agreeing_blocks(one: Statistics, other: Statistics, blocks: int, limits: Th
     return None
 
 
-def _turns_with_the_image(comparison: Comparison, layer: Layer, limits: Thresholds) -> bool:
-    """Whether the layer's maps are turned as wholes when the image is."""
+def _turns_with_the_image(comparison: Comparison, layer: Layer, blocks: int, limits: Thresholds) -> bool:
+    """Whether the layer's maps are turned as wholes when the image is.
+
+    Parameters
+    ----------
+    blocks
+        Parts that are compared: so many rows, or columns, of tokens are the parts, and no map.
+    """
     wanted = limits.equivariance
     name, feed = layer.node.outputs[0], comparison.model.feed
     one, other = (
@@ -109,7 +116,7 @@ def _turns_with_the_image(comparison: Comparison, layer: Layer, limits: Threshol
         return False
     channels = channel_axis(layer, one.shape)
     one, other = np.moveaxis(one, channels, 0), np.moveaxis(other, channels, 0)
-    for first, second in _as_maps(one, other):
+    for first, second in _as_maps(one, other, blocks=blocks):
         turns = [turn(first) for turn in TURNS.values()]
         for turned in (np.roll(turned, move, (-2, -1)) for turned in turns for move in MOVES):
             if turned.shape != second.shape:
@@ -120,15 +127,15 @@ def _turns_with_the_image(comparison: Comparison, layer: Layer, limits: Threshol
     return False
 
 
-def _as_maps(*values: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield values, channels first, as they are; and tokens [C, 1, L] as every map of L places (or of L - 1) too."""
+def _as_maps(*values: Array, blocks: int) -> Iterator[tuple[Array, ...]]:
+    """Yield values, channels first, as they are; and tokens [C, 1, L] as maps of L places (or L - 1) of any sides."""
     yield values
     shape = values[0].shape
     if len(shape) != 3 or shape[1] != 1:
         return
     for extra in (0, 1):
         places = shape[2] - extra
-        for rows in range(2, places // 2 + 1):
+        for rows in range(blocks + 1, places // (blocks + 1) + 1):
             if places % rows == 0:
                 yield tuple(value[..., extra:].reshape(shape[0], rows, places // rows) for value in values)
 

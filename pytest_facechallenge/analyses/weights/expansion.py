@@ -4,7 +4,7 @@ A sum, a product or a copy of stored numbers is those numbers again, however lar
 branches and tied weights are no hidden storage. A curve applied to *more* values than were stored makes new ones: a
 code less each of 256 places, then a softmax, chooses a row of a table. So each value has a level: 0, at most as many
 values as stored numbers; 1, more, by sums, products and copies alone; 2, a curve was applied to such a value, or
-several values that curves made of one store were put together. What is of level 2 and still larger than what is stored
+values that several curves made of one store were put together. What is of level 2 and still larger than what is stored
 when it meets the image as a weight is counted there.
 """
 
@@ -63,8 +63,9 @@ class Made:
         Of level 2: the label of the node with the curve.
     coordinates
         Whether what was spread out is a pattern (a grid, a range) and no stored code.
-    bent
-        Of level 0: whether a curve was applied to it: put together with others of the same store it makes weights.
+    curves
+        Names of the results of curves that are in it, moved and scaled at most; none in what sums, products and copies
+        alone made. Two values of one store with other curves in them are no copies of each other.
     network
         Whether stored matrices spread it out and every curve behind is an activation, as in a hypernetwork.
     """
@@ -74,7 +75,7 @@ class Made:
     weights: int | None = 0
     node: str = ""
     coordinates: bool = False
-    bent: bool = False
+    curves: frozenset[str] = frozenset()
     network: bool = False
 
 
@@ -147,18 +148,18 @@ class _Spread:
             return None if names else Made()
         roots = frozenset().union(*(part.roots for part in parts))
         stored = self._elements(roots)
-        bent = self._bends(node, names, parts)
+        curves = self._curves(node, names, parts)
         level = self._level(node, names, parts, size, stored)
         if size is not None and size <= stored:
             level = 0
         network = self._network(node, parts)
         if level < 2:
             coordinates = level == 1 and self._coordinates(node, parts)
-            return Made(roots, level, coordinates=coordinates, bent=bent, network=level == 1 and network)
+            return Made(roots, level, coordinates=coordinates, curves=curves, network=level == 1 and network)
         before = [part for part in parts if part.level == 2]
         curve = before[0].node if before else node.label
         spread = [part for part in parts if part.level]
-        coordinates = all(part.coordinates for part in spread) if spread else not any(part.bent for part in parts)
+        coordinates = all(part.coordinates for part in spread) if spread else not any(part.curves for part in parts)
         if node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg"):
             counts = [part.weights for part in before]
             if counts:
@@ -177,21 +178,41 @@ class _Spread:
         value = self.evaluations.setdefault(id(node.graph), Evaluation(node.graph)).value(node.outputs[0])
         return None if value is None else value.size
 
+    def _curves(self, node: Node, names: list[str], parts: list[Made]) -> frozenset[str]:
+        """Return the curves in a result; a sum of two of them, or of a store and its curve, is one of its own."""
+        new = frozenset({node.outputs[0]})
+        if self._bends(node, names, parts):
+            return new
+        before = {part.curves for part in parts if part.curves}
+        if len(before) < 2 and not self._differ(parts):
+            return next(iter(before), frozenset())
+        return new
+
+    def _puts_together(self, node: Node, names: list[str]) -> bool:
+        """Whether a node sets values side by side, or adds values of one size (which may be zero in turns)."""
+        sizes = {self.sizes[name] for name in names}
+        return node.operator.kind in _COPYING or (node.op in _LINEAR_PAIRS and len(sizes) == 1)
+
     def _bends(self, node: Node, names: list[str], parts: list[Made]) -> bool:
-        """Whether a result is, or holds, a curve of stored numbers; a product of two values of one store is one."""
-        if any(part.bent for part in parts):
-            return True
+        """Whether a node applies a curve to stored numbers; a product of two values of one store is one."""
         plain = node.operator.kind in _COPYING or node.op in _LINEAR_PAIRS | _SUMMING | _PRODUCTS | _PARTING
         if plain or node.op in ("Identity", "Neg", "Dropout", "Cast", "CastLike"):
             return False
         if node.op in ("Mul", "Div"):
-            return self._shared(parts) or (len(set(names)) == 1 and self._elements(parts[0].roots) > FEW)
+            several = any(self._shared(one, other) for at, one in enumerate(parts) for other in parts[at + 1 :])
+            return several or (len(set(names)) == 1 and self._elements(parts[0].roots) > FEW)
         return any(self._elements(part.roots) > FEW for part in parts)
 
-    def _shared(self, parts: list[Made]) -> bool:
+    def _shared(self, one: Made, other: Made) -> bool:
         """Whether two values are made of the same store."""
+        return self._elements(one.roots & other.roots) > FEW
+
+    def _differ(self, parts: list[Made]) -> bool:
+        """Whether two values of the same store have other curves in them."""
         return any(
-            self._elements(one.roots & other.roots) > FEW for at, one in enumerate(parts) for other in parts[at + 1 :]
+            one.curves != other.curves and self._shared(one, other)
+            for at, one in enumerate(parts)
+            for other in parts[at + 1 :]
         )
 
     def _network(self, node: Node, parts: list[Made]) -> bool:
@@ -209,7 +230,7 @@ class _Spread:
         highest = max(part.level for part in parts)
         grows = size is not None and size > stored and len({*names}) > 1
         to_float = node.op == "Cast" and dtypes.is_float(_kind(node.attributes.get("to", 0)))
-        if grows and node.op not in _PRODUCTS and self._shared([part for part in parts if part.bent]):
+        if grows and self._puts_together(node, names) and self._differ(parts):
             return 2
         if node.operator.kind in _COPYING and node.op != "OneHot":
             return highest

@@ -48,6 +48,9 @@ class Limits:
     repeated: float = of(0.3, "share of multiply-adds", "in layers of repeated kernels from which they are a network")
     repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
+    agreeing: int = of(
+        2, "layers", "that give what others give for a changed image, from which it is the network that does"
+    )
     nearly_image: float = of(
         0.7,
         "R squared",

@@ -194,7 +194,13 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
         )  # fmt: skip
         in_turn = found.home in (FeatureHome.IN_TURN, FeatureHome.DIRECTIONS)
         counted = weighed(sign, found.intervention, in_turn=in_turn)
-        yield counted if found.home is not FeatureHome.LAYERS else unsettled(counted, found.intervention)
+        if found.home is FeatureHome.LAYERS:
+            counted = unsettled(counted, found.intervention)
+            if counted.weight is Weight.PROOF and found.pairs < LIMITS.agreeing:
+                # Fixed filters do that which are each other turned, at the head of two different streams.
+                text = "; what follows may treat the two as different things, as streams of an ensemble do"
+                counted = replace(counted, weight=Weight.UNSURE, what=counted.what + text)
+        yield counted
 
 
 def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:

@@ -19,6 +19,11 @@ from pytest_facechallenge.analyses.implicit_batch.linear_maps import linear_maps
 from pytest_facechallenge.analyses.implicit_batch.runner import evaluate
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.checks.implicit_batch.signs import Weight
+from pytest_facechallenge.checks.implicit_batch.weighers import weigh_equivariant_features
+from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
+from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
+from pytest_facechallenge.core.facts.interventions import Exchanged
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
 from tests.analyses.implicit_batch.test_detector import answer
@@ -137,6 +142,20 @@ def test_views_that_meet_in_one_product_are_not_passed(build: Callable[[Net], st
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.UNDECIDED, outcome.message
     assert "not confirmed: with the second part fed another image" in outcome.message
+
+
+@pytest.mark.parametrize(("pairs", "weight"), [(1, Weight.UNSURE), (2, Weight.PROOF)])
+def test_first_layers_alone_accuse_nobody(pairs: int, weight: Weight) -> None:
+    apart = Exchanged(
+        pairs=8, alone=(0.5, 0.5), stages=3, pure=1.0, moved=((0.4, 0.5, 0.6), (0.4, 0.5, 0.6)), apart=-1.0
+    )
+    found = EquivariantFeatures(
+        home=FeatureHome.LAYERS, layers=("Conv_0", "Conv_1"), transform=Transform.TRANSPOSED, share=0.4, pairs=pairs,
+        intervention=apart,
+    )  # fmt: skip
+    (sign,) = weigh_equivariant_features([found])
+    assert sign.weight is weight
+    assert ("as streams of an ensemble do" in sign.what) is (weight is Weight.UNSURE)
 
 
 def stream(net: Net, second: Callable[[Array], Array] | None) -> str:
