@@ -93,12 +93,12 @@ def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:
 
 
 def _may_be_a_layer(view: InputView) -> bool:
-    """Whether a layer like others may give such a view: no operator moved data, or pixels are left out all over.
+    """Whether a layer like others may give such a view: features were added, or pixels are left out all over.
 
-    A residual of the image and of features of it lies on no grid of pixels, and a kernel smaller than its stride leaves
-    pixels out. Both are no proof of a re-alignment.
+    A residual of the image and of features of it lies on no grid of pixels, a kernel smaller than its stride leaves
+    pixels out, and so does every second row (a lifting scheme). None is a proof of a re-alignment.
     """
-    residual = view.kind is ViewKind.RESAMPLED and not view.via
+    residual = view.kind is ViewKind.RESAMPLED and (view.residual or not view.via)
     scattered = view.kind is ViewKind.EXACT and min(view.box) < 0 and view.coverage >= LIMITS.scattered
     return residual or scattered
 

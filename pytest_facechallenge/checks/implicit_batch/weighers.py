@@ -194,9 +194,9 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
         )  # fmt: skip
         in_turn = found.home in (FeatureHome.IN_TURN, FeatureHome.DIRECTIONS)
         counted = weighed(sign, found.intervention, in_turn=in_turn)
-        if found.home is FeatureHome.LAYERS:
+        if found.home is FeatureHome.LAYERS and found.pairs < LIMITS.agreeing:
             counted = unsettled(counted, found.intervention)
-            if counted.weight is Weight.PROOF and found.pairs < LIMITS.agreeing:
+            if counted.weight is Weight.PROOF:
                 # Fixed filters do that which are each other turned, at the head of two different streams.
                 text = "; what follows may treat the two as different things, as streams of an ensemble do"
                 counted = replace(counted, weight=Weight.UNSURE, what=counted.what + text)

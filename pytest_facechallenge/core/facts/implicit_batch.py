@@ -82,6 +82,8 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
         Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
     masked
         Of exact views of the image's size: whether the pixels that are there stand in their places.
+    residual
+        Whether it is the image with features of it added, subtracted or set beside it, and nothing else.
     branch
         The way through the model's conditions on which it was seen; "" when there is none.
     """
@@ -103,6 +105,7 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
     together: float = 1.0
     common: float = 0.0
     masked: bool = False
+    residual: bool = False
     branch: str = ""
     intervention: Intervention | None = None
 

@@ -13,18 +13,21 @@ import pytest
 from onnx import helper
 
 from evaluation.cases import get
-from evaluation.product import judge_case, problem
+from evaluation.product import ALIGN_RULE, RULES, judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.checks.implicit_batch import no_realignment
 from pytest_facechallenge.checks.implicit_batch.alignment import weigh_steered
 from pytest_facechallenge.checks.implicit_batch.signs import Weight
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
-from pytest_facechallenge.core.facts.implicit_batch import Unseen
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
+from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
 
 SIZE = 64
@@ -121,6 +124,23 @@ def test_a_blurred_image_that_is_moved_is_an_image(features: Callable[[Net], str
     (sign,) = weigh_steered([found])
     assert (sign.weight is Weight.PROOF) is filtered
     assert ("behind filters alone" in sign.what) is filtered
+
+
+def lifted(net: Net) -> str:
+    """A lifting scheme: odd rows less a layer of even ones, and even rows with a layer of those."""
+    even, odd = (net.op("Slice", net.x, net.ints(i), net.ints(SIZE), net.ints(2), net.ints(2)) for i in (0, 1))
+    odd = net.op("Sub", odd, net.conv(even, net.weights(3, 3, 3, 3)))
+    even = net.op("Add", even, net.conv(odd, net.weights(3, 3, 3, 3)))
+    y = net.body(net.op("Concat", even, odd, axis=1), net.body_weights((6, 8, 16, 16)))
+    return net.fc(net.pool(y), net.weights(16, 8))
+
+
+def test_a_learned_lifting_scheme_is_no_proof(tmp_path: Path) -> None:
+    net = Net(size=SIZE)
+    facts = Facts.of(follow(net.save(lifted(net), tmp_path), threads=1))
+    outcome = no_realignment(facts, RULES[ALIGN_RULE])
+    assert outcome.status is Status.UNDECIDED, outcome.message
+    assert any(view.residual for view in facts.need(ImplicitBatchFacts).of(InputView))
 
 
 def test_a_decision_between_the_map_and_its_mirror_image_is_found() -> None:
