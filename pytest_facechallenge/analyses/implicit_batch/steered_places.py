@@ -20,7 +20,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner, as_floats, part_for
 from pytest_facechallenge.analyses.implicit_batch.stages import bends
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, channels_last, map_size, ways
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, channels_last, layers_before, map_size, ways
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import Steered, SteeredPlaces
@@ -249,10 +249,11 @@ def filtered_only(structure: Structure, data: tuple[str, ...], limits: Threshold
     """Whether some values, or what they are transforms of, are the image behind filters alone.
 
     A blur takes independent pixels away, and leaves a face what it is: what is moved behind it is the image, though
-    hardly anything of noise is recovered. It is a map with no more channels than the image has, linear in the image.
+    hardly anything of noise is recovered. It is a map with no more channels than the image has, linear in the image or
+    without a layer before it (a curve on the pixels, a pooling).
     """
     image = structure.shapes[structure.image]
-    filtered = {structure.image}
+    filtered = {name for name, layers in layers_before(structure).items() if not layers}
     for node in structure.nodes:
         read = [name for name in node.inputs if name in structure.varying]
         if read and filtered.issuperset(read) and not bends(structure, node):

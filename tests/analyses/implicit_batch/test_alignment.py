@@ -109,12 +109,21 @@ def blurred_by_kernels(net: Net) -> str:
     return net.conv(net.x, kernel)
 
 
+def opened(net: Net) -> str:
+    """The largest pixel of windows behind a curve."""
+    curve = net.op("Tanh", net.x)
+    return str(net.op("AveragePool", net.op("MaxPool", curve, kernel_shape=[5, 5], pads=[2] * 4),
+                      kernel_shape=[5, 5], pads=[2] * 4))  # fmt: skip
+
+
 def deep(net: Net) -> str:
     """Features behind an activation, of which little of the image is recovered either."""
     return str(net.op("Relu", net.conv(blurred(net), net.weights(3, 3, 7, 7))))
 
 
-@pytest.mark.parametrize(("features", "filtered"), [(blurred, True), (blurred_by_kernels, True), (deep, False)])
+@pytest.mark.parametrize(
+    ("features", "filtered"), [(blurred, True), (blurred_by_kernels, True), (opened, True), (deep, False)]
+)
 def test_a_blurred_image_that_is_moved_is_an_image(features: Callable[[Net], str], filtered: bool) -> None:
     net = Net(size=SIZE)
     (found,) = steered_places.observe(trace(net, hat(net, features(net), step(net, 4.0)), 3), DEFAULTS)
