@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.graph_shows.network import WIDTH, Net, breaks, keeps, random_values
+from evaluation.graph_shows.network import WIDTH, Net, breaks, keeps, open_to, random_values
 
 RULE = "no-float16"
 #: A code stands for a row of the table; a matrix [32, 128] has 256 of them.
@@ -113,6 +113,74 @@ def sine_of_two_stored_ranges(net: Net, e: str) -> str:
     rows = net.store("rows", (INPUTS * np.arange(WIDTH, dtype=np.float32))[:, None])
     places = net.op("Add", rows, net.store("columns", np.arange(INPUTS, dtype=np.float32)[None]))
     return used(net, e, net.op("Sin", net.op("Mul", places, 3.7)))
+
+
+@breaks(RULE, "nothing stored")
+def hash_of_a_running_sum(net: Net, e: str) -> str:
+    """Store one number; its copies, as many as a computed shape says, are counted and made a hash."""
+    asked = net.op("Identity", np.array([WIDTH * INPUTS]))
+    shape = net.op("Where", net.op("Equal", asked, np.array([-1])), np.array([1]), asked)
+    copies = net.op("Expand", net.store("one", np.ones(1, np.float32)), shape)
+    waves = net.op("Mul", net.op("Sin", net.op("Mul", net.op("CumSum", copies, np.array(0)), 78.233)), 43758.547)
+    return used(net, e, net.reshape(net.op("Sub", waves, net.op("Floor", waves)), WIDTH, INPUTS))
+
+
+@breaks(RULE, "one store, several formulas")
+def a_map_applied_again(net: Net, e: str) -> str:
+    """Sixteen weights of each stored number, by sixteen steps of the logistic map."""
+    seeds = net.store("seeds", net.rng("seeds").uniform(0.1, 0.9, (WIDTH, INPUTS // ROW)).astype(np.float32))
+    made = []
+    for _ in range(ROW):
+        seeds = net.op("Mul", net.op("Mul", seeds, 3.9), net.op("Sub", 1.0, seeds))
+        made.append(seeds)
+    return used(net, e, net.op("Sub", net.op("Concat", *made, axis=1), 0.5))
+
+
+@breaks(RULE, "one store, several formulas")
+def powers_in_padded_pieces(net: Net, e: str) -> str:
+    """Put numbers, their squares and their cubes into columns of one matrix, by padding and a sum."""
+    third = INPUTS // 4
+    w = random_values(net, "w", WIDTH, third)
+    square = net.op("Mul", w, w)
+    pieces = [net.op("Pad", piece, [0, i * third, 0, INPUTS - (i + 1) * third])
+              for i, piece in enumerate((w, square, net.op("Mul", square, w)))]  # fmt: skip
+    return used(net, e, net.op("Add", net.op("Add", *pieces[:2]), pieces[2]))
+
+
+@open_to(RULE, "a network of stored codes")
+def hypernetwork_of_stored_codes(net: Net, e: str) -> str:
+    """Two layers' kernels by one matrix from codes of their own: two weights for each stored number, behind Tanh."""
+    up = random_values(net, "up", WIDTH * 16, 8)
+    for layer in range(2):
+        made = net.op("Tanh", net.op("MatMul", up, random_values(net, f"code{layer}", 8, INPUTS // 16)))
+        e = used(net, e, net.reshape(made, WIDTH, INPUTS))
+    return e
+
+
+@keeps(RULE, "weights computed in the graph")
+def normalised_beside_itself(net: Net, e: str) -> str:
+    """Use a matrix in one layer, and the same with rows of length one in another."""
+    w = random_values(net, "w", WIDTH, INPUTS)
+    length = net.op("Sqrt", net.op("ReduceSum", net.op("Mul", w, w), np.array([1])))
+    return used(net, used(net, e, w), net.op("Div", w, length))
+
+
+@keeps(RULE, "weights used twice")
+def standardised_half_and_its_mirror_image(net: Net, e: str) -> str:
+    """Store half of the columns; standardised and scaled they are followed by the same in reverse order."""
+    w = random_values(net, "w", WIDTH, INPUTS // 2)
+    far = net.op("Sub", w, net.mean(w, 1, keep=True))
+    deviation = net.op("Sqrt", net.op("Add", net.mean(net.op("Mul", far, far), 1, keep=True), 1e-5))
+    half = net.op("Mul", net.op("Div", far, deviation), random_values(net, "gain", WIDTH, 1))
+    back = net.op("Slice", half, np.array([-1]), np.array([-(2**31)]), np.array([1]), np.array([-1]))
+    return used(net, e, net.op("Concat", half, net.op("Mul", back, 0.5), axis=1))
+
+
+@breaks(RULE, "one store, several formulas")
+def sum_and_difference_of_a_matrix_and_its_sine(net: Net, e: str) -> str:
+    w = random_values(net, "w", WIDTH, INPUTS // 2)
+    wave = net.op("Sin", net.op("Mul", w, 40.0))
+    return used(net, e, net.op("Concat", net.op("Add", w, wave), net.op("Sub", w, wave), axis=1))
 
 
 @keeps(RULE, "weights computed in the graph")

@@ -21,7 +21,7 @@ _ORIGIN = {
     "codebook": "a table that stored indices choose from",
     "packed": "stored numbers that are taken apart when the model runs",
     "text": "strings",
-    "expanded": "fewer stored numbers, spread out by a curve and summed up again (a soft codebook)",
+    "expanded": "fewer stored numbers, of which curves make more (a soft codebook, a formula applied to each)",
     "formula": "a formula, and hardly anything that is stored",
 }
 
@@ -47,9 +47,11 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         Moving, scaling, summing, multiplying, broadcasting and using weights twice make no new weights, so low-rank
         products, merged branches, standardised and tied weights pass, and so do weights that follow from the image
         (a hypernetwork); a curve (softmax, hat, sigmoid, sine) applied to more values than are stored does: what it
-        makes is counted where it meets the image, against all that is stored for it. A network that turns
-        coordinates into weights is undecided up to 16 weights for each stored number, and fails beyond, unless they
-        are the matrix of a transform (at most 4n different values in n x n). A number less its own rounding makes new
+        makes is counted where it meets the image, against all that is stored for it; and so are values that several
+        formulas make of the same stored numbers, put together in one matrix. A network that turns coordinates into
+        weights is undecided up to 16 weights for each stored number, and fails beyond, unless they are the matrix of
+        a transform (at most 4n different values in n x n). So is a network that makes weights of stored codes by
+        products of stored matrices and activations (a static hypernetwork). A number less its own rounding makes new
         weights, however it is written, also behind a zero that is computed from the image. The parts of a stored matrix
         above and below zero are that matrix, used twice. An integer counts with the bytes that it takes in the file,
         where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps) and
@@ -120,8 +122,8 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         )
     if doubtful:
         return undecided(
-            f"In the node {doubtful[0].made_by[0]!r} {doubtful[0].caveat}, as continuous kernels do; whether that "
-            "stands for stored weights is not decided.",
+            f"In the node {doubtful[0].made_by[0]!r} {doubtful[0].caveat}; whether that stands for stored "
+            "weights is not decided.",
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),

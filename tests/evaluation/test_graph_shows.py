@@ -40,7 +40,7 @@ def test_the_rule_says_what_it_has_to(name: str, tmp_path: Path) -> None:
         ("near_duplicates_by_softmax", "images beside nearly the same, mirrored"),
         ("noise_when_dark", "two ordinary images did not show it"),
         ("another_network_for_one_brightness", "no image was found for the other one"),
-        ("codebook_by_hats", "4096 weights come from fewer stored numbers, spread out by a curve"),
+        ("codebook_by_hats", "4096 weights come from fewer stored numbers, of which curves make more"),
     ],
 )
 def test_the_finding_names_the_node_and_what_shows_it(name: str, said: str, tmp_path: Path) -> None:

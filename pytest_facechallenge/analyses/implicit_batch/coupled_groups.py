@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from pytest_facechallenge.analyses.implicit_batch.channel_clusters import TwoGro
 from pytest_facechallenge.analyses.implicit_batch.channel_groups import mixing
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
     WHOLE,
-    Cut,
     Statistics,
     agreement,
     measure,
@@ -29,7 +29,6 @@ from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 
 Array = npt.NDArray[Any]
-Measured = list[dict[Cut, Statistics]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,28 +111,57 @@ def _likeness(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> 
     layers = [entry.layer for entry in asked]
     runner = model.open([layer.node.outputs[0] for layer in layers], model=model.variant.model)
     base = structured_images(model, limits)
-    plain = measure(model, runner, layers, base, limits)
-    unchanged = _agreeing(asked, plain, plain, limits)
+    masks = [entry.groups.outputs for entry in asked]
+
+    def summed_up(images: Array) -> list[Statistics | None]:
+        return [numbers.get(WHOLE) for numbers in measure(model, runner, layers, images, limits)]
+
+    return likeness(masks, summed_up, base, candidates(model.structure, model.front, limits), limits)
+
+
+def likeness(
+    masks: Sequence[Array],
+    summed_up: Callable[[Array], list[Statistics | None]],
+    base: Array,
+    changes: Sequence[Candidate],
+    limits: Thresholds,
+) -> tuple[Candidate | None, float, float]:
+    """Return the change of the image under which one group's features are the other's, that share, and without it.
+
+    Parameters
+    ----------
+    masks
+        For each value that is asked: which of its channels are in the first group, bool [channels].
+    summed_up
+        Images, float32 [n, C, H, W], to the statistics of all channels of each of these values; None for some value
+        whose size is another one.
+    base
+        The images.
+    changes
+        The changes that are tried.
+    """
+    plain = summed_up(base)
+    unchanged = _agreeing(masks, plain, plain, limits)
     best: tuple[Candidate | None, float] = (None, 0.0)
-    for candidate in candidates(model.structure, model.front, limits):
+    for candidate in changes:
         images = candidate.change(base)
         if images.shape != base.shape:
             continue
-        share = _agreeing(asked, plain, measure(model, runner, layers, images, limits), limits)
+        share = _agreeing(masks, plain, summed_up(images), limits)
         if share > best[1]:
             best = (candidate, share)
     better = best[1] > unchanged + limits.clusters.better
     return (best[0] if better else None), best[1], unchanged
 
 
-def _agreeing(asked: list[_Grouped], plain: Measured, turned: Measured, limits: Thresholds) -> float:
-    """Return the share of one group's channels that are the other's on changed images; the median over the layers."""
+def _agreeing(
+    masks: Sequence[Array], plain: Sequence[Statistics | None], turned: Sequence[Statistics | None], limits: Thresholds
+) -> float:
+    """Return the share of one group's channels that are the other's on changed images; the median over the values."""
     shares = []
-    for entry, one, other in zip(asked, plain, turned, strict=True):
-        if WHOLE not in one or WHOLE not in other:
-            continue
-        mask = entry.groups.outputs
-        shares.append(max(_share(one[WHOLE], other[WHOLE], own, limits) for own in (mask, ~mask)))
+    for mask, one, other in zip(masks, plain, turned, strict=True):
+        if one is not None and other is not None:
+            shares.append(max(_share(one, other, own, limits) for own in (mask, ~mask)))
     return float(np.median(shares)) if shares else 0.0
 
 

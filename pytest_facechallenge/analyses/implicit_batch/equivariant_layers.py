@@ -28,9 +28,14 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
     # One layer with turned kernels, merged at once, is one layer: the two must go on side by side.
     goes_on = any(structure.depends(late[0], layer) for early in pairs for late in pairs for layer in early)
     if len(pairs) >= limits.equivariance.together and goes_on:
-        work = sum(min(one.macs, other.macs) for one, other in pairs)
+        share = comparison.model.share(sum(min(one.macs, other.macs) for one, other in pairs))
+    else:
+        # Two first layers may go on in one tensor (two sets of tokens): whether they stay apart there is tried.
+        pairs = [pair for pair in pairs if all(layer in comparison.model.front for layer in pair)]
+        share = max((comparison.model.macs_after(layer) / 2 for pair in pairs for layer in pair), default=0.0)
+    if pairs:
         parts = results_of(*(layer.node.outputs[0] for layer in pairs[0]))
-        yield comparison.found(FeatureHome.LAYERS, pairs[0], comparison.model.share(work), parts, pairs=len(pairs))
+        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs))
 
 
 def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:

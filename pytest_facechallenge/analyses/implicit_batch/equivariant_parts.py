@@ -19,7 +19,7 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
 )
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, SHIFTS
-from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
@@ -46,17 +46,41 @@ def in_parts(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis]
             pair = _agreeing_blocks(numbers, turned[cut], cut.blocks, limits)
             if pair is None:
                 continue
-            if transform in CHANGES and _turns_with_the_image(comparison, layer, limits):
+            value = layer.node.outputs[0]
+            extent = comparison.model.structure.shapes[value][cut.axis]
+            # An axis of the parts alone is no side of a map: what changes place along it are the parts themselves.
+            a_side = transform in CHANGES and extent > cut.blocks
+            if a_side and _turns_with_the_image(comparison, layer, cut.blocks, limits):
                 return
             if _sees_everything(comparison, layer, cut, pair, limits):
                 share = round(comparison.model.macs_after(layer) / 2, 4)
-                value = layer.node.outputs[0]
-                extent = comparison.model.structure.shapes[value][cut.axis]
-                where = blocks_of(value, cut.axis, extent, cut.blocks, pair, cut.interleaved)
-                yield comparison.found(
-                    FeatureHome.PARTS, (layer,), share, where, axis=cut.axis, parts=pair, interleaved=cut.interleaved
-                )
+                for start in dict.fromkeys([value, joined_at(comparison.model.structure, layer, cut.axis)]):
+                    where = blocks_of(start, cut.axis, extent, cut.blocks, pair, cut.interleaved)
+                    yield comparison.found(
+                        FeatureHome.PARTS, (layer,), share, where, axis=cut.axis, parts=pair,
+                        interleaved=cut.interleaved,
+                    )  # fmt: skip
             return
+
+
+def joined_at(structure: Structure, layer: Layer, axis: int) -> str:
+    """Return the earliest value before a layer's result that has all of its parts side by side on the same axis.
+
+    Behind a product that makes queries, keys and values of tokens, the tokens themselves go on beside it: the parts
+    start where the tokens were put together.
+    """
+    value = layer.node.outputs[0]
+    rank, extent = len(structure.shapes[value]), structure.shapes[value][axis]
+    while (producer := structure.producer.get(value)) is not None:
+        before = [name for name in producer.inputs if name in structure.varying and name != structure.image]
+        before = [
+            name for name in before
+            if len(shape := structure.shapes.get(name, ())) == rank and shape[axis] == extent
+        ]  # fmt: skip
+        if not before:
+            break
+        value = min(before, key=lambda name: structure.position[id(structure.producer[name])])
+    return value
 
 
 def _agreeing_blocks(one: Statistics, other: Statistics, blocks: int, limits: Thresholds) -> tuple[int, int] | None:
@@ -75,8 +99,14 @@ def _agreeing_blocks(one: Statistics, other: Statistics, blocks: int, limits: Th
     return None
 
 
-def _turns_with_the_image(comparison: Comparison, layer: Layer, limits: Thresholds) -> bool:
-    """Whether the layer's maps are turned as wholes when the image is."""
+def _turns_with_the_image(comparison: Comparison, layer: Layer, blocks: int, limits: Thresholds) -> bool:
+    """Whether the layer's maps are turned as wholes when the image is.
+
+    Parameters
+    ----------
+    blocks
+        Parts that are compared: so many rows, or columns, of tokens are the parts, and no map.
+    """
     wanted = limits.equivariance
     name, feed = layer.node.outputs[0], comparison.model.feed
     one, other = (
@@ -86,14 +116,28 @@ def _turns_with_the_image(comparison: Comparison, layer: Layer, limits: Threshol
         return False
     channels = channel_axis(layer, one.shape)
     one, other = np.moveaxis(one, channels, 0), np.moveaxis(other, channels, 0)
-    turns = [turn(one) for turn in TURNS.values()]
-    for turned in (np.roll(turned, move, (-2, -1)) for turned in turns for move in MOVES):
-        if turned.shape != other.shape:
-            continue
-        with_the_image, without = _correlation(turned, other), _correlation(turned, one)
-        if with_the_image >= wanted.same_maps and 1 - without >= wanted.same_maps_times * (1 - with_the_image):
-            return True
+    for first, second in _as_maps(one, other, blocks=blocks):
+        turns = [turn(first) for turn in TURNS.values()]
+        for turned in (np.roll(turned, move, (-2, -1)) for turned in turns for move in MOVES):
+            if turned.shape != second.shape:
+                continue
+            with_the_image, without = _correlation(turned, second), _correlation(turned, first)
+            if with_the_image >= wanted.same_maps and 1 - without >= wanted.same_maps_times * (1 - with_the_image):
+                return True
     return False
+
+
+def _as_maps(*values: Array, blocks: int) -> Iterator[tuple[Array, ...]]:
+    """Yield values, channels first, as they are; and tokens [C, 1, L] as maps of L places (or L - 1) of any sides."""
+    yield values
+    shape = values[0].shape
+    if len(shape) != 3 or shape[1] != 1:
+        return
+    for extra in (0, 1):
+        places = shape[2] - extra
+        for rows in range(blocks + 1, places // (blocks + 1) + 1):
+            if places % rows == 0:
+                yield tuple(value[..., extra:].reshape(shape[0], rows, places // rows) for value in values)
 
 
 def _correlation(one: Array, other: Array) -> float:

@@ -17,6 +17,7 @@ from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
 from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import ADDING
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
@@ -58,6 +59,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputVi
             unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
             via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
             common=round(common, 4), masked=_masked(view, relation, model.values[layer.data], images),
+            residual=_residual(model, layer),
             branch=model.branch,
         )  # fmt: skip
         found.append((layer, seen))
@@ -85,6 +87,13 @@ def _masked(view: View, relation: Relation, seen: Array, images: Images) -> bool
     """Whether pixels were taken out of an image of full size and the others left where they are (a window)."""
     whole = seen.shape[-2:] == (images.height, images.width)
     return view.kind is ViewKind.EXACT and whole and relation in (Relation.IDENTICAL, Relation.RESCALED)
+
+
+def _residual(model: TracedModel, layer: Layer) -> bool:
+    """Whether features of layers are in what a layer sees, and meet the image by sums, or beside it, alone."""
+    region, varying = model.regions[layer.data], model.structure.varying
+    joins = [node for node in region.nodes if len(varying.intersection(node.inputs)) > 1]
+    return region.roots > {model.feed.name} and all(node.op in ADDING for node in joins)
 
 
 def _straight(values: tuple[float, float], digits: int) -> tuple[float, float]:

@@ -1,12 +1,14 @@
-"""Small changes to nodes and subgraphs that unrolling needs: names, attributes, the count of a Loop."""
+"""Small changes to nodes and graphs that unrolling needs: names, attributes, the count of a Loop, nodes that join."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from pytest_facechallenge.onnx_graph.protos import bodies
 
@@ -89,3 +91,43 @@ def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
             rename(inner, outer)
         for value in body.output:
             value.name = outer.get(value.name, value.name)
+
+
+def add_constant(graph: onnx.GraphProto, name: str, value: npt.NDArray[Any]) -> None:
+    """Store a value in a graph under a name."""
+    graph.initializer.append(numpy_helper.from_array(value, name))
+
+
+def identities(pairs: Iterable[tuple[str, str]], node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Return a node for each pair (source, target) that gives a value a second name; none for an empty target."""
+    return [
+        helper.make_node("Identity", [source], [target], name=f"{node.name}/{target}")
+        for source, target in pairs
+        if target
+    ]
+
+
+def stacking(
+    graph: onnx.GraphProto, names: list[str], target: str, axis: int, label: str, *, as_input: bool
+) -> list[onnx.NodeProto]:
+    """Return the nodes that stack values along a new axis.
+
+    Parameters
+    ----------
+    as_input
+        Whether Unsqueeze takes its axes as an input, which is then stored in the graph.
+    """
+    nodes, lifted = [], []
+    axes = f"{target}/axes"
+    if as_input:
+        add_constant(graph, axes, np.array([axis], np.int64))
+    for name in names:
+        lifted.append(f"{name}/{target}/lifted")
+        made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
+        if as_input:
+            made.input.append(axes)
+        else:
+            made.attribute.append(helper.make_attribute("axes", [axis]))
+        nodes.append(made)
+    nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
+    return nodes

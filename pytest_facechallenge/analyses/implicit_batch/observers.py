@@ -13,6 +13,7 @@ from pytest_facechallenge.analyses.implicit_batch import (
     coupled_groups,
     early_grids,
     equivariant_features,
+    groups_between_activations,
     input_views,
     repeated_kernels,
     sample_positions,
@@ -76,6 +77,12 @@ OBSERVERS = (
         "coupled_groups", coupled_groups.observe, Cost.LITTLE, Needs.RUNS,
         "Are two networks in one, their channels in any order and scale, with weak weights between them? Channels are "
         "clustered by what connects them, layer after layer; the groups are compared with these weights taken out.",
+    ),
+    Observer(
+        "groups_between_activations", groups_between_activations.observe, Cost.LITTLE, Needs.RUNS,
+        "Are two networks in one whose channels are turned together, or whose kernels are sums? The linear map from "
+        "one activation to the next, through all layers between, is worked out from the weights; its channels are "
+        "clustered and compared as those of single layers are.",
     ),
     Observer(
         "input_views", input_views.observe, Cost.ONCE, Needs.RUNS,

@@ -19,7 +19,8 @@ from pytest_facechallenge.analyses.implicit_batch.displacement import Displaceme
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, Runner, as_floats, part_for
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, channels_last, map_size, ways
+from pytest_facechallenge.analyses.implicit_batch.stages import bends
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import Way, channels_last, layers_before, map_size, ways
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import Steered, SteeredPlaces
@@ -70,7 +71,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
             SteeredPlaces(
                 node=label, steering=way.reader.label, how=how, pixels=(down, right), turn=change.turn,
                 explained=round(explained, 4), agree=agree, images=limits.alignment.images,
-                recovered=round(held, 4), size=size, branch=model.branch,
+                recovered=round(held, 4), filtered=filtered_only(structure, way.data, limits), size=size,
+                branch=model.branch,
             )
         )  # fmt: skip
         if held >= limits.alignment.nearly_image:
@@ -209,20 +211,10 @@ def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> fl
     """Return how much of independent pixels is recovered from some values, or from what they are transforms of."""
     structure = model.structure
     image = structure.shapes[structure.image]
-    names: list[str] = []
-    pending, seen = list(data), set(data)
-    while pending:
-        name = pending.pop(0)
-        if name == model.feed.name:
-            return 1.0
-        if map_size(structure.shapes.get(name, ()), image, limits):
-            names.append(name)
-        producer = structure.producer.get(name)
-        if producer is None or producer.op not in TRANSFORMING:
-            continue
-        more = [value for value in producer.inputs if value in structure.varying and value not in seen]
-        pending += more
-        seen.update(more)
+    behind = _transformed(structure, data)
+    if model.feed.name in behind:
+        return 1.0
+    names = [name for name in behind if map_size(structure.shapes.get(name, ()), image, limits)]
     if not names:
         return 0.0
     names = names[: limits.alignment.maps]
@@ -236,3 +228,39 @@ def content(model: TracedModel, data: tuple[str, ...], limits: Thresholds) -> fl
         if len(kept) == len(noise) and len({array.shape for array in kept}) == 1:
             shares.append(recovered(noise, np.stack(kept), limits))
     return max(shares)
+
+
+def _transformed(structure: Structure, data: tuple[str, ...]) -> list[str]:
+    """Return some values and those that they are transforms of, the nearest first."""
+    pending, seen = list(data), dict.fromkeys(data)
+    while pending:
+        name = pending.pop(0)
+        producer = structure.producer.get(name)
+        if name == structure.image or producer is None or producer.op not in TRANSFORMING:
+            continue
+        more = [value for value in producer.inputs if value in structure.varying and value not in seen]
+        pending += more
+        seen |= dict.fromkeys(more)
+    return list(seen)
+
+
+def filtered_only(structure: Structure, data: tuple[str, ...], limits: Thresholds) -> bool:
+    """Whether some values, or what they are transforms of, are the image behind filters alone.
+
+    A blur takes independent pixels away, and leaves a face what it is: what is moved behind it is the image, though
+    hardly anything of noise is recovered. It is a map with no more channels than the image has, linear in the image or
+    without a layer before it (a curve on the pixels, a pooling).
+    """
+    image = structure.shapes[structure.image]
+    filtered = {name for name, layers in layers_before(structure).items() if not layers}
+    for node in structure.nodes:
+        read = [name for name in node.inputs if name in structure.varying]
+        if read and filtered.issuperset(read) and not bends(structure, node):
+            filtered.update(name for name in node.outputs if name)
+    for name in _transformed(structure, data):
+        shape = structure.shapes.get(name, ())
+        if name in filtered and map_size(shape, image, limits):
+            channels = shape[-1] if channels_last(shape, image) else shape[1]
+            if channels <= image[1]:
+                return True
+    return False

@@ -6,7 +6,7 @@ twice" is visible as two nodes with one weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,13 @@ from onnx import helper, numpy_helper
 
 from pytest_facechallenge.analyses.implicit_batch.node_edits import (
     LoopCount,
+    add_constant,
     attribute_of,
+    identities,
     name_nodes,
     passes_on,
     rename,
+    stacking,
 )
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evaluate
 from pytest_facechallenge.analyses.implicit_batch.size_conditions import is_fixed
@@ -215,7 +218,7 @@ class _Unroller:
         body: onnx.GraphProto = attribute_of(node, which)
         nodes, made = self._inline(body, f"{node.name}.{which}", {})
         results = self._binding(node, body).results
-        return nodes + self._bind(((made[inside], outside) for inside, outside in results), node)
+        return nodes + identities(((made[inside], outside) for inside, outside in results), node)
 
     def _is_fixed(self, node: onnx.NodeProto) -> bool:
         """Whether a condition looks at sizes that no batch changes."""
@@ -223,13 +226,6 @@ class _Unroller:
         if name in self.shown:
             return False
         return is_fixed(name, self.done, self.feeds, lambda wanted, feeds: self._value(wanted, node, feeds))
-
-    def _bind(self, pairs: Iterable[tuple[str, str]], node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        return [
-            helper.make_node("Identity", [source], [target], name=f"{node.name}/{target}")
-            for source, target in pairs
-            if target
-        ]
 
     def _binding(self, node: onnx.NodeProto, body: onnx.GraphProto) -> Binding:
         return binding(
@@ -262,10 +258,10 @@ class _Unroller:
             raise UnrollError(f"'{node.name}' runs more than {self.iterations} times")
         prefix = f"{node.name}[{count.done}]"
         step = f"{prefix}/iteration"
-        self._constant(step, np.array(count.done, np.int64))
+        add_constant(self.model.graph, step, np.array(count.done, np.int64))
         truth = condition or f"{prefix}/condition"
         if not condition:
-            self._constant(truth, np.array(True))
+            add_constant(self.model.graph, truth, np.array(True))
         given = {how.iteration: step, how.condition: truth, **{each.given: each.start for each in how.carried}}
         nodes, made = self._inline(body, prefix, given)
         rest = onnx.NodeProto()
@@ -276,7 +272,7 @@ class _Unroller:
         return [*nodes, rest]
 
     def _finish_loop(self, node: onnx.NodeProto, how: Binding, count: LoopCount) -> list[onnx.NodeProto]:
-        nodes = self._bind(((each.start, each.end) for each in how.carried), node)
+        nodes = identities(((each.start, each.end) for each in how.carried), node)
         for position, each in enumerate(how.stacked):
             if each.whole and count.scans:
                 nodes += self._stack([scans[position] for scans in count.scans], each.whole, each.axis, node.name)
@@ -298,7 +294,7 @@ class _Unroller:
             given = dict(states)
             for position, each in enumerate(how.sliced):
                 index = length - 1 - step if each.backwards else step
-                self._constant(f"{prefix}/index{position}", np.array(index, np.int64))
+                add_constant(self.model.graph, f"{prefix}/index{position}", np.array(index, np.int64))
                 given[each.piece] = piece = f"{prefix}/slice{position}"
                 inputs = [each.whole, f"{prefix}/index{position}"]
                 nodes.append(helper.make_node("Gather", inputs, [piece], name=piece, axis=each.axis))
@@ -306,7 +302,7 @@ class _Unroller:
             nodes += inner
             states = {each.given: made[each.made] for each in how.carried}
             stacked.append([made[each.made] for each in how.stacked])
-        nodes += self._bind(((states[each.given], each.end) for each in how.carried), node)
+        nodes += identities(((states[each.given], each.end) for each in how.carried), node)
         for position, whole in enumerate(how.stacked):
             names = [pieces[position] for pieces in stacked]
             if whole.whole:
@@ -325,7 +321,7 @@ class _Unroller:
         stacked: list[list[str]] = []
         for step in range(min(length, self.iterations)):
             prefix = f"{node.name}[{step}]"
-            self._constant(f"{prefix}/index", np.array(step, np.int64))
+            add_constant(self.model.graph, f"{prefix}/index", np.array(step, np.int64))
             given: dict[str, str] = {}
             for position, (outside, inside) in enumerate(how.inputs()):
                 if position and kinds[inside] == "tensor_type" and not self._is_sequence(outside):
@@ -347,21 +343,5 @@ class _Unroller:
         producer = next((node for node in self.done if name in node.output), None)
         return producer is not None and operator(producer.domain, producer.op_type).has(Trait.SEQUENCES)
 
-    def _constant(self, name: str, value: npt.NDArray[Any]) -> None:
-        self.model.graph.initializer.append(numpy_helper.from_array(value, name))
-
     def _stack(self, names: list[str], target: str, axis: int, label: str) -> list[onnx.NodeProto]:
-        nodes, lifted = [], []
-        axes = f"{target}/axes"
-        if self.opset >= AXES_AS_INPUT:
-            self._constant(axes, np.array([axis], np.int64))
-        for name in names:
-            lifted.append(f"{name}/{target}/lifted")
-            made = helper.make_node("Unsqueeze", [name], [lifted[-1]], name=lifted[-1])
-            if self.opset >= AXES_AS_INPUT:
-                made.input.append(axes)
-            else:
-                made.attribute.append(helper.make_attribute("axes", [axis]))
-            nodes.append(made)
-        nodes.append(helper.make_node("Concat", lifted, [target], name=f"{label}/{target}", axis=axis))
-        return nodes
+        return stacking(self.model.graph, names, target, axis, label, as_input=self.opset >= AXES_AS_INPUT)

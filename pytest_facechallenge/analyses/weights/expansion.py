@@ -3,8 +3,9 @@
 A sum, a product or a copy of stored numbers is those numbers again, however large it is: a low-rank product, merged
 branches and tied weights are no hidden storage. A curve applied to *more* values than were stored makes new ones: a
 code less each of 256 places, then a softmax, chooses a row of a table. So each value has a level: 0, at most as many
-values as stored numbers; 1, more, by sums, products and copies alone; 2, a curve was applied to such a value. What
-is of level 2 and still larger than what is stored when it meets the image as a weight is counted there.
+values as stored numbers; 1, more, by sums, products and copies alone; 2, a curve was applied to such a value, or
+values that several curves made of one store were put together. What is of level 2 and still larger than what is stored
+when it meets the image as a weight is counted there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import structs
 from onnx import TensorProto
 
-from pytest_facechallenge.analyses.weights.formulas import evaluated, is_transform
+from pytest_facechallenge.analyses.weights.formulas import Evaluation, is_transform
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor
@@ -38,6 +39,12 @@ _LINEAR_PAIRS = frozenset({"Add", "Sub", "Sum", "Mean"})
 _SUMMING = frozenset({"ReduceSum", "ReduceMean", "AveragePool", "GlobalAveragePool"})
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
 _COPYING = (Kind.LAYOUT, Kind.MOVING)
+#: Curves that a network puts behind its layers; of those the ones that keep the part of a number beyond a bound, which
+#: is that number again (relu(w) and relu(-w) are w).
+_PARTING = frozenset({"Relu", "Abs", "Max", "Min", "Clip", "LeakyRelu", "PRelu"})
+_ACTIVATIONS = _PARTING | {
+    "Tanh", "Sigmoid", "HardSigmoid", "HardSwish", "Elu", "Selu", "Celu", "Softplus", "Softsign", "Gelu", "Mish",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,11 @@ class Made:
         Of level 2: the label of the node with the curve.
     coordinates
         Whether what was spread out is a pattern (a grid, a range) and no stored code.
+    curves
+        Names of the results of curves that are in it, moved and scaled at most; none in what sums, products and copies
+        alone made. Two values of one store with other curves in them are no copies of each other.
+    network
+        Whether stored matrices spread it out and every curve behind is an activation, as in a hypernetwork.
     """
 
     roots: frozenset[tuple[str, str]] = frozenset()
@@ -63,6 +75,8 @@ class Made:
     weights: int | None = 0
     node: str = ""
     coordinates: bool = False
+    curves: frozenset[str] = frozenset()
+    network: bool = False
 
 
 def measure(graph: Graph) -> list[SharedStorage]:
@@ -78,6 +92,7 @@ class _Spread:
         self.tensors: dict[tuple[str, str], Tensor] = {}
         self.patterns: dict[tuple[str, str], bool] = {}
         self.found: list[SharedStorage] = []
+        self.evaluations: dict[int, Evaluation] = {}
 
     def run(self, graph: Graph, env: dict[str, Made]) -> None:
         """Process a graph; ``env`` has what is known from outside and gets all that is made of stored numbers."""
@@ -121,7 +136,7 @@ class _Spread:
         steering = node.operator.steers
         names = [name for at, name in enumerate(node.inputs) if name and at not in steering]
         parts = [env[name] for name in names if name in env]
-        size = self.sizes[node.outputs[0]] if node.outputs else None
+        size = self._size(node, complete=len(parts) == len(names))
         if len(parts) < len(names):
             # A value without a batch axis that holds a store of numbers is no activation, whatever was added to it.
             others = [self.sizes[name] for name in names if name not in env]
@@ -133,25 +148,90 @@ class _Spread:
             return None if names else Made()
         roots = frozenset().union(*(part.roots for part in parts))
         stored = self._elements(roots)
+        curves = self._curves(node, names, parts)
         level = self._level(node, names, parts, size, stored)
         if size is not None and size <= stored:
             level = 0
+        network = self._network(node, parts)
         if level < 2:
-            return Made(roots, level, coordinates=level == 1 and self._coordinates(node, parts))
+            coordinates = level == 1 and self._coordinates(node, parts)
+            return Made(roots, level, coordinates=coordinates, curves=curves, network=level == 1 and network)
         before = [part for part in parts if part.level == 2]
         curve = before[0].node if before else node.label
-        coordinates = all(part.coordinates for part in parts if part.level)
+        spread = [part for part in parts if part.level]
+        coordinates = all(part.coordinates for part in spread) if spread else not any(part.curves for part in parts)
         if node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg"):
             counts = [part.weights for part in before]
             if counts:
                 known = [count for count in counts if count is not None]
-                return Made(roots, 2, sum(known) if len(known) == len(counts) else None, curve, coordinates)
-        return Made(roots, 2, size, curve, coordinates)
+                weights = sum(known) if len(known) == len(counts) else None
+                return Made(roots, 2, weights, curve, coordinates, network=network)
+        return Made(roots, 2, size, curve, coordinates, network=network)
+
+    def _size(self, node: Node, *, complete: bool) -> int | None:
+        """Return how many elements a node's result has, worked out where its shape is computed of stored numbers."""
+        if not node.outputs:
+            return None
+        size = self.sizes[node.outputs[0]]
+        if size is not None or not complete:
+            return size
+        value = self.evaluations.setdefault(id(node.graph), Evaluation(node.graph)).value(node.outputs[0])
+        return None if value is None else value.size
+
+    def _curves(self, node: Node, names: list[str], parts: list[Made]) -> frozenset[str]:
+        """Return the curves in a result; a sum of two of them, or of a store and its curve, is one of its own."""
+        new = frozenset({node.outputs[0]})
+        if self._bends(node, names, parts):
+            return new
+        before = {part.curves for part in parts if part.curves}
+        if len(before) < 2 and not self._differ(parts):
+            return next(iter(before), frozenset())
+        return new
+
+    def _puts_together(self, node: Node, names: list[str]) -> bool:
+        """Whether a node sets values side by side, or adds values of one size (which may be zero in turns)."""
+        sizes = {self.sizes[name] for name in names}
+        return node.operator.kind in _COPYING or (node.op in _LINEAR_PAIRS and len(sizes) == 1)
+
+    def _bends(self, node: Node, names: list[str], parts: list[Made]) -> bool:
+        """Whether a node applies a curve to stored numbers; a product of two values of one store is one."""
+        plain = node.operator.kind in _COPYING or node.op in _LINEAR_PAIRS | _SUMMING | _PRODUCTS | _PARTING
+        if plain or node.op in ("Identity", "Neg", "Dropout", "Cast", "CastLike"):
+            return False
+        if node.op in ("Mul", "Div"):
+            several = any(self._shared(one, other) for at, one in enumerate(parts) for other in parts[at + 1 :])
+            return several or (len(set(names)) == 1 and self._elements(parts[0].roots) > FEW)
+        return any(self._elements(part.roots) > FEW for part in parts)
+
+    def _shared(self, one: Made, other: Made) -> bool:
+        """Whether two values are made of the same store."""
+        return self._elements(one.roots & other.roots) > FEW
+
+    def _differ(self, parts: list[Made]) -> bool:
+        """Whether two values of the same store have other curves in them."""
+        return any(
+            one.curves != other.curves and self._shared(one, other)
+            for at, one in enumerate(parts)
+            for other in parts[at + 1 :]
+        )
+
+    def _network(self, node: Node, parts: list[Made]) -> bool:
+        """Whether stored matrices, and no table of places, spread out what a node gets or makes."""
+        spread = [part for part in parts if part.level]
+        if spread:
+            curve = node.op in _ACTIVATIONS | _PRODUCTS | _LINEAR_PAIRS | _SUMMING
+            same = node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg", "Mul", "Div")
+            return (curve or same) and all(part.network for part in spread)
+        stores = [part for part in parts if self._elements(part.roots) > FEW]
+        learned = [part for part in stores if not all(self._is_pattern(root) for root in part.roots)]
+        return node.op in _PRODUCTS and len(learned) > 1
 
     def _level(self, node: Node, names: list[str], parts: list[Made], size: int | None, stored: int) -> int:
         highest = max(part.level for part in parts)
         grows = size is not None and size > stored and len({*names}) > 1
         to_float = node.op == "Cast" and dtypes.is_float(_kind(node.attributes.get("to", 0)))
+        if grows and self._puts_together(node, names) and self._differ(parts):
+            return 2
         if node.operator.kind in _COPYING and node.op != "OneHot":
             return highest
         if node.op in ("Identity", "Neg", "Dropout", "CastLike") or to_float or node.op in _SUMMING:
@@ -214,13 +294,18 @@ class _Spread:
         kind: Literal["expanded", "formula"] = "expanded"
         if made.coordinates:
             kind = "formula"
-            values = evaluated(node.graph, name)
+            values = self.evaluations.setdefault(id(node.graph), Evaluation(node.graph)).value(name)
             if values is not None and is_transform(values):
                 return None
             if values is None:
                 why = "a formula makes weights, which could not be worked out here"
             elif made.weights is not None and made.weights <= FORMULA * kept:
-                why = f"a network of {kept} stored numbers turns coordinates into {made.weights} weights"
+                why = (
+                    f"a network of {kept} stored numbers turns coordinates into {made.weights} weights, as continuous "
+                    "kernels do"
+                )
+        elif made.network and made.weights is not None and made.weights <= FORMULA * kept:
+            why = f"a network of {kept} stored numbers makes {made.weights} weights, as a hypernetwork of codes does"
         sources = sorted((self.tensors[root] for root in made.roots), key=lambda tensor: -tensor.size)
         return SharedStorage(
             kind=kind,

@@ -62,21 +62,22 @@ def _alike(array: npt.NDArray[np.float64]) -> float:
     return max(found)
 
 
-def evaluated(graph: Graph, name: str) -> npt.NDArray[Any] | None:
-    """Return the content of a value that stored numbers and sizes make, for one image; None where that fails."""
-    try:
-        return _Evaluation(graph).value(name)
-    except RecursionError:  # a chain of thousands of nodes: no formula that anybody exports
-        return None
+class Evaluation:
+    """The contents of values that stored numbers and sizes alone make, for one image."""
 
-
-class _Evaluation:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.known: dict[str, npt.NDArray[Any] | None] = {}
         self.shapes: dict[str, tuple[int | None, ...]] | None = None
 
     def value(self, name: str) -> npt.NDArray[Any] | None:
+        """Return the content of a value; None where it cannot be worked out."""
+        try:
+            return self._value(name)
+        except RecursionError:  # a chain of thousands of nodes: no formula that anybody exports
+            return None
+
+    def _value(self, name: str) -> npt.NDArray[Any] | None:
         if name not in self.known:
             self.known[name] = None
             tensor, node = self.graph.constant(name), self.graph.producers.get(name)
@@ -95,7 +96,7 @@ class _Evaluation:
             return
         if node.subgraphs or node.domain or node.operator.has(Trait.RANDOM):
             return
-        feeds = {name: self.value(name) for name in node.inputs if name}
+        feeds = {name: self._value(name) for name in node.inputs if name}
         if any(value is None for value in feeds.values()):
             return
         depth = feeds.get(node.inputs[1]) if node.op == "OneHot" else None

@@ -8,7 +8,7 @@ from onnx import TensorProto
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.weights import constant_taint, expansion, inventory, storage_pools
 from pytest_facechallenge.core import dtypes
-from pytest_facechallenge.core.facts.weights import Stock, StoredTensor, WeightsFacts
+from pytest_facechallenge.core.facts.weights import SharedStorage, Stock, StoredTensor, WeightsFacts
 from pytest_facechallenge.onnx_graph.ir import Graph
 
 #: So many tensors and texts are listed one by one; all of them are counted.
@@ -44,12 +44,18 @@ def gather(context: Context) -> WeightsFacts:
         narrow_floats=tuple(narrow[:MAX_LISTED]),
         narrow_float_tensors=len(narrow),
         narrow_float_bytes=sum(tensor.bytes for tensor in narrow),
-        shared=(*measured.shared, *expansion.joined(expansion.measure(context.graph))),
+        shared=(*measured.shared, *_not_told(measured.shared, expansion.joined(expansion.measure(context.graph)))),
         covered=tuple(measured.covered),
         small_integers=measured.small_integers,
         blobs=tuple(inventory.blobs(model))[:MAX_LISTED],
         half_casts=tuple(_half_casts(context.graph))[:20],
     )
+
+
+def _not_told(told: list[SharedStorage], more: list[SharedStorage]) -> list[SharedStorage]:
+    """Return the entries whose largest store was not found to hold more weights already."""
+    known = {source.where for pool in told if not pool.caveat for source in pool.sources[:1]}
+    return [entry for entry in more if not known & {source.where for source in entry.sources[:1]}]
 
 
 def _readers(graph: Graph) -> dict[str, str]:

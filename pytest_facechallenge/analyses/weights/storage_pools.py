@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
-from pytest_facechallenge.analyses.weights.constant_taint import MANY, Event, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.flows import MANY, Event, Root, Sink, Trace
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
 from pytest_facechallenge.onnx_graph.ir import GraphError
@@ -16,6 +16,9 @@ SMALL = MANY
 
 #: What is above zero and what is below it are two parts, and each stored number is in one: more uses make weights.
 USES = 2
+
+#: Weights that a network of stored matrices makes of each stored number, up to which that is left undecided.
+MOST_MADE = 16
 
 
 @dataclass
@@ -130,6 +133,21 @@ class _Measure:
                 found.setdefault(event.roots, []).append(event)
         return {roots: parts for roots, parts in found.items() if len(parts) <= USES}
 
+    def _caveat(self, events: list[Event], weights: int | None, values: int) -> str:
+        """Return why weights may honestly be more than what is stored: activations behind products of stored matrices.
+
+        The product alone would be those matrices again (low rank); an activation behind it makes no more of them.
+        """
+        for event in events:
+            stores = [
+                root for root in event.roots if self.found.roots[root].elements > SMALL and not self.pattern(root)
+            ]
+            if event.kind != "packed" or not event.bounded or len(stores) < 2:
+                return ""
+        if weights is None or weights > MOST_MADE * values:
+            return ""
+        return f"a network of {values} stored numbers makes {weights} weights, as a hypernetwork of codes does"
+
     def _count(self, events: list[Event], sinks_of: dict[int, list[Sink]], plain: set[int]) -> None:
         roots = self.found.roots
         data: set[int] = set()
@@ -155,6 +173,7 @@ class _Measure:
             sources=tuple(describe(root) for root in sources[:10]),
             made_by=tuple(dict.fromkeys(event.node for event in events))[:5],
             used_by=tuple(dict.fromkeys(sink.node for event in events for sink in sinks_of[event.index]))[:5],
+            caveat=self._caveat(events, weights, values),
         )
         covered = weights is not None and weights <= values
         (self.storage.covered if covered else self.storage.shared).append(result)

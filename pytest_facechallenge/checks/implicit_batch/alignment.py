@@ -13,10 +13,10 @@ from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts
 def weigh_steered(places: Sequence[SteeredPlaces]) -> Iterator[Sign]:
     """Weigh features that stand where the image decides."""
     for found in places:
-        weight = _weight(found.recovered)
+        weight = Weight.PROOF if found.filtered else _weight(found.recovered)
         if found.how is Steered.POSITIONS and not found.agree and weight is Weight.PROOF:
             weight = Weight.UNSURE
-        yield Sign(weight, f"node '{found.node}'", f"{_steered(found)}; {_content(found.recovered)}{_branch(found)}")
+        yield Sign(weight, f"node '{found.node}'", f"{_steered(found)}; {_held(found)}{_branch(found)}")
 
 
 def weigh_grids(grids: Sequence[EarlyGrid], *, enlarging: bool = False) -> Iterator[Sign]:
@@ -45,6 +45,13 @@ def _weight(recovered: float) -> Weight:
     if recovered >= LIMITS.nearly_image:
         return Weight.PROOF
     return Weight.UNSURE if recovered >= LIMITS.early else Weight.REMARK
+
+
+def _held(found: SteeredPlaces) -> str:
+    """Say what the features are that are placed."""
+    if found.filtered:
+        return "these are the image behind filters alone, in this form or another"
+    return _content(found.recovered)
 
 
 def _content(recovered: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
-from pytest_facechallenge.core.facts.interventions import Decoupled, Intervention
+from pytest_facechallenge.core.facts.interventions import Decoupled, Exchanged, Intervention
 
 
 def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) -> Sign:
@@ -32,6 +32,19 @@ def weighed(sign: Sign, shown: Intervention | None, *, in_turn: bool = False) ->
         return replace(sign, what=f"{sign.what}; confirmed: {_words(shown)}")
     weight = Weight.UNSURE if _stands(shown, LIMITS.nearly, in_turn=in_turn) else Weight.REMARK
     return replace(sign, weight=weight, what=f"{sign.what}; not confirmed: {_words(shown)}")
+
+
+def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
+    """Return what a turned view of the image counts that was seen exactly: no remark where both views matter.
+
+    That a layer gets the image turned, or gives what another gives for the turned image, was seen; only how far the two
+    go on apart was not confirmed, as where one gives the queries and the other the keys. Where the next layer works for
+    one of them alone and each of them moves the embedding, the rule is undecided.
+    """
+    if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged):
+        return sign
+    both = min(median for _, median, _ in shown.moved) >= LIMITS.moved
+    return replace(sign, weight=Weight.UNSURE) if both and shown.pure >= LIMITS.pure else sign
 
 
 def _stands(shown: Intervention, share: float, *, in_turn: bool) -> bool:

@@ -30,7 +30,10 @@ class Limits:
     followed: float = of(0.25, "share of multiply-adds", "in layers that were followed before silence says anything")
     whole: float = of(0.985, "share of the pixels", "from which all of the image is there: padding may hide a few")
     scattered: float = of(
-        0.5, "share of the pixels", "in no rectangle from which a kernel smaller than its stride may leave the rest out"
+        0.45,
+        "share of the pixels",
+        "in no rectangle from which a kernel smaller than its stride may leave the rest out: every second row is 0.495 "
+        "of those that are asked for",
     )
     turned: float = of(0.9, "share of the pixels", "in a turned or shifted view from which it is the whole image")
     common: float = of(0.4, "share of the pixels", "of a crop that another view has too")
@@ -48,6 +51,9 @@ class Limits:
     repeated: float = of(0.3, "share of multiply-adds", "in layers of repeated kernels from which they are a network")
     repeated_layers: int = of(2, "layers", "of repeated kernels, at least")
     alike: float = of(0.5, "share of the features", "from which one branch is the other one")
+    agreeing: int = of(
+        2, "layers", "that give what others give for a changed image, from which it is the network that does"
+    )
     nearly_image: float = of(
         0.7,
         "R squared",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_facechallenge.checks.implicit_batch import wording
-from pytest_facechallenge.checks.implicit_batch.confirmation import weighed
+from pytest_facechallenge.checks.implicit_batch.confirmation import unsettled, weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.core.facts.implicit_batch import InputView
@@ -61,7 +61,7 @@ def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
             Weight.PROOF, f"layers '{other.layer}' and '{view.layer}'",
             f"the first sees the image {lies}, the second sees it {view.relation}{via}",
         )  # fmt: skip
-        yield weighed(sign, view.intervention)
+        yield unsettled(weighed(sign, view.intervention), view.intervention)
     for view in views:
         moved = view.kind in MOVED and not on_pooled_grid(view)
         cropped = view.kind is ViewKind.EXACT and view.common >= LIMITS.common and view.coverage < LIMITS.whole
@@ -93,12 +93,12 @@ def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:
 
 
 def _may_be_a_layer(view: InputView) -> bool:
-    """Whether a layer like others may give such a view: no operator moved data, or pixels are left out all over.
+    """Whether a layer like others may give such a view: features were added, or pixels are left out all over.
 
-    A residual of the image and of features of it lies on no grid of pixels, and a kernel smaller than its stride leaves
-    pixels out. Both are no proof of a re-alignment.
+    A residual of the image and of features of it lies on no grid of pixels, a kernel smaller than its stride leaves
+    pixels out, and so does every second row (a lifting scheme). None is a proof of a re-alignment.
     """
-    residual = view.kind is ViewKind.RESAMPLED and not view.via
+    residual = view.kind is ViewKind.RESAMPLED and (view.residual or not view.via)
     scattered = view.kind is ViewKind.EXACT and min(view.box) < 0 and view.coverage >= LIMITS.scattered
     return residual or scattered
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_facechallenge.checks.implicit_batch import wording
-from pytest_facechallenge.checks.implicit_batch.confirmation import weighed
+from pytest_facechallenge.checks.implicit_batch.confirmation import unsettled, weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.checks.implicit_batch.views import weigh_views
@@ -193,7 +193,14 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
             "second view",
         )  # fmt: skip
         in_turn = found.home in (FeatureHome.IN_TURN, FeatureHome.DIRECTIONS)
-        yield weighed(sign, found.intervention, in_turn=in_turn)
+        counted = weighed(sign, found.intervention, in_turn=in_turn)
+        if found.home is FeatureHome.LAYERS and found.pairs < LIMITS.agreeing:
+            counted = unsettled(counted, found.intervention)
+            if counted.weight is Weight.PROOF:
+                # Fixed filters do that which are each other turned, at the head of two different streams.
+                text = "; what follows may treat the two as different things, as streams of an ensemble do"
+                counted = replace(counted, weight=Weight.UNSURE, what=counted.what + text)
+        yield counted
 
 
 def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
@@ -204,6 +211,8 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
             f"the channels of {found.count} layers ({found.share:.0%} of the multiply-adds) fall into two groups with "
             f"{found.coupling:.2%} of the weights' energy between them: two networks in one"
         )
+        if found.together:
+            text += ", which no layer shows by itself, but what several do together from one activation to the next"
         if found.transform and found.alike >= LIMITS.alike:
             text += (
                 f"; {found.alike:.0%} of the features of one are those of the other on the image "
@@ -220,8 +229,11 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
             # Two networks on one image, kept apart, are an ensemble. Weak weights between them serve no purpose but to
             # hide that there are two.
             text += "; what the second adds to the first was not found: show what each of them is trained on"
-            shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
             weight = Weight.UNSURE if found.coupling > LIMITS.coupled else Weight.REMARK
+            if found.together:
+                yield Sign(weight, f"layers {names}", text)
+                continue
+            shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
             yield replace(shown, weight=weight) if shown.weight is Weight.PROOF else shown
             continue
         yield weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)

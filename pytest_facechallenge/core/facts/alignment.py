@@ -46,6 +46,8 @@ class SteeredPlaces(msgspec.Struct, frozen=True, kw_only=True, tag="steered-plac
     recovered
         Share of the variation of independent pixels that a linear map of the features recovers before they are moved,
         0..1: 1 for the image itself, near 0 for deep features.
+    filtered
+        Whether they are the image behind filters alone, or a transform of that.
     size
         Rows and columns of the features.
     """
@@ -59,6 +61,7 @@ class SteeredPlaces(msgspec.Struct, frozen=True, kw_only=True, tag="steered-plac
     agree: int = 0
     images: int = 0
     recovered: float = 0.0
+    filtered: bool = False
     size: tuple[int, int] = (0, 0)
     branch: str = ""
 

@@ -7,21 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import helper
 
 from evaluation.cases import get
-from evaluation.product import judge_case, problem
+from evaluation.product import ALIGN_RULE, RULES, judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
+from pytest_facechallenge.checks.implicit_batch import no_realignment
+from pytest_facechallenge.checks.implicit_batch.alignment import weigh_steered
+from pytest_facechallenge.checks.implicit_batch.signs import Weight
 from pytest_facechallenge.core.facts.alignment import EarlyGrid, Steered, SteeredPlaces
-from pytest_facechallenge.core.facts.implicit_batch import Unseen
+from pytest_facechallenge.core.facts.base import Facts
+from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
+from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
 
 SIZE = 64
@@ -89,6 +95,61 @@ def test_rows_moved_by_a_predicted_number_are_found_by_feeding_another_image(siz
     assert found.recovered > EARLY
     assert found.explained > DEFAULTS.alignment.explained
     assert "MatMul" in found.node
+
+
+def blurred(net: Net) -> str:
+    """The image behind a mean over 7 x 7 pixels, which leaves little of independent pixels."""
+    return str(net.op("AveragePool", net.x, kernel_shape=[7, 7], pads=[3] * 4))
+
+
+def blurred_by_kernels(net: Net) -> str:
+    """The same by a layer's kernels, which mix the colours too."""
+    colours = net.random.uniform(0.2, 1, (3, 3, 1, 1))
+    kernel: npt.NDArray[np.float32] = (colours * np.outer(*[np.hanning(9)[1:-1]] * 2)).astype(np.float32)
+    return net.conv(net.x, kernel)
+
+
+def opened(net: Net) -> str:
+    """The largest pixel of windows behind a curve."""
+    curve = net.op("Tanh", net.x)
+    return str(net.op("AveragePool", net.op("MaxPool", curve, kernel_shape=[5, 5], pads=[2] * 4),
+                      kernel_shape=[5, 5], pads=[2] * 4))  # fmt: skip
+
+
+def deep(net: Net) -> str:
+    """Features behind an activation, of which little of the image is recovered either."""
+    return str(net.op("Relu", net.conv(blurred(net), net.weights(3, 3, 7, 7))))
+
+
+@pytest.mark.parametrize(
+    ("features", "filtered"), [(blurred, True), (blurred_by_kernels, True), (opened, True), (deep, False)]
+)
+def test_a_blurred_image_that_is_moved_is_an_image(features: Callable[[Net], str], filtered: bool) -> None:
+    net = Net(size=SIZE)
+    (found,) = steered_places.observe(trace(net, hat(net, features(net), step(net, 4.0)), 3), DEFAULTS)
+    assert isinstance(found, SteeredPlaces)
+    assert found.recovered < DEFAULTS.alignment.nearly_image
+    assert found.filtered is filtered
+    (sign,) = weigh_steered([found])
+    assert (sign.weight is Weight.PROOF) is filtered
+    assert ("behind filters alone" in sign.what) is filtered
+
+
+def lifted(net: Net) -> str:
+    """A lifting scheme: odd rows less a layer of even ones, and even rows with a layer of those."""
+    even, odd = (net.op("Slice", net.x, net.ints(i), net.ints(SIZE), net.ints(2), net.ints(2)) for i in (0, 1))
+    odd = net.op("Sub", odd, net.conv(even, net.weights(3, 3, 3, 3)))
+    even = net.op("Add", even, net.conv(odd, net.weights(3, 3, 3, 3)))
+    y = net.body(net.op("Concat", even, odd, axis=1), net.body_weights((6, 8, 16, 16)))
+    return net.fc(net.pool(y), net.weights(16, 8))
+
+
+def test_a_learned_lifting_scheme_is_no_proof(tmp_path: Path) -> None:
+    net = Net(size=SIZE)
+    facts = Facts.of(follow(net.save(lifted(net), tmp_path), threads=1))
+    outcome = no_realignment(facts, RULES[ALIGN_RULE])
+    assert outcome.status is Status.UNDECIDED, outcome.message
+    assert any(view.residual for view in facts.need(ImplicitBatchFacts).of(InputView))
 
 
 def test_a_decision_between_the_map_and_its_mirror_image_is_found() -> None:

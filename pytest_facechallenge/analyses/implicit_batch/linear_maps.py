@@ -1,0 +1,257 @@
+"""What connects the channels of one value to those of a later one, through everything linear that lies between.
+
+A kernel shows what it connects by itself. Two layers with nothing but sums between them are one linear map, and so are
+two layers whose results are added: their kernels may hide what the map shows. The map is worked out for a few plane
+waves: a convolution makes of a wave the same wave on its own grid, times a matrix of channels. (At the border it makes
+something else, which is left out.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.stages import bends
+from pytest_facechallenge.onnx_graph.ir import Node
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
+
+Array = npt.NDArray[Any]
+
+#: Values of a convolution's ``auto_pad`` with which its ``pads`` say where its kernel lies.
+AS_TOLD = (None, "", "NOTSET", b"NOTSET")
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """How the channels of a value follow from those of its source.
+
+    Attributes
+    ----------
+    value, axis
+        The value's name; the axis of its channels.
+    channels
+        Of the value.
+    work
+        Works the map out: complex64 [waves, channels of the value, channels of the source].
+    waves
+        Of the value's own grid, float [waves, 2]: phase from one row, and one column, to the next.
+    layers
+        Those on the way, in graph order.
+    """
+
+    value: str
+    axis: int
+    channels: int
+    work: Callable[[], Array]
+    waves: Array
+    layers: tuple[Layer, ...] = ()
+
+
+class Source(NamedTuple):
+    """A result of a node that is no linear map: where the node stands, the value, the axis of its channels."""
+
+    position: int
+    value: str
+    axis: int
+
+
+def sources(structure: Structure, least: int) -> Iterator[Source]:
+    """Yield the results of nodes that are no linear map.
+
+    Where such a result only gets another layout before something reads it (the heads of an attention put together
+    again), that is meant.
+
+    Parameters
+    ----------
+    least
+        Channels that the value must have.
+    """
+    fresh: set[str] = set()
+    for position, node in enumerate(structure.nodes):
+        moved = node.operator.kind is Kind.LAYOUT and any(name in fresh for name in node.inputs)
+        if not node.outputs or not (moved or bends(structure, node)):
+            continue
+        name = node.outputs[0]
+        fresh.add(name)
+        shape = structure.shapes.get(name, ())
+        if len(shape) not in (3, 4):
+            continue
+        axis = 1 if len(shape) == 4 else 2
+        if shape[axis] >= least:
+            yield Source(position, name, axis)
+
+
+def linear_maps(structure: Structure, source: Source, waves: Array, most: int) -> Iterator[LinearMap]:
+    """Yield the maps from a value to the next values that something not linear reads, at most some.
+
+    Parameters
+    ----------
+    waves
+        float [waves, 2], of the value's grid.
+    most
+        Maps that are wanted; those through several layers alone count.
+    """
+    position, value, axis = source
+    channels = structure.shapes[value][axis]
+    known = {value: LinearMap(value, axis, channels, lambda: np.eye(channels, dtype=np.complex64)[None], waves)}
+    told: set[str] = set()
+    for node in structure.nodes[position + 1 :]:
+        given = [name for name in node.inputs if name in known]
+        if not given or node.operator.kind is Kind.ABOUT_SHAPE:
+            continue
+        made = None if bends(structure, node) else _through(structure, node, known)
+        if made is not None:
+            known[made.value] = made
+            continue
+        for name in given:
+            if name not in told and len(known[name].layers) > 1:
+                told.add(name)
+                yield known[name]
+                if len(told) == most:
+                    return
+
+
+def _through(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
+    """Return the map to a node's result; None where it is not worked out."""
+    name = node.outputs[0]
+    shape = structure.shapes.get(name, ())
+    layer = structure.layer_of.get(id(node))
+    at = [place for place, read in enumerate(node.inputs) if read in known]
+    if node.op in ("Add", "Sub", "Sum"):
+        return _sum(structure, node, known)
+    before = known[node.inputs[at[0]]]
+    if len(at) > 1 or at[0] not in (0, 1):
+        return None
+    if node.op in CONVOLUTIONS:
+        return _convolved(structure, node, layer, before) if at == [0] else None
+    if node.op in ("MatMul", "Gemm"):
+        if layer is None or layer.contracted != before.axis or before.axis != len(shape) - 1:
+            return None
+        weights = structure.constant(layer.weight)
+        if weights is None or weights.ndim != 2:
+            return None
+        first = node.inputs[0] == layer.data
+        matrix = weights if first == bool(node.attributes.get("transB", 0)) else weights.T
+        return _mapped(before, name, matrix.shape[0], lambda: matrix[None].astype(np.complex64), layer)
+    if node.op == "Mul" or (node.op in ("Div", "BatchNormalization") and at == [0]):
+        scale = _scale(structure, node, at[0], before.axis, len(shape))
+        if scale is None or scale.size not in (1, before.channels):
+            return None
+        each = scale.astype(np.float32).reshape(1, -1, 1)
+        return replace(before, value=name, work=cache(lambda: before.work() * each))
+    if node.operator.kind is Kind.LAYOUT or node.operator.has(Trait.SAME) or node.op in ("Identity", "Dropout", "Neg"):
+        axis = _moved_axis(structure.shapes[before.value], shape, before.axis, node)
+        return None if axis is None else replace(before, value=name, axis=axis)
+    return None
+
+
+def _sum(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
+    """Return the map to a sum; what does not depend on the source adds nothing to it."""
+    shape = structure.shapes.get(node.outputs[0], ())
+    parts = [(place, known[name]) for place, name in enumerate(node.inputs) if name in known]
+    one = parts[0][1]
+    for _, part in parts:
+        alike = (part.axis, part.channels) == (one.axis, one.channels) and np.allclose(part.waves, one.waves)
+        if not alike or structure.shapes[part.value] != shape:
+            return None
+    layers = {id(layer): layer for _, part in parts for layer in part.layers}
+    ordered = sorted(layers.values(), key=lambda layer: structure.position[id(layer.node)])
+
+    def work() -> Array:
+        signs = [-1 if node.op == "Sub" and place else 1 for place, _ in parts]
+        return np.asarray(sum(sign * part.work() for sign, (_, part) in zip(signs, parts, strict=True)))
+
+    return replace(one, value=node.outputs[0], work=cache(work), layers=tuple(ordered))
+
+
+def _mapped(before: LinearMap, name: str, channels: int, matrices: Callable[[], Array], layer: Layer) -> LinearMap:
+    """Return the map through a layer, given as matrices [waves or 1, outputs, inputs]."""
+
+    def work() -> Array:
+        own, earlier = matrices(), before.work()
+        return np.matmul(own, earlier) if before.layers else own * earlier.diagonal(axis1=1, axis2=2)[:, None]
+
+    return replace(before, value=name, channels=channels, work=cache(work), layers=(*before.layers, layer))
+
+
+def _convolved(structure: Structure, node: Node, layer: Layer | None, before: LinearMap) -> LinearMap | None:
+    weights = structure.constant(node.inputs[1]) if layer is not None else None
+    if (
+        layer is None
+        or weights is None
+        or weights.ndim != 4
+        or node.op not in ("Conv", "FusedConv")
+        or before.axis != 1
+    ):
+        return None
+    if weights.shape[1] * layer.groups != before.channels or node.attributes.get("auto_pad") not in AS_TOLD:
+        return None
+    kernels = weights
+
+    def matrices() -> Array:
+        return _at_waves(kernels, node, layer.groups, before.waves)
+
+    made = _mapped(before, node.outputs[0], len(weights), matrices, layer)
+    return replace(made, waves=before.waves * np.array(node.attributes.get("strides") or (1, 1)))
+
+
+def _at_waves(weights: Array, node: Node, groups: int, waves: Array) -> Array:
+    """Return what a convolution makes of plane waves: complex64 [waves, outputs, inputs]."""
+    down, right = node.attributes.get("dilations") or (1, 1)
+    top, left = (node.attributes.get("pads") or (0, 0, 0, 0))[:2]
+    rows, columns = np.arange(weights.shape[2]) * down - top, np.arange(weights.shape[3]) * right - left
+    places = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])
+    phases = np.exp(1j * (waves @ places)).astype(np.complex64)  # [waves, taps]
+    flat = weights.reshape(*weights.shape[:2], -1).astype(np.float32)
+    kernels: Array = np.moveaxis(flat @ phases.T, 2, 0)
+    if groups == 1:
+        return kernels
+    inputs, outputs = flat.shape[1], len(flat) // groups
+    full = np.zeros((len(waves), len(flat), inputs * groups), np.complex64)
+    for group in range(groups):
+        part = slice(group * outputs, (group + 1) * outputs)
+        full[:, part, group * inputs : (group + 1) * inputs] = kernels[:, part]
+    return full
+
+
+def _scale(structure: Structure, node: Node, data: int, axis: int, rank: int) -> Array | None:
+    """Return what each channel is multiplied by; None where it is not one number for all of a channel."""
+    if node.op == "BatchNormalization":
+        values = [structure.constant(name) for name in node.inputs[1:5]]
+        if len(values) < 4 or any(value is None for value in values):
+            return None
+        gamma, _, _, variance = (np.asarray(value, np.float64) for value in values)
+        scale: Array = gamma / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
+        return scale
+    constant = structure.constant(node.inputs[1 - data])
+    if constant is None or constant.dtype.kind != "f" or constant.ndim > rank:
+        return None
+    shape = (1,) * (rank - constant.ndim) + constant.shape
+    if prod(shape) != shape[axis]:
+        return None
+    number = np.asarray(constant, np.float64).reshape(-1)
+    if node.op == "Div":
+        return 1 / number if number.all() else None
+    return number
+
+
+def _moved_axis(before: tuple[int, ...], after: tuple[int, ...], axis: int, node: Node) -> int | None:
+    """Return where the axis of the channels is behind a change of layout; None where they are taken apart."""
+    if node.op == "Transpose":
+        order = list(node.attributes.get("perm") or range(len(before))[::-1])
+        return order.index(axis)
+    if before == after:
+        return axis
+    ahead = prod(before[:axis])
+    fits = [
+        place for place, extent in enumerate(after)
+        if extent == before[axis] and prod(after[:place]) == ahead
+    ]  # fmt: skip
+    return fits[0] if len(fits) == 1 or (fits and before[axis] > 1) else None
