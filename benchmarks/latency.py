@@ -28,7 +28,7 @@ from pytest_facechallenge.analyses.latency.machine import describe
 from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LaunchFacts, ReferencePoint
-from pytest_facechallenge.core.rulebook import builtin_folder, load
+from pytest_facechallenge.core.rulebook_file import builtin_folder, load
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.latency_estimate import evidence_grades

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from pytest_facechallenge.core.rulebook import builtin_folder
+from pytest_facechallenge.core.rulebook_file import builtin_folder
 
 #: The address of the documentation; ends with "/". The project has no public address yet: nobody can own one below
 #: ".example" (RFC 2606), and the release workflow refuses to publish it. pyproject.toml and mkdocs.yml say the same.

@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from pytest_facechallenge.checks.registry import CHECKS, Check
-from pytest_facechallenge.core.rulebook import Rule, Rulebook, RulebookError, builtin_rulebooks, load
+from pytest_facechallenge.core.rulebook import Rule, Rulebook, RulebookError
+from pytest_facechallenge.core.rulebook_file import builtin_rulebooks, load
 from pytest_facechallenge.core.validation import shown, wrong_value
 
 #: The modules of built-in checks; importing one registers its checks.

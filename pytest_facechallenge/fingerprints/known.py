@@ -16,7 +16,7 @@ import msgspec
 
 from pytest_facechallenge.core.facts.fingerprint import FingerprintFacts, LayerSpectrum, WeightFingerprintFacts
 from pytest_facechallenge.core.files import read_text
-from pytest_facechallenge.core.rulebook import KNOWN_NETWORKS, builtin_folder
+from pytest_facechallenge.core.rulebook_file import KNOWN_NETWORKS, builtin_folder
 from pytest_facechallenge.core.validation import convert
 from pytest_facechallenge.fingerprints.compare import Pair, Subject, related
 from pytest_facechallenge.fingerprints.relation import how

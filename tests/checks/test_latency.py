@@ -10,7 +10,7 @@ from pytest_facechallenge.checks.latency import latency
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts, StepFailure
 from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, LayerTime, Machine, ServerLatencyFacts
 from pytest_facechallenge.core.outcome import Outcome, Status
-from pytest_facechallenge.core.rulebook import builtin_folder, load
+from pytest_facechallenge.core.rulebook_file import builtin_folder, load
 from pytest_facechallenge.engine.judge import judge_rule as judge
 from pytest_facechallenge.latency_estimate.evidence_grades import same_gpu
 from tests.analyses.latency.nets import CPU, LOCAL, SERVER, latency_facts, launch_facts, rule, series, server_facts

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_facechallenge.core.rulebook import RulebookError, builtin_folder, load
+from pytest_facechallenge.core.rulebook import RulebookError
+from pytest_facechallenge.core.rulebook_file import builtin_folder, load
 from pytest_facechallenge.engine.extensions import load_checks, load_rulebooks, validate
 
 RULE_IDS = {

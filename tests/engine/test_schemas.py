@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_facechallenge.core.rulebook import builtin_rulebooks
+from pytest_facechallenge.core.rulebook_file import builtin_rulebooks
 from pytest_facechallenge.engine.schemas import SCHEMAS, path_of, text_of
 
 ROOT = Path(__file__).parents[2]

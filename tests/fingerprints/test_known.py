@@ -10,7 +10,7 @@ from pytest_facechallenge.checks import published_networks
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
 from pytest_facechallenge.core.outcome import Status
-from pytest_facechallenge.core.rulebook import KNOWN_NETWORKS, builtin_folder, builtin_rulebooks
+from pytest_facechallenge.core.rulebook_file import KNOWN_NETWORKS, builtin_folder, builtin_rulebooks
 from pytest_facechallenge.engine.extensions import load_checks
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.fingerprints import known

@@ -65,7 +65,7 @@ def test_the_wheel_has_the_command_and_judges_by_itself(wheel: Path, report: byt
 
 
 def test_clone_lists_its_rulebooks() -> None:
-    code = "import pytest_facechallenge.core.rulebook as r; print(r.builtin_folder())"
+    code = "import pytest_facechallenge.core.rulebook_file as r; print(r.builtin_folder())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(ROOT / "rules")
 

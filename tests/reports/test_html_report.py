@@ -242,7 +242,7 @@ def test_a_rulebook_of_the_user_is_found_by_its_digest(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "rules" / "mfr21.toml").read_text(encoding="utf-8")
     path = tmp_path / "own.toml"
     path.write_text(text.replace('id = "mfr21"', 'id = "own"', 1), encoding="utf-8")
-    from pytest_facechallenge.core.rulebook import load
+    from pytest_facechallenge.core.rulebook_file import load
     from pytest_facechallenge.reports.page.books import books_of
 
     reference = msgspec.structs.replace(report().rulebooks[0], id="own", digest=load(path).digest)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from pytest_facechallenge.core.rulebook import Rulebook, RulebookError, load
+from pytest_facechallenge.core.rulebook import Rulebook, RulebookError
+from pytest_facechallenge.core.rulebook_file import load
 from pytest_facechallenge.engine.extensions import ExtensionError, load_rulebooks
 from pytest_facechallenge.engine.report import Report
 

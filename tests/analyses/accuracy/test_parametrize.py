@@ -19,7 +19,8 @@ from pytest_facechallenge.analyses.accuracy.run_options import resolve
 from pytest_facechallenge.analyses.accuracy.set_matching import plan_sets
 from pytest_facechallenge.analyses.feature_file.request import resolve as resolve_features
 from pytest_facechallenge.core.analysis import Scope
-from pytest_facechallenge.core.rulebook import Rule, Rulebook, load
+from pytest_facechallenge.core.rulebook import Rule, Rulebook
+from pytest_facechallenge.core.rulebook_file import load
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.engine.options import values_from
 from pytest_facechallenge.testsets import TestsetError

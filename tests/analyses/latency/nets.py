@@ -18,7 +18,8 @@ from pytest_facechallenge.core.facts.latency import (
     Series,
     ServerLatencyFacts,
 )
-from pytest_facechallenge.core.rulebook import Rule, Rulebook, builtin_folder, load
+from pytest_facechallenge.core.rulebook import Rule, Rulebook
+from pytest_facechallenge.core.rulebook_file import builtin_folder, load
 from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.onnx_graph.ir import from_model
 from pytest_facechallenge.refnets.registry import build
