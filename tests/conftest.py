@@ -15,7 +15,9 @@ import pytest
 
 import pytest_facechallenge
 from pytest_facechallenge.checks.registry import CHECKS
+from pytest_facechallenge.sandbox import process
 from tests.support.models import network, save
+from tests.support.worker_server import served_workers
 
 #: What runs of pytest inside of tests do without, since it takes longer than what they test: the plugin of hypothesis
 #: loads all of hypothesis at the end of every run, and where no bytecode may be written each run would look for
@@ -31,6 +33,22 @@ def _light_runs_inside_of_tests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_ADDOPTS", LIGHT)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _served_workers() -> Iterator[None]:
+    """Let workers of the sandbox be forked where that is safe; see `started_workers`."""
+    if sys.platform != "linux":
+        yield
+        return
+    with served_workers():
+        yield
+
+
+@pytest.fixture
+def started_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers start as they do for users: for tests of how they start, and of what they inherit."""
+    monkeypatch.setattr(process, "subprocess", subprocess)
 
 
 @pytest.fixture(scope="session")

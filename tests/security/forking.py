@@ -38,7 +38,7 @@ class Forked:
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(run, log, folder, environment)
+            become(run, log, folder, environment)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; return the exit code, negative for a signal.
@@ -65,7 +65,7 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _become(run: Callable[[], int], log: Path, folder: Path, environment: Mapping[str, str]) -> None:
+def become(run: Callable[[], int], log: Path, folder: Path, environment: Mapping[str, str]) -> None:
     """Be the new process: its own session, environment and streams. Does not return."""
     code = 1
     try:
