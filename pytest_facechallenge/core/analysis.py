@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_facechallenge.core.facts.base import Facts, StepFacts
     from pytest_facechallenge.core.options import Option, OptionValues
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
-    from pytest_facechallenge.core.run_options import AnalysisOptions
+    from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
     from pytest_facechallenge.core.tables import NamedTable
 
 PACKAGE = __name__.partition(".")[0]
@@ -27,7 +27,8 @@ PACKAGE = __name__.partition(".")[0]
 class Stage(StrEnum):
     """The sandboxed processes of a submission, in the order in which they run.
 
-    A big model is never held twice, and a crash of the runtime cannot lose what reading the graph found.
+    A big model is never held twice, and a crash of the runtime cannot lose what reading the graph found. Small models
+    are run and probed in one process, since a process takes longer to start than most of what is done in it.
     """
 
     STATIC = "static"
@@ -71,6 +72,9 @@ class Step:
     file_wanted
         Whether it leaves a file in the private working folder that is asked for when the run is over: the folder stays
         until then, and its facts are no use to another run.
+    idle
+        ``module:name``, relative to the package, of ``(RunOptions) -> bool``: whether nothing was asked of this step,
+        so that it does nothing but say so. It needs no process of its stage then.
     for_views
         Whether views of the report read it and no check: it is gathered along with what the checks need, where a
         process of its stage runs anyway, and is no failure where it cannot be.
@@ -85,6 +89,7 @@ class Step:
     runs_model: bool = False
     leaves_files: bool = False
     file_wanted: bool = False
+    idle: str = ""
     for_views: bool = False
 
     def facts_type(self) -> type[StepFacts]:
@@ -94,6 +99,10 @@ class Step:
     def gatherer(self) -> Callable[[Any], StepFacts]:
         """Import and return the gathering function."""
         return cast("Callable[[Any], StepFacts]", load(self.gather))
+
+    def is_idle(self, options: RunOptions) -> bool:
+        """Whether it does nothing but say that nothing was asked of it."""
+        return bool(self.idle) and cast("Callable[[RunOptions], bool]", load(self.idle))(options)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,24 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import filelock
 
 from pytest_facechallenge.analyses.table import ANALYSES, STEPS, with_needs
+from pytest_facechallenge.core.analysis import Stage
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFailure
 from pytest_facechallenge.core.files import remove_tree
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.sandbox.kept_facts import KeptFacts
 from pytest_facechallenge.sandbox.process import Limits, Request, run_steps
 from pytest_facechallenge.sandbox.results import read_result, result_path, write_failure
+
+#: Bytes of a submission up to which one process both runs and probes its model.
+_SMALL = 64 << 20
+#: Files of a submission that are weighed; one with more is not small.
+_MOST_FILES = 100
 
 
 def read_facts(facts_dir: Path) -> Facts:
@@ -39,6 +45,15 @@ def _file_makers(steps: Iterable[str]) -> list[str]:
 
 def _missing(steps: Iterable[str], facts: Facts) -> list[str]:
     return [name for name in steps if name not in facts.gathered and name not in facts.failures]
+
+
+def _is_small(source: Path) -> bool:
+    """Whether a submission is small enough for one process to run and to probe its model."""
+    try:
+        files = [source] if source.is_file() else list(islice(source.iterdir(), _MOST_FILES))
+        return len(files) < _MOST_FILES and sum(file.stat().st_size for file in files) <= _SMALL
+    except OSError:  # what is wrong with it is a finding of the first step
+        return False
 
 
 def _told(facts: Facts) -> Facts:
@@ -80,6 +95,8 @@ class FactStore:
         self.found = found
         self.kept = kept
         self.planned: dict[Path, set[str]] = {}
+        #: Whether a submission is small, when first asked: its steps must not change their places meanwhile.
+        self._small: dict[Path, bool] = {}
         self._stopped = threading.Event()
         #: The facts that were read last: a submission is asked about dozens of times in a row.
         self._last: tuple[Path, Facts] = (Path(), Facts())
@@ -110,9 +127,9 @@ class FactStore:
         """
         facts_dir = self.facts_dir(source)
         wanted = with_needs(set(steps))
-        stages = {STEPS[name].stage for name in wanted}
+        stages = {self._stage(source, name) for name in wanted}
         planned = with_needs(self.planned.get(source, set()))
-        together = set(wanted) | {name for name in planned if STEPS[name].stage in stages}
+        together = set(wanted) | {name for name in planned if self._stage(source, name) in stages}
         if self._last[0] == source and _missing(together, self._last[1]) == []:
             return _told(self._last[1])
         facts_dir.mkdir(parents=True, exist_ok=True)
@@ -210,7 +227,7 @@ class FactStore:
             self._keep(source, facts_dir, steps)
             on_progress(line)
 
-        for _stage, names in groupby(steps, key=lambda name: STEPS[name].stage):
+        for _stage, names in groupby(steps, key=lambda name: self._stage(source, name)):
             runnable = self._unblocked(facts_dir, list(names))
             if runnable:
                 request = self._request(source, facts_dir, workdir, runnable)
@@ -221,6 +238,15 @@ class FactStore:
                     stopped=self._stopped.is_set,
                 )
             self._keep(source, facts_dir, steps)
+
+    def _stage(self, source: Path, name: str) -> Stage:
+        """Return the stage in whose process a step is gathered."""
+        step = STEPS[name]
+        if step.is_idle(self.options):
+            return Stage.BEHAVIOUR
+        if step.stage is Stage.PROBES and source not in self._small:
+            self._small[source] = _is_small(source)
+        return Stage.BEHAVIOUR if step.stage is Stage.PROBES and self._small[source] else step.stage
 
     def _keep(self, source: Path, facts_dir: Path, steps: list[str]) -> None:
         """Keep what is there by now: a run that is killed loses the step it was in and nothing else."""

@@ -16,6 +16,7 @@ ANALYSIS = Analysis(
             "analyses.accuracy.gather:gather",
             ("load", "preprocessing"),
             runs_model=True,
+            idle="analyses.accuracy.run_options:idle",
         ),
     ),
     options=(

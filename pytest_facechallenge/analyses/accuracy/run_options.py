@@ -20,8 +20,13 @@ from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.options import OptionValues
 from pytest_facechallenge.core.path_state import state_of
 from pytest_facechallenge.core.rulebook import Rule
-from pytest_facechallenge.core.run_options import AnalysisOptions
+from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.testsets.reader import recognise
+
+
+def idle(options: RunOptions) -> bool:
+    """Whether no testset was given."""
+    return not options.of(AccuracyOptions).request.testsets
 
 
 def resolve(values: OptionValues, scope: Scope) -> AccuracyOptions:

@@ -23,6 +23,7 @@ ANALYSIS = Analysis(
             "analyses.latency.server:gather",
             ("load",),
             runs_model=True,
+            idle="analyses.latency.run_options:idle_on_the_server",
         ),
         Step(
             "latency",
@@ -31,6 +32,7 @@ ANALYSIS = Analysis(
             "analyses.latency.gather:gather",
             ("load",),
             runs_model=True,
+            idle="analyses.latency.run_options:idle",
         ),
     ),
     options=(

@@ -23,6 +23,7 @@ from pytest_facechallenge.analyses.latency.run_options import (
     MEMORY_FACTOR,
     REFERENCE_SECONDS,
     LatencyOptions,
+    idle,
 )
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
 from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LayerTime, Machine, ReferencePoint
@@ -50,7 +51,7 @@ def gather(context: Context) -> LatencyFacts:
         The device that was asked for is not used.
     """
     plan = context.options.of(LatencyOptions)
-    if plan.mode == "modelled" and not plan.profile:
+    if idle(context.options):
         return LatencyFacts(mode=plan.mode, asked_device=context.options.device)
     path = runnable(context)
     seed = fresh_seed()

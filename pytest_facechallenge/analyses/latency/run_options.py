@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, cast, get_args
 
 from pytest_facechallenge.analyses.latency.calibration import default_folder
+from pytest_facechallenge.analyses.server.options import ServerOptions
 from pytest_facechallenge.core.analysis import Scope
 from pytest_facechallenge.core.facts.latency import Mode
 from pytest_facechallenge.core.options import OptionError, OptionValues
-from pytest_facechallenge.core.run_options import AnalysisOptions
+from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.latency_estimate.published import published
 from pytest_facechallenge.latency_estimate.statistics import ORGANISERS_ROUNDS
 
@@ -52,6 +53,18 @@ class LatencyOptions(AnalysisOptions, frozen=True, kw_only=True):
     def references(self) -> bool:
         """Whether reference networks are to be timed."""
         return self.compare and self.mode in ("auto", "scaled")
+
+
+def idle(options: RunOptions) -> bool:
+    """Whether nothing is timed here."""
+    plan = options.of(LatencyOptions)
+    return plan.mode == "modelled" and not plan.profile
+
+
+def idle_on_the_server(options: RunOptions) -> bool:
+    """Whether nothing is timed in the server's runtime."""
+    plan = options.of(LatencyOptions)
+    return not options.of(ServerOptions).python or plan.mode not in ("auto", "measured") or not plan.compare
 
 
 def resolve(values: OptionValues, scope: Scope) -> LatencyOptions:

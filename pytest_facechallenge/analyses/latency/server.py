@@ -17,7 +17,7 @@ from pytest_facechallenge.analyses.latency.gather import fresh_seed, runnable
 from pytest_facechallenge.analyses.latency.input_cycling import IMAGES
 from pytest_facechallenge.analyses.latency.machine import host
 from pytest_facechallenge.analyses.latency.measure import WARMUP_RUNS
-from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions, idle_on_the_server
 from pytest_facechallenge.analyses.server.options import ServerOptions
 from pytest_facechallenge.core.facts.latency import Machine, Series, ServerLatencyFacts
 from pytest_facechallenge.inference.images import natural, to_input
@@ -30,7 +30,7 @@ def gather(context: Context) -> ServerLatencyFacts:
     """Time the submission there; what stands in the way is a fact, not an error."""
     plan = context.options.of(LatencyOptions)
     python = context.options.of(ServerOptions).python
-    if not python or plan.mode not in ("auto", "measured") or not plan.compare:
+    if idle_on_the_server(context.options):
         return ServerLatencyFacts(asked=False)
     images = context.workdir / "images.npy"
     np.save(images, to_input(natural(IMAGES, fresh_seed()), *normalisation(context)))

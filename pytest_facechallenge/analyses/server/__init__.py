@@ -16,7 +16,14 @@ ANALYSIS = Analysis(
             "analyses.server.compatibility:gather",
             ("interface",),
         ),
-        Step("server", Stage.SERVER, "core.facts.server:ServerFacts", "analyses.server.trial:gather", ("interface",)),
+        Step(
+            "server",
+            Stage.SERVER,
+            "core.facts.server:ServerFacts",
+            "analyses.server.trial:gather",
+            ("interface",),
+            idle="analyses.server.options:idle",
+        ),
     ),
     options=(
         Option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.path_state import state_of
-from pytest_facechallenge.core.run_options import AnalysisOptions
+from pytest_facechallenge.core.run_options import AnalysisOptions, RunOptions
 from pytest_facechallenge.core.text import clean
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class ServerOptions(AnalysisOptions, frozen=True, kw_only=True):
 #: Seconds that the interpreter has to say which onnxruntime it has. Importing it takes a few on a slow disk.
 ASKING_SECONDS = 60.0
 _QUESTION = "import onnxruntime; print('onnxruntime', onnxruntime.__version__)"
+
+
+def idle(options: RunOptions) -> bool:
+    """Whether no interpreter was named."""
+    return not options.of(ServerOptions).python
 
 
 def resolve(values: OptionValues, _scope: Scope) -> ServerOptions:
