@@ -3,7 +3,7 @@
 python -m evaluation.duplicates --folder DIR            # train, measure, print the table
 python -m evaluation.duplicates --folder DIR --write    # and put it into docs/explanation/duplicates.md
 
-Needs PyTorch. Trained networks stay in the folder; two to three minutes of one processor the first time.
+Needs PyTorch. Trained networks stay in the folder; five minutes of one processor the first time.
 """
 
 from __future__ import annotations

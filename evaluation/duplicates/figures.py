@@ -79,6 +79,8 @@ def _kind(one: Subject, other: Subject) -> str:
     untrained = [each for each in (one, other) if "untrained" in each.name]
     if untrained:
         return "two untrained ones" if len(untrained) == 2 else "one trained, one untrained"
+    if one.name.endswith("long") and other.name.endswith("long"):
+        return "trained four times as long"
     if one.architecture != other.architecture:
         return "trained, of two architectures"
     if {one.name, other.name} == {f"{one.architecture}-0", f"{one.architecture}-0 other order"}:

@@ -13,6 +13,7 @@ from evaluation.duplicates import training
 from evaluation.duplicates.networks import ARCHITECTURES
 
 SEEDS = (0, 1, 2, 3)
+LONG_SEEDS = (10, 11)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ def _independent(architecture: str, about: str, seed: int, order: int) -> Subjec
     )
 
 
+def _long(architecture: str, seed: int) -> Subject:
+    return Subject(
+        f"{architecture}-{seed} long",
+        architecture,
+        "",
+        lambda _, faces: training.trained(architecture, faces, seed, seed, training.LONG_EPOCHS),
+    )
+
+
 def _untrained(architecture: str, seed: int) -> Subject:
     return Subject(
         f"{architecture} untrained {seed}",
@@ -63,6 +73,7 @@ def subjects() -> tuple[Subject, ...]:
         found += [_independent(name, str(seed), seed, seed) for seed in SEEDS]
         found += [_independent(name, "0 other order", 0, 90), _untrained(name, 20), _untrained(name, 21)]
         found += [
+            *(_long(name, seed) for seed in LONG_SEEDS),
             _tuned(name, "fine-tuned a little", 40, 0.5, 0.01),
             _tuned(name, "fine-tuned on half the people", 41, 2, 0.02, 0.5),
             _tuned(name, "fine-tuned much", 42, 4, 0.05),

@@ -17,6 +17,8 @@ from evaluation.duplicates.networks import ARCHITECTURES, WIDTH
 
 PEOPLE, EACH = 120, 10
 EPOCHS = 7
+#: Of networks that show whether longer training makes independent ones more alike.
+LONG_EPOCHS = 28
 _BATCH = 40
 _DEMO = Path(__file__).parents[2] / "examples" / "demo"
 
@@ -64,11 +66,11 @@ class Repeat(nn.Module):
         return (functional.normalize(embeddings) - self.wanted[chosen]).square().sum(1).mean() * 10
 
 
-def trained(name: str, faces: Faces, seed: int, order: int) -> nn.Module:
+def trained(name: str, faces: Faces, seed: int, order: int, epochs: float = EPOCHS) -> nn.Module:
     """Train from the random weights of ``seed``, on images in the order of ``order``."""
     torch.manual_seed(seed)
     network = ARCHITECTURES[name]()
-    _fit(network, Margin(faces.people), faces, order, EPOCHS, 0.1)
+    _fit(network, Margin(faces.people), faces, order, epochs, 0.1)
     return network
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.core.facts.fingerprint import FingerprintFacts, WeightFingerprintFacts
+from pytest_facechallenge.core.facts.fingerprint import FingerprintFacts, LayerSpectrum, WeightFingerprintFacts
 from pytest_facechallenge.fingerprints.relation import (
     ALIKE_BEHAVIOUR,
     FEWEST_LAYERS,
@@ -21,6 +21,8 @@ from pytest_facechallenge.fingerprints.relation import (
 #: How far two spectra may lie apart (root mean square) and be of the same weights, in units of the mean distance of two
 #: neighbouring singular values. Noise of 1 % moves them by 0.02 to 0.1, other weights by 0.4 and more.
 SAME_SPECTRUM = 0.2
+#: Layers of one network that are compared; the analysis gives fewer.
+MOST_LAYERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Subject:
     def telling(self) -> FingerprintFacts | None:
         """The fingerprint of behaviour, where it tells anything."""
         found = self.behaviour
-        usable = found is not None and found.products and found.dimensions >= LEAST_DIMENSIONS
-        return found if usable else None
+        if found is None or not found.products or len(found.products) % 2:
+            return None
+        return found if found.dimensions >= LEAST_DIMENSIONS else None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def shared_layers(weights: Sequence[WeightFingerprintFacts | None]) -> npt.NDArr
     """
     groups: defaultdict[tuple[tuple[int, int, int], int, int], list[tuple[int, bytes]]] = defaultdict(list)
     for place, each in enumerate(weights):
-        for layer in each.layers if each is not None else ():
+        for layer in _usable(each):
             groups[layer.shape, layer.levels, len(layer.values)].append((place, layer.values))
     shared = np.zeros((len(weights), len(weights)), np.int32)
     for (_, levels, _), group in groups.items():
@@ -120,6 +123,13 @@ def shared_layers(weights: Sequence[WeightFingerprintFacts | None]) -> npt.NDArr
         have[owners[kinds >= 0], kinds[kinds >= 0]] = 1
         shared += (have @ have.T).astype(np.int32)
     return shared
+
+
+def _usable(weights: WeightFingerprintFacts | None) -> Iterator[LayerSpectrum]:
+    """Yield the layers that can be compared: facts of a report may hold anything."""
+    for layer in weights.layers[:MOST_LAYERS] if weights is not None else ():
+        if layer.levels > 0 and layer.values and len(layer.values) % 4 == 0:
+            yield layer
 
 
 def _kinds(spectra: npt.NDArray[np.float64], levels: int) -> npt.NDArray[np.intp]:

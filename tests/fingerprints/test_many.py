@@ -54,6 +54,25 @@ def test_fingerprints_of_other_images_are_not_compared() -> None:
     assert found[0, 4] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerSpectrum("x", (24, 64, 9), 24, b""),
+        LayerSpectrum("x", (24, 64, 9), 24, b"abc"),
+        LayerSpectrum("x", (24, 64, 9), 0, bytes(96)),
+        LayerSpectrum("x", (-1, 0, 0), -5, bytes(96)),
+        LayerSpectrum("x", (24, 64, 9), 24, bytes(96)),
+        LayerSpectrum("x", (24, 64, 9), 24, np.arange(24.0, dtype="<f4").tobytes()),
+    ],
+)
+def test_facts_that_no_analysis_gives_match_no_network(layer: LayerSpectrum) -> None:
+    mine = made_up(1)
+    odd = Subject(WeightFingerprintFacts(layers=(layer,) * 5), None)
+    assert mine.behaviour is not None
+    cut = Subject(None, msgspec.structs.replace(mine.behaviour, products=mine.behaviour.products[:-1]))
+    assert related([odd, odd, mine, cut, cut]) == []
+
+
 def test_products_of_zeros_are_like_nothing() -> None:
     mine = made_up(1).behaviour
     assert mine is not None
