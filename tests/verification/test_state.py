@@ -23,6 +23,7 @@ from pytest_facechallenge.verification import (
 from pytest_facechallenge.verification import impostors as impostors_module
 from pytest_facechallenge.verification import parts as parts_module
 from pytest_facechallenge.verification.protocol import plan_pairs
+from pytest_facechallenge.verification.tail import EPS, ImpostorTail
 
 ROWS = 3000
 POINTS = [OperatingPoint(far=far) for far in ("1e-3", "1e-5")]
@@ -103,6 +104,26 @@ def test_any_half_of_the_state_gives_the_same(tmp_path: Path, scanned: list[int]
         assert sorted(set(scanned)) == list(range(6))[half::2]
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_tails_merge_in_any_order_to_the_tail_of_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Few values, some within 1e-12 of another: many ties at the last kept score, in every part.
+    scores = rng.integers(0, 6, 400) / 8 + rng.integers(-1, 2, 400) * 3e-13
+    keep = int(rng.integers(1, 120))
+    whole = ImpostorTail(keep)
+    whole.add(scores)
+    merged = ImpostorTail(keep)
+    for part in np.array_split(rng.permutation(scores), rng.integers(1, 9)):
+        found = ImpostorTail(keep)
+        for piece in np.array_split(part, 3):
+            found.add(piece)
+        merged.merge(found.contents())
+    assert merged.largest().tolist() == whole.largest().tolist() == sorted(scores, reverse=True)[:keep]
+    last = float(whole.largest()[-1])
+    for low, high in ((last, last), (last - EPS, last + EPS), (last - EPS, 9.0)):
+        assert merged.count(low, high) == whole.count(low, high) == ((scores >= low) & (scores <= high)).sum()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -155,16 +176,16 @@ def test_what_is_damaged_or_in_anothers_place_is_scanned_again(tmp_path: Path, s
     assert sorted(scanned) == [0, 1, 2, 3]
 
 
-def test_the_state_of_other_embeddings_or_pairs_is_not_used(tmp_path: Path, scanned: list[int]) -> None:
-    x, identities = people()
+def test_the_state_of_other_embeddings_or_identities_is_not_used(tmp_path: Path, scanned: list[int]) -> None:
+    x, _ = people()
+    # As many rows in the same order, as many pairs of each kind: people of two and four images, and of four and two.
+    identities, others = (np.repeat(np.arange(ROWS // 3), np.tile(sizes, ROWS // 6)) for sizes in ([2, 4], [4, 2]))
     verified(x, identities, tmp_path)
-    other = x.copy()
-    other[5, 5] += 1
-    moved = identities.copy()
-    moved[[0, -1]] = moved[[-1, 0]]
-    for changed in ((other, identities), (x, moved)):
+    changed = x.copy()
+    changed[5, 5] += 1
+    for case in ((changed, identities), (x, others)):
         scanned.clear()
-        assert verified(*changed, tmp_path) == verified(*changed)
+        assert verified(*case, tmp_path) == verified(*case)
         assert sorted(scanned) == sorted([*range(6), *range(6)])
 
 
