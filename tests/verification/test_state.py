@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import tracemalloc
@@ -22,10 +23,13 @@ from pytest_facechallenge.verification import (
 )
 from pytest_facechallenge.verification import impostors as impostors_module
 from pytest_facechallenge.verification import parts as parts_module
+from pytest_facechallenge.verification.kept_parts import PartFiles
 from pytest_facechallenge.verification.protocol import plan_pairs
-from pytest_facechallenge.verification.tail import EPS, ImpostorTail
+from pytest_facechallenge.verification.rows import UnitRows
+from pytest_facechallenge.verification.tail import EPS, ImpostorTail, TailContents
 
 ROWS = 3000
+_NONE = np.empty(0, np.int64)
 POINTS = [OperatingPoint(far=far) for far in ("1e-3", "1e-5")]
 
 
@@ -201,21 +205,31 @@ def test_what_was_found_under_too_high_a_guess_is_found_anew(
     scanned.clear()
     assert verified(x, identities, tmp_path) == expected
     assert len(scanned) == 12
-    # Killed in the second pass: what it has done is taken, and what is of the first is not.
-
-    def killed(*_: Any) -> Any:
-        yield 0.99
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(impostors_module, "_starting_cutoffs", killed)
-    first = tmp_path / "first"
-    with pytest.raises(KeyboardInterrupt):
-        verified(x, identities, first)
-    kept(first)[3].replace(kept(tmp_path)[3])
-    monkeypatch.setattr(impostors_module, "_starting_cutoffs", lambda *_: iter((-np.inf,)))
+    (job,) = (path.name for path in tmp_path.iterdir())
+    # Of the first pass something is left, as when a process was killed in the second: it is not taken for it.
+    left = PartFiles.get(PartFiles(tmp_path, job), part := parts_module.cut(plan_pairs(identities, AllToAll()))[3])
+    assert left is not None
+    few = np.sort(left.tail.top)[-1:]
+    PartFiles(tmp_path, job).put(part, dataclasses.replace(left, start=0.99, tail=TailContents(few, few[:0], _NONE)))
     scanned.clear()
     assert verified(x, identities, tmp_path) == expected
     assert scanned == [3]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[0.5]", '["x"]', "{}"])
+def test_guesses_are_made_once_and_again_where_they_are_damaged(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: list[int]
+) -> None:
+    x, identities = people()
+    guesses = list(impostors_module._starting_cutoffs(UnitRows(x), plan_pairs(identities, AllToAll()), 4490, 0))
+    assert len(guesses) > 1
+    expected = verified(x, identities, tmp_path)
+    monkeypatch.setattr(impostors_module, "_starting_cutoffs", lambda *_: iter([guess - 1e-9 for guess in guesses]))
+    scanned.clear()
+    assert verified(x, identities, tmp_path) == expected
+    assert scanned == []
+    next(tmp_path.glob("*/guesses.json")).write_text(content)
+    assert verified(x, identities, tmp_path) == expected
 
 
 def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
