@@ -235,9 +235,8 @@ def main() -> None:
 def report(options: argparse.Namespace, processes: list[Process], found: Audit, made: Entries) -> None:
     seconds, count = sum(each.seconds for each in processes), len(found.entries)
     print(processes[-1].shown)
-    print(
-        f"killed {sum(each.killed for each in processes)} times, after {[len(each.lines) for each in processes]} lines"
-    )
+    lines = [len(each.lines) for each in processes if each.killed]
+    print(f"killed {len(lines)} times, when {lines} entries were judged or found judged already")
     where = options.dask or f"{options.jobs} at a time"
     print(f"{seconds / count:.2f} s a submission ({where}, {os.cpu_count()} cores; {seconds:.0f} s in all)")
     memory, slope = growth(processes[-1])

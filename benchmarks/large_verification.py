@@ -190,7 +190,7 @@ def report(
     print(f"memory beyond mapped files: {extra / 2**20:.0f} MB, {extra / size:.3f} of the features")
     if kept:
         print(f"killed {len(kept)} times; parts kept at each: {kept}; the time above is that of the last process")
-    else:
+    elif not options.dask:  # there the time of processes that start is in it, and their processor time is not
         whole = MR_ALL * (MR_ALL - 1) // 2
         print(f"{pairs:.3g} pairs, {pairs / seconds:.3g} a second, {pairs / cpu:.3g} a second of processor time")
         here, alone = whole / pairs * seconds / 60, whole / pairs * cpu / 120

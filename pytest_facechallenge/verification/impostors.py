@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -198,7 +199,8 @@ def impostor_tail(
         With the ``tail``, the ``extreme`` pairs and the names of the ``backends``.
     """
     parts = cut(plan)
-    for start in _starting_cutoffs(unit, plan, keep, seed):
+    guesses = partial(_starting_cutoffs, unit, plan, keep, seed)
+    for start in guesses() if kept is None else kept.guesses(guesses):
         done = Pass(keep, hardest, start, kept)
         if left := done.remaining(parts):
             runner.run(left, done)

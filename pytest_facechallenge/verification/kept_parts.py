@@ -25,6 +25,8 @@ from pytest_facechallenge.verification.parts import Part, PartResult
 from pytest_facechallenge.verification.tail import TailContents
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     import numpy.typing as npt
 
     from pytest_facechallenge.verification.protocol import PairPlan
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _MAGIC = b"facechallenge-verification-part/1\n"
 _DIGEST = hashlib.sha256().digest_size
 _MOST_BYTES = 8 << 30
+_GUESSES = "guesses.json"
 _READ_ELEMENTS = 1 << 21
 #: The arrays of a part, in the order in which they stand in its file.
 _ARRAYS = (("top", "<f8"), ("surplus", "<f8"), ("counts", "<i8"), ("scores", "<f8"), ("left", "<i8"), ("right", "<i8"))
@@ -95,6 +98,20 @@ class PartFiles:
         """Return where the result of a part lies."""
         return self.folder / f"{part.number:06}.part"
 
+    def guesses(self, make: Callable[[], Iterable[float]]) -> list[float]:
+        """Return the guessed cutoffs of the job, made once: on another processor a guess may differ in its last digits.
+
+        Under a guess that is lower by as little, nothing that was found before could be used.
+        """
+        path = self.folder / _GUESSES
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            found = [float(each) for each in json.loads(read_regular(path, 1 << 12))]
+            if found and found[-1] == -np.inf:
+                return found
+        made = list(make())
+        self._write(path, json.dumps(made).encode("ascii"))
+        return made
+
     def get(self, part: Part) -> PartResult | None:
         """Return the result of a part, or None where it is not there or not what its name says."""
         path = self.path(part)
@@ -134,10 +151,12 @@ class PartFiles:
             np.ascontiguousarray(array, dtype=kind).tobytes()
             for array, (_name, kind) in zip(arrays, _ARRAYS, strict=True)
         )
-        path = self.path(part)
+        self._write(self.path(part), _MAGIC + hashlib.sha256(content).digest() + content)
+
+    def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_suffix(f".{platform.node()}-{os.getpid()}-{threading.get_ident()}.tmp")
         try:
-            temporary.write_bytes(_MAGIC + hashlib.sha256(content).digest() + content)
+            temporary.write_bytes(content)
             temporary.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import tracemalloc
@@ -22,9 +23,13 @@ from pytest_facechallenge.verification import (
 )
 from pytest_facechallenge.verification import impostors as impostors_module
 from pytest_facechallenge.verification import parts as parts_module
+from pytest_facechallenge.verification.kept_parts import PartFiles
 from pytest_facechallenge.verification.protocol import plan_pairs
+from pytest_facechallenge.verification.rows import UnitRows
+from pytest_facechallenge.verification.tail import EPS, ImpostorTail, TailContents
 
 ROWS = 3000
+_NONE = np.empty(0, np.int64)
 POINTS = [OperatingPoint(far=far) for far in ("1e-3", "1e-5")]
 
 
@@ -103,6 +108,26 @@ def test_any_half_of_the_state_gives_the_same(tmp_path: Path, scanned: list[int]
         assert sorted(set(scanned)) == list(range(6))[half::2]
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_tails_merge_in_any_order_to_the_tail_of_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Few values, some within 1e-12 of another: many ties at the last kept score, in every part.
+    scores = rng.integers(0, 6, 400) / 8 + rng.integers(-1, 2, 400) * 3e-13
+    keep = int(rng.integers(1, 120))
+    whole = ImpostorTail(keep)
+    whole.add(scores)
+    merged = ImpostorTail(keep)
+    for part in np.array_split(rng.permutation(scores), rng.integers(1, 9)):
+        found = ImpostorTail(keep)
+        for piece in np.array_split(part, 3):
+            found.add(piece)
+        merged.merge(found.contents())
+    assert merged.largest().tolist() == whole.largest().tolist() == sorted(scores, reverse=True)[:keep]
+    last = float(whole.largest()[-1])
+    for low, high in ((last, last), (last - EPS, last + EPS), (last - EPS, 9.0)):
+        assert merged.count(low, high) == whole.count(low, high) == ((scores >= low) & (scores <= high)).sum()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -155,16 +180,19 @@ def test_what_is_damaged_or_in_anothers_place_is_scanned_again(tmp_path: Path, s
     assert sorted(scanned) == [0, 1, 2, 3]
 
 
-def test_the_state_of_other_embeddings_or_pairs_is_not_used(tmp_path: Path, scanned: list[int]) -> None:
-    x, identities = people()
+def test_the_state_of_other_embeddings_or_identities_is_not_used(
+    tmp_path: Path, scanned: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, _ = people()
+    monkeypatch.setattr(impostors_module, "_starting_cutoffs", lambda *_: iter((-np.inf,)))
+    # As many rows in the same order, as many pairs of each kind: people of two and four images, and of four and two.
+    identities, others = (np.repeat(np.arange(ROWS // 3), np.tile(sizes, ROWS // 6)) for sizes in ([2, 4], [4, 2]))
     verified(x, identities, tmp_path)
-    other = x.copy()
-    other[5, 5] += 1
-    moved = identities.copy()
-    moved[[0, -1]] = moved[[-1, 0]]
-    for changed in ((other, identities), (x, moved)):
+    changed = x.copy()
+    changed[5, 5] += 1
+    for case in ((changed, identities), (x, others)):
         scanned.clear()
-        assert verified(*changed, tmp_path) == verified(*changed)
+        assert verified(*case, tmp_path) == verified(*case)
         assert sorted(scanned) == sorted([*range(6), *range(6)])
 
 
@@ -177,21 +205,31 @@ def test_what_was_found_under_too_high_a_guess_is_found_anew(
     scanned.clear()
     assert verified(x, identities, tmp_path) == expected
     assert len(scanned) == 12
-    # Killed in the second pass: what it has done is taken, and what is of the first is not.
-
-    def killed(*_: Any) -> Any:
-        yield 0.99
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(impostors_module, "_starting_cutoffs", killed)
-    first = tmp_path / "first"
-    with pytest.raises(KeyboardInterrupt):
-        verified(x, identities, first)
-    kept(first)[3].replace(kept(tmp_path)[3])
-    monkeypatch.setattr(impostors_module, "_starting_cutoffs", lambda *_: iter((-np.inf,)))
+    (job,) = (path.name for path in tmp_path.iterdir())
+    # Of the first pass something is left, as when a process was killed in the second: it is not taken for it.
+    left = PartFiles.get(PartFiles(tmp_path, job), part := parts_module.cut(plan_pairs(identities, AllToAll()))[3])
+    assert left is not None
+    few = np.sort(left.tail.top)[-1:]
+    PartFiles(tmp_path, job).put(part, dataclasses.replace(left, start=0.99, tail=TailContents(few, few[:0], _NONE)))
     scanned.clear()
     assert verified(x, identities, tmp_path) == expected
     assert scanned == [3]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "[0.5]", '["x"]', "{}"])
+def test_guesses_are_made_once_and_again_where_they_are_damaged(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: list[int]
+) -> None:
+    x, identities = people()
+    guesses = list(impostors_module._starting_cutoffs(UnitRows(x), plan_pairs(identities, AllToAll()), 4490, 0))
+    assert len(guesses) > 1
+    expected = verified(x, identities, tmp_path)
+    monkeypatch.setattr(impostors_module, "_starting_cutoffs", lambda *_: iter([guess - 1e-9 for guess in guesses]))
+    scanned.clear()
+    assert verified(x, identities, tmp_path) == expected
+    assert scanned == []
+    next(tmp_path.glob("*/guesses.json")).write_text(content)
+    assert verified(x, identities, tmp_path) == expected
 
 
 def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
