@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from onnx import parser
+from onnx import defs, parser
 
 from pytest_facechallenge.onnx_graph import ir
 from pytest_facechallenge.onnx_graph.control_flow import (
@@ -88,7 +88,15 @@ def test_a_branch_binds_its_results_only() -> None:
     ("count", "condition", "goes_on", "most", "fewer", "why"),
     [
         ("3", "yes", "go = Identity(on)", 3, False, ""),
-        ("3", '""', "go = Identity(on)", 3, False, ""),
+        pytest.param(
+            "3",
+            '""',
+            "go = Identity(on)",
+            3,
+            False,
+            "",
+            marks=pytest.mark.skipif(defs.onnx_opset_version() < 28, reason="an older parser reads no empty name"),
+        ),
         ("3", "no", "go = Identity(on)", 0, False, ""),
         ("3", "yes", "go = Not(on)", 3, True, ""),
         ("3", "seen", "go = Identity(on)", 3, True, ""),

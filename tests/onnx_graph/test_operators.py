@@ -12,6 +12,8 @@ from pytest_facechallenge.onnx_graph.operators import ALL_DOMAINS, OPERATORS, Ki
 
 #: onnxruntime's own name in the standard's domain.
 EXTRA = {("", "SimplifiedLayerNormalization")}
+#: The table has the operators of this version; an older onnx knows fewer.
+NEWEST_ONNX = pytest.mark.skipif(defs.onnx_opset_version() < 28, reason="this onnx is older than the table")
 STANDARD = {(schema.domain, schema.name): schema for schema in defs.get_all_schemas()}
 
 
@@ -31,6 +33,7 @@ def test_every_operator_of_the_standard_has_a_row_or_a_reason() -> None:
     assert not set(OPERATORS) & set(operator_table.ABSENT)
 
 
+@NEWEST_ONNX
 def test_no_row_is_of_an_operator_that_does_not_exist() -> None:
     ever = {(schema.domain, schema.name) for schema in defs.get_all_schemas_with_history()}
     assert {(row.domain, row.name) for row in rows("", "ai.onnx.ml")} - ever == EXTRA
@@ -46,6 +49,7 @@ def test_rows_of_the_runtime_exist_there() -> None:
     assert server <= listed | set(operator_table.ABSENT)
 
 
+@NEWEST_ONNX
 def test_positions_of_inputs_exist() -> None:
     for row in rows("", "ai.onnx.ml"):
         if (row.domain, row.name) in EXTRA:
