@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.blur import gaussian
-from pytest_facechallenge.analyses.implicit_batch.thresholds import ProbeImages, Thresholds
+from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.view_thresholds import ProbeImages
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Graph, GraphError, Node
 
