@@ -76,6 +76,8 @@ def _type(each: dict[str, Any]) -> str:
     if "anyOf" in each:
         return " or ".join(map(_type, each["anyOf"]))
     kind = str(each.get("type", "anything"))
+    if "prefixItems" in each:
+        return f"list of {', then '.join(map(_type, each['prefixItems']))}"
     if kind == "array":
         return f"list of {_type(each['items'])}" if "items" in each else "list"
     if kind == "object" and isinstance(each.get("additionalProperties"), dict):
