@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from evaluation.case import ALIGN_RULE
 from evaluation.cases import get
-from evaluation.product import ALIGN_RULE, RULES, judge_case, problem
+from evaluation.product import RULES, judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
