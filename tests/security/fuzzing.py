@@ -30,11 +30,13 @@ from pytest_facechallenge.sandbox.process import Limits
 from tests.security.forking import Forked, forked_workers
 from tests.security.mutations import mutate, seeds_model, version
 
-#: Everything that a run without images, without another interpreter and without timing does to a model.
+#: Everything that a run without images, without another interpreter and without timing does to a model; fingerprints are
+#: taken by audits alone.
 STEPS_RUN = tuple(
     name
     for name, step in STEPS.items()
-    if step.stage in ("static", "behaviour", "probes") and name != "flops_crosscheck"
+    if step.stage in ("static", "behaviour", "probes")
+    and name not in ("flops_crosscheck", "weight_fingerprint", "fingerprint")
 )
 #: A step that is silent for longer is ended; a test that takes longer than a hang is a trouble.
 LIMITS = Limits(idle_seconds=30.0, memory_bytes=2 << 30)
