@@ -30,8 +30,8 @@ from pytest_facechallenge.sandbox.process import Limits
 from tests.security.forking import Forked, forked_workers
 from tests.security.mutations import mutate, seeds_model, version
 
-#: Everything that a run without images, without another interpreter and without timing does to a model; fingerprints are
-#: taken by audits alone.
+#: Everything that a run without images, without another interpreter and without timing does to a model. Fingerprints
+#: are taken by audits alone.
 STEPS_RUN = tuple(
     name
     for name, step in STEPS.items()
