@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ import onnx
 import psutil
 from onnx import helper, numpy_helper
 
+from evaluation.duplicates.copies import kinds
 from pytest_facechallenge import refnets
 from pytest_facechallenge.auditing.document import Audit
 from tests.security.hostile import HOSTILE
@@ -84,21 +86,16 @@ BROKEN: tuple[Callable[[Path], object], ...] = (
 )
 
 
-def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the same network with other names of its weights."""
-    names = {tensor.name: f"w{number}" for number, tensor in enumerate(model.graph.initializer)}
-    for tensor in model.graph.initializer:
-        tensor.name = names[tensor.name]
-    for node in model.graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-    return model
+def copied(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
+    """Return a network as somebody else hands it in; ``kind`` is a key of `COPIES`."""
+    (output,) = model.graph.output
+    width = output.type.tensor_type.shape.dim[1].dim_value
+    return model if kind == _SAME else kinds(width)[kind](model)
 
 
-#: Kinds of copies: a network as somebody else hands it in.
-COPIES: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "same bytes": lambda model: model,
-    "other names": _renamed,
-}
+#: Kinds of copies.
+_SAME = "same bytes"
+COPIES = (_SAME, *kinds(1))
 
 
 @dataclass
@@ -115,11 +112,10 @@ def make(folder: Path, count: int, copies: int, broken: int, hostile: int) -> En
     independent = count - copies - broken - hostile
     for number in range(independent):
         onnx.save(ARCHITECTURES[number % 3](1000 + number), folder / f"team-{number:03}.onnx")
-    kinds = list(COPIES)
     for number in range(copies):
-        kind, original = kinds[number % len(kinds)], f"team-{number % independent:03}.onnx"
+        kind, original = COPIES[number % len(COPIES)], f"team-{number % independent:03}.onnx"
         name = f"copy-{number:03}.onnx"
-        onnx.save(COPIES[kind](onnx.load(folder / original)), folder / name)
+        onnx.save(copied(onnx.load(folder / original), kind), folder / name)
         made.copies.append((kind, original, name))
     for number in range(broken):
         BROKEN[number % len(BROKEN)](folder / f"broken-{number:03}.onnx")
@@ -188,20 +184,28 @@ def growth(process: Process) -> tuple[float, float]:
 
 
 def copies_found(found: Audit, made: Entries) -> tuple[dict[str, tuple[int, int]], int]:
-    """Return of each kind (found, planted), and how many groups hold entries that are no copies of each other."""
-    planted = {frozenset((original, copy)): kind for kind, original, copy in made.copies}
+    """Return of each kind (found, planted), and how many pairs that are no copies were taken for some.
+
+    The audit shows as few pairs as connect a group of copies, so what is connected is found.
+    """
     originals = {copy: original for _, original, copy in made.copies}
-    pairs: set[frozenset[str]] = set()
-    accused = 0
-    for group in found.identical:
-        names = sorted(Path(path).name for path in group)
-        roots = {originals.get(name, name) for name in names if name.startswith(("team", "copy"))}
-        accused += len(roots) > 1
-        pairs |= {frozenset((one, other)) for one in names for other in names if one < other}
-    counts = {
-        kind: (sum(pair in pairs for pair, its in planted.items() if its == kind), list(planted.values()).count(kind))
-        for kind in COPIES
-    }
+    shown = [(one, other) for group in found.identical for one, other in pairwise(group)]
+    shown += [(pair.one, pair.other) for pair in found.related if pair.relation == "copy"]
+    names = [(Path(one).name, Path(other).name) for one, other in shown]
+    accused = sum(
+        originals.get(one, one) != originals.get(other, other)
+        for one, other in names
+        if one.startswith(("team", "copy")) and other.startswith(("team", "copy"))
+    )
+    group = {name: name for pair in names for name in pair}
+    for one, other in names:
+        kept, gone = group[one], group[other]
+        group = {name: kept if root == gone else root for name, root in group.items()}
+    counts = {}
+    for kind in COPIES:
+        planted = [(original, copy) for its, original, copy in made.copies if its == kind]
+        hits = sum(group.get(copy, copy) == group.get(original, original) for original, copy in planted)
+        counts[kind] = (hits, len(planted))
     return counts, accused
 
 
@@ -244,8 +248,8 @@ def report(options: argparse.Namespace, processes: list[Process], found: Audit, 
     print(f"steps gathered again of entries that were judged before: {gathered_again(processes)}")
     counts, accused = copies_found(found, made)
     for kind, (hits, planted) in counts.items():
-        print(f"planted copies, {kind}: {hits} of {planted} found by their bytes")
-    print(f"groups of entries that are no copies of each other: {accused}")
+        print(f"planted copies, {kind}: {hits} of {planted} found")
+    print(f"pairs of independent networks that were taken for copies: {accused}")
 
 
 if __name__ == "__main__":
