@@ -137,6 +137,7 @@ OBSERVERS = (
     Observer(
         "batch_independence", batch_independence.observe, Cost.SEVERAL, Needs.RUNS,
         "Does an embedding depend on the other images of the batch? Images are embedded alone and in batches of six "
-        "compositions, by the submitted model and on every way through its conditions.",
+        "compositions (one where the graph shows that images never meet), by the submitted model and on every way "
+        "through its conditions.",
     ),
 )  # fmt: skip
