@@ -113,10 +113,17 @@ def maps(follower: Following, node: Node, inputs: list[State], whole: State) -> 
         together = node.op in ("GridSample", "DeformConv") and place is not None
         if not together or any(state.place not in (None, place) for state in inputs[1:]):
             return whole.losing(node.label)
-    if place is None or place.axis == 0:
+    if place is not None and node.op == "MeanVarianceNormalization":
+        # The axes by default are the first and those of the places.
+        if place.axis in node.attributes.get("axes", (0, 2, 3)):
+            return crossing(follower, node, whole, "normalises the images of the batch together", place)
         return whole.at(place)
-    if node.op == "MeanVarianceNormalization":
-        return whole.losing(node.label)
+    if place is None or place.axis == 0:
+        if place is not None and node.op in ("Resize", "Upsample"):
+            before, after = follower.dims(node.inputs[0]), follower.dims(node.outputs[0])
+            if not before or not after or before[0] != after[0]:
+                return whole.losing(node.label)  # it resizes along the batch as well, or nobody knows
+        return whole.at(place)
     if place.axis == 1:
         return _along_channels(follower, node, whole, place)
     return _along_places(follower, node, whole, place)

@@ -30,6 +30,10 @@ def kinds(change: Change, opset: int = 13) -> list[FlowKind]:
     return [flow.kind for flow in found.flows]
 
 
+def on_maps(net: Net, e: str, op: str, **attributes: object) -> str:
+    return str(net.reshape(net.op(op, net.reshape(e, 0, 4, 2, 4), **attributes), 0, 32))
+
+
 ALONG: dict[str, tuple[Change, int]] = {
     "mean": (lambda n, e: n.op("Sub", e, n.mean(e, 0, keep=True)), 13),
     "largest of all": (lambda n, e: n.op("Sub", e, n.op("ReduceMax", e, keepdims=0)), 13),
@@ -44,6 +48,8 @@ ALONG: dict[str, tuple[Change, int]] = {
     "einsum": (lambda n, e: n.op("Einsum", e, e, equation="nd,nk->dk"), 13),
     "matmul": (lambda n, e: n.op("MatMul", e, n.op("MatMul", n.transpose(e, 1, 0), e)), 13),
     "gemm": (lambda n, e: n.op("Gemm", e, n.op("Gemm", e, e, transA=1)), 13),
+    "maps at the default axes": (lambda n, e: on_maps(n, e, "MeanVarianceNormalization"), 13),
+    "maps at named axes": (lambda n, e: on_maps(n, e, "MeanVarianceNormalization", axes=[0]), 13),
 }
 MEETING: dict[str, Change] = {
     "broadcast": lambda n, e: n.op(
@@ -66,6 +72,7 @@ APART: dict[str, Change] = {
     "shuffled values": lambda n, e: n.op("Concat", n.cut(e, 16, 32, 1), n.cut(e, 0, 16, 1), axis=1),
     "mean of values": lambda n, e: n.op("Tile", n.mean(n.reshape(e, 0, 4, 8), 1), [1, 4]),
     "norm": lambda n, e: n.op("Div", e, n.op("ReduceL2", e, axes=[1], keepdims=1)),
+    "maps at axes of their own": lambda n, e: on_maps(n, e, "MeanVarianceNormalization", axes=[1, 2, 3]),
     "one row for all": lambda n, e: n.op("Softmax", n.reshape(n.reshape(e, 1, -1), -1, 32), axis=-1),
 }
 
@@ -101,6 +108,14 @@ def test_an_index_that_counts_images_is_no_flow() -> None:
 
     found = followed(change)
     assert (found.flows, found.lost[:6]) == ((), "Gather")
+
+
+def test_maps_resized_along_the_batch_are_called_lost() -> None:
+    def resized(net: Net, e: str) -> str:
+        twice = net.op("Resize", net.reshape(e, 0, 4, 2, 4), "", np.array([2, 1, 1, 1], np.float32))
+        return str(net.slice(net.reshape(twice, -1, 32), [0], [10**6], [0], [2]))
+
+    assert followed(resized).lost
 
 
 def test_a_fold_that_cuts_through_images_is_called_lost() -> None:

@@ -92,6 +92,8 @@ def build(kind: msgspec.inspect.Type) -> Any:
             return tag | {field.encode_name: build(field.type) for field in kind.fields}
         case msgspec.inspect.StrType():
             return NASTY
+        case msgspec.inspect.BytesType():
+            return ""  # base64, which holds no text
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
             return 1
         case msgspec.inspect.BoolType():

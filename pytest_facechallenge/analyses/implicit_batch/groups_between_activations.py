@@ -123,9 +123,9 @@ def _summed_up(
         for entry, each in zip(kept, asked, strict=True):
             value = as_floats(values[each.found.value])
             if value is not None and value.shape == model.structure.shapes[each.found.value]:
-                entry.append(sum_up(value, each.found.axis, WHOLE))
+                entry.append(sum_up(value[None], each.found.axis, WHOLE))
     return [
-        Statistics.of(np.stack([m for m, _ in pairs]), np.stack([s for _, s in pairs]), limits)
+        Statistics.of(np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs]), limits)
         if len(pairs) == len(images) else None
         for pairs in kept
     ]  # fmt: skip
