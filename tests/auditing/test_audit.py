@@ -250,6 +250,8 @@ def test_a_killed_audit_goes_on(folder: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
 def test_an_interrupted_audit_ends_its_workers_and_says_how_to_go_on(folder: Path) -> None:
+    for number in range(10):  # more than are judged before the signal is seen
+        save(network(dim=16 + number), folder / "entries" / f"more-{number}.onnx")
     line = [sys.executable, "-m", "pytest_facechallenge", *arguments(folder)]
     with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

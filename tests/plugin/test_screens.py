@@ -41,7 +41,8 @@ def test_a_run_fits_on_the_screen(name: str, most: int, base: Report, tmp_path: 
     """The stored screen is what a run shows, as the test above finds; that of an incomplete run is of a strict one."""
     stored = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[1:-2]
     lines = stored if name != "incomplete" else plain(tmp_path, base)
-    assert len(lines) <= most
+    # Where the folder of the tests has a long name, pytest's header takes a line more.
+    assert len("\n".join(lines).replace("rootdir:\n", "rootdir: ").splitlines()) <= most
     assert max(map(len, lines)) <= 80
 
 
