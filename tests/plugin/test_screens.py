@@ -41,7 +41,7 @@ def test_the_screens_in_the_docs_are_what_a_run_shows(scene: Scene, base: Report
 def test_a_run_fits_on_the_screen(name: str, most: int, base: Report) -> None:
     """The stored screen is what a run shows, as the test above finds; that of an incomplete run is of a strict one."""
     stored = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()[1:-2]
-    with tempfile.TemporaryDirectory() as folder:  # not the tests' own: pytest's header takes more lines for a long name
+    with tempfile.TemporaryDirectory() as folder:  # the header takes more lines where the name of the folder is long
         lines = stored if name != "incomplete" else plain(Path(folder), base)
     assert len(lines) <= most
     assert max(map(len, lines)) <= 80
