@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import gc
 import json
 import os
 import pkgutil
@@ -23,6 +24,13 @@ from tests.support.worker_server import served_workers
 #: loads all of hypothesis at the end of every run, and where no bytecode may be written each run would look for
 #: assertions in every module of the package anew.
 LIGHT = "-p no:hypothesispytest --assert=plain"
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of every later search for garbage: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(autouse=True, scope="session")

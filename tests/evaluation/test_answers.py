@@ -16,7 +16,11 @@ from evaluation.run import main, sample
 
 #: Ideas of which the detector's own tests judge a smaller network, by the name of that one.
 JUDGED_THERE = {
+    "alignment behind a first layer: grid": "grid_sample",
+    "alignment behind a first layer: hat": "hat",
+    "alignment behind a first layer: mirrored": "mirror",
     "alignment by resizing": "down_and_up_again",
+    "another grid behind a first layer": "resized",
     "mirrored kernels": "mirrored_kernels",
     "mirroring by dense matrices": "mirror_by_dense_products",
     "mirroring operator": "mirror_by_one_hot_convolution",
@@ -61,7 +65,7 @@ def test_the_answer_is_right_and_stands_in_the_table(name: str, request: pytest.
 def test_what_is_judged_elsewhere_is_there() -> None:
     assert {case.idea for case in one_of_each_idea("failed")} >= JUDGED_THERE.keys()
     folder = Path(__file__).parents[1] / "analyses" / "implicit_batch"
-    modules = ("test_detector.py", "test_hidden_second_views.py")
+    modules = ("test_alignment.py", "test_detector.py", "test_hidden_second_views.py")
     code = "".join((folder / name).read_text(encoding="utf-8") for name in modules)
     assert [name for name in JUDGED_THERE.values() if f"\ndef {name}(" not in code] == []
 
