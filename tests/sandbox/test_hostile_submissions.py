@@ -19,7 +19,7 @@ from tests.security import contents
 from tests.support.gathering import rule
 from tests.support.models import network, save
 
-LIMITS = Limits(idle_seconds=4, memory_bytes=1 << 30)
+LIMITS = Limits(idle_seconds=3, memory_bytes=1 << 30)
 
 
 def judged(path: Path, folder: Path, *rule_ids: str) -> tuple[Facts, dict[str, Outcome]]:
