@@ -235,7 +235,12 @@ def test_the_command_prints_the_ranking(folder: Path, capsys: pytest.CaptureFixt
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_a_killed_audit_goes_on(folder: Path) -> None:
     line = [sys.executable, "-m", "pytest_facechallenge", *arguments(folder)]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it, and so would the audit
+    try:
+        process = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stderr is not None
         first = process.stderr.readline()
         assert first.startswith("[1/3] a.onnx"), first

@@ -74,6 +74,7 @@ def test_quiet_and_quieter(base: Report, tmp_path: Path) -> None:
     assert "COMPLIANT" not in "".join(quieter)
 
 
+@pytest.mark.slow
 def test_under_xdist_it_is_the_same(base: Report, tmp_path: Path) -> None:
     alone = shown("two-broken-rules", base, tmp_path)
     spread = shown("two-broken-rules", base, tmp_path, "-n1")

@@ -80,7 +80,9 @@ HARM: dict[str, tuple[Callable[[Path, Context], object], str]] = {
 
 
 @forks
-@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize(
+    "harm", [pytest.param(harm, marks=() if number < 2 else (pytest.mark.slow,)) for number, harm in enumerate(HARM)]
+)
 def test_what_must_not_happen_is_seen(tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     do, said = HARM[harm]
     plain = declaration.gather
