@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_facechallenge.onnx_graph import batch_bodies, batch_moves, batch_products, batch_rules
+from pytest_facechallenge.onnx_graph.batch_growth import ONE_EACH, grows
 from pytest_facechallenge.onnx_graph.batch_shapes import BatchShapes, Dims
 from pytest_facechallenge.onnx_graph.batch_state import Flow, FlowKind, Place, State, together
 from pytest_facechallenge.onnx_graph.operators import Along, Trait
@@ -41,17 +42,21 @@ class Followed:
         What decides how many values the first output has for an image.
     lost
         The node after which the images could not be followed; "" when they were, to every output.
+    uneven
+        Whether the first output has something else than one row for each image, or some value on the way does not grow
+        with their number, as one does that meets a stored row for each of four images.
     """
 
     flows: tuple[Flow, ...] = ()
     gated: frozenset[Flow] = frozenset()
     widths: tuple[Flow, ...] = ()
     lost: str = ""
+    uneven: bool = False
 
     @property
     def apart(self) -> bool:
         """Whether this shows that no image reaches another one's row, nor their number any value."""
-        return not (self.flows or self.widths or self.lost)
+        return not (self.flows or self.widths or self.lost or self.uneven)
 
 
 def follow(graph: Graph) -> Followed:
@@ -85,7 +90,15 @@ def _reached(follower: Follower) -> Followed:
         gated=frozenset(follower.flows[index] for index in found & through),
         widths=tuple(follower.flows[index] for index in sorted(ends[0].extents)) if ends else (),
         lost=next((end.lost for end in ends if end.lost), ""),
+        uneven=bool(follower.unsized) or not _one_row_each(follower),
     )
+
+
+def _one_row_each(follower: Follower) -> bool:
+    """Whether the first output has one row for each image."""
+    first = next(iter(follower.graph.outputs), "")
+    dims = follower.dims(first) or (None,)
+    return dims[0] == ONE_EACH and follower.state(first).place == Place(0)
 
 
 def _named(graph: Graph, label: str) -> Node:
@@ -112,6 +125,8 @@ class Follower:
         self.outer = outer
         self.graph: Graph = shapes.graph
         self.states: dict[str, State] = {}
+        #: Values whose extent along the axis of the images is not known to be a number times the batch.
+        self.unsized: list[str] = outer.unsized if outer is not None else []
 
     def run(self) -> None:
         """Find the state of every value."""
@@ -119,6 +134,8 @@ class Follower:
             for name, state in zip(node.outputs, self._outputs(node), strict=True):
                 if name:
                     self.states[name] = state
+                    if state.place is not None and not grows(self, node, name, state.place):
+                        self.unsized.append(name)
 
     def state(self, name: str) -> State:
         """Return what is known of a value, seen from this graph."""

@@ -115,7 +115,10 @@ def maps(follower: Following, node: Node, inputs: list[State], whole: State) -> 
             return whole.losing(node.label)
     if place is not None and node.op == "MeanVarianceNormalization":
         # The axes by default are the first and those of the places.
-        if place.axis in node.attributes.get("axes", (0, 2, 3)):
+        axes, dims = node.attributes.get("axes", (0, 2, 3)), follower.dims(node.inputs[0])
+        if dims is None:
+            return whole.losing(node.label)
+        if place.axis in {axis % len(dims) for axis in axes}:
             return crossing(follower, node, whole, "normalises the images of the batch together", place)
         return whole.at(place)
     if place is None or place.axis == 0:

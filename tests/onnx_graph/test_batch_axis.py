@@ -50,6 +50,7 @@ ALONG: dict[str, tuple[Change, int]] = {
     "gemm": (lambda n, e: n.op("Gemm", e, n.op("Gemm", e, e, transA=1)), 13),
     "maps at the default axes": (lambda n, e: on_maps(n, e, "MeanVarianceNormalization"), 13),
     "maps at named axes": (lambda n, e: on_maps(n, e, "MeanVarianceNormalization", axes=[0]), 13),
+    "maps at axes from the end": (lambda n, e: on_maps(n, e, "MeanVarianceNormalization", axes=[-4]), 13),
 }
 MEETING: dict[str, Change] = {
     "broadcast": lambda n, e: n.op(
@@ -116,6 +117,26 @@ def test_maps_resized_along_the_batch_are_called_lost() -> None:
         return str(net.slice(net.reshape(twice, -1, 32), [0], [10**6], [0], [2]))
 
     assert followed(resized).lost
+
+
+#: Graphs of which nothing shows that an image has its own row, whatever the batch.
+UNEVEN: dict[str, Change] = {
+    "a stored row for each of four images": lambda n, e: n.op("Add", e, np.ones((4, 1), np.float32)),
+    "an exponent for each of four images": lambda n, e: n.op("Pow", e, np.full((4, 1), 2, np.float32)),
+    "one row for all": lambda n, e: n.reshape(e, 1, -1),
+    "two rows for each": lambda n, e: n.op("Concat", e, e, axis=0),
+    "turned": lambda n, e: n.transpose(e, 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_what_gives_an_image_no_row_of_its_own_keeps_none_apart(name: str) -> None:
+    assert not followed(UNEVEN[name]).apart
+
+
+@pytest.mark.parametrize("name", APART)
+def test_folds_show_that_images_are_kept_apart(name: str) -> None:
+    assert followed(APART[name]).apart
 
 
 def test_a_fold_that_cuts_through_images_is_called_lost() -> None:

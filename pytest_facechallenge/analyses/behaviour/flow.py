@@ -32,6 +32,7 @@ def gather(context: Context) -> FlowFacts:
         batch=tuple(_described(flow, followed) for flow in followed.flows[:MOST]),
         widths=tuple(_described(flow, followed) for flow in followed.widths[:MOST]),
         lost=followed.lost,
+        uneven=followed.uneven,
         random=tuple(
             RandomNode(node=each.node.label, op=each.node.op, reaches=each.reaches)
             for each in sorted(drawn(graph), key=lambda each: not each.reaches)[:MOST]

@@ -72,6 +72,9 @@ class FlowFacts(StepFacts, frozen=True, kw_only=True):
         What decides how many values the first output has for an image.
     lost
         The node after which images could not be followed to an output; "" when they were.
+    uneven
+        Whether the first output has something else than one row for each image, or some value on the way does not grow
+        with their number.
     random
         Nodes that draw random numbers.
     conditions
@@ -83,13 +86,14 @@ class FlowFacts(StepFacts, frozen=True, kw_only=True):
     batch: tuple[BatchFlow, ...] = ()
     widths: tuple[BatchFlow, ...] = ()
     lost: str = ""
+    uneven: bool = False
     random: tuple[RandomNode, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
     @property
     def apart(self) -> bool:
         """Whether the graph shows that no image reaches another one's row, nor their number any value."""
-        return not (self.batch or self.widths or self.lost)
+        return not (self.batch or self.widths or self.lost or self.uneven)
 
 
 class BatchProbe(msgspec.Struct, frozen=True, kw_only=True):
