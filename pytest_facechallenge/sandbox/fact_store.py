@@ -51,7 +51,8 @@ def _is_small(source: Path) -> bool:
     """Whether a submission is small enough for one process to run and to probe its model."""
     try:
         files = [source] if source.is_file() else list(islice(source.iterdir(), _MOST_FILES))
-        return len(files) < _MOST_FILES and sum(file.stat().st_size for file in files) <= _SMALL
+        weighed = [file.stat().st_size for file in files if file.is_file()]
+        return len(weighed) == len(files) < _MOST_FILES and sum(weighed) <= _SMALL
     except OSError:  # what is wrong with it is a finding of the first step
         return False
 

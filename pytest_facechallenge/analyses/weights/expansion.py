@@ -228,7 +228,8 @@ class _Spread:
 
     def _level(self, node: Node, names: list[str], parts: list[Made], size: int | None, stored: int) -> int:
         highest = max(part.level for part in parts)
-        grows = size is not None and size > stored and len({*names}) > 1
+        # A size that nobody knows may be any: what comes of it is undecided then, and no silent pass.
+        grows = (size is None or size > stored) and len({*names}) > 1
         to_float = node.op == "Cast" and dtypes.is_float(_kind(node.attributes.get("to", 0)))
         if grows and self._puts_together(node, names) and self._differ(parts):
             return 2

@@ -104,6 +104,8 @@ class Evaluation:
             feeds[node.inputs[1]] = depth.reshape(-1)[:1].reshape(())
         try:
             made = ReferenceEvaluator(node.proto, opsets={"": max(node.opset, 1)}).run(None, feeds)
+        except MemoryError:  # the run's limit shows nothing about the model
+            raise
         except Exception:  # of many types: an operator or a form that it does not have
             return
         found = zip(node.outputs, map(np.asarray, made), strict=False)

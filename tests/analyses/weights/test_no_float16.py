@@ -9,7 +9,10 @@ import pytest
 from evaluation.cases import get
 from evaluation.float16.builder import COUNT
 from evaluation.float16.builder import WeightBuilder as Net
+from evaluation.graph_shows import stored
+from evaluation.graph_shows.network import Net as Embedder
 from evaluation.product import observe_weights
+from pytest_facechallenge.analyses.weights import formulas
 from pytest_facechallenge.checks.weights import no_float16
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
@@ -103,6 +106,21 @@ def test_a_number_of_weights_known_only_when_running_is_undecided() -> None:
     net.node("Mul", ["x", net.node("Floor", [wide], "parts")], "unused")
 
     assert judge(net.model()).status is Status.UNDECIDED
+
+
+@pytest.mark.parametrize(("most", "status"), [(1 << 22, Status.FAILED), (1_000, Status.UNDECIDED)])
+def test_codes_of_which_nobody_knows_how_many_are_no_silent_pass(
+    most: int, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compress hides a size from the graph's shapes; values beyond a limit are not worked out."""
+    monkeypatch.setattr(formulas, "MOST", most)
+    net = Embedder(1, 13)
+    e = net.embedding(net.x)
+    codes = net.store("codes", net.rng("codes").uniform(0, stored.LEVELS - 1, (stored.CODES, 1)).astype(np.float32))
+    kept = net.op("Compress", codes, net.store("kept", np.ones(stored.CODES, bool)), axis=0)
+    far = net.op("Sub", kept, net.store("levels", np.arange(stored.LEVELS, dtype=np.float32)[None]))
+    chosen = net.op("Softmax", net.op("Mul", net.op("Mul", far, far), -40.0), axis=1)
+    assert judge(net.model(stored.looked_up(net, e, chosen))).status is status
 
 
 def test_a_cast_to_float16_at_run_time_is_noted() -> None:
