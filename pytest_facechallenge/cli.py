@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from pytest_facechallenge.commands import COMMANDS, Command, console
 from pytest_facechallenge.commands.parser import PROGRAM, WRONG_INVOCATION, Parser, complain, nearest, parser_of
+from pytest_facechallenge.core import option_files
 from pytest_facechallenge.core.version import __version__
 
 #: What a submission's name ends in: who writes one where a command belongs has left "judge" out.
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command is None:
         top_level().error(f"there is no command {name!r}{_meant(name)}")
     parser = parser_of(command)
-    _refuse_file_names(parser, rest)
+    if wrong := option_files.refusal(rest, Path()):
+        parser.error(wrong)
     own, passed_on = _split(rest)
     if passed_on and not command.passes_on:
         parser.error(f"'{PROGRAM} {name}' takes nothing after --")
@@ -54,19 +56,6 @@ def top_level() -> Parser:
         "-V", "--version", action="version", version=f"{PROGRAM} {__version__}", help="show the version"
     )
     return parser
-
-
-def _refuse_file_names(parser: Parser, given: Sequence[str]) -> None:
-    """Exit where an option is the name of a file here: the shell may have written it, in place of a pattern.
-
-    ``facechallenge judge *`` in a folder with a file named ``--rules=mine.toml`` would judge by the stranger's rules.
-    """
-    for word in given:
-        if word.startswith("-") and os.path.lexists(word):
-            parser.error(
-                f"{word!r} is an option and the name of a file in the working folder, so what is meant is not certain: "
-                "write ./ before the name or the pattern that stands for files (./*), or call it from another folder"
-            )
 
 
 def _without_command(given: list[str]) -> int:

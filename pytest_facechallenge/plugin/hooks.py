@@ -55,12 +55,15 @@ def _refuse_code_of_a_submission(config: pytest.Config) -> None:
         chosen = _options.resolve(config, given_so_far=config.known_args_namespace)
         if not chosen.many("model"):
             return
+        from pytest_facechallenge.core import option_files
         from pytest_facechallenge.engine.arguments import find_submissions
         from pytest_facechallenge.plugin import steering
 
         sources, _readings = find_submissions(chosen.many("model"), chosen.base)
     except ValueError:
         return  # told once the command line is read in whole
+    if wrong := option_files.refusal(config.invocation_params.args, config.invocation_params.dir):
+        raise pytest.UsageError(wrong)
     if steering.says_own(config):
         return
     found = steering.code_to_be_run(config, config.known_args_namespace, sources)

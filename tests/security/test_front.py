@@ -72,6 +72,16 @@ def test_an_ini_file_cannot_vouch_for_itself(pytester: pytest.Pytester, entry: P
     refused(pytester.runpytest_inprocess(*RUN, "--facechallenge-model", "entry/model.onnx"), "pytest.ini would steer")
 
 
+@pytest.mark.parametrize("name", ["--facechallenge-own-folder", "--track=B", "-q"])
+def test_a_file_named_like_an_option_is_not_obeyed(pytester: pytest.Pytester, entry: Path, name: str) -> None:
+    """What the shell makes of ``pytest --facechallenge-model model.onnx *``."""
+    (pytester.path / name).touch()
+    refused(
+        pytester.runpytest_inprocess("--track=A", "--facechallenge-model=entry/model.onnx", name),
+        f"'{name}' is an option and the name of a file",
+    )
+
+
 def test_a_plugin_beside_a_submission(pytester: pytest.Pytester, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (entry / "planted_plugin.py").write_text("")
     monkeypatch.syspath_prepend(entry)
