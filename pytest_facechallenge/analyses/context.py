@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Graph
 
 
+#: Bytes from which a parsed model is not kept beside the sessions that run it.
+LARGE_MODEL = 32 * 2**20
+
+
 class Context:
     """Everything a gathering function may use. Lives in the sandboxed process.
 
@@ -96,6 +100,12 @@ class Context:
     def keep_model(self, model: onnx.ModelProto) -> None:
         """Keep the parsed model of `model_path` from a step that had to parse it, so that it is parsed once."""
         self.__dict__["model"] = model
+
+    def let_go(self) -> None:
+        """Let go of the parsed model where it is large: parsing it again takes less than its memory is worth."""
+        if "model" in self.__dict__ and self.model.ByteSize() >= LARGE_MODEL:
+            del self.__dict__["model"]
+            self.__dict__.pop("graph", None)
 
     @cached_property
     def graph(self) -> Graph:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.inference.device import LIBRARIES, has_driver, reasons
 
 CPU = "CPUExecutionProvider"
@@ -92,7 +93,10 @@ def open_session(
     if weights:
         options.add_external_initializers(list(weights), list(weights.values()))
     source = str(model) if isinstance(model, Path) else model
-    return ort.InferenceSession(source, options, providers=list(providers))
+    give_back()  # what was freed so far need not add to what loading takes for a moment
+    session = ort.InferenceSession(source, options, providers=list(providers))
+    give_back()
+    return session
 
 
 class Session:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.table import STEPS
+from pytest_facechallenge.core.analysis import Stage
 from pytest_facechallenge.core.facts.base import Facts, FailureKind, StepFacts, StepFailure
 from pytest_facechallenge.core.files import is_machines_fault
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.core.text import clean
 from pytest_facechallenge.sandbox.death import MACHINE_EXIT
 from pytest_facechallenge.sandbox.fact_store import read_facts
@@ -46,9 +48,13 @@ def main(request_file: str) -> None:
         context = Context(
             Path(request.source), Path(request.workdir), facts, request.options, report, follow=request.follow
         )
+        last_static = next((name for name in reversed(request.steps) if STEPS[name].stage is Stage.STATIC), "")
         for name in request.steps:
             progress.write(f"step {name}\n")
             _run_step(name, context, facts, facts_dir)
+            if STEPS[name].stage is not Stage.STATIC or name == last_static:
+                context.let_go()
+            give_back()
 
 
 def _run_step(name: str, context: Context, facts: Facts, facts_dir: Path) -> None:

@@ -129,7 +129,11 @@ def _deep(structure: Structure, pair: BranchPair) -> bool:
 
 
 def _comparable(structure: Structure, one: list[Layer], two: list[Layer], limits: Thresholds) -> list[tuple[str, str]]:
-    """Pair layers of both branches whose results have one size, from the first layers on, early ones preferred."""
+    """Pair layers of both branches whose results have one size, early ones preferred.
+
+    First layers are left out: filters that are other filters turned (horizontal and vertical edges) are one layer of
+    an honest network, and show nothing of what the branches do after it.
+    """
     most = limits.branches.pairs
     found: list[tuple[str, str]] = []
     left = list(one)
@@ -141,7 +145,8 @@ def _comparable(structure: Structure, one: list[Layer], two: list[Layer], limits
         if match is None:
             continue
         left = left[left.index(match) + 1 :]
-        if fan_in >= limits.branches.fan_in and len(shape) in (3, 4):
+        later = match is not one[0] and layer is not two[0]
+        if later and fan_in >= limits.branches.fan_in and len(shape) in (3, 4):
             found.append((match.node.outputs[0], layer.node.outputs[0]))
     if len(found) <= most:
         return found
@@ -280,7 +285,7 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     features do is not changed by it.
     """
     structure, most = model.structure, limits.branches.pairs
-    pairs = _parallel_pairs(structure, limits)
+    pairs = [pair for pair in _parallel_pairs(structure, limits) if _later(structure, *pair)]
     share = sum(one.macs for one, _ in pairs) / max(1, structure.total_macs)
     if share < limits.branches.least or all(one.data == two.data for one, two in pairs):
         return []
@@ -298,6 +303,11 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         alike_unchanged=round(unchanged, 3), branch=model.branch,
     )  # fmt: skip
     return [Hypothesis(found, results_of(*names[0]))]
+
+
+def _later(structure: Structure, one: Layer, other: Layer) -> bool:
+    """Whether the two are not the first layers on one thing: those may be turned filters (see `_comparable`)."""
+    return structure.region(one.data).roots != structure.region(other.data).roots
 
 
 def _parallel_pairs(structure: Structure, limits: Thresholds) -> list[tuple[Layer, Layer]]:

@@ -7,7 +7,8 @@ images x and for T x, and each channel is compared with the others (rows, halves
 
 Equivariance alone proves nothing: a network with mirrored filters whose layers mix them has it everywhere and sees the
 image once. It is a second view where the two never mix: they lie in different rows or halves that both see the whole
-image, in layers that do not depend on each other, or in channels between which every kernel is zero.
+image, in layers that do not depend on each other, or in channels between which every kernel is zero. Where the weights
+show that there is none of this (`plain_network`), nothing is run.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comp
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, candidates
 from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis
+from pytest_facechallenge.analyses.implicit_batch.plain_network import is_plain
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
@@ -33,7 +35,7 @@ IN_LARGE_NETWORKS = frozenset({Transform.MIRRORED, Transform.MIRRORED_TO_THE_PIX
 def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return features of changed images that never mix with those of the image; the first per change and home."""
     layers = _layers(model, limits)
-    if not layers:
+    if not layers or is_plain(model, limits):
         return []
     large = model.structure.total_macs >= limits.equivariance.large
     base = structured_images(model, limits)[: limits.equivariance.large_images if large else None]

@@ -11,6 +11,7 @@ import onnx
 
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images, value_range
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.onnx_graph.held_weights import take_out
 from pytest_facechallenge.onnx_graph.ir import from_model
 
 Array = npt.NDArray[Any]
@@ -46,7 +47,8 @@ class Feed:
     output
         Name of the model's first output.
     model, graph
-        The model as it was given, and the same as a `Graph`.
+        The model that was given, and the same as a `Graph`. Its large weights are taken out (`held_weights`):
+        everything that is made from it shares them.
     images
         Of the input's size, in its range of values.
 
@@ -68,7 +70,8 @@ class Feed:
         self.name = value.name
         self.dtype = DTYPES.get(value.type.tensor_type.elem_type, np.float32)
         channels, height, width = (given or usual for given, usual in zip(dims[1:], USUAL, strict=True))
-        self.model, self.graph = model, from_model(model, folder)
+        self.model, self._weights = take_out(model)  # the weights live as long as this object
+        self.graph = from_model(self.model, folder)
         low, high = (0.0, 255.0) if self.dtype is np.uint8 else value_range(self.graph, limits)
         self.images = Images(channels, height, width, low, high, seed, limits)
         self.output = model.graph.output[0].name

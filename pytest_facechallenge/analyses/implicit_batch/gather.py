@@ -21,6 +21,7 @@ from pytest_facechallenge.analyses.implicit_batch.variants import variants
 from pytest_facechallenge.core.facts.flow import FlowFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Observation, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.onnx_graph.ir import inline_functions
 
 #: Characters of the runtime's text that are kept.
@@ -58,10 +59,12 @@ def follow(
     if model.functions:
         model = inline_functions(model)
     feed = Feed(model, path.parent, seed, limits)
+    del model  # with the weights of a large one, which feed holds apart
+    give_back()
     seen: list[Observation] = []
     layers, macs, branches = 0, 0, []
     ways: list[dict[str, EarlyMap]] = []
-    for found in traced(model, feed, threads, limits):
+    for found in traced(feed.model, feed, threads, limits):
         if isinstance(found, Unseen):
             seen.append(found)
             continue

@@ -236,6 +236,14 @@ class Structure:
         """Whether one layer works on something that the other one made."""
         return bool(self.ancestors[self.position[id(later.node)]] >> self.position[id(earlier.node)] & 1)
 
+    def before(self, name: str) -> int:
+        """Return the nodes that a value depends on as a bit set of their positions, its own node among them."""
+        producer = self.producer.get(name)
+        if producer is None or name not in self.varying:
+            return 0
+        place = self.position[id(producer)]
+        return self.ancestors[place] | 1 << place
+
     @cached_property
     def ancestors(self) -> list[int]:
         """For each node by position: a bit set of the positions of the nodes that it depends on."""

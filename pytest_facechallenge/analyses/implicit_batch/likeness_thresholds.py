@@ -145,6 +145,19 @@ class Equivariance:
 
 
 @dataclass(frozen=True)
+class Plain:
+    """Chains of convolutions in which two versions of the image have nowhere to stay apart."""
+
+    kernel: int = of(
+        11, "places", "of a kernel's reach at most, unless its result is one place: it sees a neighbourhood"
+    )
+    passed_by: float = of(
+        0.12, "share of multiply-adds", "that a way past a block leaves out at most: an iResNet-50's first block is 0.09"
+    )
+    pairs: int = of(400, "pairs", "of layers that stand beside each other, in a chain at most")
+
+
+@dataclass(frozen=True)
 class Transforms:
     """Changes of the image that the first layers' kernels suggest."""
 

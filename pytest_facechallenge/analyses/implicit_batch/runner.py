@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.inference.session import open_session
+from pytest_facechallenge.onnx_graph.held_weights import large_values, mark_external, put_back
 from pytest_facechallenge.onnx_graph.protos import bodies
 
 Array = npt.NDArray[Any]
-
-#: Bytes from which a weight is handed to the runtime as it lies in memory. Smaller ones stay in the graph, where the
-#: runtime's shape inference reads them.
-HANDED_OVER = 4096
-
-#: Element types that numpy and the runtime write alike.
-SAME_IN_MEMORY = frozenset(
-    {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.INT32, TensorProto.INT8,
-     TensorProto.UINT8}
-)  # fmt: skip
 
 
 class RunError(RuntimeError):
@@ -39,7 +29,7 @@ class Runner:
     Parameters
     ----------
     model
-        Weights inside (external data loaded); not changed.
+        Weights inside (external data loaded), or taken out by `take_out`; not changed.
     outputs
         The values to return; they need not be outputs of the model.
     threads
@@ -187,7 +177,7 @@ def _large_weights(model: onnx.ModelProto) -> dict[str, Any]:
     read: set[str] = set()
     for node in model.graph.node:
         read |= set(node.input) | reads_of_subgraphs(node)
-    arrays = {tensor.name: _large(tensor) for tensor in model.graph.initializer if tensor.name in read}
+    arrays = {tensor.name: large_values(tensor) for tensor in model.graph.initializer if tensor.name in read}
     return {
         name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items() if array is not None
     }
@@ -208,28 +198,11 @@ def _without(model: onnx.ModelProto, weights: Mapping[str, Any], outputs: Sequen
     graph.output.extend(declared.get(name) or helper.make_empty_tensor_value_info(name) for name in outputs)
     for tensor in model.graph.initializer:
         if tensor.name not in weights:
-            graph.initializer.append(tensor)
+            graph.initializer.append(put_back(tensor))
             continue
         named = graph.initializer.add(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        named.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", "in memory"), ("offset", "0"), ("length", str(_bytes(tensor)))):
-            named.external_data.add(key=key, value=value)
+        mark_external(named, "in memory")
     return bare
-
-
-def _large(tensor: onnx.TensorProto) -> Array | None:
-    """Return the values of a weight that is worth handing over apart, None for any other (malformed ones too)."""
-    if tensor.data_type not in SAME_IN_MEMORY or not tensor.HasField("raw_data") or _bytes(tensor) < HANDED_OVER:
-        return None
-    try:
-        return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError):
-        return None  # the runtime says what is wrong with it
-
-
-def _bytes(tensor: onnx.TensorProto) -> int:
-    """Return the bytes that the values take by their declared shape."""
-    return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def evaluate(model: onnx.ModelProto, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pytest_facechallenge.analyses.implicit_batch.likeness_thresholds import (
     Exchange,
     Movement,
     PixelRecovery,
+    Plain,
     Reordering,
     Sharing,
     Transforms,
@@ -53,6 +54,7 @@ class Thresholds:
     sharing: Sharing = field(default_factory=Sharing)
     branches: Branches = field(default_factory=Branches)
     equivariance: Equivariance = field(default_factory=Equivariance)
+    plain: Plain = field(default_factory=Plain)
     transforms: Transforms = field(default_factory=Transforms)
     alignment: Alignment = field(default_factory=Alignment)
     clusters: Clusters = field(default_factory=Clusters)

@@ -28,6 +28,7 @@ from pytest_facechallenge.analyses.implicit_batch.runner import RunError, evalua
 from pytest_facechallenge.analyses.implicit_batch.size_conditions import is_fixed
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.control_flow import Binding, Ends, binding
+from pytest_facechallenge.onnx_graph.held_weights import put_back
 from pytest_facechallenge.onnx_graph.local_functions import inline_functions
 from pytest_facechallenge.onnx_graph.operators import Kind, Trait, operator
 
@@ -171,7 +172,7 @@ class _Unroller:
         """Return what the value is for the image fed, given the nodes kept so far."""
         for tensor in self.model.graph.initializer:
             if tensor.name == name:
-                return numpy_helper.to_array(tensor)
+                return numpy_helper.to_array(put_back(tensor))
         part = onnx.ModelProto(ir_version=self.model.ir_version)
         part.opset_import.extend(self.model.opset_import)
         part.graph.name = "part"

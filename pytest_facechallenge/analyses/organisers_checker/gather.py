@@ -18,6 +18,7 @@ from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.organisers_checker import OrganisersCheckerFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.inference.session import open_session
 
 #: Copies of the image in the batch that it runs.
@@ -40,6 +41,8 @@ def gather(context: Context) -> OrganisersCheckerFacts:
         The file is not an ONNX protobuf.
     """
     package = context.facts.need(PackageFacts)
+    context.session = None  # no later step of the stage needs it, and a large network need not be held twice
+    give_back()
     model = context.model
     mean, std, _ = server_feed(first_names(model.graph))
     narrow = next(
