@@ -152,7 +152,9 @@ class Plain:
         11, "places", "of a kernel's reach at most, unless its result is one place: it sees a neighbourhood"
     )
     passed_by: float = of(
-        0.12, "share of multiply-adds", "that a way past a block leaves out at most: an iResNet-50's first block is 0.09"
+        0.12,
+        "share of multiply-adds",
+        "that a way past a block leaves out at most: an iResNet-50's first block is 0.09",
     )
     pairs: int = of(400, "pairs", "of layers that stand beside each other, in a chain at most")
 

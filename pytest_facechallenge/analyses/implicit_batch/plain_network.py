@@ -62,13 +62,7 @@ def _stays(structure: Structure, node: Node, limits: Thresholds) -> bool:
     if len(given) > 1:
         return node.op in _MEETINGS and len(given) == 2 and _meets(structure, (given[0], given[1]), after, limits)
     if node.op in ("Conv", *_POOLS):
-        extent = node.attributes.get("kernel_shape") or shapes.get(node.inputs[1], ())[2:]
-        dilations = node.attributes.get("dilations") or [1] * len(extent)
-        reach = [(size - 1) * step + 1 for size, step in zip(extent, dilations, strict=False)]
-        # A kernel as wide as half of the map could put two copies of it side by side.
-        return len(before) == 4 and all(
-            size <= limits.plain.kernel or after[2 + axis] == 1 for axis, size in enumerate(reach)
-        )
+        return len(before) == 4 and _sees_a_neighbourhood(structure, node, after, limits)
     if node.op in _WHOLE_MAP:
         return len(before) == 4
     if node.op in _ROWS:
@@ -78,6 +72,19 @@ def _stays(structure: Structure, node: Node, limits: Thresholds) -> bool:
     if node.op in ("BatchNormalization", "PRelu") or node.op in _IN_PLACE:
         return before == after and _by_channel(structure, node, after)
     return not maps and len(before) == 2  # of rows of numbers nothing is left to be put side by side but themselves
+
+
+def _sees_a_neighbourhood(structure: Structure, node: Node, after: tuple[int, ...], limits: Thresholds) -> bool:
+    """Whether a kernel is far from as wide as half of a map: such a one could put two copies of it side by side."""
+    extent = node.attributes.get("kernel_shape")
+    if not extent:
+        weights = structure.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        extent = () if weights is None else weights.shape[2:]
+    steps = node.attributes.get("dilations") or [1] * len(extent)
+    reach = [(size - 1) * step + 1 for size, step in zip(extent, steps, strict=False)]
+    return len(reach) == 2 and all(
+        size <= limits.plain.kernel or after[2 + axis] == 1 for axis, size in enumerate(reach)
+    )
 
 
 def _by_channel(structure: Structure, node: Node, after: tuple[int, ...]) -> bool:
