@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.core.outcome import Status, VerdictWord
-from pytest_facechallenge.core.site import rule_page
+from pytest_facechallenge.core.site import is_published, rule_page
 from pytest_facechallenge.core.tables import NamedTable
 from pytest_facechallenge.engine.report import Report, RuleResult, SubmissionReport, TrackReport
 from pytest_facechallenge.reports import wording
@@ -145,13 +145,15 @@ def _linked(line: Text, result: RuleResult, track: TrackReport, view: View) -> T
 
 
 def _pages(tracks: list[TrackReport], view: View) -> list[RenderableType]:
-    """Return where the rules are explained of which one is broken or open, a line for each rulebook."""
+    """Return where the rules are explained of which one is broken or open, a line for each rulebook at most.
+
+    The command says it without a network, and in a clone, whose documentation has no address of its own.
+    """
     books = [track.rulebook for track in tracks if track.verdict.word is not VerdictWord.COMPLIANT]
-    lines: list[RenderableType] = []
-    for page in filter(None, map(rule_page, dict.fromkeys(books))):
-        said = f"rules explained at {page}"
-        lines += [Text(said if len(said) <= view.columns else "facechallenge explain RULE says what a rule wants")]
-    return lines
+    said = [f"rules explained at {page}" for page in filter(None, map(rule_page, dict.fromkeys(books)))]
+    if said and not (is_published() and all(len(line) <= view.columns for line in said)):
+        said = ["facechallenge explain RULE says what a rule wants"]
+    return [Text(line) for line in said]
 
 
 def _uncounted(submission: SubmissionReport, track: TrackReport, view: View, *, alone: bool) -> list[RenderableType]:

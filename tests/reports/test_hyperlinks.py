@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_facechallenge.core import site
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.site import SITE
+from pytest_facechallenge.reports import terminal
 from pytest_facechallenge.reports.finding import render as finding
 from pytest_facechallenge.reports.hyperlinks import shows_links
 from pytest_facechallenge.reports.terminal import render_details
@@ -58,13 +60,33 @@ def test_the_name_of_a_broken_rule_is_a_link(verbosity: int) -> None:
     assert "\x1b]8;" not in render_details(report, replace(view, links=False))
 
 
-def test_an_address_is_spelt_out_below_the_counts_where_there_are_no_links() -> None:
+def test_an_address_is_spelt_out_below_the_counts_where_there_are_no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "is_published", lambda: True)
     rules = (broken("embedding-dim"), result("latency", Status.UNDECIDED, remedy="Time it."))
     assert render_details(one(*rules), View()).splitlines()[-1] == f"rules explained at {PAGE}"
     assert render_details(one(rules[1]), View()).splitlines()[-1] == f"rules explained at {PAGE}"
     assert SITE not in render_details(one(result("batch")), View()), "nothing is broken or open"
     narrow = render_details(one(*rules), View(60)).splitlines()[-1]
     assert narrow == "facechallenge explain RULE says what a rule wants"
+
+
+def test_an_address_that_nobody_can_open_is_not_spelt_out() -> None:
+    last = render_details(one(broken("embedding-dim")), View(200)).splitlines()[-1]
+    assert last == "facechallenge explain RULE says what a rule wants"
+
+
+@pytest.mark.parametrize(
+    ("address", "published"),
+    [
+        ("https://pytest-facechallenge.example/", False),
+        ("https://example/docs/", False),
+        ("https://pytest-facechallenge.readthedocs.io/", True),
+        ("https://example.org/", True),
+    ],
+)
+def test_addresses_that_can_be_opened(address: str, published: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "SITE", address)
+    assert site.is_published() is published
 
 
 def test_a_finding_in_full_has_the_whole_address_on_one_line() -> None:
