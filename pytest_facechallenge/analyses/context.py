@@ -103,7 +103,7 @@ class Context:
 
     def let_go(self) -> None:
         """Let go of the parsed model where it is large: parsing it again takes less than its memory is worth."""
-        if "model" in self.__dict__ and self.model.ByteSize() >= LARGE_MODEL:
+        if "model" in self.__dict__ and self.model_path.stat().st_size >= LARGE_MODEL:
             del self.__dict__["model"]
             self.__dict__.pop("graph", None)
 
