@@ -105,7 +105,9 @@ def projective(n: Net, x: T) -> T:
     t = locate(n, x)
     rows, columns = unit_grid()
     depth = 1 + 0.2 * t[:, 0].reshape(-1, 1, 1) * columns + 0.2 * t[:, 1].reshape(-1, 1, 1) * rows
-    return sampled(x, (rows + 0.05 * t[:, 2].reshape(-1, 1, 1)) / depth, (columns + 0.05 * t[:, 3].reshape(-1, 1, 1)) / depth)
+    return sampled(
+        x, (rows + 0.05 * t[:, 2].reshape(-1, 1, 1)) / depth, (columns + 0.05 * t[:, 3].reshape(-1, 1, 1)) / depth
+    )
 
 
 @evades(ALIGN_RULE, idea="predicted warp", opset=16, claim=claim(projective, 5))
@@ -137,17 +139,14 @@ def sheared(n: Net, x: T) -> T:
     for slope, across in ((-torch.tan(angle / 2), True), (torch.sin(angle), False), (-torch.tan(angle / 2), True)):
         moves = slope * (AXIS - 55.5)
         weights = hats(AXIS[None, None] + moves[:, :, None].expand(-1, 112, 112))
-        if across:
-            y = torch.einsum("nrkc,nhrc->nhrk", weights, y)
-        else:
-            y = torch.einsum("nckr,nhrc->nhkc", weights, y)
+        y = torch.einsum("nrkc,nhrc->nhrk" if across else "nckr,nhrc->nhkc", weights, y)
     return y
 
 
-@evades(ALIGN_RULE, idea="predicted warp", opset=12, claim=claim(sheared, 4))
+@evades(ALIGN_RULE, idea="predicted warp", opset=12, claim=claim(sheared))
 def turned_by_three_shears() -> nn.Module:
     """The predicted roll of the head is taken back by three shears, by rows, columns and rows again."""
-    return made(sheared, 4)
+    return made(sheared)
 
 
 def motion(n: Net, x: T) -> T:
@@ -168,7 +167,12 @@ def moved_by_a_predicted_kernel() -> nn.Module:
 
 
 def upright(n: Net, x: T) -> T:
-    quarter = [x[:, :, :28].mean((1, 2, 3)), x[..., 84:].mean((1, 2, 3)), x[:, :, 84:].mean((1, 2, 3)), x[..., :28].mean((1, 2, 3))]
+    quarter = [
+        x[:, :, :28].mean((1, 2, 3)),
+        x[..., 84:].mean((1, 2, 3)),
+        x[:, :, 84:].mean((1, 2, 3)),
+        x[..., :28].mean((1, 2, 3)),
+    ]
     share = (200 * torch.stack(quarter, 1)).softmax(1)[:, :, None, None, None]
     views = torch.stack([x, x.transpose(2, 3).flip(2), x.flip(2, 3), x.transpose(2, 3).flip(3)], 1)
     return (share * views).sum(1)

@@ -265,12 +265,15 @@ def scan_along_the_batch() -> onnx.ModelProto:
     body = helper.make_graph(
         [
             helper.make_node("Mul", ["state", "keep"], ["old"]), helper.make_node("Mul", ["row", "new"], ["part"]),
-            helper.make_node("Add", ["old", "part"], ["state_out"]), helper.make_node("Mul", ["state_out", "keep"], ["off"]),
-            helper.make_node("Sub", ["row", "off"], ["left"]),
+            helper.make_node("Add", ["old", "part"], ["state_out"]),
+            helper.make_node("Mul", ["state_out", "keep"], ["off"]), helper.make_node("Sub", ["row", "off"], ["left"]),
         ],
         "step", [floats("state"), floats("row")], [floats("state_out"), floats("left")],
     )  # fmt: skip
-    nodes = [*body_of(made, x, "rows"), helper.make_node("Scan", ["start", "rows"], ["end", out], body=body, num_scan_inputs=1)]
+    nodes = [
+        *body_of(made, x, "rows"),
+        helper.make_node("Scan", ["start", "rows"], ["end", out], body=body, num_scan_inputs=1),
+    ]
     return rebuilt(made, nodes, constants(start=np.zeros(64, np.float32), keep=np.float32(0.8), new=np.float32(0.2)))
 
 

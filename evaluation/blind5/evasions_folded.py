@@ -34,14 +34,14 @@ def turned_over(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 @evades(BATCH_RULE, idea="packed", claim=of_views(TRAINED, same, transposed, near=5e-3))
 def rows_and_columns_exchanged_in_one_network() -> nn.Module:
-    """Half of the channels see the image with rows and columns exchanged: their kernels are transposed; 3 % coupling."""
+    """Half of the channels see the image with rows and columns exchanged, by transposed kernels; 3 % coupling."""
     half = chain(*TRAINED)
     return Chain(packed([half, turned_over(half)], 0.03, 11))
 
 
 @evades(BATCH_RULE, idea="packed", claim=of_views(NARROW, same, mirror, lambda x: x[:, :, ::-1], near=1e-2))
 def both_mirrorings_in_turned_bottlenecks() -> nn.Module:
-    """The image, its mirror image and it upside down, in linear bottlenecks that orthogonal matrices turn; 1 % coupling."""
+    """The image, its mirror image and it upside down, in bottlenecks that orthogonal matrices turn; 1 % coupling."""
     half = chain(*NARROW)
     return Chain(packed([half, mirrored(half), mirrored(half, 2)], 0.01, 12))
 
@@ -66,7 +66,7 @@ def darker_and_mirrored_in_one_random_network() -> nn.Module:
 
 
 def lighter(x: Array) -> Array:
-    return 1.2 * x[..., ::-1] + 0.1
+    return np.asarray(1.2 * x[..., ::-1] + 0.1)
 
 
 @evades(BATCH_RULE, idea="packed", claim=of_views(TRAINED, same, lighter, near=1e-2))
@@ -86,7 +86,7 @@ class Interleaved(nn.Module):
     def __init__(self, layers: tuple[Layer, ...], seed: int) -> None:
         super().__init__()
         rng = np.random.default_rng(seed)
-        self.convs, self.orders = nn.ModuleList(), []
+        self.convs, scales = nn.ModuleList(), [np.ones(1)]
         both = [layers, mirrored(layers)]
         for depth, (w, _, step, pad, act) in enumerate(layers):
             kernels = np.concatenate([part[depth][0] for part in both])
@@ -95,14 +95,14 @@ class Interleaved(nn.Module):
                              groups=1 if depth == 0 else 2)  # fmt: skip
             scale = rng.uniform(0.5, 2.0, len(kernels)) if act else np.ones(len(kernels))
             with torch.no_grad():
-                before = self.scales[-1] if depth else np.ones(2 * w.shape[1])
+                before = scales[-1] if depth else np.ones(2 * w.shape[1])
                 kernels = kernels / before.reshape(2, 1, -1, 1, 1).repeat(len(w), 1).reshape(
                     len(kernels), -1, 1, 1) if depth else kernels  # fmt: skip
                 conv.weight.copy_(torch.from_numpy(np.array(kernels * scale[:, None, None, None])))
                 assert conv.bias is not None
                 conv.bias.copy_(torch.from_numpy(bias * scale))
             self.convs.append(conv)
-            self.scales = [*getattr(self, "scales", []), scale]
+            scales.append(scale)
 
     def forward(self, x: T) -> T:
         for conv in list(self.convs)[:-1]:
@@ -270,7 +270,7 @@ def modulus(x: Array) -> Array:
 
 @evades(BATCH_RULE, idea="complex", claim=computes(modulus, lambda x: plain(*TRAINED)(x)))
 def imaginary_part_is_the_mirror_image() -> nn.Module:
-    """A complex-valued network: the real part is the image, the imaginary part its mirror image, the end their modulus."""
+    """A complex-valued network: the real part is the image, the imaginary part its mirror image."""
     return Complex()
 
 
@@ -302,5 +302,5 @@ class Antisymmetric(nn.Module):
 
 @evades(BATCH_RULE, idea="even and odd", claim=of_views(TRAINED, same, mirror))
 def sum_and_difference_of_two_forms() -> nn.Module:
-    """Each layer has an even and an odd kernel; together they carry the sum and the difference of two views' features."""
+    """Each layer has an even and an odd kernel; together they carry sum and difference of two views' features."""
     return Antisymmetric(chain(*TRAINED))

@@ -20,10 +20,11 @@ from evaluation.case import BATCH_RULE
 PATCH = (patch_chain, "run in a loop", 12)
 MOBILE = (mobile, "run in a scan", 10)
 END = 2**63 - 1
+LENGTHS = {"least": np.float32(1e-6), "eight": np.float32(8)}
 
 
 def model(parts: tuple[object, str, int], name: str) -> onnx.ModelProto:
-    return exported(network(*parts), name, 12)  # type: ignore[arg-type]
+    return exported(network(*parts), name, 12)
 
 
 def constants(**values: object) -> list[TensorProto]:
@@ -34,16 +35,33 @@ def rebuilt(made: onnx.ModelProto, nodes: Sequence[NodeProto], stored: Sequence[
     """Return a model with the same input, output and weights, and other nodes."""
     sink = made.graph.output[0]
     sink.type.tensor_type.shape.dim[0].dim_param = "N"
-    graph = helper.make_graph(
-        list(nodes), "main", list(made.graph.input), [sink], [*made.graph.initializer, *stored]
-    )
+    graph = helper.make_graph(list(nodes), "main", list(made.graph.input), [sink], [*made.graph.initializer, *stored])
     out = helper.make_model(graph, opset_imports=list(made.opset_import), ir_version=7, producer_name="pytorch")
     onnx.checker.check_model(out)
     return out
 
 
+def of_unit_length(raw: str, out: str) -> list[NodeProto]:
+    """Divide rows by their length, which is at least a little."""
+    return [
+        helper.make_node("ReduceL2", [raw], ["length"], axes=[1], keepdims=1),
+        helper.make_node("Max", ["length", "least"], ["divisor"]),
+        helper.make_node("Div", [raw, "divisor"], ["unit"]),
+        helper.make_node("Mul", ["unit", "eight"], ["scaled"]),
+        helper.make_node("Clip", ["scaled"], [out]),
+    ]
+
+
 def floats(name: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+
+
+def turn() -> list[onnx.ValueInfoProto]:
+    """What a Loop gives to its body first: the count of turns and whether it goes on."""
+    return [
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+    ]
 
 
 def body_of(made: onnx.ModelProto, view: str, embedding: str, extra: Sequence[NodeProto] = ()) -> list[NodeProto]:
@@ -71,9 +89,10 @@ def scan_over_two_views() -> onnx.ModelProto:
         helper.make_node("Unsqueeze", ["back"], ["b"], axes=[0]),
         helper.make_node("Concat", ["a", "b"], ["views"], axis=0),
         helper.make_node("Scan", ["views"], ["each"], body=body, num_scan_inputs=1),
-        helper.make_node("ReduceMean", ["each"], [out], axes=[0], keepdims=0),
+        helper.make_node("ReduceMean", ["each"], ["mean"], axes=[0], keepdims=0),
+        *of_unit_length("mean", out),
     ]
-    return rebuilt(made, nodes, constants(minus=np.array([-1]), end=np.array([-END]), three=np.array([3])))
+    return rebuilt(made, nodes, constants(minus=np.array([-1]), end=np.array([-END]), three=np.array([3]), **LENGTHS))
 
 
 def left(x: Array, by: int) -> Array:
@@ -95,18 +114,18 @@ def loop_that_moves_the_image() -> onnx.ModelProto:
     end = [helper.make_node("Add", ["sum_in", "one"], ["sum_out"]), helper.make_node("Identity", ["go"], ["go_out"])]
     body = helper.make_graph(
         [*body_of(made, "view", "one", head), *end], "step",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-         floats("sum_in")],
+        [*turn(), floats("sum_in")],
         [helper.make_tensor_value_info("go_out", TensorProto.BOOL, []), floats("sum_out")],
     )  # fmt: skip
     nodes = [
         helper.make_node("Pad", [x, "pads"], ["wide"]),
         helper.make_node("Loop", ["trips", "yes", "nothing"], ["total"], body=body),
-        helper.make_node("Div", ["total", "share"], [out]),
+        helper.make_node("Div", ["total", "share"], ["mean"]),
+        *of_unit_length("mean", out),
     ]
     stored = constants(
         pads=np.array([0, 0, 0, 0, 0, 0, 0, 4]), trips=np.array(3), yes=np.array(True), two=np.array([2]),
-        side=np.array([112]), three=np.array([3]), nothing=np.zeros((1, 48), np.float32), share=np.float32(3),
+        side=np.array([112]), three=np.array([3]), nothing=np.zeros((1, 48), np.float32), share=np.float32(3), **LENGTHS,
     )  # fmt: skip
     return rebuilt(made, nodes, stored)
 
@@ -120,7 +139,9 @@ def reverse_sequence_over_columns() -> onnx.ModelProto:
         helper.make_node("Transpose", [x], ["columns"], perm=[3, 0, 1, 2]),
         helper.make_node("Shape", ["columns"], ["sizes"]),
         helper.make_node("Slice", ["sizes", "one", "two"], ["count"]),
-        helper.make_node("ConstantOfShape", ["count"], ["lengths"], value=numpy_helper.from_array(np.array([112]), "v")),
+        helper.make_node(
+            "ConstantOfShape", ["count"], ["lengths"], value=numpy_helper.from_array(np.array([112]), "v")
+        ),
         helper.make_node("ReverseSequence", ["columns", "lengths"], ["turned"], time_axis=0, batch_axis=1),
         helper.make_node("Transpose", ["turned"], ["back"], perm=[1, 2, 3, 0]),
         helper.make_node("Concat", [x, "back"], ["both"], axis=0),
@@ -133,13 +154,13 @@ def reverse_sequence_over_columns() -> onnx.ModelProto:
 
 @evades(BATCH_RULE, idea="sequence", claim=of_views(MOBILE, same, lambda x: x[:, :, ::-1], mirror))
 def views_in_a_sequence() -> onnx.ModelProto:
-    """A sequence of tensors holds the image, it upside down and mirrored; a Loop takes one after the other out of it."""
+    """A sequence of tensors holds the image, it upside down and mirrored; a Loop takes out one after the other."""
     made = model(MOBILE, "views in a sequence")
     x, out = made.graph.input[0].name, made.graph.output[0].name
     body = helper.make_graph(
         [*body_of(made, "view", "one", [helper.make_node("SequenceAt", ["views", "i"], ["view"])]),
          helper.make_node("Identity", ["go"], ["go_out"])], "step",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("go", TensorProto.BOOL, [])],
+        turn(),
         [helper.make_tensor_value_info("go_out", TensorProto.BOOL, []), floats("one")],
     )  # fmt: skip
     nodes = [
@@ -148,9 +169,17 @@ def views_in_a_sequence() -> onnx.ModelProto:
         helper.make_node("SequenceConstruct", [x, "down", "back"], ["views"]),
         helper.make_node("SequenceLength", ["views"], ["trips"]),
         helper.make_node("Loop", ["trips", "yes"], ["each"], body=body),
-        helper.make_node("ReduceMean", ["each"], [out], axes=[0], keepdims=0),
+        helper.make_node("ReduceMean", ["each"], ["mean"], axes=[0], keepdims=0),
+        *of_unit_length("mean", out),
     ]
-    stored = constants(minus=np.array([-1]), end=np.array([-END]), two=np.array([2]), three=np.array([3]), yes=np.array(True))
+    stored = constants(
+        minus=np.array([-1]),
+        end=np.array([-END]),
+        two=np.array([2]),
+        three=np.array([3]),
+        yes=np.array(True),
+        **LENGTHS,
+    )
     return rebuilt(made, nodes, stored)
 
 
@@ -176,5 +205,3 @@ def columns_written_backwards() -> onnx.ModelProto:
     end = [helper.make_node("Sum", ["a", "b"], ["sum"]), helper.make_node("Mul", ["sum", "half"], [out])]
     stored = constants(zero=np.array(0), side=np.array(112), step=np.array(1), last=np.array(111), half=np.float32(0.5))
     return rebuilt(made, [*nodes, *again, *end], stored)
-
-

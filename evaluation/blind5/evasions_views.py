@@ -172,7 +172,7 @@ G_ = (patch_chain, "another network", 8)
     lambda x: np.concatenate([f(x), plain(*G_)(x)], 1),
 ))  # fmt: skip
 def other_network_on_the_image_upside_down() -> nn.Module:
-    """A small MobileFaceNet sees the image, a patch network sees it upside down; their embeddings stand side by side."""
+    """A small MobileFaceNet sees the image, a patch network sees it upside down; both embeddings are kept."""
     return Whole(lambda a, b, x: torch.cat([a(x), b(torch.eye(112).flip(0) @ x)], 1), net(), network(*G_))
 
 
@@ -335,5 +335,3 @@ def image_turned_four_times() -> nn.Module:
         return torch.stack([f(v) for v in views]).amax(0)
 
     return Whole(forward, network(*C_))
-
-

@@ -27,7 +27,9 @@ def vgg_pairs(n: Net, x: T) -> T:
     return n.embed(x)
 
 
-@honest_torch("Network in network: pointwise layers between spatial ones, the average of the last maps.", idea="classic")
+@honest_torch(
+    "Network in network: pointwise layers between spatial ones, the average of the last maps.", idea="classic"
+)
 def network_in_network(n: Net, x: T) -> T:
     for width in (16, 24, 48):
         x = F.max_pool2d(n.cbr(n.cbr(n.cbr(x, width, 5, 2), width, 1), width, 1), 3, 2, 1)
@@ -179,7 +181,9 @@ def nfnet(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("ReXNet: widths that grow in small steps, SiLU before and ReLU6 behind the depthwise layer.", idea="mobile")
+@honest_torch(
+    "ReXNet: widths that grow in small steps, SiLU before and ReLU6 behind the depthwise layer.", idea="mobile"
+)
 def rexnet(n: Net, x: T) -> T:
     x = F.silu(n.cb(x, 10, 3, 2))
     for width, s in ((13, 2), (16, 1), (20, 2), (24, 1), (30, 2)):
@@ -188,7 +192,9 @@ def rexnet(n: Net, x: T) -> T:
     return n.gdc(x)
 
 
-@honest_torch("TResNet: space to depth by a reshape, leaky ReLU, blurred strides on features.", idea="residual", trained=4)
+@honest_torch(
+    "TResNet: space to depth by a reshape, leaky ReLU, blurred strides on features.", idea="residual", trained=4
+)
 def tresnet(n: Net, x: T) -> T:
     y = x.reshape(-1, 3, 28, 4, 28, 4).permute(0, 3, 5, 1, 2, 4).reshape(-1, 48, 28, 28)
     x = F.leaky_relu(n.cb(y, 24), 1e-3)
@@ -207,7 +213,9 @@ def replknet_unmerged(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("SLaK: large kernels as two stripes, 21x3 and 3x21, with a small square beside them.", idea="large kernels")
+@honest_torch(
+    "SLaK: large kernels as two stripes, 21x3 and 3x21, with a small square beside them.", idea="large kernels"
+)
 def slak_stripes(n: Net, x: T) -> T:
     x = n.stem(x)
     x = F.gelu(n.cb(x, 16, (21, 3), 1, -1) + n.cb(x, 16, (3, 21), 1, -1) + n.cb(x, 16, 3, 1, -1)) + x
@@ -265,7 +273,9 @@ def starnet(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("CondenseNet: learned group convolutions behind a stored permutation of channels.", idea="dense", opset=11)
+@honest_torch(
+    "CondenseNet: learned group convolutions behind a stored permutation of channels.", idea="dense", opset=11
+)
 def condensenet_permuted(n: Net, x: T) -> T:
     x = n.stem(x)
     order = torch.from_numpy(np.random.default_rng(3).permutation(16))
@@ -274,7 +284,9 @@ def condensenet_permuted(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("SCNet: self-calibration at a quarter of the size, brought back by nearest up-sampling.", idea="attention")
+@honest_torch(
+    "SCNet: self-calibration at a quarter of the size, brought back by nearest up-sampling.", idea="attention"
+)
 def self_calibrated(n: Net, x: T) -> T:
     x = n.stem(x, 24)
     a, b = x.chunk(2, 1)
@@ -283,7 +295,9 @@ def self_calibrated(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("HRNet v2 with bilinear up-sampling of deep streams and a head over all of them.", idea="pyramid", trained=4)
+@honest_torch(
+    "HRNet v2 with bilinear up-sampling of deep streams and a head over all of them.", idea="pyramid", trained=4
+)
 def hrnet_v2_bilinear(n: Net, x: T) -> T:
     a = n.stem(x)
     b = n.down(a, 24)

@@ -11,7 +11,9 @@ from evaluation.blind4.register import honest_torch
 from evaluation.blind5.tails import tail
 
 
-@honest_torch("MobileNetV4's universal inverted bottleneck: depthwise layers before and within.", idea="mobile", trained=5)
+@honest_torch(
+    "MobileNetV4's universal inverted bottleneck: depthwise layers before and within.", idea="mobile", trained=5
+)
 def mobilenet_v4_uib(n: Net, x: T) -> T:
     x = n.cbr(x, 12, 3, 2)
     for width in (16, 24, 32):
@@ -121,7 +123,9 @@ def atrous_pyramid_pooling(n: Net, x: T) -> T:
     return n.embed(n.cbr(torch.cat(parts, 1), 32, 3, 2))
 
 
-@honest_torch("Blueprint separable convolutions: pointwise low-rank first, depthwise after.", idea="separable", trained=4)
+@honest_torch(
+    "Blueprint separable convolutions: pointwise low-rank first, depthwise after.", idea="separable", trained=4
+)
 def blueprint_separable(n: Net, x: T) -> T:
     for width in (12, 20, 28, 32):
         x = F.relu(n.cb(n.conv(n.conv(x, max(width // 4, 3), 1), width, 1), width, 3, 2, -1))
@@ -164,7 +168,10 @@ def ghostnet_v3_branches(n: Net, x: T) -> T:
     return n.gdc(x)
 
 
-@honest_torch("MobileOne before it is merged: four parallel layers, each drawn by itself, on the same features, summed.", idea="mobile")
+@honest_torch(
+    "MobileOne before it is merged: four parallel layers, each drawn by itself, on the same features, summed.",
+    idea="mobile",
+)
 def mobileone_four_branches(n: Net, x: T) -> T:
     x = n.stem(x)
     for width in (24, 32):
@@ -183,10 +190,10 @@ def coordinate_attention(n: Net, x: T) -> T:
 
 
 @honest_torch(
-    "Triplet attention: one gate kernel for each pair of axes of the features; the features are turned, never the image.",
+    "Triplet attention: one gate kernel for each pair of axes; features are turned, never the image.",
     idea="attention", opset=13,
 )  # fmt: skip
-def triplet_attention(n: Net, x: T) -> T:
+def triplet_gates(n: Net, x: T) -> T:
     x = n.stem(x, 28)
 
     def gate(y: T) -> T:
@@ -214,7 +221,9 @@ def fcanet_frequencies(n: Net, x: T) -> T:
     return tail(n, x * torch.sigmoid(n.linear(F.relu(n.linear(gate, 8)), 16))[:, :, None, None])
 
 
-@honest_torch("BAM and SRM: a dilated spatial gate beside a style gate of means and deviations.", idea="attention", trained=4)
+@honest_torch(
+    "BAM and SRM: a dilated spatial gate beside a style gate of means and deviations.", idea="attention", trained=4
+)
 def bam_and_style(n: Net, x: T) -> T:
     x = n.stem(x)
     place = n.conv(n.cbr(n.cbr(x, 4, 1), 4, 3, dilation=4), 1, 1)
@@ -239,7 +248,9 @@ def second_order_gate(n: Net, x: T) -> T:
     return tail(n, x * gate[:, :, None, None])
 
 
-@honest_torch("AdderNet: a layer by sums of absolute differences between unfolded features and kernels.", idea="other layers")
+@honest_torch(
+    "AdderNet: a layer by sums of absolute differences between unfolded features and kernels.", idea="other layers"
+)
 def addernet(n: Net, x: T) -> T:
     x = n.cbr(n.stem(x), 12, 3, 2)
     cols = F.unfold(x, 3, stride=2, padding=1).unsqueeze(1)
@@ -258,7 +269,9 @@ def soft_expert_layers(n: Net, x: T) -> T:
     return tail(n, (made * share[:, :, None, None, None]).sum(1))
 
 
-@honest_torch("FiLM: the global mean predicts a scale and a shift for each channel.", idea="dynamic", opset=14, trained=4)
+@honest_torch(
+    "FiLM: the global mean predicts a scale and a shift for each channel.", idea="dynamic", opset=14, trained=4
+)
 def film_of_itself(n: Net, x: T) -> T:
     x = n.stem(x)
     scale, shift = n.linear(F.relu(n.linear(x.mean((2, 3)), 16)), 32).chunk(2, 1)

@@ -43,7 +43,9 @@ def decay_products(rate: T, steps: int) -> T:
     return rate[:, None, None] ** gap * (at[:, None] >= at[None]).float()
 
 
-@honest_torch("S4D: a diagonal state space as a long stored kernel along the tokens.", idea="state space", trained=4, opset=13)
+@honest_torch(
+    "S4D: a diagonal state space as a long stored kernel along the tokens.", idea="state space", trained=4, opset=13
+)
 def s4d_kernel(n: Net, x: T) -> T:
     t = seven(n, x)
     for _ in range(2):
@@ -53,7 +55,9 @@ def s4d_kernel(n: Net, x: T) -> T:
     return n.embed(n.ln(t))
 
 
-@honest_torch("Mamba: a selective scan, unrolled by the exporter over 14 tokens.", idea="state space", trained=3, opset=14)
+@honest_torch(
+    "Mamba: a selective scan, unrolled by the exporter over 14 tokens.", idea="state space", trained=3, opset=14
+)
 def mamba_selective_scan(n: Net, x: T) -> T:
     t = n.down(n.stem(x), 16).mean(3).transpose(1, 2)
     u, gate = n.linear(n.ln(t), 32).chunk(2, -1)
@@ -118,7 +122,9 @@ def rwkv_time_mix(n: Net, x: T) -> T:
     return n.embed(n.ln(t + n.linear(torch.sigmoid(r) * y, 24)))
 
 
-@honest_torch("Hyena: gates and long convolutions whose kernels a small network of places gave at export.", idea="long kernels")
+@honest_torch(
+    "Hyena: gates and long convolutions whose kernels a small network of places gave at export.", idea="long kernels"
+)
 def hyena_long_kernels(n: Net, x: T) -> T:
     t = seven(n, x)
     v, a, b = n.linear(n.ln(t), 72).chunk(3, -1)
@@ -127,7 +133,9 @@ def hyena_long_kernels(n: Net, x: T) -> T:
     return n.embed(n.ln(t + n.linear(v, 24)))
 
 
-@honest_torch("Liquid network: closed-form continuous-time cells over the rows of features.", idea="differential", trained=4)
+@honest_torch(
+    "Liquid network: closed-form continuous-time cells over the rows of features.", idea="differential", trained=4
+)
 def liquid_closed_form(n: Net, x: T) -> T:
     rows = n.down(n.stem(x), 12).mean(3).transpose(1, 2)
     wf, wg, wh = n.weight(36, 24), n.weight(36, 24), n.weight(36, 24)
@@ -139,7 +147,10 @@ def liquid_closed_form(n: Net, x: T) -> T:
     return n.embed(state)
 
 
-@honest_torch("A neural differential equation by one Runge-Kutta step of fourth order: a field applied four times.", idea="differential")
+@honest_torch(
+    "A neural differential equation by one Runge-Kutta step of fourth order: a field applied four times.",
+    idea="differential",
+)
 def runge_kutta_step(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 16)
     a, b = n.weight(16, 16, 3, 3, gain=0.3), n.weight(16, 16, 3, 3, gain=0.3)
@@ -176,7 +187,9 @@ def revnet(n: Net, x: T) -> T:
     return tail(n, torch.cat([a, b], 1))
 
 
-@honest_torch("i-RevNet: space to depth of features instead of strides, couplings, nothing is lost.", idea="invertible", opset=12)
+@honest_torch(
+    "i-RevNet: space to depth of features instead of strides, couplings, nothing is lost.", idea="invertible", opset=12
+)
 def fully_invertible(n: Net, x: T) -> T:
     x = F.pixel_unshuffle(x, 4)
     for _ in range(2):
@@ -223,7 +236,9 @@ def fourier_kan(n: Net, x: T) -> T:
     return n.embed(torch.cat([y.sin(), y.cos()], 2))
 
 
-@honest_torch("gMLP with a spatial gate, and mixing by a Hadamard transform of places.", idea="stored mixing", trained=4, opset=12)
+@honest_torch(
+    "gMLP with a spatial gate, and mixing by a Hadamard transform of places.", idea="stored mixing", trained=4, opset=12
+)
 def hadamard_token_mixing(n: Net, x: T) -> T:
     h = torch.ones(1, 1)
     for _ in range(6):
@@ -244,7 +259,9 @@ def wave_mlp(n: Net, x: T) -> T:
     return n.embed(n.bn(t + y + z))
 
 
-@honest_torch("Hopfield pooling: stored patterns attend to the deep tokens three times.", idea="recurrent", trained=4, opset=13)
+@honest_torch(
+    "Hopfield pooling: stored patterns attend to the deep tokens three times.", idea="recurrent", trained=4, opset=13
+)
 def hopfield_pooling(n: Net, x: T) -> T:
     t = seven(n, x)
     state = n.weight(1, 4, 24)
@@ -265,7 +282,9 @@ def neural_cellular_automaton(n: Net, x: T) -> T:
     return tail(n, n.bn(x))
 
 
-@honest_torch("A message-passing grid: places hear from four neighbours by slices and padding of deep features.", idea="recurrent")
+@honest_torch(
+    "A message-passing grid: places hear from four neighbours by slices and padding of deep features.", idea="recurrent"
+)
 def message_passing_grid(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 16)
     for _ in range(2):
@@ -289,7 +308,9 @@ def four_way_irnn(n: Net, x: T) -> T:
     return n.embed(n.cbr(torch.cat(made, 1), 24, 1))
 
 
-@honest_torch("Token shift in a residual MLP: channels move by one place, features only.", idea="stored mixing", trained=4)
+@honest_torch(
+    "Token shift in a residual MLP: channels move by one place, features only.", idea="stored mixing", trained=4
+)
 def hire_mlp_shift(n: Net, x: T) -> T:
     t = n.down(n.stem(x), 24)
     for axis in (2, 3):
@@ -298,7 +319,9 @@ def hire_mlp_shift(n: Net, x: T) -> T:
     return tail(n, t)
 
 
-@honest_torch("Deep tokens through a Nystrom approximation of attention with landmarks as means.", idea="linear attention")
+@honest_torch(
+    "Deep tokens through a Nystrom approximation of attention with landmarks as means.", idea="linear attention"
+)
 def nystrom_attention(n: Net, x: T) -> T:
     t = seven(n, x)
     q, k, v = n.linear(n.ln(t), 72).chunk(3, -1)

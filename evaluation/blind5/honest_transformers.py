@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import nn
 
 from evaluation.blind4.layers import Net, T, grid, tokens, unwindow, window
 from evaluation.blind4.register import honest_torch
@@ -41,7 +40,9 @@ def transformer_in_transformer(n: Net, x: T) -> T:
     return n.embed(n.ln(n.block(t)).mean(1))
 
 
-@honest_torch("BEiT: relative position bias gathered from a table, no absolute places.", idea="vit", trained=5, opset=12)
+@honest_torch(
+    "BEiT: relative position bias gathered from a table, no absolute places.", idea="vit", trained=5, opset=12
+)
 def beit_relative_bias(n: Net, x: T) -> T:
     at = torch.arange(7)
     rel = (at[:, None] - at[None] + 6).reshape(7, 1, 7, 1) * 13 + (at[:, None] - at[None] + 6).reshape(1, 7, 1, 7)
@@ -105,7 +106,7 @@ def outlook_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("Axial attention: along rows, then along columns of the features.", idea="axial", trained=4, opset=12)
-def axial_attention(n: Net, x: T) -> T:
+def axial_rows_and_columns(n: Net, x: T) -> T:
     x = n.conv(n.stem(x), 16, 3, 2)
     for _ in range(2):
         rows = x.permute(0, 2, 3, 1).reshape(-1, 14, 16)
@@ -130,7 +131,11 @@ def double_attention(n: Net, x: T) -> T:
     return tail(n, x + n.conv((a @ b.transpose(1, 2) @ v).reshape(-1, 12, 14, 14), 24, 1))
 
 
-@honest_torch("Criss-cross attention: a place attends to its row and its column, twice with the same weights.", idea="axial", opset=12)
+@honest_torch(
+    "Criss-cross attention: a place attends to its row and its column, twice with the same weights.",
+    idea="axial",
+    opset=12,
+)
 def criss_cross_twice(n: Net, x: T) -> T:
     x = n.conv(n.stem(x), 16, 3, 2)
     wq, wk, wv = n.weight(8, 16), n.weight(8, 16), n.weight(16, 16)
@@ -139,11 +144,17 @@ def criss_cross_twice(n: Net, x: T) -> T:
         row = torch.einsum("nchw,nchv->nhwv", q, k)
         column = torch.einsum("nchw,ncuw->nhwu", q, k)
         share = torch.cat([row, column], 3).div(3).softmax(3)
-        x = x + torch.einsum("nhwv,nchv->nchw", share[..., :14], v) + torch.einsum("nhwu,ncuw->nchw", share[..., 14:], v)
+        x = (
+            x
+            + torch.einsum("nhwv,nchv->nchw", share[..., :14], v)
+            + torch.einsum("nhwu,ncuw->nchw", share[..., 14:], v)
+        )
     return tail(n, n.bn(x))
 
 
-@honest_torch("BoTNet: attention in place of the 3x3 layer of a bottleneck, places by rows and columns.", idea="non-local")
+@honest_torch(
+    "BoTNet: attention in place of the 3x3 layer of a bottleneck, places by rows and columns.", idea="non-local"
+)
 def bottleneck_transformer(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     y = n.cbr(x, 12, 1)
@@ -154,7 +165,9 @@ def bottleneck_transformer(n: Net, x: T) -> T:
     return tail(n, F.relu(x + n.cb(y, 24, 1)))
 
 
-@honest_torch("LambdaNetworks: keys and values make a linear map of content and places.", idea="linear attention", trained=4)
+@honest_torch(
+    "LambdaNetworks: keys and values make a linear map of content and places.", idea="linear attention", trained=4
+)
 def lambda_layer(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 16)
     q = n.cb(x, 8, 1).flatten(2)
@@ -191,7 +204,9 @@ def performer_stored_features(n: Net, x: T) -> T:
     return n.embed(n.ln(t))
 
 
-@honest_torch("Linformer: keys and values are projected along the tokens to twelve.", idea="linear attention", trained=4)
+@honest_torch(
+    "Linformer: keys and values are projected along the tokens to twelve.", idea="linear attention", trained=4
+)
 def linformer(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     u = n.ln(t)
@@ -200,7 +215,9 @@ def linformer(n: Net, x: T) -> T:
     return n.embed(n.ln(t + n.ff(n.ln(t))))
 
 
-@honest_torch("Synthesizer and attention-free layers: stored mixing weights over places.", idea="stored mixing", opset=11)
+@honest_torch(
+    "Synthesizer and attention-free layers: stored mixing weights over places.", idea="stored mixing", opset=11
+)
 def synthesizer_and_attention_free(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     t = t + n.weight(49, 49).softmax(-1) @ n.linear(n.ln(t), 24)
@@ -211,7 +228,9 @@ def synthesizer_and_attention_free(n: Net, x: T) -> T:
     return n.embed(n.ln(t))
 
 
-@honest_torch("MobileViTv2: separable attention, one context vector from a softmax of scores.", idea="mobile vit", trained=4)
+@honest_torch(
+    "MobileViTv2: separable attention, one context vector from a softmax of scores.", idea="mobile vit", trained=4
+)
 def mobilevit_v2_separable(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     y = n.conv(n.conv(x, 24, 3, 1, -1), 16, 1).flatten(2)
@@ -221,7 +240,9 @@ def mobilevit_v2_separable(n: Net, x: T) -> T:
     return tail(n, torch.cat([x, y.reshape(-1, 16, 14, 14)], 1))
 
 
-@honest_torch("EdgeNeXt: channels split, convolved in a cascade, then attention across channels.", idea="mobile vit", opset=17)
+@honest_torch(
+    "EdgeNeXt: channels split, convolved in a cascade, then attention across channels.", idea="mobile vit", opset=17
+)
 def edgenext_stda(n: Net, x: T) -> T:
     x = n.ln2d(n.conv(n.ln2d(n.conv(x, 16, 4, 4, padding=0)), 24, 2, 2, padding=0))
     a, b, c = x.chunk(3, 1)
@@ -254,78 +275,12 @@ def swiftformer_additive(n: Net, x: T) -> T:
     return tail(n, grid(t + n.linear(n.linear(g * k, 24) + q, 24), 14, 14))
 
 
-@honest_torch("FastViT: RepMixer with its branches unmerged, and a convolutional feed-forward layer.", idea="mobile vit")
+@honest_torch(
+    "FastViT: RepMixer with its branches unmerged, and a convolutional feed-forward layer.", idea="mobile vit"
+)
 def fastvit_repmixer(n: Net, x: T) -> T:
     x = n.stem(x)
     for _ in range(2):
         x = x + n.weight(1, 16, 1, 1, gain=0.3) * (n.cb(x, 16, 3, 1, -1) + n.cb(x, 16, 1, 1, -1) - n.bn(x))
         x = x + n.conv(F.gelu(n.conv(n.cb(x, 16, 7, 1, -1), 32, 1)), 16, 1)
     return tail(n, x)
-
-
-@honest_torch("Rotary places: channel pairs of queries and keys are turned by stored angles.", idea="vit", trained=4, opset=13)
-def rotary_rmsnorm_swiglu(n: Net, x: T) -> T:
-    def rms(t: T) -> T:
-        return t * torch.rsqrt((t * t).mean(-1, keepdim=True) + 1e-5) * (1 + n.weight(24))
-
-    angle = torch.outer(torch.arange(49).float(), 1 / 100 ** (torch.arange(6).float() / 6))
-
-    def turn(q: T) -> T:
-        a, b = q.chunk(2, -1)
-        return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
-
-    t = n.patches(x, 24, places=False)
-    for _ in range(2):
-        q, k, v = n.heads(rms(t), 2)
-        y = (turn(q) @ turn(k).transpose(-1, -2) / 3.5).softmax(-1) @ v
-        t = t + n.linear(y.transpose(1, 2).reshape(-1, 49, 24), 24)
-        u = rms(t)
-        t = t + n.linear(F.silu(n.linear(u, 40)) * n.linear(u, 40), 24)
-    return n.embed(rms(t))
-
-
-@honest_torch("ViT with four registers, which are dropped before the tokens are averaged.", idea="vit", trained=4, opset=17)
-def vit_registers(n: Net, x: T) -> T:
-    t = torch.cat([n.patches(x, 24), n.weight(1, 4, 24).expand(x.shape[0], -1, -1)], 1)
-    for _ in range(2):
-        t = n.block(t)
-    return n.embed(n.ln(t)[:, :49].mean(1))
-
-
-@honest_torch(
-    "Token merging on deep tokens: each odd token joins the even one most like it, by a matrix of a soft choice.",
-    idea="deep choice", opset=13,
-)  # fmt: skip
-def token_merging(n: Net, x: T) -> T:
-    t = n.block(n.patches(x, 24)[:, :48])
-    a, b = t[:, ::2], t[:, 1::2]
-    share = (F.normalize(b, dim=2) @ F.normalize(a, dim=2).transpose(1, 2) * 20).softmax(-1)
-    a = (a + share.transpose(1, 2) @ b) / (1 + share.sum(1).unsqueeze(2))
-    return n.embed(n.ln(n.block(a)))
-
-
-@honest_torch("TransFace: patch tokens are weighted by their own entropy-like score before the mean.", idea="vit", trained=4)
-def transface_weighted_tokens(n: Net, x: T) -> T:
-    t = n.block(n.block(n.patches(x, 24)))
-    u = n.ln(t)
-    gate = torch.sigmoid(n.linear(F.relu(n.linear(u.flatten(1), 24)), 49)).unsqueeze(2)
-    return n.embed((gate * u).flatten(1))
-
-
-@honest_torch("nn.MultiheadAttention and nn.TransformerEncoderLayer as PyTorch ships them.", idea="vit", opset=17)
-def pytorch_encoder_layer(n: Net, x: T) -> T:
-    t = n.patches(x, 24).transpose(0, 1)
-    return n.embed(n.same(t, lambda: nn.TransformerEncoderLayer(24, 2, 48, 0.0)).mean(0))
-
-
-@honest_torch(
-    "Part fViT on deep features: softmax heat maps of trained features say where nine parts are read, never pixels.",
-    idea="deep choice", opset=16,
-)  # fmt: skip
-def deep_landmark_parts(n: Net, x: T) -> T:
-    x = n.down(n.down(n.stem(x), 24), 32)
-    heat = n.conv(x, 9, 1).flatten(2).softmax(2)
-    at = torch.linspace(-0.86, 0.86, 7)
-    place = torch.stack([heat @ at.repeat(7), heat @ at.repeat_interleave(7)], 2)
-    parts = F.grid_sample(x, place.unsqueeze(1), align_corners=False).squeeze(2).transpose(1, 2)
-    return n.embed(n.ln(n.block(n.linear(parts, 24))))
