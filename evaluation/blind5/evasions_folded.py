@@ -193,7 +193,7 @@ def branches(main: tuple[Layer, ...], other: tuple[Layer, ...], seed: int, noise
 
 def blocky(x: Array) -> Array:
     small = x.reshape(len(x), 3, 56, 2, 56, 2).mean((3, 5))
-    return small.repeat(2, 2).repeat(2, 3)
+    return np.asarray(small.repeat(2, 2).repeat(2, 3))
 
 
 @evades(BATCH_RULE, idea="pyramid", claim=of_views(TRAINED, same, blocky))

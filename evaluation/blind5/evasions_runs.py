@@ -125,7 +125,8 @@ def loop_that_moves_the_image() -> onnx.ModelProto:
     ]
     stored = constants(
         pads=np.array([0, 0, 0, 0, 0, 0, 0, 4]), trips=np.array(3), yes=np.array(True), two=np.array([2]),
-        side=np.array([112]), three=np.array([3]), nothing=np.zeros((1, 48), np.float32), share=np.float32(3), **LENGTHS,
+        side=np.array([112]), three=np.array([3]), nothing=np.zeros((1, 48), np.float32), share=np.float32(3),
+        **LENGTHS,
     )  # fmt: skip
     return rebuilt(made, nodes, stored)
 

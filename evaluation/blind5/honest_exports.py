@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import cast
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -61,7 +66,14 @@ def dynamo_unet(n: Net, x: T) -> T:
     return tail(n, n.cbr(torch.cat([b, c], 1), 24))
 
 
-@torch.jit.script  # type: ignore[untyped-decorator]
+@cache
+def scripted(function: Callable[..., T]) -> Callable[..., T]:
+    """Compile a function, so that its conditions and loops are exported as such; PyTorch calls this way an old one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return cast(Callable[..., T], torch.jit.script(function))
+
+
 def recurrence(t: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """A recurrence written as a loop, compiled: the exporter makes a Loop of it."""
     state = torch.zeros_like(t[:, 0])
@@ -76,10 +88,9 @@ def recurrence(t: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tenso
 )  # fmt: skip
 def scripted_recurrence(n: Net, x: T) -> T:
     t = tokens(n.down(n.down(n.stem(x), 16), 24))
-    return n.embed(recurrence(t, n.weight(48, 24), n.weight(24)))
+    return n.embed(scripted(recurrence)(t, n.weight(48, 24), n.weight(24)))
 
 
-@torch.jit.script  # type: ignore[untyped-decorator]
 def smaller(x: torch.Tensor) -> torch.Tensor:
     """A branch on the size of a map, which the exporter leaves as an If."""
     if x.shape[2] > 7:
@@ -89,7 +100,7 @@ def smaller(x: torch.Tensor) -> torch.Tensor:
 
 @honest_torch("A scripted condition on the size of a map, not on what it shows.", idea="control flow", opset=13)
 def scripted_condition_on_size(n: Net, x: T) -> T:
-    return n.embed(smaller(n.down(n.stem(x), 32)).reshape(-1, 32, 7, 7))
+    return n.embed(scripted(smaller)(n.down(n.stem(x), 32)).reshape(-1, 32, 7, 7))
 
 
 @honest_torch("Sizes by arithmetic on shapes, exported without folding.", idea="shapes", opset=12, fold=False)
