@@ -1,11 +1,11 @@
 """Judge every network of a set as a submission, once, and keep what was said.
 
-python -m evaluation.first_run --split blind-4 --file evaluation/first_runs/blind-4-before.json
+python -m evaluation.first_run --split blind-5 --file evaluation/first_runs/blind-5-before.json
 
-Networks that the file has already are left as they are, so that a run that was stopped goes on: blind-4-before.json has
-every evading network and 102 of the honest ones, drawn by chance, as the detector of 7d9f5f1 answered; the rest is
-judged by running the command in a checkout of that detector. An evading network that the detector, or the check of
-stored weights, caught has the rules of that check alone.
+``--split`` is any set of splits.toml. Networks that the file has already are left as they are, so that a run that was
+stopped goes on: blind-4-before.json has every evading network and 102 of the honest ones, drawn by chance, as the
+detector of 7d9f5f1 answered; the rest is judged by running the command in a checkout of that detector. An evading
+network that the detector, or the check of stored weights, caught has the rules of that check alone.
 """
 
 from __future__ import annotations

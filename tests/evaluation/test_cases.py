@@ -25,7 +25,12 @@ CHOSEN = {case.name for case in one_of_each_idea()}
 SOME = [pytest.param(name, marks=() if name in CHOSEN else (pytest.mark.slow,)) for name in NETWORKS]
 #: Cases whose embedding depends on what else is in the batch.
 TOGETHER = {name for name, proof in PROOFS.items() if proof.together} | {"turned_when_alone"}
-TOGETHER |= {case.name for case in load("blind-4", kind="failed") if {"batch", "deterministic"} & set(case.rules)}
+TOGETHER |= {
+    case.name
+    for label in ("blind-4", "blind-5")
+    for case in load(label, kind="failed")
+    if {"batch", "deterministic"} & set(case.rules)
+}
 #: Networks that are exported with a fixed batch, which the server makes symbolic.
 FIXED = {"fixed_batch_of_one": 1}
 
@@ -56,6 +61,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-2": (44, 42),
         "blind-3": (24, 24),
         "blind-4": (80, 177),
+        "blind-5": (80, 176),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
@@ -65,7 +71,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
 def test_a_blind_set_says_until_when_and_how_its_first_run_went(label: str) -> None:
     split = splits()[label]
     assert re.fullmatch("[0-9a-f]{7}", split.blind_until)
-    if label == "blind-4":  # what was run is in the file of first answers: see test_first_run.py
+    if label in ("blind-4", "blind-5"):  # what was run is in the file of first answers: see test_first_run.py
         return
     assert split.first_evasions is not None
     assert split.first_honest is not None
@@ -149,7 +155,7 @@ def test_a_set_whose_package_is_missing_is_left_out_and_said(monkeypatch: pytest
     monkeypatch.setattr(cases, "find_spec", lambda _name: None)
     cases._all.cache_clear()
     try:
-        assert cases.left_out() == {"blind-4": "torch"}
+        assert cases.left_out() == {"blind-4": "torch", "blind-5": "torch"}
         assert [case.name for case in sample(load(), 24)] == everything, "the sample is the same wherever it is drawn"
         with pytest.raises(ValueError, match="the set blind-4 needs the package torch"):
             load("blind-4")
