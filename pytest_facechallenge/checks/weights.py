@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pytest_facechallenge.checks.registry import check
 from pytest_facechallenge.checks.remedies import keep_float32
 from pytest_facechallenge.core.facts.base import Facts
@@ -15,6 +17,12 @@ FULL_WIDTH = 4
 
 #: Elements that small integer constants may have together before they are called weights, unless the rulebook says.
 SMALL_CONSTANTS = 1024
+
+#: Share of the stored elements that weights made of others may be before they are called stored weights.
+SMALL_SHARE = 0.01
+
+#: Stored numbers that hold no network, whatever is made of them: the scales of a layer's channels.
+SCALES = 64
 
 _ORIGIN = {
     "integers": "integers or booleans that take fewer than 32 bits each",
@@ -55,20 +63,22 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         weights, however it is written, also behind a zero that is computed from the image. The parts of a stored matrix
         above and below zero are that matrix, used twice. An integer counts with the bytes that it takes in the file,
         where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps) and
-        small parameters of single operators are no weights. Float32 weights whose values would fit into float16 pass,
-        and so does casting to float16 when the model runs (a note).
+        small parameters of single operators are no weights, and weights taken apart from wider ones that are up to 1 %
+        of the stored elements in all, and at most 1024, are none either. Float32 weights whose values would fit into
+        float16 pass, and so does casting to float16 when the model runs (a note).
     How to fix:
         Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise
         the exported model (no onnxconverter_common.float16, no onnxruntime.quantization), remove initializers that
         nothing reads.
     """
     found = facts.need(WeightsFacts)
+    small_limit = int(rule.parameters.get("small_constants") or SMALL_CONSTANTS)
+    found, few = _without_few(found, small_limit)
     width = rule.limit if isinstance(rule.limit, (int, float)) else FULL_WIDTH
     narrow = [tensor for tensor in found.narrow_floats if tensor.bits < 8 * width]
     hidden = [pool for pool in found.shared if pool.weights is not None and not pool.caveat]
     unknown = [pool for pool in found.shared if pool.weights is None]
     doubtful = [pool for pool in found.shared if pool.weights is not None and pool.caveat]
-    small_limit = int(rule.parameters.get("small_constants") or SMALL_CONSTANTS)
     evidence = [_tensor_evidence(tensor) for tensor in narrow]
     evidence += [_pool_evidence(pool) for pool in found.shared]
     evidence += [
@@ -104,7 +114,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
-            notes=_notes(found),
+            notes=_notes(found, few),
             remedy=keep_float32(facts, rule)
             if narrow or hidden
             else "Remove tensors and texts that the network does not need.",
@@ -116,7 +126,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
-            notes=_notes(found),
+            notes=_notes(found, few),
             remedy="Fold the constants of the model (torch.onnx.export with do_constant_folding=True, or onnxsim), so "
             "that the weights themselves are in the file; then this can be decided.",
         )
@@ -127,7 +137,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             limit=limit,
             evidence=tuple(evidence),
-            notes=_notes(found),
+            notes=_notes(found, few),
             remedy="Fold the constants of the model (torch.onnx.export with do_constant_folding=True, or onnxsim), so "
             "that the weights themselves are in the file.",
         )
@@ -135,7 +145,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         f"All weights are stored in at least 32 bits ({total} bytes of tensors).",
         measured=measured,
         limit=limit,
-        notes=_notes(found),
+        notes=_notes(found, few),
     )
 
 
@@ -167,8 +177,29 @@ def _pool_evidence(pool: SharedStorage) -> Evidence:
     )
 
 
-def _notes(found: WeightsFacts) -> tuple[str, ...]:
+def _without_few(found: WeightsFacts, most: int) -> tuple[WeightsFacts, tuple[SharedStorage, ...]]:
+    """Return the facts without weights made of stored numbers of full width that are too few to matter, and those.
+
+    A gate ``s`` beside ``1 - s`` makes two numbers of one, and a curve on the scales of some channels is no store of a
+    network. All such of a file count together, so that a store in many pieces is none of them.
+    """
+    stored = sum(stock.elements for stock in found.stock)
+    few = tuple(
+        pool
+        for pool in found.shared
+        if pool.kind == "packed" and (pool.values <= SCALES if pool.weights is None else pool.weights <= most)
+    )
+    more = sum(pool.values if pool.weights is None else pool.weights - pool.values for pool in few)
+    if not few or more > min(most, SMALL_SHARE * stored):
+        return found, ()
+    return msgspec.structs.replace(found, shared=tuple(pool for pool in found.shared if pool not in few)), few
+
+
+def _notes(found: WeightsFacts, few: tuple[SharedStorage, ...]) -> tuple[str, ...]:
     notes: list[str] = []
+    if few:
+        made = ", ".join(dict.fromkeys(node for pool in few for node in pool.made_by))
+        notes.append(f"{made}: what is made there of stored numbers is too little to hold weights of the network.")
     if found.half_casts:
         notes.append(
             f"The model casts to a floating type below 32 bits when it runs ({', '.join(found.half_casts[:3])}); that "

@@ -72,7 +72,7 @@ def _run(
 ) -> list[BatchComposition]:
     images = feed.images
     try:
-        # The step `batch` runs the optimised graph. For three images optimising costs more time and memory than it saves.
+        # The step `batch` runs the optimised graph; for three images optimising costs more than it saves.
         runner = Runner(model, [feed.output], threads, optimised=not apart)
         extremes = np.concatenate([images.flat(0.0), images.flat(1.0)])
 

@@ -43,7 +43,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return the two networks that a model's layers hold, if they do; compared with the coupling taken out."""
     found = _grouped_layers(model, limits)
     share = model.share(sum(entry.layer.macs for entry in found))
-    if len(found) < limits.clusters.layers or share < limits.clusters.share:
+    if len(found) < limits.clusters.layers or _share_of_the_body(model, found) < limits.clusters.share:
         return []
     coupling = {entry.layer.weight: (entry.groups.outputs, entry.groups.inputs) for entry in found}
     changed = without_coupling(model, coupling)
@@ -71,6 +71,15 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         branch=model.branch,
     )
     return [Hypothesis(seen, (one, other), coupling)]
+
+
+def _share_of_the_body(model: TracedModel, found: list[_Grouped]) -> float:
+    """Return how much of what layers do that could be grouped is done by those that are.
+
+    First layers mix all colours, and depthwise ones nothing, in any network: both may do most of the work.
+    """
+    layers = [layer for layer in model.structure.layers if layer not in model.front and layer.groups == 1]
+    return sum(entry.layer.macs for entry in found) / max(1, sum(layer.macs for layer in layers))
 
 
 def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:

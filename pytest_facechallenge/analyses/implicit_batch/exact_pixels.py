@@ -114,17 +114,41 @@ def holds_elsewhere(
     known = np.abs(agreement).max(1) >= limits.signatures.same
     places, pixels = places[known], pixels[known]
     plane = pixels // (noise.shape[-1] * noise.shape[-2])
+    gain, offset = _lines(noise.reshape(len(noise), -1)[:, pixels], seen.reshape(len(seen), -1)[:, places])
     held = 0
     for image, values in zip(others, others_seen, strict=True):
-        expected, got = image.reshape(-1)[pixels], values.reshape(-1)[places]
+        plain, got = image.reshape(-1)[pixels], values.reshape(-1)[places]
+        # As the pixel is, or with what the noise images showed to be added to it and to weigh it at its place.
+        ways = (plain, gain * plain + offset)
         agree = []
         for channel in np.unique(plane):
             chosen = plane == channel
-            if chosen.sum() >= wanted.held_fewest and np.ptp(expected[chosen]) > 0:
-                flat = np.ptp(got[chosen]) == 0
-                agree.append(0.0 if flat else abs(float(np.corrcoef(expected[chosen], got[chosen])[0, 1])))
+            if chosen.sum() >= wanted.held_fewest and np.ptp(plain[chosen]) > 0:
+                agree.append(max(_correlation(way[chosen], got[chosen]) for way in ways))
         held += not agree or min(agree) >= wanted.held
     return held / max(1, len(others))
+
+
+def _lines(pixels: Array, elements: Array) -> tuple[Array, Array]:
+    """Return gain and offset of each element as a line of its pixel, over the images, both float64 [elements].
+
+    Parameters
+    ----------
+    pixels, elements
+        float [images, elements].
+    """
+    x, y = pixels.astype(np.float64), elements.astype(np.float64)
+    apart = x - x.mean(0)
+    gain: Array = (apart * (y - y.mean(0))).sum(0) / np.maximum((apart**2).sum(0), 1e-30)
+    offset: Array = y.mean(0) - gain * x.mean(0)
+    return gain, offset
+
+
+def _correlation(one: Array, other: Array) -> float:
+    """Return |correlation|; 0 where one of the two does not vary."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return abs(float(np.corrcoef(one, other)[0, 1]))
 
 
 def chosen_share(images: Array, seen: Array, limits: Thresholds) -> float:

@@ -25,26 +25,36 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     found: dict[tuple[int, WeightRelation], list[Layer]] = {}
     for layer in structure.layers:
         blocks, relation = _repeated(structure, layer, limits)
-        if relation:
+        if relation and not _filters_each_colour(model, layer, blocks):
             found.setdefault((blocks, relation), []).append(layer)
     by_blocks: dict[int, list[tuple[WeightRelation, Layer]]] = {}
     for (blocks, relation), layers in found.items():
         by_blocks.setdefault(blocks, []).extend((relation, layer) for layer in layers)
     seen: list[Hypothesis] = []
     for blocks, entries in by_blocks.items():
+        layers = [layer for _, layer in entries]
+        if len(layers) > 1 and not any(structure.depends(later, early) for early in layers for later in layers):
+            continue  # a bank of filters beside another one (real and imaginary parts): no network is deep in one layer
         relations = [relation for relation, _ in entries]
         repeated = RepeatedKernels(
             layers=tuple(layer.node.label for _, layer in entries[: limits.running.named]),
             blocks=blocks,
             weights=max(WeightRelation, key=relations.count),
-            share=model.share(sum(layer.macs for _, layer in entries)),
+            share=model.share(sum(layer.macs for layer in layers)),
             branch=model.branch,
         )
-        first = min((layer for _, layer in entries), key=lambda layer: structure.position[id(layer.node)])
+        first = min(layers, key=lambda layer: structure.position[id(layer.node)])
         extent = structure.shapes[first.data][first.contracted]
         parts = blocks_of(first.data, first.contracted, extent, blocks, (0, 1), interleaved=False)
         seen.append(Hypothesis(repeated, parts))
     return seen
+
+
+def _filters_each_colour(model: TracedModel, layer: Layer, blocks: int) -> bool:
+    """Whether a layer applies one bank of filters to each colour of the image alone."""
+    shape = model.structure.shapes[layer.data]
+    colours = len(shape) == 4 and shape[layer.contracted] == blocks == model.feed.images.channels
+    return colours and model.is_pixels(layer) and shape[2:] == model.structure.shapes[model.feed.name][2:]
 
 
 def _repeated(structure: Structure, layer: Layer, limits: Thresholds) -> tuple[int, WeightRelation]:

@@ -39,12 +39,39 @@ def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
 
     That a layer gets the image turned, or gives what another gives for the turned image, was seen; only how far the two
     go on apart was not confirmed, as where one gives the queries and the other the keys. Where the next layer works for
-    one of them alone and each of them moves the embedding, the rule is undecided.
+    one of them alone and each of them moves the embedding, the rule is undecided; so it is where all but that was
+    confirmed and one of the two moves it a little.
     """
     if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged):
         return sign
     both = min(median for _, median, _ in shown.moved) >= LIMITS.moved
-    return replace(sign, weight=Weight.UNSURE) if both and shown.pure >= LIMITS.pure else sign
+    open_ = (both and shown.pure >= LIMITS.pure) or _faint(shown)
+    return replace(sign, weight=Weight.UNSURE) if open_ else sign
+
+
+def one_network_on_parts(shown: Intervention | None) -> bool:
+    """Whether two parts go through all of the network apart, through the same layers, and both matter."""
+    return (
+        isinstance(shown, Exchanged)
+        and _stands(shown, 1, in_turn=False)
+        and 0 <= shown.apart <= LIMITS.apart
+        and sum(shown.alone) >= LIMITS.all_alone
+        and shown.pure >= LIMITS.all_alone
+    )
+
+
+def _faint(shown: Intervention) -> bool:
+    """Whether two parts go on apart as two looks do, and one of them moves the embedding so little that chance may.
+
+    Weights that are not trained may hardly use one of two looks (a recurrence forgets the first one).
+    """
+    return (
+        isinstance(shown, Exchanged)
+        and shown.stages >= LIMITS.stages
+        and shown.pure >= LIMITS.pure
+        and min(shown.alone) >= LIMITS.alone
+        and min(max(abs(low), abs(high)) for low, _, high in shown.moved) >= LIMITS.influence
+    )
 
 
 def _stands(shown: Intervention, share: float, *, in_turn: bool) -> bool:

@@ -81,6 +81,11 @@ class Limits:
     apart: float = of(
         0.01, "1 - cosine", "of what two parts give that are fed the same, up to which they are one function"
     )
+    all_alone: float = of(
+        0.97,
+        "share of the multiply-adds",
+        "behind parts, that follow one of them alone: a network run on each by itself",
+    )
     kept: float = of(0.8, "cosine", "of embeddings (less their mean) that taking a coupling out leaves, at least")
     coupled: float = of(1e-9, "of the weights' energy", "between two groups of channels, from which they are coupled")
     nearly: float = of(0.5, "of these limits", "from which a hypothesis is neither confirmed nor refuted")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_facechallenge.checks.implicit_batch import wording
-from pytest_facechallenge.checks.implicit_batch.confirmation import unsettled, weighed
+from pytest_facechallenge.checks.implicit_batch.confirmation import one_network_on_parts, unsettled, weighed
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.checks.implicit_batch.views import weigh_views
@@ -80,6 +80,13 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
                 + ": copies, not pieces",
             )  # fmt: skip
             yield weighed(sign, fold.intervention)
+        elif fold.rows > 1 and fold.macs_after >= LIMITS.all_alone and one_network_on_parts(fold.intervention):
+            yield Sign(
+                Weight.UNSURE, f"layer '{fold.layer}'",
+                f"works on {fold.rows} rows per image, and so does all that follows, each row by itself to the end"
+                + (f" (put together at '{fold.join}')" if fold.join else "")
+                + ": one network that is run on parts of the image, or on views of it that leave pixels out",
+            )  # fmt: skip
 
 
 def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
