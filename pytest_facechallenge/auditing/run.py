@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_facechallenge.auditing import across, csv_table, duplicates, history, page, ranking, rows
+from pytest_facechallenge.auditing import across, csv_table, duplicates, history, neighbours, page, ranking, rows
 from pytest_facechallenge.auditing.document import SCHEMA, Audit, EntryRow
 from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts
@@ -74,7 +74,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
     judged, rulebooks, trouble = _judge_here(plan, out, jobs, told) if elsewhere is None else elsewhere(plan, out, told)
     compared = {path: each.compared for path, each in judged.items()}
     entries = across.judged_together(plan, compared, out, judged_rows(judged))
-    entries = ranking.ranked(entries, plan.books)
+    entries, compared_pairs = neighbours.compared(ranking.ranked(entries, plan.books), plan.books, out)
     alike = duplicates.found(entries, list(compared.values()), identical(entries))
     comparable = {row.track for entry in entries for row in entry.tracks if row.comparable}
     found = Audit(
@@ -84,6 +84,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         rulebooks=rulebooks,
         entries=entries,
         baselines=tuple(row for track in sorted(comparable) for row in ranking.baselines(track, plan.books)),
+        neighbours=compared_pairs,
         changes=history.changes(earlier, entries) if earlier is not None else (),
         identical=identical(entries),
         related=alike.related,
