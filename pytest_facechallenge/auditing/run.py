@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from pytest_facechallenge.auditing import across, csv_table, duplicates, history, neighbours, page, ranking, rows
 from pytest_facechallenge.auditing.document import SCHEMA, Audit, EntryRow
 from pytest_facechallenge.core.analysis import SourceKind
@@ -85,7 +87,6 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         entries=entries,
         baselines=tuple(row for track in sorted(comparable) for row in ranking.baselines(track, plan.books)),
         neighbours=compared_pairs,
-        changes=history.changes(earlier, entries) if earlier is not None else (),
         identical=identical(entries),
         related=alike.related,
         known=alike.known,
@@ -94,6 +95,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         troubles=(trouble,) if trouble else (),
     )
     if earlier is not None:
+        found = msgspec.structs.replace(found, changes=history.changes(earlier, found))
         (out / HISTORY).mkdir(exist_ok=True)
         write_atomically(out / HISTORY / f"{re.sub('[^0-9]', '', earlier.date)[:14]}.json", earlier.to_json())
     write_atomically(out / PAGE, page.render(found))
