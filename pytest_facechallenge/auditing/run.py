@@ -23,6 +23,7 @@ from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.version import __version__
 from pytest_facechallenge.engine.build_report import build
 from pytest_facechallenge.engine.gatherer import Gatherer
+from pytest_facechallenge.engine.left_orders import remove_left_orders
 from pytest_facechallenge.engine.plan import Plan
 from pytest_facechallenge.engine.report import Report, RulebookReference, Tool, write_atomically
 
@@ -73,6 +74,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         raise OptionError("there is no entry to audit")
     earlier = Audit.load(out / DOCUMENT) if (out / DOCUMENT).exists() else None
     (out / REPORTS).mkdir(parents=True, exist_ok=True)
+    remove_left_orders(out)
     judged, rulebooks, trouble = _judge_here(plan, out, jobs, told) if elsewhere is None else elsewhere(plan, out, told)
     compared = {path: each.compared for path, each in judged.items()}
     entries = across.judged_together(plan, compared, out, judged_rows(judged))
