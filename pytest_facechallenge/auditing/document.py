@@ -140,6 +140,10 @@ class Neighbours(_Document, frozen=True, kw_only=True):
         How probable so large a difference is where there is none.
     p_together
         The same adjusted by Holm's method for all neighbours of the track that could be judged.
+    significant
+        Whether the two differ at 5 %, looked at by themselves: p is below it, and 0 lies outside of the interval.
+    significant_together
+        Whether they still do where all neighbours of the track are looked at together.
     why_not
         Why it cannot be judged; "" where it can.
     """
@@ -152,17 +156,9 @@ class Neighbours(_Document, frozen=True, kw_only=True):
     high: float | None = None
     p: float | None = None
     p_together: float | None = None
+    significant: bool = False
+    significant_together: bool = False
     why_not: str = ""
-
-    @property
-    def significant(self) -> bool:
-        """Whether the two differ at 5 %, looked at by themselves: 0 lies outside of the interval."""
-        return self.p is not None and self.p < SIGNIFICANT
-
-    @property
-    def significant_together(self) -> bool:
-        """Whether they still do where all neighbours of the track are looked at together."""
-        return self.p_together is not None and self.p_together < SIGNIFICANT
 
 
 class Change(_Document, frozen=True, kw_only=True):

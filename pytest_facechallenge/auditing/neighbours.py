@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_facechallenge.auditing.document import EntryRow, Neighbours, Standing, TrackRow
+from pytest_facechallenge.auditing.document import SIGNIFICANT, EntryRow, Neighbours, Standing, TrackRow
 from pytest_facechallenge.auditing.rows import RANKING
 from pytest_facechallenge.checks.measured_sets import official_point, official_results
 from pytest_facechallenge.checks.published import ranking_weights
@@ -131,7 +131,7 @@ def _pair(
         found = paired_difference(_parts(mine, one[1], books), _parts(theirs, other[1], books), float(difference))
     except UndecidableError as error:
         return msgspec.structs.replace(pair, why_not=str(error))
-    return msgspec.structs.replace(pair, low=found.low, high=found.high, p=found.p)
+    return msgspec.structs.replace(pair, low=found.low, high=found.high, p=found.p, significant=found.p < SIGNIFICANT)
 
 
 def _what(result: SetResult, point: PointResult) -> tuple[object, ...]:
@@ -154,4 +154,8 @@ def _together(pairs: list[Neighbours]) -> list[Neighbours]:
     """Return the neighbours of a track with p values adjusted for all of them that could be judged."""
     ps = [pair.p for pair in pairs if pair.p is not None]
     adjusted = iter(holm(ps))
-    return [pair if pair.p is None else msgspec.structs.replace(pair, p_together=next(adjusted)) for pair in pairs]
+    return [pair if pair.p is None else _adjusted(pair, next(adjusted)) for pair in pairs]
+
+
+def _adjusted(pair: Neighbours, p: float) -> Neighbours:
+    return msgspec.structs.replace(pair, p_together=p, significant_together=p < SIGNIFICANT)
