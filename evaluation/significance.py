@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ from pytest_facechallenge.verification.paired import Part, Spread, UndecidableEr
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "neighbours.md"
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 SETTINGS = Settings(hardest=0, workers=1, resamples=40)
 
 
@@ -168,23 +171,35 @@ POPULATIONS = (
 
 
 def main() -> None:
-    """Measure every population and print the table."""
+    """Measure every population, print the table, and write it into the page where that is asked for."""
     parser = argparse.ArgumentParser(description="how often the comparison of neighbours is right")
     parser.add_argument("--draws", type=int, default=1000, help="testsets of each population")
-    draws = parser.parse_args().draws
-    print(
+    parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
+    given = parser.parse_args()
+    lines: list[str] = []
+    for line in _lines(given.draws):
+        print(line, flush=True)
+        lines.append(line)
+    if given.write:
+        text = PAGE.read_text(encoding="utf-8")
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        shown = "\n".join(lines)
+        PAGE.write_text(f"{before}{BEGIN}\n{shown}\n\n{END}{after}", encoding="utf-8")
+
+
+def _lines(draws: int) -> Iterator[str]:
+    yield (
         "| population | identities | false accepts | TARs | called different | with fixed thresholds | "
         "interval holds the truth | interval of a score holds it | deviation | standard error |"
     )
-    print("| --- " * 10 + "|")
+    yield "| --- " * 10 + "|"
     for each in POPULATIONS:
         found = measure(each, draws)
-        print(
+        yield (
             f"| {each.about} | {each.identities} | {found.false_accepts:,} | "
             f"{found.tars[0]:.3f}, {found.tars[1]:.3f} | "
             f"{100 * found.rejected:.1f} % | {100 * found.rejected_fixed:.1f} % | {100 * found.covered:.1f} % | "
-            f"{100 * found.score_covered:.1f} % | {found.spread:.4f} | {found.error:.4f} |",
-            flush=True,
+            f"{100 * found.score_covered:.1f} % | {found.spread:.4f} | {found.error:.4f} |"
         )
 
 

@@ -100,6 +100,6 @@ class AcceptSample:
 def _hashed(one: IntArray, other: IntArray) -> npt.NDArray[np.uint64]:
     """Return 32 bits for each pair: uint64 [n]; multiplying and shifting as in Steele, Lea and Flood's SplitMix64."""
     mixed = one.astype(np.uint64) << np.uint64(32) ^ other.astype(np.uint64)
-    for factor, shift in ((0xBF58476D1CE4E5B9, 30), (0x94D049BB133111EB, 27), (0x9E3779B97F4A7C15, 31)):
+    for factor, shift in ((0xBF58476D1CE4E5B9, 30), (0x94D049BB133111EB, 27)):
         mixed = (mixed ^ mixed >> np.uint64(shift)) * np.uint64(factor)
     return mixed >> np.uint64(32)
