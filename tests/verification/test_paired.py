@@ -251,3 +251,21 @@ def test_holm() -> None:
     assert holm([]) == []
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_what_false_accepts_add_by_chance_alone_is_counted_once() -> None:
+    n, pairs = 4000, 20
+    rare = msgspec.structs.replace(
+        counts([2] * n),
+        impostor=pack(np.full(n, n)),
+        false_accepts=pack(np.diff([2 * at * n + 2 * at + 1 for at in range(pairs)], prepend=0)),
+        false_accept_counts=pack(np.ones(pairs, np.int64)),
+        all_false_accepts=pairs,
+        stricter_false_accepts=pairs // 2,
+        stricter_accepted=2 * n - 300,
+    )
+    slope = 300 / (3 * n) / np.log((pairs + 1) / (pairs // 2 + 1))
+    found = score_spread([part(rare)], 2 / 3)
+    assert found.error == pytest.approx(slope / np.sqrt(pairs), rel=0.02), "20 independent events"
+    same = paired_difference([part(rare)], [part(rare)], 0.0)
+    assert same.error == 0, "both networks take the same people for each other"
