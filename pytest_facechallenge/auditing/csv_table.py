@@ -37,7 +37,7 @@ def render(audit: Audit) -> bytes:
     return text.getvalue().encode()
 
 
-def _over_the_next(audit: Audit, pair: Neighbours | None) -> tuple[str, ...]:
+def _over_the_next(audit: Audit, pair: Neighbours | None) -> tuple[float | str, ...]:
     """Return the cells about an entry and the one that follows it."""
     if pair is None:
         return ("",) * 6
@@ -46,8 +46,9 @@ def _over_the_next(audit: Audit, pair: Neighbours | None) -> tuple[str, ...]:
     return (*(_number(each) for each in numbers), said)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else repr(value)
+def _number(value: float | None) -> float | str:
+    """Return a cell of a number: none of a text that begins with "-", which would be taken for a formula."""
+    return "" if value is None else value
 
 
 def _plain(cell: object) -> object:

@@ -100,6 +100,7 @@ def test_neighbours_are_compared_and_said_everywhere(made: tuple[Path, Audit]) -
     assert Audit.load(folder / "out" / "audit.json") == found
     lines = list(csv.DictReader(io.StringIO((folder / "out" / "leaderboard.csv").read_text(encoding="utf-8"))))
     assert float(lines[1]["over_the_next"]) == float(Fraction(second.difference))
+    assert float(lines[0]["over_low"]) == first.low, "a number below 0 is no formula"
     assert lines[0]["significance"] == "within chance (p = 1)"
     assert lines[1]["significance"].startswith("significant (p")
     assert lines[2]["significance"] == ""
