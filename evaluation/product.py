@@ -192,12 +192,12 @@ def fingerprints_of(model: onnx.ModelProto, folder: Path) -> Fingerprints:
 
 def noise_images() -> npt.NDArray[np.uint8]:
     """Return the images that fingerprints are made from: uint8 [96, 3, 112, 112]."""
-    return textures()
+    return textures().transpose(0, 3, 1, 2).copy()
 
 
 def photograph_like_images(count: int) -> npt.NDArray[np.uint8]:
     """Return images with the statistics of photographs: uint8 [count, 3, 112, 112]."""
-    return natural(count, 0)
+    return natural(count, 0).transpose(0, 3, 1, 2).copy()
 
 
 def likenesses_on(embeddings: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:

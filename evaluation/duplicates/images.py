@@ -96,7 +96,8 @@ def main() -> int:
                 "independent: median",
                 "largest",
                 *copies,
-                "distilled",
+                "distilled: least",
+                "largest",
                 "least copy less largest independent",
             ]
             print(f"| {' | '.join(heads)} |")
@@ -105,7 +106,7 @@ def main() -> int:
         least = min(min(found[kind]) for kind in copies)
         largest = max(found["independent"])
         cells = [float(np.median(found["independent"])), largest, *(min(found[kind]) for kind in copies)]
-        cells += [max(found["distilled"]), least - largest]
+        cells += [min(found["distilled"]), max(found["distilled"]), least - largest]
         print(f"| {about} | {' | '.join(f'{each:.2f}' for each in cells)} |", flush=True)
     return 0
 
