@@ -1,4 +1,4 @@
-"""The page on neighbours shows what was measured of the populations that the evaluation draws, and it is good enough."""
+"""The page on neighbours shows what was measured of the populations that the evaluation draws: good enough."""
 
 from __future__ import annotations
 
