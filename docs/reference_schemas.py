@@ -14,6 +14,7 @@ from pytest_facechallenge.engine.schemas import FOLDER
 _SHOWN = {
     "rulebook": ("What a rulebook may say. An unknown key is refused.", True),
     "declaration": ("What a declaration may say. An unknown key is refused.", True),
+    "known-networks": ("The format of `rules/known-networks.toml`. An unknown key is refused.", True),
     "report": ("The JSON report. The facts of every step are in the schema itself.", False),
     "audit": ("The document of an audit.", True),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from evaluation.case import ALIGN_RULE, BATCH_RULE, FLOAT16_RULE, MODEL_RULES, Case
@@ -14,6 +16,7 @@ from pytest_facechallenge import judge as judge_submission
 from pytest_facechallenge.analyses.behaviour.gather import gather_load
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.fingerprint import behaviour, weights
+from pytest_facechallenge.analyses.fingerprint.textures import textures
 from pytest_facechallenge.analyses.flops.gather import facts_of
 from pytest_facechallenge.analyses.implicit_batch.gather import follow
 from pytest_facechallenge.analyses.interface.gather import gather as gather_interface
@@ -27,6 +30,7 @@ from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.core.run_options import RunOptions
 from pytest_facechallenge.fingerprints.compare import Pair, Subject, likenesses, shared_layers
+from pytest_facechallenge.inference.images import natural
 from pytest_facechallenge.onnx_graph import batch_axis
 from pytest_facechallenge.onnx_graph.ir import GraphError, from_model, inline_functions
 
@@ -184,6 +188,27 @@ def fingerprints_of(model: onnx.ModelProto, folder: Path) -> Fingerprints:
     facts.gathered["interface"] = gather_interface(context)
     facts.gathered["load"] = gather_load(context)
     return Subject(weights.gather(context), behaviour.gather(context))
+
+
+def noise_images() -> npt.NDArray[np.uint8]:
+    """Return the images that fingerprints are made from: uint8 [96, 3, 112, 112]."""
+    return textures().transpose(0, 3, 1, 2).copy()
+
+
+def photograph_like_images(count: int) -> npt.NDArray[np.uint8]:
+    """Return images with the statistics of photographs: uint8 [count, 3, 112, 112]."""
+    return natural(count, 0).transpose(0, 3, 1, 2).copy()
+
+
+def likenesses_on(embeddings: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
+    """Return the likeness of every two networks, measured on other images: float32 [N, N].
+
+    Parameters
+    ----------
+    embeddings : N of float64 [96, D]
+        Of the same images.
+    """
+    return likenesses([behaviour.described(rows) for rows in embeddings])
 
 
 def likeness_of(one: Fingerprints, other: Fingerprints) -> tuple[float, int, int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +81,13 @@ def subjects() -> tuple[Subject, ...]:
     return (*found, _distilled("separable-0", "separable"), _distilled("separable-0", "residual"))
 
 
-def made(folder: Path, told: Callable[[str], None]) -> dict[str, nn.Module]:
-    """Train every network, or read what an earlier call has trained."""
+def made(folder: Path, told: Callable[[str], None], chosen: Sequence[Subject] | None = None) -> dict[str, nn.Module]:
+    """Train the chosen networks (None: all), or read what an earlier call has trained."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     faces = training.Faces(folder)
     found: dict[str, nn.Module] = {}
-    for subject in subjects():
+    for subject in subjects() if chosen is None else chosen:
         kept = folder / f"{subject.name.replace(' ', '_')}.pt"
         if kept.exists():
             network = ARCHITECTURES[subject.architecture]()

@@ -26,16 +26,22 @@ _DEMO = Path(__file__).parents[2] / "examples" / "demo"
 Loss = Callable[[torch.Tensor, npt.NDArray[np.int64]], torch.Tensor]
 
 
+def draw(people: int, each: int) -> npt.NDArray[np.uint8]:
+    """Return drawn faces, ``each`` of one after the other: uint8 [people * each, 3, 112, 112]."""
+    sys.path.insert(0, str(_DEMO))
+    from train import draw_images
+
+    images: npt.NDArray[np.uint8] = draw_images(people, each)[0]
+    return images
+
+
 class Faces:
     """Drawn faces of `PEOPLE` people, `EACH` images of one; drawn once and kept in a folder."""
 
     def __init__(self, folder: Path) -> None:
         kept = folder / "images.npy"
         if not kept.exists():
-            sys.path.insert(0, str(_DEMO))
-            from train import draw_images
-
-            np.save(kept, draw_images(PEOPLE, EACH)[0])
+            np.save(kept, draw(PEOPLE, EACH))
         pixels = torch.from_numpy(np.load(kept)).float().sub(127.5).div(127.5)
         self.halved = functional.avg_pool2d(pixels, 2).contiguous(memory_format=torch.channels_last)
         self.people = torch.from_numpy(np.repeat(np.arange(PEOPLE), EACH))

@@ -15,6 +15,8 @@ from pytest_facechallenge.engine.report import ReportError, RulebookReference, T
 from pytest_facechallenge.fingerprints.relation import Relation
 
 SCHEMA: Literal["pytest-facechallenge-audit/1"] = "pytest-facechallenge-audit/1"
+#: Neighbours differ where so large a difference is less probable than this without one.
+SIGNIFICANT = 0.05
 #: Bytes of an earlier audit that are read: of 10,000 entries on ten tracks it has far fewer.
 MOST_BYTES = 256 << 20
 
@@ -53,6 +55,9 @@ class TrackRow(_Document, frozen=True, kw_only=True):
         The ranking score as an exact fraction and for a reader; "" where there is none.
     comparable
         Whether the score was measured on the challenge's own sets, by their published counts.
+    low, high
+        The 95 % interval of the score of a ranked entry, by resampling identities (`verification.paired`); None where
+        what it rests on is missing.
     size, flops, time
         For a reader; "" where they were not measured.
     standing, place, tied, share
@@ -68,6 +73,8 @@ class TrackRow(_Document, frozen=True, kw_only=True):
     score: str = ""
     score_text: str = ""
     comparable: bool = False
+    low: float | None = None
+    high: float | None = None
     size: str = ""
     flops: str = ""
     time: str = ""
@@ -116,6 +123,42 @@ class BaselineRow(_Document, frozen=True, kw_only=True):
 
 #: A line of a track's table: a published row, or an entry with its row.
 Line = BaselineRow | tuple[EntryRow, TrackRow]
+
+
+class Neighbours(_Document, frozen=True, kw_only=True):
+    """Two ranked entries of which one follows the other on a track, compared on the same images.
+
+    Attributes
+    ----------
+    better, worse
+        Paths; the worse one may have the same score.
+    difference
+        Of the scores of the rulebook's formula, an exact fraction of 0 or more.
+    low, high
+        Its 95 % interval by leaving out identities, the same ones for both; None where it cannot be judged.
+    p
+        How probable so large a difference is where there is none.
+    p_together
+        The same adjusted by Holm's method for all neighbours of the track that could be judged.
+    significant
+        Whether the two differ at 5 %, looked at by themselves: p is below it, and 0 lies outside of the interval.
+    significant_together
+        Whether they still do where all neighbours of the track are looked at together.
+    why_not
+        Why it cannot be judged; "" where it can.
+    """
+
+    track: str
+    better: str
+    worse: str
+    difference: str
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_together: float | None = None
+    significant: bool = False
+    significant_together: bool = False
+    why_not: str = ""
 
 
 class Change(_Document, frozen=True, kw_only=True):
@@ -191,6 +234,8 @@ class Audit(_Document, frozen=True, kw_only=True):
     ----------
     date, previous
         When it ended, and when the one before did ("" for the first); ISO 8601 in UTC.
+    neighbours
+        Ranked entries that follow each other, by track and place, and whether they differ by more than chance.
     identical
         Groups of entries (paths) that are the same byte for byte.
     related
@@ -210,6 +255,7 @@ class Audit(_Document, frozen=True, kw_only=True):
     rulebooks: tuple[RulebookReference, ...]
     entries: tuple[EntryRow, ...]
     baselines: tuple[BaselineRow, ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
     changes: tuple[Change, ...] = ()
     identical: tuple[tuple[str, ...], ...] = ()
     related: tuple[Related, ...] = ()
@@ -221,6 +267,10 @@ class Audit(_Document, frozen=True, kw_only=True):
     def name_of(self, path: str) -> str:
         """Return the name of the entry of a path."""
         return next((entry.name for entry in self.entries if entry.path == path), path)
+
+    def neighbours_of(self, track: str) -> list[Neighbours]:
+        """Return the neighbours of a track, by place."""
+        return [each for each in self.neighbours if each.track == track]
 
     @property
     def tracks(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_facechallenge.auditing.document import EntryRow, KnownMatch, NotCompared, Related
+from pytest_facechallenge.auditing.groups import Groups
 from pytest_facechallenge.checks.across import same_name
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.declaration import DeclarationFacts
@@ -51,8 +52,8 @@ def found(
         Pair(places[group[0]], places[other], 1.0, 0, 0) for group in identical for other in group[1:]
     ]  # the same bytes say more than any number
     alike = [pair for pair in related(subjects) if entries[pair.one].sha256 != entries[pair.other].sha256]
-    pairs = [_named(pair, entries, facts, _SAME_FILE) for pair in _forest(same_files, len(entries))]
-    pairs += [_named(pair, entries, facts) for pair in _forest(alike, len(entries), same_files)]
+    pairs = [_named(pair, entries, facts, _SAME_FILE) for pair in _forest(same_files)]
+    pairs += [_named(pair, entries, facts) for pair in _forest(alike, same_files)]
     published = builtin_networks() if networks is None else networks
     return Duplicates(
         related=tuple(sorted(pairs, key=lambda pair: (pair.own, pair.relation is not Relation.COPY))),
@@ -95,25 +96,10 @@ def why_not(subject: Subject, facts: Facts) -> str:
     )
 
 
-def _forest(pairs: Iterable[Pair], count: int, joined: Iterable[Pair] = ()) -> list[Pair]:
+def _forest(pairs: Iterable[Pair], joined: Iterable[Pair] = ()) -> list[Pair]:
     """Return as few of the pairs as connect what they connect, the first ones; ``joined`` are connected already."""
-    group = list(range(count))
-
-    def root(place: int) -> int:
-        while group[place] != place:
-            group[place] = group[group[place]]
-            place = group[place]
-        return place
-
-    for pair in joined:
-        group[root(pair.other)] = root(pair.one)
-    kept = []
-    for pair in pairs:
-        one, other = root(pair.one), root(pair.other)
-        if one != other:
-            group[other] = one
-            kept.append(pair)
-    return kept
+    groups = Groups((pair.one, pair.other) for pair in joined)
+    return [pair for pair in pairs if groups.join(pair.one, pair.other)]
 
 
 def _named(pair: Pair, entries: Sequence[EntryRow], facts: Sequence[Facts], words: str = "") -> Related:

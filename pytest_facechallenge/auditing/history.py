@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_facechallenge.auditing.document import Audit, Change, EntryRow, TrackRow
+from pytest_facechallenge.auditing.relation_changes import relation_changes
 
 
-def changes(before: Audit, entries: tuple[EntryRow, ...]) -> tuple[Change, ...]:
-    """Return what is new, gone or different: bytes, verdicts, scores, places."""
+def changes(before: Audit, after: Audit) -> tuple[Change, ...]:
+    """Return what is new, gone or different: bytes, verdicts, scores, places, and who is related to whom."""
     earlier = {entry.path: entry for entry in before.entries}
-    now = {entry.path: entry for entry in entries}
+    now = {entry.path: entry for entry in after.entries}
     found = [Change(path=path, name=entry.name, what="removed") for path, entry in earlier.items() if path not in now]
     for path, entry in now.items():
         if path not in earlier:
             found.append(Change(path=path, name=entry.name, what="added"))
             continue
         found += [Change(path=path, name=entry.name, what=what) for what in _differences(earlier[path], entry)]
-    return tuple(found)
+    return (*found, *relation_changes(before, after))
 
 
 def _differences(before: EntryRow, now: EntryRow) -> Iterator[str]:

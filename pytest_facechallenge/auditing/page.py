@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pytest_facechallenge.auditing.document import Audit, BaselineRow, Line, Standing
-from pytest_facechallenge.auditing.wording import alike_in_words
+from pytest_facechallenge.auditing.wording import alike_in_words, interval, over_the_next
 from pytest_facechallenge.fingerprints.relation import ALIKE_BEHAVIOUR, SAME_BEHAVIOUR
 from pytest_facechallenge.reports.page.rules import VERDICTS
 from pytest_facechallenge.reports.page.wording import visible
@@ -38,6 +39,8 @@ class PageRow(NamedTuple):
     flops: str
     time: str
     why: str
+    interval: str
+    over: str
 
 
 def render(audit: Audit) -> bytes:
@@ -48,7 +51,7 @@ def render(audit: Audit) -> bytes:
         .get_template("leaderboard.html.jinja")
         .render(
             audit=audit,
-            tables=[(track, [_row(line) for line in audit.lines_of(track)]) for track in audit.tracks],
+            tables=[(track, _rows(audit, track), bool(audit.neighbours_of(track))) for track in audit.tracks],
             alike=alike_in_words(audit),
             undecided=ALIKE_BEHAVIOUR,
             copy=SAME_BEHAVIOUR,
@@ -62,10 +65,15 @@ def render(audit: Audit) -> bytes:
     )
 
 
-def _row(line: Line) -> PageRow:
+def _rows(audit: Audit, track: str) -> list[PageRow]:
+    over = {pair.better: over_the_next(audit, pair) for pair in audit.neighbours_of(track)}
+    return [_row(line, over) for line in audit.lines_of(track)]
+
+
+def _row(line: Line, over: Mapping[str, str]) -> PageRow:
     if isinstance(line, BaselineRow):
         score = float(Fraction(line.score))
-        return PageRow(line.name, "", "", "published", "none", "·", line.score_text, score, "", "", "", "", "")
+        return PageRow(line.name, "", "", "published", "none", "·", line.score_text, score, *[""] * 7)
     entry, row = line
     state, sign = VERDICTS[row.verdict]
     return PageRow(
@@ -82,6 +90,8 @@ def _row(line: Line) -> PageRow:
         flops=row.flops,
         time=row.time,
         why=row.why,
+        interval=interval(row),
+        over=over.get(entry.path, ""),
     )
 
 

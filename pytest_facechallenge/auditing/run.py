@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_facechallenge.auditing import across, csv_table, duplicates, history, page, ranking, rows
+import msgspec
+
+from pytest_facechallenge.auditing import across, csv_table, duplicates, history, neighbours, page, ranking, rows
 from pytest_facechallenge.auditing.document import SCHEMA, Audit, EntryRow
 from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts
@@ -21,6 +23,7 @@ from pytest_facechallenge.core.options import OptionError
 from pytest_facechallenge.core.version import __version__
 from pytest_facechallenge.engine.build_report import build
 from pytest_facechallenge.engine.gatherer import Gatherer
+from pytest_facechallenge.engine.left_orders import remove_left_orders
 from pytest_facechallenge.engine.plan import Plan
 from pytest_facechallenge.engine.report import Report, RulebookReference, Tool, write_atomically
 
@@ -71,10 +74,11 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         raise OptionError("there is no entry to audit")
     earlier = Audit.load(out / DOCUMENT) if (out / DOCUMENT).exists() else None
     (out / REPORTS).mkdir(parents=True, exist_ok=True)
+    remove_left_orders(out)
     judged, rulebooks, trouble = _judge_here(plan, out, jobs, told) if elsewhere is None else elsewhere(plan, out, told)
     compared = {path: each.compared for path, each in judged.items()}
     entries = across.judged_together(plan, compared, out, judged_rows(judged))
-    entries = ranking.ranked(entries, plan.books)
+    entries, compared_pairs = neighbours.compared(ranking.ranked(entries, plan.books), plan.books, out)
     alike = duplicates.found(entries, list(compared.values()), identical(entries))
     comparable = {row.track for entry in entries for row in entry.tracks if row.comparable}
     found = Audit(
@@ -84,7 +88,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         rulebooks=rulebooks,
         entries=entries,
         baselines=tuple(row for track in sorted(comparable) for row in ranking.baselines(track, plan.books)),
-        changes=history.changes(earlier, entries) if earlier is not None else (),
+        neighbours=compared_pairs,
         identical=identical(entries),
         related=alike.related,
         known=alike.known,
@@ -93,6 +97,7 @@ def run(plan: Plan, out: Path, jobs: int, told: Told | None = None, elsewhere: J
         troubles=(trouble,) if trouble else (),
     )
     if earlier is not None:
+        found = msgspec.structs.replace(found, changes=history.changes(earlier, found))
         (out / HISTORY).mkdir(exist_ok=True)
         write_atomically(out / HISTORY / f"{re.sub('[^0-9]', '', earlier.date)[:14]}.json", earlier.to_json())
     write_atomically(out / PAGE, page.render(found))

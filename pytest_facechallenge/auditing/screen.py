@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_facechallenge.auditing.document import Audit, BaselineRow, Line, Standing
-from pytest_facechallenge.auditing.wording import alike_in_words
+from pytest_facechallenge.auditing.wording import alike_in_words, neighbours_in_words
 from pytest_facechallenge.reports.view import VERDICT_STYLES, View
 from pytest_facechallenge.reports.wrapping import cut, shortened, wrap
 
@@ -20,7 +20,7 @@ def render(audit: Audit, view: View) -> str:
     """Return what the terminal shows of an audit."""
     parts: list[RenderableType] = []
     for track in audit.tracks:
-        parts += [Text(track, style="bold"), _table(audit, track, view), Text()]
+        parts += [Text(track, style="bold"), _table(audit, track, view), *_neighbours(audit, track, view), Text()]
     parts += _changes(audit, view)
     parts += _alike(audit, view)
     for trouble in audit.troubles:
@@ -63,6 +63,21 @@ def _cells(row: Line) -> tuple[str, str, str, str, str, str]:
     share = f"{100 * mine.share:.3g} %" if mine.share else ""
     verdict = f"{mine.verdict} (practice)" if mine.standing is Standing.PRACTICE else str(mine.verdict)
     return place, entry.name, mine.score_text, share, verdict, mine.why
+
+
+def _neighbours(audit: Audit, track: str, view: View) -> list[RenderableType]:
+    """Return which entries differ by more than chance from the next, in lines."""
+    lines = neighbours_in_words(audit, track)
+    if not lines:
+        return []
+    parts: list[RenderableType] = [
+        Text(line, style="bold")
+        for line in wrap("", "neighbours on the same images, with 95 % intervals:", view.columns)
+    ]
+    for line in lines[:MOST_CHANGES]:
+        parts += map(Text, wrap("  ", line, view.columns))
+    left = len(lines) - MOST_CHANGES
+    return [*parts, *([Text(f"  and {left} more")] if left > 0 else [])]
 
 
 def _changes(audit: Audit, view: View) -> list[RenderableType]:

@@ -1,8 +1,10 @@
-"""Who handed in whose network, in words: the same on the terminal, the page and in the table. Pure."""
+"""Who handed in whose network, and who differs from whom, in words: the same in every view. Pure."""
 
 from __future__ import annotations
 
-from pytest_facechallenge.auditing.document import Audit, KnownMatch, Related
+from fractions import Fraction
+
+from pytest_facechallenge.auditing.document import Audit, KnownMatch, Neighbours, Related, TrackRow
 from pytest_facechallenge.fingerprints.relation import Relation
 
 _COPIES = "made from one network, and not declared to be one organization's"
@@ -26,6 +28,53 @@ def alike_in_words(audit: Audit) -> list[tuple[str, list[str]]]:
         (_NOT, [f"{names[each.path]}: {each.why}" for each in audit.not_compared]),
     ]
     return [(heading, lines) for heading, lines in found if lines]
+
+
+def interval(row: TrackRow) -> str:
+    """Return the 95 % interval of a score, "62.101 to 65.502 %"; "" where there is none."""
+    return "" if row.low is None or row.high is None else _between(row.low, row.high)
+
+
+def neighbours_in_words(audit: Audit, track: str) -> list[str]:
+    """Return a sentence for every two ranked entries of a track that follow each other."""
+    rows = {entry.path: (entry, row) for entry, row in audit.rows_of(track)}
+    found = []
+    for pair in audit.neighbours_of(track):
+        one, other = (
+            f"{row.place} {entry.name}{f' ({interval(row)})' if interval(row) else ''}"
+            for entry, row in (rows[pair.better], rows[pair.worse])
+        )
+        found.append(f"{one} over {other}: {over_the_next(audit, pair)}")
+    return found
+
+
+def over_the_next(audit: Audit, pair: Neighbours) -> str:
+    """Return by how much the better of two neighbours is better, and whether that is more than chance."""
+    by = f"{100 * float(Fraction(pair.difference)):.3f} %"
+    if pair.low is None or pair.high is None:
+        return f"by {by}; cannot be judged: {pair.why_not}"
+    return f"by {by} ({_between(pair.low, pair.high)}), {significance(audit, pair)}"
+
+
+def significance(audit: Audit, pair: Neighbours) -> str:
+    """Return whether two neighbours differ by more than chance, with p values."""
+    if pair.p is None or pair.p_together is None:
+        return "cannot be judged"
+    judged = sum(each.p is not None for each in audit.neighbours_of(pair.track))
+    together = f"; {_p(pair.p_together)} among {judged} comparisons" if judged > 1 else ""
+    if pair.significant_together:
+        return f"significant ({_p(pair.p)}{together})"
+    if pair.significant:
+        return f"significant by itself alone ({_p(pair.p)}{together})"
+    return f"within chance ({_p(pair.p)})"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{100 * low:.3f} to {100 * high:.3f} %"
 
 
 def related_to(audit: Audit, path: str) -> list[str]:

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from pytest_facechallenge.core.machines import MachinesError
 from pytest_facechallenge.core.options import OptionValues
 from pytest_facechallenge.core.path_state import forget_states
+from pytest_facechallenge.engine.left_orders import lock_of, order_path, remove_left_orders
 from pytest_facechallenge.engine.plan import Plan, make_plan
 from pytest_facechallenge.engine.report import write_atomically
 
@@ -30,7 +31,7 @@ class Order:
 
 @contextmanager
 def ordered(plan: Plan, folder: Path) -> Iterator[Order]:
-    """Write an order into a folder that all machines see; it goes at the end.
+    """Write an order into a folder that all machines see; it goes at the end, or by the next run where this is killed.
 
     Every source stands in it, whichever a task is about: the names of submissions depend on all of them.
 
@@ -41,18 +42,26 @@ def ordered(plan: Plan, folder: Path) -> Iterator[Order]:
     """
     about = {
         "begun": time.time(),
+        "host": socket.gethostname(),
         "base": str(plan.values.base),
         # A machine that is given work has none of its own to give.
         "values": {**plan.values.values, "dask": None},
         "entries": [[str(path), source.named] for path, source in plan.sources.items()],
     }
     content = json.dumps(about).encode("ascii")
-    path = folder / f"order-{secrets.token_hex(8)}.json"
-    write_atomically(path, content)
+    remove_left_orders(folder)
+    token = secrets.token_hex(8)
+    path, lock = order_path(folder, token), lock_of(folder, token)
+    with suppress(OSError, NotImplementedError):  # without locks it works as well, and nobody removes what is left
+        lock.acquire(timeout=0)
     try:
+        write_atomically(path, content)
         yield Order(str(path), hashlib.sha256(content).hexdigest())
     finally:
         path.unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release(force=True)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""JSON Schemas of the documents that people write or read: report, rulebook, declaration.
+"""JSON Schemas of the documents that people write or read: report, rulebook, declaration, known networks.
 
 ``python -m pytest_facechallenge.engine.schemas`` writes them anew into ``pytest_facechallenge/schemas``; they come with
 the wheel.
@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.core.declaration import Declaration
+from pytest_facechallenge.core.known_networks import KnownNetworks
 from pytest_facechallenge.core.rulebook import Rulebook
 from pytest_facechallenge.engine.report import Report
 
@@ -45,7 +46,17 @@ def declaration_schema() -> dict[str, Any]:
     return titled(msgspec.json.schema(Declaration), "Declaration of a submission to a face-recognition challenge")
 
 
-SCHEMAS = {"report": report_schema, "rulebook": rulebook_schema, "declaration": declaration_schema}
+def known_networks_schema() -> dict[str, Any]:
+    """Return the schema of a file of known networks."""
+    return titled(msgspec.json.schema(KnownNetworks), "Known networks of pytest-facechallenge")
+
+
+SCHEMAS = {
+    "report": report_schema,
+    "rulebook": rulebook_schema,
+    "declaration": declaration_schema,
+    "known-networks": known_networks_schema,
+}
 
 
 def text_of(name: str) -> str:

@@ -10,18 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
-
-import msgspec
 
 from pytest_facechallenge.core.facts.fingerprint import FingerprintFacts, LayerSpectrum, WeightFingerprintFacts
 from pytest_facechallenge.core.files import read_text
+from pytest_facechallenge.core.known_networks import SCHEMA as SCHEMA
+from pytest_facechallenge.core.known_networks import KnownNetworks, KnownNetworkTable
 from pytest_facechallenge.core.rulebook_file import KNOWN_NETWORKS, builtin_folder
 from pytest_facechallenge.core.validation import convert
 from pytest_facechallenge.fingerprints.compare import Pair, Subject, related
 from pytest_facechallenge.fingerprints.relation import how
 
-SCHEMA: Literal["facechallenge-known-networks/1"] = "facechallenge-known-networks/1"
 #: Bytes of a file that are read: a network has about 20 KB.
 MOST_BYTES = 64 << 20
 _LINE = 110
@@ -29,23 +27,6 @@ _LINE = 110
 
 class KnownNetworksError(ValueError):
     """A file of known networks cannot be used; the message says which, where, what is expected and what was found."""
-
-
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: str
-    about: str
-    source: str
-    sha256: str
-    images: str
-    width: int
-    dimensions: float
-    products: str
-    layers: list[tuple[str, int, int, int, int, str]]
-
-
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: Literal["facechallenge-known-networks/1"]
-    networks: list[_Table] = []
 
 
 @dataclass(frozen=True)
@@ -101,14 +82,14 @@ def read(path: Path) -> tuple[KnownNetwork, ...]:
         It cannot be read, or does not fit.
     """
     try:
-        found = convert(tomllib.loads(read_text(path, MOST_BYTES)), _File)
+        found = convert(tomllib.loads(read_text(path, MOST_BYTES)), KnownNetworks)
         return tuple(_network(table) for table in found.networks)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise KnownNetworksError(f"{path} cannot be used: {reason}") from error
 
 
-def _network(table: _Table) -> KnownNetwork:
+def _network(table: KnownNetworkTable) -> KnownNetwork:
     def decoded(text: str, what: str) -> bytes:
         try:
             return base64.b64decode("".join(text.split()), validate=True)

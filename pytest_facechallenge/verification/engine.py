@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.verification.backends import AUTO, make_filter
+from pytest_facechallenge.verification.by_identity import identity_counts
 from pytest_facechallenge.verification.errors import ProtocolError, StateError
+from pytest_facechallenge.verification.false_accepts import SampledAccepts
 from pytest_facechallenge.verification.genuine import genuine_scores
 from pytest_facechallenge.verification.histograms import impostor_histogram
 from pytest_facechallenge.verification.impostors import PartRunner, Threads, default_workers, impostor_tail
 from pytest_facechallenge.verification.kept_parts import PartFiles, features_digest, job_digest
 from pytest_facechallenge.verification.offers import write_offer
 from pytest_facechallenge.verification.on_machines import Description, OnMachines, described
-from pytest_facechallenge.verification.points import find_boundary, scores_needed, tar_at_far
+from pytest_facechallenge.verification.points import LIMITS, find_boundary, scores_needed, tar_at_far
 from pytest_facechallenge.verification.protocol import AllToAll, Protocol, plan_pairs
 from pytest_facechallenge.verification.results import ScoredPair, ScoreHistograms, VerificationResult
 from pytest_facechallenge.verification.rows import UnitRows
@@ -145,7 +147,8 @@ def verify(
 
     impostors = plan.counts.impostor
     keep = max(scores_needed(points, impostors), min(settings.hardest, impostors))
-    tail, hardest_impostor, backend = None, ExtremePairs(0, highest=True), "none"
+    tail, sample = None, SampledAccepts.none()
+    hardest_impostor, backend = ExtremePairs(0, highest=True), "none"
     if keep:
         runner: PartRunner
         with contextlib.ExitStack() as stack:
@@ -164,7 +167,8 @@ def verify(
                 make = partial(make_filter, settings.backend, unit, plan, keep, workers)
                 runner = Threads(unit, plan, make, workers, offer)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
-        tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
+        tail, sample = done.tail, done.sample.contents(done.tail.last)
+        hardest_impostor, backend = done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]
     genuine = genuine_scores(
         unit,
@@ -174,7 +178,7 @@ def verify(
         hardest=settings.hardest,
         workers=workers,
     )
-    accepted = genuine.accepted.reshape(len(points), 3, plan.identity_count)
+    accepted = genuine.accepted.reshape(len(points), LIMITS, plan.identity_count)
     histograms = None
     if settings.histograms:
         counted, scored, sampled = impostor_histogram(
@@ -196,7 +200,14 @@ def verify(
         pairs=plan.counts,
         eps=EPS,
         points=tuple(
-            tar_at_far(boundary, counts, genuine.pairs, resamples=settings.resamples, seed=settings.seed)
+            tar_at_far(
+                boundary,
+                counts,
+                genuine.pairs,
+                resamples=settings.resamples,
+                seed=settings.seed,
+                by_identity=identity_counts(identities, plan, boundary, counts, genuine.pairs, sample, keep),
+            )
             for boundary, counts in zip(boundaries, accepted, strict=True)
         ),
         hardest_genuine=scored_pairs(genuine.hardest),

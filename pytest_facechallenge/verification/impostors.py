@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_facechallenge.verification.backends import TileFilter
 from pytest_facechallenge.verification.backends.products import float_product
+from pytest_facechallenge.verification.false_accepts import AcceptSample
 from pytest_facechallenge.verification.free_memory import give_back_memory
 from pytest_facechallenge.verification.parts import Part, PartResult, cut, scan
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
@@ -38,7 +39,7 @@ def default_workers() -> int:
 
 
 class Pass:
-    """One pass over the parts: the tail that they share, and where what is finished is kept.
+    """One pass over the parts: the tail and the sample that they share, and where what is finished is kept.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ class Pass:
     def __init__(self, keep: int, hardest: int, start: float, kept: PartFiles | None) -> None:
         self.keep, self.hardest, self.start = keep, hardest, start
         self.tail = ImpostorTail(keep, start)
+        self.sample = AcceptSample(keep)
         self.extreme = ExtremePairs(hardest, highest=True)
         self.backends: set[str] = set()
         self._kept = kept
@@ -67,6 +69,7 @@ class Pass:
         """Add the result of a part."""
         with self._lock:
             self.tail.merge(result.tail)
+            self.sample.merge(result.sample, self.tail.last)
             self.extreme.add(result.scores, result.left, result.right)
             self.backends.add(result.backend)
 

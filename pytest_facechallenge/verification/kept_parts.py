@@ -21,6 +21,7 @@ import numpy as np
 
 from pytest_facechallenge.core.files import read_regular
 from pytest_facechallenge.verification.errors import StateError
+from pytest_facechallenge.verification.false_accepts import SampledAccepts
 from pytest_facechallenge.verification.parts import Part, PartResult
 from pytest_facechallenge.verification.tail import TailContents
 
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 
     from pytest_facechallenge.verification.protocol import PairPlan
 
-_MAGIC = b"facechallenge-verification-part/1\n"
+_MAGIC = b"facechallenge-verification-part/2\n"
 _DIGEST = hashlib.sha256().digest_size
 _MOST_BYTES = 8 << 30
 _GUESSES = "guesses.json"
 _READ_ELEMENTS = 1 << 21
 #: The arrays of a part, in the order in which they stand in its file.
-_ARRAYS = (("top", "<f8"), ("surplus", "<f8"), ("counts", "<i8"), ("scores", "<f8"), ("left", "<i8"), ("right", "<i8"))
+_ARRAYS = (
+    ("top", "<f8"), ("surplus", "<f8"), ("counts", "<i8"), ("sampled", "<f8"), ("one", "<i8"), ("other", "<i8"),
+    ("scores", "<f8"), ("left", "<i8"), ("right", "<i8"),
+)  # fmt: skip
 
 
 def features_digest(embeddings: npt.NDArray[Any]) -> str:
@@ -136,8 +140,11 @@ class PartFiles:
         StateError
             It cannot be written. What was kept before stays.
         """
-        tail = result.tail
-        arrays = (tail.top, tail.surplus, tail.surplus_counts, result.scores, result.left, result.right)
+        tail, sample = result.tail, result.sample
+        arrays = (
+            tail.top, tail.surplus, tail.surplus_counts, sample.scores, sample.one, sample.other,
+            result.scores, result.left, result.right,
+        )  # fmt: skip
         header = json.dumps(
             {
                 **self._about(part),
@@ -187,6 +194,7 @@ class PartFiles:
             at += 8 * count
         return PartResult(
             TailContents(arrays["top"], arrays["surplus"], arrays["counts"]),
+            SampledAccepts(arrays["sampled"], arrays["one"], arrays["other"]),
             arrays["scores"],
             arrays["left"],
             arrays["right"],

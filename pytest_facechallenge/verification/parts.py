@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_facechallenge.verification.backends.tile import GRID, Candidates, Tile, TileFilter, TileWorker
+from pytest_facechallenge.verification.false_accepts import AcceptSample, SampledAccepts
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail, TailContents
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class PartResult:
     ----------
     tail
         Its largest scores.
+    sample
+        Which identities they are of, of some pairs of identities.
     scores : float64 [h]
     left, right : int64 [h]
         Its impostor pairs of highest score: scores and row numbers.
@@ -56,6 +59,7 @@ class PartResult:
     """
 
     tail: TailContents
+    sample: SampledAccepts
     scores: Float64Array
     left: IntArray
     right: IntArray
@@ -120,21 +124,24 @@ def scan(
     cutoff : callable
         Asked for every tile: what scores need not reach any more. It may rise, and is never below `start`.
     """
-    scanner = _Scanner(unit, plan, ImpostorTail(keep, start), ExtremePairs(hardest, highest=True), cutoff)
+    scanner = _Scanner(unit, plan, keep, start, hardest, cutoff)
     for tile in tiles(part, backend.left_block, backend.right_block, symmetric=plan.symmetric):
         scanner.take(worker.candidates(tile, scanner.cutoff()))
     scanner.finish()
-    return PartResult(scanner.tail.contents(), *scanner.extreme.arrays(), start, backend.name)
+    tail = scanner.tail.contents()
+    sample = scanner.sample.contents(scanner.tail.last)
+    return PartResult(tail, sample, *scanner.extreme.arrays(), start, backend.name)
 
 
 class _Scanner:
     """Scores candidates in batches."""
 
     def __init__(
-        self, unit: UnitRows, plan: PairPlan, tail: ImpostorTail, extreme: ExtremePairs, floor: Callable[[], float]
+        self, unit: UnitRows, plan: PairPlan, keep: int, start: float, hardest: int, floor: Callable[[], float]
     ) -> None:
-        self.tail = tail
-        self.extreme = extreme
+        self.tail = ImpostorTail(keep, start)
+        self.sample = AcceptSample(keep)
+        self.extreme = ExtremePairs(hardest, highest=True)
         self._unit = unit
         self._plan = plan
         self._floor = floor
@@ -163,18 +170,21 @@ class _Scanner:
         """Score what waits."""
         if not self._waiting:
             return
-        left = self._plan.left.rows[np.concatenate([pairs[0] for pairs in self._batch])]
-        right = self._plan.right.rows[np.concatenate([pairs[1] for pairs in self._batch])]
+        left = np.concatenate([pairs[0] for pairs in self._batch])
+        right = np.concatenate([pairs[1] for pairs in self._batch])
         self._batch, self._waiting = [], 0
         for part in (slice(k, k + _SCORED_AT_ONCE) for k in range(0, len(left), _SCORED_AT_ONCE)):
-            rows = left[part], right[part]
+            places = left[part], right[part]
+            rows = self._plan.left.rows[places[0]], self._plan.right.rows[places[1]]
             cutoff = self.cutoff()
-            reach = self._unit.may_reach(*rows, cutoff)
-            rows = rows[0][reach], rows[1][reach]
-            scores = self._unit.scores(*rows)
+            reach = np.flatnonzero(self._unit.may_reach(*rows, cutoff))
+            scores = self._unit.scores(rows[0][reach], rows[1][reach])
             high = scores >= cutoff
-            scores, rows = scores[high], (rows[0][high], rows[1][high])
+            scores, reach = scores[high], reach[high]
+            rows = rows[0][reach], rows[1][reach]
             if self._plan.symmetric:  # named with the smaller row number first, whatever the order of identities
                 rows = np.minimum(*rows), np.maximum(*rows)
             self.tail.add(scores)
+            left_people, right_people = self._plan.left.identities, self._plan.right.identities
+            self.sample.add(scores, left_people[places[0][reach]], right_people[places[1][reach]], self.tail.last)
             self.extreme.add(scores, *rows)

@@ -12,8 +12,13 @@ from pytest_facechallenge.verification.results import TarAtFar
 from pytest_facechallenge.verification.tail import EPS
 
 if TYPE_CHECKING:
+    from pytest_facechallenge.core.identity_counts import IdentityCounts
     from pytest_facechallenge.verification.operating_point import OperatingPoint
     from pytest_facechallenge.verification.rows import Float64Array, IntArray
+
+
+LIMITS = 4
+"""Thresholds of a point that genuine pairs are compared with (`Boundary.limits`)."""
 
 
 class ImpostorScores(Protocol):
@@ -30,7 +35,10 @@ class ImpostorScores(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Boundary:
-    """The threshold of an operating point and the impostor pairs around it; threshold -inf accepts every pair."""
+    """The threshold of an operating point and the impostor pairs around it; threshold -inf accepts every pair.
+
+    `stricter` is the threshold of half as many false accepts: between the two lies how fast the TAR follows the FAR.
+    """
 
     point: OperatingPoint
     impostor_pairs: int
@@ -39,11 +47,13 @@ class Boundary:
     false_accepts: int
     ties: int
     near: int
+    stricter: float = -np.inf
+    stricter_false_accepts: int = 0
 
     @property
-    def limits(self) -> tuple[float, float, float]:
-        """The threshold, and it plus and minus eps: what genuine pairs are compared with."""
-        return self.threshold, self.threshold + EPS, self.threshold - EPS
+    def limits(self) -> tuple[float, float, float, float]:
+        """The threshold, it plus and minus eps, and the stricter one: what genuine pairs are compared with."""
+        return self.threshold, self.threshold + EPS, self.threshold - EPS, self.stricter
 
 
 def scores_needed(points: tuple[OperatingPoint, ...], impostor_pairs: int) -> int:
@@ -63,6 +73,7 @@ def find_boundary(point: OperatingPoint, impostor_pairs: int, scores: ImpostorSc
     largest = scores.largest()
     threshold = float(largest[allowed])
     ties = scores.count(threshold, threshold)
+    stricter = float(largest[allowed // 2])
     return Boundary(
         point=point,
         impostor_pairs=impostor_pairs,
@@ -71,22 +82,34 @@ def find_boundary(point: OperatingPoint, impostor_pairs: int, scores: ImpostorSc
         false_accepts=int(np.count_nonzero(largest > threshold)),
         ties=ties,
         near=scores.count(threshold - EPS, threshold + EPS) - ties,
+        stricter=stricter,
+        stricter_false_accepts=int(np.count_nonzero(largest > stricter)),
     )
 
 
-def tar_at_far(boundary: Boundary, accepted: IntArray, pairs: IntArray, *, resamples: int, seed: int) -> TarAtFar:
+def tar_at_far(
+    boundary: Boundary,
+    accepted: IntArray,
+    pairs: IntArray,
+    *,
+    resamples: int,
+    seed: int,
+    by_identity: IdentityCounts | None = None,
+) -> TarAtFar:
     """Put a point's result together.
 
     Parameters
     ----------
     boundary : Boundary
         Of the point.
-    accepted : int64 [3, units]
+    accepted : int64 [4, units]
         Genuine pairs of each identity (or other unit of resampling) above each of `boundary.limits`.
     pairs : int64 [units]
         Genuine pairs of each unit.
     resamples, seed : int
         Of the confidence interval.
+    by_identity : IdentityCounts or None
+        What each identity contributed, kept with the result.
     """
     point, impostors = boundary.point, boundary.impostor_pairs
     genuine = int(pairs.sum())
@@ -113,6 +136,7 @@ def tar_at_far(boundary: Boundary, accepted: IntArray, pairs: IntArray, *, resam
         impostor_pairs_needed=point.impostor_pairs_needed,
         impostor_pairs_for_rule_of_30=point.impostor_pairs_for_rule_of_30,
         below_rule_of_30=impostors < point.impostor_pairs_for_rule_of_30,
+        by_identity=by_identity,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from pytest_facechallenge.core.identity_counts import IdentityCounts
 from pytest_facechallenge.verification.operating_point import OperatingPoint
 from pytest_facechallenge.verification.protocol import PairCounts
 
@@ -71,6 +72,9 @@ class TarAtFar(msgspec.Struct, frozen=True, kw_only=True):
     below_rule_of_30 : bool
         Whether there are fewer impostor pairs than the latter: fewer than 30 false accepts are expected, and the
         threshold is uncertain.
+    by_identity : IdentityCounts or None
+        What each identity contributed, for comparing two networks (see `paired`); None for listed pairs, and where
+        there is no threshold or no genuine pair.
     """
 
     operating_point: OperatingPoint
@@ -92,6 +96,7 @@ class TarAtFar(msgspec.Struct, frozen=True, kw_only=True):
     impostor_pairs_needed: int
     impostor_pairs_for_rule_of_30: int
     below_rule_of_30: bool
+    by_identity: IdentityCounts | None = None
 
     @property
     def reproducible(self) -> bool:

@@ -67,6 +67,14 @@ class ImpostorTail:
         return max(self._start, self._last - EPS)
 
     @property
+    def last(self) -> float:
+        """The smallest of `keep` kept scores, minus infinity before there are so many; it only rises.
+
+        No threshold that is read from here lies below it.
+        """
+        return self._last
+
+    @property
     def complete(self) -> bool:
         """Whether the kept scores are the largest of all, given that all scores from `start` on were added."""
         self._compact()

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_facechallenge.core.rulebook_file import builtin_rulebooks
+from pytest_facechallenge.core.rulebook_file import KNOWN_NETWORKS, builtin_folder, builtin_rulebooks
 from pytest_facechallenge.engine.schemas import SCHEMAS, path_of, text_of
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,14 @@ def test_the_rulebooks_and_examples_are_valid() -> None:
     plain["submission"] = {"time": "2021-09-30T12:00:00-07:00", "number_that_day": 1}
     validator("declaration").validate(plain)
     assert not validator("declaration").is_valid(plain | {"horoscope": {}})
+
+
+def test_the_known_networks_are_valid_and_a_wrong_one_is_not() -> None:
+    plain = tomllib.loads((builtin_folder() / KNOWN_NETWORKS).read_text(encoding="utf-8"))
+    validator("known-networks").validate(plain)
+    for key, value in (("layers", [["node", 1, 2, 3, 4]]), ("width", "128"), ("weights", "")):
+        wrong = {**plain, "networks": [{**plain["networks"][0], key: value}]}
+        assert not validator("known-networks").is_valid(wrong), key
 
 
 def test_a_real_report_is_valid_and_a_wrong_one_is_not(report: bytes) -> None:

@@ -76,7 +76,8 @@ def test_the_other_copies_are_near() -> None:
 def rows(group: str) -> list[list[str]]:
     """Return the cells of the lines of a group of the page's table."""
     found, inside = [], False
-    for line in PAGE.splitlines():
+    figures = PAGE.partition("<!-- figures -->")[2].partition("<!-- end of figures -->")[0]
+    for line in figures.splitlines():
         if line.startswith("| **"):
             inside = line.startswith(f"| **{group}**")
         elif inside and line.startswith("| "):
@@ -94,6 +95,16 @@ def test_the_lines_lie_between_what_was_measured() -> None:
     assert all(row[6] == f"{row[1]} copy" for row in copied)
     by_behaviour = [float(row[2]) for row in copied if row[0] != "a quarter of the embedding"]
     assert min(by_behaviour) > SAME_BEHAVIOUR + 0.05
+
+
+def test_faces_would_not_tell_what_noise_does() -> None:
+    lines = PAGE.partition("## Why no images of testsets")[2].partition("## What")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][2:]
+    gaps = {row[0]: float(row[-1]) for row in cells}
+    noise = gaps.pop("noise, as fingerprints use it")
+    assert len(gaps) == 4
+    assert noise > 0.2
+    assert all(gap < 0 for about, gap in gaps.items() if "faces" in about)
 
 
 def test_the_page_says_the_lines_that_are_drawn() -> None:

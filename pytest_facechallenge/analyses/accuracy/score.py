@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -173,10 +174,22 @@ def _score_protocol(
     return _with(
         _filled(blank, testset, found),
         identities=found.identities or 0,
+        compared=_digest(testset, probe, gallery, sides.chosen & usable),
         probe_images=int(probe.sum()) if cross else 0,
         gallery_images=int(gallery.sum()) if cross else 0,
         excluded=int((sides.chosen & ~usable).sum()),
     )
+
+
+def _digest(testset: Testset, *sides: BoolArray) -> str:
+    """Return what `SetResult.compared` is: SHA-256 of names, identities and sides of the entries that are in one."""
+    assert testset.identities is not None  # noqa: S101 - `_sides` refused a testset without
+    taken = np.flatnonzero(np.logical_or.reduce(sides))
+    found = hashlib.sha256("\0".join(testset.entry_names[row] for row in taken).encode("utf-8", "backslashreplace"))
+    found.update(np.ascontiguousarray(testset.identities[taken], dtype="<i8").data)
+    for side in sides:
+        found.update(np.packbits(side[taken]).data)
+    return found.hexdigest()
 
 
 def _score_pairs(
@@ -226,7 +239,7 @@ def _filled(blank: SetResult, testset: Testset, found: VerificationResult) -> Se
             genuine_ordered=found.pairs.genuine_ordered,
             impostor_ordered=found.pairs.impostor_ordered,
         ),
-        points=tuple(_point(point) for point in found.points),
+        points=tuple(_point(point, named=blank.official) for point in found.points),
         eer=None
         if eer is None
         else EqualErrorRate(rate=eer.rate, threshold_low=eer.threshold_low, threshold_high=eer.threshold_high),
@@ -244,7 +257,8 @@ def _filled(blank: SetResult, testset: Testset, found: VerificationResult) -> Se
     )
 
 
-def _point(point: TarAtFar) -> PointResult:
+def _point(point: TarAtFar, *, named: bool) -> PointResult:
+    """Return a point as facts; counts by identity of a set that is ``named`` by the rulebook alone."""
     interval = point.interval
     return PointResult(
         far=point.operating_point.far,
@@ -271,6 +285,7 @@ def _point(point: TarAtFar) -> PointResult:
         impostor_pairs_needed=point.impostor_pairs_needed,
         impostor_pairs_for_rule_of_30=point.impostor_pairs_for_rule_of_30,
         below_rule_of_30=point.below_rule_of_30,
+        by_identity=point.by_identity if named else None,
     )
 
 

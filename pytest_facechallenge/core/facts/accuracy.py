@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from pytest_facechallenge.core.facts.base import StepFacts
+from pytest_facechallenge.core.identity_counts import IdentityCounts
 
 #: At most so many problems of a testset are kept one by one; ``problem_count`` has them all.
 MAX_PROBLEMS = 200
@@ -48,6 +49,9 @@ class PointResult(msgspec.Struct, frozen=True, kw_only=True):
         Why these pairs cannot decide the point; empty when they can.
     impostor_pairs_needed, impostor_pairs_for_rule_of_30
         1/FAR and 30/FAR, rounded up.
+    by_identity
+        What each identity contributed, for the sets that a challenge's score may be made of: two entries are compared
+        by it. None for other sets, listed pairs, and where there is no threshold or no genuine pair.
     """
 
     far: str
@@ -66,6 +70,7 @@ class PointResult(msgspec.Struct, frozen=True, kw_only=True):
     impostor_pairs_needed: int
     impostor_pairs_for_rule_of_30: int
     below_rule_of_30: bool
+    by_identity: IdentityCounts | None = None
 
 
 class FoldAccuracy(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +139,10 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
         Whether the mirror image's embedding was added (LFR19's image protocol).
     raw
         Whether pixels were fed as 0..255 (LFR19), and not as the server's rule says (`AccuracyFacts.mean`, ``std``).
+    compared
+        A digest of what was compared: the names of the images (or videos, templates) in their order, of which identity
+        each is, and on which side. Results of two networks with the same one are of the same pairs. Empty for listed
+        pairs.
     images, probe_images, gallery_images
         What was compared: images, or videos, or templates. Probe (masked) and gallery are 0 but for "cross".
     identities
@@ -152,6 +161,7 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
     select: dict[str, tuple[str, ...]] = {}
     flip: bool = False
     raw: bool = False
+    compared: str = ""
     images: int = 0
     probe_images: int = 0
     gallery_images: int = 0
