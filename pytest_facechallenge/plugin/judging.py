@@ -278,7 +278,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Plan which facts the selected tests need, so that each sandboxed process gathers as much as it can."""
     run = session.config.stash.get(RUN, None)
     if run is not None:
-        run.gatherer.note(judged for judged in map(_judged_by, session.items) if judged is not None)
+        selected = [judged for judged in map(_judged_by, session.items) if judged is not None]
+        run.gatherer.select(selected)
+        run.gatherer.note(selected)
 
 
 def _judged_by(item: pytest.Item) -> JudgedRule | None:
