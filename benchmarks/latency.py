@@ -108,7 +108,8 @@ def timed(device: str, threads: int, seconds_note: float) -> tuple[CalibrationUs
             runner, session = bench.open(name, path)
             runner.warm_up()
             runners.append(runner)
-        references = [found for name in NAMES if (found := bench.reference(name))]
+        opened = [bench.reference(name) for name in NAMES]
+        references = [runner for runner in opened if runner is not None]
         bench.take(runners[0], [*runners[1:], *references])
     machine = describe(session.providers[0], threads)
     points = tuple(

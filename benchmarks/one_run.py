@@ -1,9 +1,9 @@
 """How long one run takes that judges the demo.
 
-``python benchmarks/one_run.py`` runs pytest as the README's first command does (the demo, its testset and rulebook), and
-on MFR21's track A, whose rules include the inference time: each with a fresh cache (the reference networks are timed)
-and again with the calibration that this left. It prints wall time, processor time of the whole process tree and what
-share of the processors other programs used meanwhile: wall times mean something on a quiet machine only.
+``python benchmarks/one_run.py`` runs pytest as the README's first command does (the demo with its testset and rulebook)
+and on MFR21's track A, whose rules include the inference time: each with a fresh cache (the reference networks are
+timed) and again with the calibration that this left. It prints wall time, processor time of the whole process tree and
+what share of the processors other programs used meanwhile: wall times mean something on a quiet machine only.
 ``--runs N`` repeats all of it and prints the medians, ``--only README`` (or ``A``) leaves the other out.
 """
 

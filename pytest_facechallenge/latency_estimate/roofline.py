@@ -142,7 +142,7 @@ def fit(points: Sequence[Published], gpu: Gpu) -> Fit:
     best = np.where(full, error[full].min(), error[~full].min())
     kept = np.flatnonzero(error <= best * AS_GOOD)
     kept = kept[np.argsort(error[kept], kind="stable")]
-    return Fit(fixed[kept], *(values[kept] for values in grid), error[kept])
+    return Fit(fixed[kept], grid.overhead[kept], grid.arithmetic[kept], grid.memory[kept], grid.tile[kept], error[kept])
 
 
 def predict(groups: Sequence[LaunchGroup], found: Fit, gpu: Gpu) -> Floats:

@@ -159,7 +159,7 @@ def test_the_latest_embeddings_are_those_of_the_same_images_and_pixels() -> None
     latest = entries.Latest()
     images, embedded = object(), object()
     latest.keep(images, Preprocessing(), embedded)  # type: ignore[arg-type]
-    assert latest.of(images, Preprocessing()) is embedded  # type: ignore[arg-type,comparison-overlap]
+    assert latest.of(images, Preprocessing()) is embedded  # type: ignore[arg-type]
     assert latest.of(object(), Preprocessing()) is None  # type: ignore[arg-type]
     assert latest.of(images, Preprocessing(mean=0.0)) is None  # type: ignore[arg-type]
     latest.forget()

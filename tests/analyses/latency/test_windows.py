@@ -34,8 +34,12 @@ class Machine:
 
     def runner(self, name: str, ms: float) -> Runner:
         runner = Runner(name, lambda: None)
-        busy = lambda: ms * (1 + self.now * (0.3 + self.rng.random()) + self.noise * self.rng.random())  # noqa: E731
-        runner.once = lambda: Sample(busy(), 0.0)  # type: ignore[method-assign]
+
+        def once() -> Sample:
+            slower = 1 + self.now * (0.3 + self.rng.random()) + self.noise * self.rng.random()
+            return Sample(float(ms * slower), 0.0)
+
+        runner.once = once  # type: ignore[method-assign]
         return runner
 
     def measure(self, *runners: Runner) -> windows.Measured:
