@@ -22,6 +22,8 @@ from pytest_facechallenge.refnets.registry import save
 
 #: Runs of a reference network before its samples: the first allocates, the second finds everything in place.
 REFERENCE_WARMUP_RUNS = 3
+#: Weights that are drawn of each layer and then repeated; a prime, so that no two filters are the same.
+DRAWN = 65_521
 #: Sizes of the reference networks' files: four bytes a weight.
 FILE_BYTES = {
     "iresnet18": 96_000_000,
@@ -78,7 +80,7 @@ class Bench:
             return None
         self.context.report(f"timing: building the reference network {name}")
         path = self.context.workdir / f"{name}.onnx"
-        save(name, path)
+        save(name, path, drawn=DRAWN)
         try:
             runner, _session = self.open(name, path)
         finally:

@@ -57,7 +57,7 @@ class Here:
     def _busy(self) -> float:
         return self.busy_now.pop(0) if self.busy_now else self.busy
 
-    def _save(self, name: str, path: Path) -> None:
+    def _save(self, name: str, path: Path, **_chosen: int) -> None:
         self.built.append(name)
         save("vit-tiny", path)
 
