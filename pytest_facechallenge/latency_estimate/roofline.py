@@ -131,6 +131,11 @@ def fit(points: Sequence[Published], gpu: Gpu) -> Fit:
     points
         At least three.
     """
+    return _fit(tuple(points), gpu)
+
+
+@lru_cache(maxsize=32)
+def _fit(points: tuple[Published, ...], gpu: Gpu) -> Fit:
     grid = _grid()
     parts = np.stack([_reference_part(point.name, gpu) for point in points])
     times = np.array([[point.ms] for point in points])
