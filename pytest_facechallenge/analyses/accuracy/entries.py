@@ -177,8 +177,9 @@ def embed_shard(how: How, testset: Testset, feeds: Iterable[tuple[bool, bool]], 
     number, count = shard
     mine = np.arange(len(testset.images))
     mine = mine[mine // CHUNK % count == number]
+    some = SomeImages(testset.images, mine)
     for flip, raw in feeds if mine.size else ():
-        embed_images(how, SomeImages(testset.images, mine), testset.name, flip=flip, raw=raw)
+        embed_images(how, some, testset.name, flip=flip, raw=raw)
 
 
 def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -> Embedded:
