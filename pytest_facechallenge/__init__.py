@@ -11,8 +11,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_facechallenge.core.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from pytest_facechallenge.api import audit, explain, judge, load_rulebooks, rejudge
     from pytest_facechallenge.auditing.document import Audit
@@ -31,11 +29,13 @@ if TYPE_CHECKING:
     )
     from pytest_facechallenge.core.rulebook import Rule, Rulebook
     from pytest_facechallenge.core.verdict import Verdict
+    from pytest_facechallenge.core.version import __version__ as __version__
     from pytest_facechallenge.engine.repair_report import RepairReport
     from pytest_facechallenge.engine.report import Report, ReportError
     from pytest_facechallenge.mending import repair
 
 _HOMES = {
+    "__version__": "core.version",
     "repair": "mending",
     "RepairReport": "engine.repair_report",
     "judge": "api",

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_facechallenge.core.facts.base import Facts, StepFacts
@@ -142,6 +142,9 @@ class Analysis:
     cases
         ``(Rule, AnalysisOptions, Facts | None) -> list[Rule]``: a rule once for each test that it becomes; given facts
         are those of an earlier report.
+    narrow
+        ``(AnalysisOptions, Sequence[Rule]) -> AnalysisOptions``: the options as far as the rules need them that were
+        selected.
     tables
         ``(Facts, AnalysisOptions) -> list[NamedTable]``: what a user asked to see beside the summary.
     samples
@@ -173,6 +176,7 @@ class Analysis:
     shards: str = ""
     offers: str = ""
     cases: str = ""
+    narrow: str = ""
     tables: str = ""
     samples: str = ""
     machine: str = ""
@@ -206,6 +210,12 @@ class Analysis:
         if not self.cases:
             return [rule]
         return cast("list[Rule]", load(self.cases)(rule, options, recorded))
+
+    def narrowed(self, options: AnalysisOptions | None, rules: Sequence[Rule]) -> AnalysisOptions | None:
+        """Return the options as far as these rules, which read its facts, need them."""
+        if not self.narrow or options is None:
+            return options
+        return cast("AnalysisOptions", load(self.narrow)(options, rules))
 
     def said_at_end(self, source: Path, facts: Facts) -> str:
         """Return what is to be said of a source at the end of a run, or ""."""

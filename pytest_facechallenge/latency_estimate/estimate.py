@@ -36,6 +36,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         What makes up the interval: relative widths, by name.
     unfamiliar
         Share of the time (as modelled) in launches of kinds that no reference network has.
+    of_kernels
+        Whether it adds up the references' own kernels (`known_kernels`); the time here agrees and is no part of it.
+    from_here
+        Of such an estimate: what follows from the time here.
     """
 
     ms: float
@@ -44,6 +48,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     held_out: tuple[Held, ...]
     parts: dict[str, float] = {}
     unfamiliar: float = 0.0
+    of_kernels: bool = False
+    from_here: Estimate | None = None
 
     @property
     def worst(self) -> float:

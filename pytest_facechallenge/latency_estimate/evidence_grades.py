@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, Machine, ServerLatencyFacts
 from pytest_facechallenge.core.rulebook import Rulebook, Runtime
-from pytest_facechallenge.latency_estimate import roofline, scaling
+from pytest_facechallenge.latency_estimate import known_kernels, roofline, scaling
 from pytest_facechallenge.latency_estimate.estimate import Estimate, launch_count
 from pytest_facechallenge.latency_estimate.published import Published, published, row_spread
 from pytest_facechallenge.latency_estimate.references import launches
 from pytest_facechallenge.latency_estimate.statistics import Summary, summarise
 
+#: The time here vouches for a network's kernels when it maps to a time this near to theirs: twice what references
+#: were off at most (12 %, on a busy machine), and less than a network with half as much work again.
+AGREES = 0.20
+#: A time here whose interval is wider than this, highest over lowest, agrees with anything: it vouches for nothing.
+MOST_UNCERTAIN = 2.5
 #: One reference is left out at a time, and three constants are fitted on the others.
 LEAST_FOR_MODEL = 4
 
@@ -72,7 +79,11 @@ def disturbance(summary: Summary) -> float:
 
 
 def scaled(facts: LatencyFacts | None, graph: LaunchFacts | None, book: Rulebook) -> Estimate | str:
-    """Grade 2: the time here, mapped by the reference networks; or why it cannot be."""
+    """Grade 2: the time here, mapped by the reference networks; or why it cannot be.
+
+    Where the network consists of the references' own kernels, their published times give a narrower interval. It is
+    taken when the time here agrees with it.
+    """
     known = {point.name: point for point in published(book)}
     if not known:
         return "the rulebook has no published times of reference networks"
@@ -91,7 +102,7 @@ def scaled(facts: LatencyFacts | None, graph: LaunchFacts | None, book: Rulebook
         return f"only {len(points)} reference networks were timed; {scaling.LEAST_REFERENCES} are needed"
     summary = summarise(facts.submission.work or facts.submission.samples)
     spread = max(disturbance(summary), abs(facts.calibration.drift))
-    return scaling.scale(
+    from_here = scaling.scale(
         summary.judged,
         spread,
         launch_count(graph.groups),
@@ -99,6 +110,26 @@ def scaled(facts: LatencyFacts | None, graph: LaunchFacts | None, book: Rulebook
         row_spread(list(known.values())),
         _unfamiliar(graph, list(known.values()), book),
     )
+    of_kernels = by_kernels(graph, book)
+    if isinstance(of_kernels, str) or not _vouches(from_here, of_kernels.ms):
+        return from_here
+    return msgspec.structs.replace(of_kernels, from_here=from_here)
+
+
+def _vouches(from_here: Estimate, ms: float) -> bool:
+    """Return whether the time here says that a network takes about so long, and says it of few other times."""
+    return abs(from_here.ms / ms - 1) <= AGREES and from_here.high <= MOST_UNCERTAIN * from_here.low
+
+
+def by_kernels(graph: LaunchFacts, book: Rulebook) -> Estimate | str:
+    """Return the sum of the references' own kernels, where a network consists of those; or why there is none."""
+    points = [point for point in published(book) if point.name in launches()]
+    gpu = roofline.GPUS.get(book.runtime.gpu) if book.runtime else None
+    if gpu is None or len(points) < LEAST_FOR_MODEL:
+        return "the rulebook has too few published times, or a GPU that is not known to this tool"
+    if graph.problems or graph.varying:
+        return "not all kernel launches are known"
+    return known_kernels.estimate(graph.groups, points, gpu)
 
 
 def _unfamiliar(graph: LaunchFacts, points: list[Published], book: Rulebook) -> float:

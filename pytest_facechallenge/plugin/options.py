@@ -1,13 +1,19 @@
-"""The options on pytest's command line: command line over environment over ini file. Standard library only."""
+"""The options on pytest's command line: command line over environment over ini file.
+
+``python -m pytest_facechallenge.plugin.options`` writes `option_table`, from which `hooks` adds them: pytest loads that
+in every run, and it imports nothing. A test compares the two.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pytest_facechallenge.core.options import GIVEN, Option, OptionKind, OptionValues, typed
+from pytest_facechallenge.core.options import Option, OptionKind, OptionValues, typed
 from pytest_facechallenge.engine.options import OPTIONS as OF_THE_RUN
 from pytest_facechallenge.reports.formats import FORMATS
 
@@ -20,7 +26,7 @@ OWN = Option(
     "the ini file and conftest.py that lie with the submission are my own: obey them (never read from an ini file)",
 )
 
-#: The only list of options: the command line, the ini keys and the environment variables are made from it.
+#: The only list of options: the table that pytest's are made from and the environment variables follow from it.
 OPTIONS: tuple[Option, ...] = (
     *OF_THE_RUN,
     *(option for each in FORMATS for option in (each.option, *each.details)),
@@ -46,23 +52,6 @@ OPTIONS: tuple[Option, ...] = (
     ),
     OWN,
 )
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Add every option to pytest's command line and ini keys."""
-    group = parser.getgroup("facechallenge", "judge face-recognition challenge submissions")
-    for option in OPTIONS:
-        keywords: dict[str, Any] = {"dest": option.ini, "help": option.help, "default": None}
-        if option.kind is OptionKind.FLAG:
-            keywords |= {"action": "store_true"}
-        elif option.kind is OptionKind.OPTIONAL:
-            keywords |= {"nargs": "?", "const": GIVEN, "metavar": option.metavar}
-        else:
-            several = option.kind is OptionKind.LIST
-            keywords |= {"action": "append" if several else "store", "metavar": option.metavar}
-        group.addoption(option.flag, **keywords)
-        ini_type: Literal["linelist", "string"] = "linelist" if option.kind is OptionKind.LIST else "string"
-        parser.addini(option.ini, f"the same as {option.flag}", type=ini_type, default=None)
 
 
 def add_track_alias(parser: pytest.Parser) -> bool:
@@ -104,3 +93,27 @@ def resolve(
             given = None if given in ("", []) else given
         values[option.name] = typed(option, given, source)
     return OptionValues(values, config.invocation_params.dir)
+
+
+#: The module that pytest loads in every run.
+TABLE = Path(__file__).with_name("option_table.py")
+
+
+def table_text() -> str:
+    """Return the text of `option_table`."""
+    rows = "".join(
+        f"    (\n{''.join(f'        {_literal(text)},{chr(10)}' for text in row)}    ),\n"
+        for row in ((option.name, str(option.kind), option.metavar, option.help) for option in OPTIONS)
+    )
+    about = '"""Every option of pytest: name, kind, metavar, help. Written by plugin/options.py; imports nothing."""'
+    table = f"OPTIONS: tuple[tuple[str, str, str, str], ...] = (\n{rows})"
+    return f"{about}\n\nfrom __future__ import annotations\n\n# fmt: off\n{table}\n"
+
+
+def _literal(text: str) -> str:
+    """Return a text as Python reads it, in double quotes as the linter wants them."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table_text(), encoding="utf-8")

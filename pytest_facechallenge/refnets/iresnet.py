@@ -26,7 +26,13 @@ _CHANNELS = (64, 128, 256, 512)
 
 
 def iresnet(
-    depth: int, *, fold_batchnorm: bool = True, seed: int = 0, batch: int | str = "N", embedding: int = 512
+    depth: int,
+    *,
+    fold_batchnorm: bool = True,
+    seed: int = 0,
+    batch: int | str = "N",
+    embedding: int = 512,
+    drawn: int = 0,
 ) -> onnx.ModelProto:
     """ArcFace iResNet, the MFR21 baseline: [batch, 3, 112, 112] to [batch, embedding].
 
@@ -44,6 +50,8 @@ def iresnet(
         Name of the dynamic batch axis, or a fixed batch size.
     embedding
         Number of values in the embedding.
+    drawn
+        How many values of each layer's weights are drawn, see `Network`; 0: all.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def iresnet(
     """
     if depth not in UNITS:
         raise ValueError(f"an iResNet has depth {', '.join(map(str, UNITS))}; got {depth}")
-    net = Network(f"iresnet{depth}", fold_batchnorm=fold_batchnorm, seed=seed, batch=batch)
+    net = Network(f"iresnet{depth}", fold_batchnorm=fold_batchnorm, seed=seed, batch=batch, drawn=drawn)
     return _residual_network(net, UNITS[depth], normalize=False, embedding=embedding)
 
 

@@ -82,6 +82,9 @@ class Network:
         Batch axis of input and output: a name makes it dynamic, a number fixes it.
     epsilon
         Epsilon of every normalisation.
+    drawn
+        So many values of each layer's weights are drawn, and repeated: what a network takes is the same, and drawing a
+        hundred million values takes seconds. 0: every value is drawn.
 
     Raises
     ------
@@ -89,7 +92,16 @@ class Network:
         The batch is neither a positive number nor a name, or the seed is negative.
     """
 
-    def __init__(self, name: str, *, fold_batchnorm: bool, seed: int, batch: int | str, epsilon: float = 1e-5) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        fold_batchnorm: bool,
+        seed: int,
+        batch: int | str,
+        epsilon: float = 1e-5,
+        drawn: int = 0,
+    ) -> None:
         if isinstance(batch, int) and batch < 1:
             raise ValueError(f"batch must be at least 1 or the name of a dynamic axis such as 'N', got {batch}")
         if isinstance(batch, str) and not batch.isidentifier():
@@ -100,6 +112,7 @@ class Network:
         self.seed = seed
         self.batch = batch
         self.epsilon = epsilon
+        self.drawn = drawn
         # The graph is filled in place: helper.make_model would copy hundreds of megabytes of weights once more.
         self._model = onnx.ModelProto(ir_version=IR_VERSION, producer_name="pytest-facechallenge")
         self._model.opset_import.append(helper.make_opsetid("", OPSET))
@@ -261,9 +274,10 @@ class Network:
 
     def normal(self, name: str, shape: tuple[int, ...], deviation: float) -> NDArray[np.float32]:
         """Draw float32 normal values of mean 0 from the stream of `name`."""
-        values = self._generator(name).standard_normal(shape, dtype=np.float32)
+        count = math.prod(shape)
+        values = self._generator(name).standard_normal(min(count, self.drawn or count), dtype=np.float32)
         values *= np.float32(deviation)
-        return values
+        return values.reshape(shape) if values.size == count else np.resize(values, shape)
 
     def _generator(self, name: str) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([self.seed, zlib.crc32(name.encode())]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from pytest_facechallenge.verification.results import ScoreHistograms
@@ -93,4 +93,4 @@ def _below(counts: IntArray) -> npt.NDArray[np.float64]:
 
 
 def _deviate(rate: float) -> float | None:
-    return float(stats.norm.ppf(rate)) if 0 < rate < 1 else None
+    return float(special.ndtri(rate)) if 0 < rate < 1 else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from pytest_facechallenge.verification.results import TarInterval
 
@@ -105,11 +105,11 @@ def _corrected(
     accepted, pairs = (kinds * numbers[:, None]).sum(axis=0)
     # The share of resamples below the measured ratio, ties counted half; never 0 or 1, whose deviates are infinite.
     below = (ratios < accepted / pairs).mean() + (ratios == accepted / pairs).mean() / 2
-    bias = stats.norm.ppf(np.clip(below, 1 / len(ratios), 1 - 1 / len(ratios)))
+    bias = special.ndtri(np.clip(below, 1 / len(ratios), 1 - 1 / len(ratios)))
     left_out = (accepted - kinds[:, 0]) / np.maximum(pairs - kinds[:, 1], 1)
     change = np.average(left_out, weights=numbers) - left_out
     spread = float((numbers * change**2).sum())
     acceleration = float((numbers * change**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    shifted = bias + stats.norm.ppf(levels)
-    corrected: npt.NDArray[np.float64] = stats.norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + special.ndtri(levels)
+    corrected: npt.NDArray[np.float64] = special.ndtr(bias + shifted / (1 - acceleration * shifted))
     return corrected

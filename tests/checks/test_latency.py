@@ -12,6 +12,8 @@ from pytest_facechallenge.core.facts.latency import LatencyFacts, LaunchFacts, L
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook_file import builtin_folder, load
 from pytest_facechallenge.engine.judge import judge_rule as judge
+from pytest_facechallenge.latency_estimate import evidence_grades
+from pytest_facechallenge.latency_estimate.estimate import Estimate
 from pytest_facechallenge.latency_estimate.evidence_grades import same_gpu
 from tests.analyses.latency.nets import CPU, LOCAL, SERVER, latency_facts, launch_facts, rule, series, server_facts
 
@@ -65,6 +67,37 @@ def test_scaled_says_all_three_words() -> None:
     where = [row.where for row in passing.evidence]
     assert set(LOCAL) <= set(where)
     assert {"reference times", "interval", "model of the graph"} <= set(where)
+
+
+def test_the_references_own_kernels_give_a_tenth_on_a_busy_machine_too() -> None:
+    busy = latency_facts(LOCAL["iresnet100"], submission=series(LOCAL["iresnet100"], noise=0.15))
+    graph, book = launch_facts("iresnet100"), rule().book
+    found = evidence_grades.scaled(busy, graph, book)
+    assert isinstance(found, Estimate)
+    assert found.from_here is not None
+    assert found.from_here.high / found.from_here.low > 1.6
+    assert found.high <= 1.1 * found.ms
+    assert found.ms <= 1.1 * found.low
+    assert found.low < 7.03 < found.high
+    said = outcome(busy)
+    assert said.status is Status.PASSED
+    assert "the time here alone says" in said.message
+    assert "reference kernels" in [row.where for row in said.evidence]
+
+
+def test_a_time_here_that_says_otherwise_or_says_nothing_vouches_for_no_kernels() -> None:
+    graph, book = launch_facts("iresnet100"), rule().book
+    slower = evidence_grades.scaled(latency_facts(1.5 * LOCAL["iresnet100"]), graph, book)
+    two_speeds = msgspec.structs.replace(series(1.0), samples=(LOCAL["iresnet100"], 2 * LOCAL["iresnet100"]) * 25)
+    scattered = latency_facts(LOCAL["iresnet100"], submission=two_speeds)
+    for found in (slower, evidence_grades.scaled(scattered, graph, book)):
+        assert isinstance(found, Estimate)
+        assert not found.of_kernels
+        assert found.high > 1.2 * found.ms
+    varying = msgspec.structs.replace(graph, varying=("gate (If)",))
+    found = evidence_grades.scaled(latency_facts(LOCAL["iresnet100"]), varying, book)
+    assert isinstance(found, Estimate)
+    assert not found.of_kernels
 
 
 def test_scaled_and_modelled_that_disagree_decide_nothing() -> None:

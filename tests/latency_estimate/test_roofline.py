@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -14,7 +15,7 @@ from pytest_facechallenge.core.facts.latency import LaunchGroup
 from pytest_facechallenge.latency_estimate.estimate import launch_count
 from pytest_facechallenge.latency_estimate.published import published, row_spread
 from pytest_facechallenge.latency_estimate.references import NAMES, launches
-from pytest_facechallenge.latency_estimate.roofline import GPUS, fit, held_out, model, predict
+from pytest_facechallenge.latency_estimate.roofline import GPUS, Constants, fit, held_out, model, predict, variable_part
 from pytest_facechallenge.onnx_graph.ir import from_model
 from tests.analyses.latency.nets import launch_facts, mfr21
 
@@ -40,6 +41,7 @@ def test_a_convolution_is_one_launch_and_its_bias_another() -> None:
     conv = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[1, 1])
     bias, kernel = sorted(small(conv, w=(16, 8, 1, 1), b=(16,)), key=lambda group: group.kind, reverse=True)
     assert (kernel.kind, kernel.flops, kernel.bytes) == ("conv", 2 * 16 * 8 * 16, 4 * (8 * 16 + 16 * 8 + 16 + 16 * 16))
+    assert (kernel.outputs, bias.outputs) == (256, 0)
     assert (bias.kind, bias.flops, bias.bytes, bias.count) == ("pointwise", 256, 2048, 1)
 
 
@@ -116,18 +118,29 @@ def test_published_times_are_the_rows_of_the_rulebook() -> None:
     assert 0.01 < row_spread(list(points.values())) < 0.04
 
 
-def test_each_published_time_is_modelled_within_ten_percent_from_the_other_four() -> None:
+def test_each_published_time_is_modelled_within_five_percent_from_the_other_four() -> None:
     errors = {held.name: held.error for held in held_out(published(mfr21()), V100)}
     assert set(errors) == set(NAMES)
-    assert all(abs(error) <= 0.10 for error in errors.values()), errors
+    assert all(abs(error) <= 0.05 for error in errors.values()), errors
+    assert max(abs(held.error) for held in held_out(published(mfr21()), V100, full=True)) > 0.07
 
 
 def test_the_kept_constants_explain_the_points_and_differ_in_what_launches_cost() -> None:
     found = fit(published(mfr21()), V100)
     assert found.error[0] == found.error.min()
+    assert found.tile[0] > 0
     assert found.error.max() <= 0.06
     assert found.overhead.min() < 0.004
     assert found.overhead.max() > 0.010
+
+
+def test_a_convolution_with_few_outputs_takes_longer_than_its_operations_say() -> None:
+    late, early = (LaunchGroup(kind="conv", flops=10**8, bytes=10, count=1, outputs=n) for n in (25_000, 50_000))
+    constants = Constants(*(np.array([value]) for value in (0.0, 0.5, 0.5, 2048.0)))
+    times = [float(variable_part([group], V100, constants)[0]) for group in (late, early)]
+    assert times[0] == pytest.approx(2 * times[1])
+    full = constants._replace(tile=np.zeros(1))
+    assert float(variable_part([late], V100, full)[0]) == pytest.approx(10**8 / (0.5 * V100.peak))
 
 
 @pytest.mark.parametrize("name", ["mobilefacenet", "vit-small"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_facechallenge.analyses.table import ANALYSES, STEPS
+from pytest_facechallenge.plugin import options
 
 ROOT = Path(__file__).parents[2]
 #: None of these may be loaded by a run of pytest that judges nothing.
@@ -71,13 +72,23 @@ def test_arrows_point_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_run_that_judges_nothing_loads_nothing_heavy(tmp_path: Path) -> None:
+#: All that a run of pytest loads that does not use the package.
+IDLE = ["pytest_facechallenge", *(f"pytest_facechallenge.plugin{name}" for name in ("", ".hooks", ".option_table"))]
+
+
+def test_a_run_that_judges_nothing_loads_one_module_and_a_table(tmp_path: Path) -> None:
     (tmp_path / "test_other.py").write_text("def test_other(): pass")
     code = (
         "import sys, pytest; pytest.main(['-q', '-p', 'no:cacheprovider', '-p', 'no:hypothesispytest']);"
         f"print('LOADED', [m for m in {HEAVY!r} if m in sys.modules]);"
-        "print('OURS', 'pytest_facechallenge.plugin.hooks' in sys.modules)"
+        "print('OURS', sorted(m for m in sys.modules if m.partition('.')[0] == 'pytest_facechallenge'))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "LOADED []" in done.stdout, done.stdout + done.stderr
-    assert "OURS True" in done.stdout
+    assert f"OURS {IDLE}" in done.stdout, done.stdout
+
+
+def test_pytest_is_told_of_every_option() -> None:
+    assert options.TABLE.read_text(encoding="utf-8") == options.table_text(), (
+        "options changed: run python -m pytest_facechallenge.plugin.options"
+    )

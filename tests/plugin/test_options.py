@@ -112,3 +112,30 @@ def test_benchmark_plugin_may_be_off(pytester: pytest.Pytester, model: Path) -> 
         "-p", "no:benchmark", "--facechallenge-model", "model.onnx", "--track", "A", "-k", QUICK
     )
     assert result.parseoutcomes()["passed"] >= 3
+
+
+@pytest.mark.parametrize("way", ["argument", "file", "added", "override", "environment", "ini"])
+def test_every_way_of_setting_an_option_is_heard(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A run in which nothing of ours is set loads nothing of ours: so nothing that is set may be missed."""
+    arguments = ["-q"]
+    if way == "argument":
+        arguments += ["--facechallenge-explain=embedding-dim"]
+    elif way == "file":
+        (pytester.path / "arguments.txt").write_text("--facechallenge-explain=embedding-dim\n")
+        arguments += ["@arguments.txt"]
+    elif way == "added":
+        monkeypatch.setenv("PYTEST_ADDOPTS", "--facechallenge-explain=embedding-dim")
+    elif way == "override":
+        arguments += ["-o", "facechallenge_explain=embedding-dim"]
+    elif way == "environment":
+        monkeypatch.setenv("FACECHALLENGE_EXPLAIN", "embedding-dim")
+    else:
+        pytester.makeini("[pytest]\nfacechallenge_explain = embedding-dim\n")
+    pytester.runpytest(*arguments).stdout.fnmatch_lines(["embedding-dim*"])
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-qh",)])
+def test_the_help_has_the_alias_too(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    pytester.runpytest(*arguments).stdout.fnmatch_lines(["*--facechallenge-model=PATH*", "*--track=TRACK*"])

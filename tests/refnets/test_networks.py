@@ -193,3 +193,16 @@ def test_depth_width_and_heads_out_of_range() -> None:
         vit(1, 10, 4)
     with pytest.raises(ValueError, match=r"patch between 1 and 112; got .*patch=113"):
         vit(patch=113)
+
+
+def test_weights_that_repeat_are_as_sane_and_no_two_filters_are_the_same() -> None:
+    model = build("iresnet18", drawn=65_521, fold_batchnorm=False)
+    drawn = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    kernel = drawn["stage3_unit2_conv1_weight"]
+    assert len(np.unique(kernel)) <= 65_521 < kernel.size
+    assert len(np.unique(kernel.reshape(len(kernel), -1), axis=0)) == len(kernel)
+    run = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert 0.3 < np.sqrt(np.mean(embed(run, images("iresnet18")) ** 2)) < 3
+    assert [each.op_type for each in model.graph.node] == [
+        each.op_type for each in build("iresnet18", fold_batchnorm=False).graph.node
+    ]

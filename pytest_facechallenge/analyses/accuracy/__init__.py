@@ -41,4 +41,5 @@ ANALYSIS = Analysis(
     shards="analyses.accuracy.run_options:shards",
     offers="analyses.accuracy.run_options:offers",
     cases="analyses.accuracy.run_options:cases",
+    narrow="analyses.accuracy.selection:narrowed",
 )

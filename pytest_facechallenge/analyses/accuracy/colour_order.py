@@ -55,7 +55,7 @@ def compare_colour_orders(
         return _of_pairs(how, testset, testset.pairs, rows, usable, raw=raw)
     if testset.identities is None:
         return ColourOrder(testset=testset.name, why_not="the testset gives neither identities nor pairs")
-    chosen = _whole_identities(testset.identities, usable)
+    chosen = images_to_compare(testset.identities, usable)
     people = testset.identities[chosen]
     try:
         bgr = embed_images(how, SomeImages(testset.images, chosen), testset.name, flip=False, bgr=True, raw=raw).rows
@@ -157,7 +157,7 @@ class _TooFewError(ValueError):
     """Too few pairs for any operating point."""
 
 
-def _whole_identities(identities: IntArray, usable: BoolArray) -> IntArray:
+def images_to_compare(identities: IntArray, usable: BoolArray) -> IntArray:
     """Return the images of randomly drawn (seeded) whole identities, as many as `MAX_IMAGES` allows, in order."""
     people, counts = np.unique(identities[usable], return_counts=True)
     order = np.random.default_rng(0).permutation(len(people))

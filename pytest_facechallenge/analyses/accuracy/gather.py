@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders
+from pytest_facechallenge.analyses.accuracy.colour_order import compare_colour_orders, images_to_compare
 from pytest_facechallenge.analyses.accuracy.duplicates import duplicate_findings
-from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, embed_shard, embed_testset
+from pytest_facechallenge.analyses.accuracy.entries import EntryEmbeddings, How, SomeImages, embed_shard, embed_testset
 from pytest_facechallenge.analyses.accuracy.kept_verification import KeptVerification
 from pytest_facechallenge.analyses.accuracy.request import (
     VERIFICATIONS,
@@ -74,7 +75,7 @@ def gather(context: Context) -> AccuracyFacts:
         for wanted in request.testsets:
             # What cannot be embedded here is found again, and told, by whoever embeds the whole.
             with suppress(TestsetError, LabelsError, EmbeddingError, OSError):
-                embed_shard(how, _read(wanted, request), _feeds(wanted), request.shard)
+                embed_shard(how, _read(wanted, request), pixel_feeds(how, wanted, colour_order=False), request.shard)
         return AccuracyFacts()
     supplied: list[SuppliedTestset] = []
     results: list[SetResult] = []
@@ -126,17 +127,21 @@ def _one_testset(
         results: list[SetResult] = []
         order: ColourOrder | None = None
         ready: EntryEmbeddings | None = None
-        for flip, raw in _feeds(wanted):
-            entries = embed_testset(how, testset, flip=flip, raw=raw)
+        some = _some_images(testset, wanted, colour_order=colour_order)
+        feeds = pixel_feeds(how, wanted, colour_order=colour_order)
+        for place, (flip, raw) in enumerate(feeds):
+            entries = embed_testset(how, testset, flip=flip, raw=raw, some=some)
+            if place + 1 == len(feeds) or feeds[place + 1].raw != raw:
+                how.latest.forget()
             if about.embedding is None:
                 about = _with_duplicates(about, testset, entries)
             about = _with_run(about, how.embedder, entries)
             results += [
                 _scored(how, testset, entries, index, len(wanted.sets), wanted)
                 for index, each in enumerate(wanted.sets)
-                if (each.flip, each.raw) == (flip, raw)
+                if each.wanted and how.fed(raw=each.raw) == how.fed(raw=raw) and each.flip == flip
             ]
-            if raw and flip == official_flip(testset):
+            if flip == official_flip(testset) and how.fed(raw=raw) == how.fed(raw=True):
                 ready = entries
             if colour_order and order is None and not flip:
                 comparable = entries.usable & _largest_set(testset, wanted)
@@ -150,9 +155,51 @@ def _one_testset(
     return about, results, order
 
 
-def _feeds(wanted: TestsetRequest) -> list[tuple[bool, bool]]:
-    """Return flip and raw of each way in which the images are fed."""
-    return sorted({(each.flip, each.raw) for each in wanted.sets})
+class Feed(NamedTuple):
+    """One way in which a testset's images are fed: with their mirror images or without, as 0..255 or as the server."""
+
+    flip: bool
+    raw: bool
+
+
+def pixel_feeds(how: How, wanted: TestsetRequest, *, colour_order: bool) -> list[Feed]:
+    """Return the ways in which images are fed that make different embeddings; with the same pixels side by side.
+
+    A model that normalises by itself gets 0..255 from the server as well, so tracks of both kinds feed it alike.
+
+    Parameters
+    ----------
+    colour_order
+        Whether the order of colours is looked at, which takes the first way without mirror images that any set has.
+        Where every image is to be looked at and no set is scored, the first way of any set is taken.
+    """
+    same = how.fed(raw=True) == how.fed(raw=False)
+    feeds = {Feed(each.flip, each.raw and not same) for each in wanted.sets if each.wanted}
+    every = {Feed(each.flip, each.raw and not same) for each in wanted.sets}
+    plain = {feed for feed in every if not feed.flip}
+    if colour_order and plain and not feeds & plain:
+        feeds.add(min(plain))
+    if wanted.whole and every and not feeds:
+        feeds.add(min(every))
+    return sorted(feeds, key=lambda feed: (feed.raw, feed.flip))
+
+
+def _some_images(testset: Testset, wanted: TestsetRequest, *, colour_order: bool) -> SomeImages | None:
+    """Return the images that what is wanted of a testset reads; None for all of them.
+
+    Lists of pairs and of templates are embedded whole: what they leave out is counted over all of their images.
+    """
+    if wanted.whole or testset.pooling is not None or testset.pairs is not None:
+        return None
+    needed = np.zeros(len(testset), dtype=bool)
+    for each in wanted.sets:
+        if each.wanted:
+            with suppress(SetError):
+                needed |= select_entries(testset, each.select)
+    if colour_order and testset.identities is not None:
+        needed[images_to_compare(testset.identities, _largest_set(testset, wanted))] = True
+    chosen = np.flatnonzero(needed).astype(np.int64)
+    return SomeImages(testset.images, chosen) if 0 < len(chosen) < len(testset) else None
 
 
 def _read(wanted: TestsetRequest, request: AccuracyRequest) -> Testset:

@@ -73,6 +73,8 @@ class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
         Add the mirror image's embedding before normalising.
     raw
         Feed pixels of 0..255.
+    wanted
+        Whether it is scored; where no selected test reads its score it only says which entries are its own.
     """
 
     name: str
@@ -82,16 +84,24 @@ class SetRequest(msgspec.Struct, frozen=True, kw_only=True):
     select: dict[str, tuple[str, ...]] = {}
     flip: bool = False
     raw: bool = False
+    wanted: bool = True
 
 
 class TestsetRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One testset to embed, and the sets to score on it."""
+    """One testset to embed, and the sets to score on it.
+
+    Attributes
+    ----------
+    whole
+        Whether every image is embedded, and not only those of the sets that are wanted.
+    """
 
     __test__ = False
 
     name: str
     path: str
     sets: tuple[SetRequest, ...]
+    whole: bool = True
 
 
 class AccuracyRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,17 @@ from pytest_facechallenge.analyses.latency.machine import IDENTITY, differences
 from pytest_facechallenge.core.facts.latency import Machine, ReferencePoint
 from pytest_facechallenge.core.files import read_regular
 
-SCHEMA = "facechallenge-calibration/1"
-#: A stored calibration is used while the reference that is timed again is this near to its stored time.
-DRIFT_LIMIT = 0.05
+SCHEMA = "facechallenge-calibration/2"
+#: A stored calibration is used while the reference that is timed again is this near to its stored time; and farther
+#: away, up to `MOST_DRIFT`, while the difference is no more than `DEVIATIONS` standard errors of both times.
+DRIFT_LIMIT, MOST_DRIFT, DEVIATIONS = 0.05, 0.15, 2.0
+#: Days that a calibration holds. What changes a machine without a trace in `Machine` (firmware, microcode, the system's
+#: libraries) comes with updates, about monthly.
+HOLDS_DAYS = 30
+#: A machine is as busy as it was when other programs use a share of the processors that differs by no more than this:
+#: half of one of two processors. Processor time depends little on it, but what other programs do to the caches counts
+#: for large networks more than for small ones, so references timed on a quiet machine do not stand for a busy one.
+AS_BUSY = 0.25
 #: Bytes of the largest file that is read.
 MAX_BYTES = 1 << 20
 #: How long another process may hold the file.
@@ -40,19 +48,46 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         By growing time.
     made
         When, ISO 8601 in UTC.
+    busy
+        Share (0..1) of the processors that other programs used meanwhile.
     """
 
     schema: str
     machine: Machine
     points: tuple[ReferencePoint, ...]
     made: str
+    busy: float
 
     @classmethod
-    def of(cls, machine: Machine, points: tuple[ReferencePoint, ...]) -> Calibration:
+    def of(cls, machine: Machine, points: tuple[ReferencePoint, ...], busy: float) -> Calibration:
         """Make one now."""
         ordered = tuple(sorted(points, key=lambda point: point.ms))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(schema=SCHEMA, machine=machine, points=ordered, made=now)
+        return cls(schema=SCHEMA, machine=machine, points=ordered, made=now, busy=busy)
+
+    def with_points(self, more: tuple[ReferencePoint, ...]) -> Calibration:
+        """Return it with further references; it is no younger for that."""
+        names = {point.name for point in more}
+        kept = [point for point in self.points if point.name not in names]
+        ordered = tuple(sorted((*kept, *more), key=lambda point: point.ms))
+        return msgspec.structs.replace(self, points=ordered)
+
+    def days_old(self, now: datetime | None = None) -> float:
+        """Return its age in days.
+
+        Raises
+        ------
+        ValueError
+            ``made`` is no point in time with its zone.
+        """
+        made = datetime.fromisoformat(self.made)
+        if made.tzinfo is None:
+            raise ValueError(f"{self.made!r} has no time zone")
+        return ((now or datetime.now(UTC)) - made).total_seconds() / 86_400
+
+    def as_busy(self, busy: float) -> bool:
+        """Return whether a machine is as busy as it was then."""
+        return abs(self.busy - busy) <= AS_BUSY
 
     def nearest(self, ms: float) -> ReferencePoint:
         """Return the reference whose local time is nearest, as a ratio."""
@@ -66,10 +101,23 @@ def default_folder() -> Path:
     return platformdirs.user_cache_path("pytest-facechallenge", appauthor=False, opinion=False)
 
 
-def path_for(folder: Path, machine: Machine) -> Path:
-    """Return the file of a machine's calibration: named by what decides about times there."""
+def path_for(folder: Path, machine: Machine, busy: float) -> Path:
+    """Return the file of a calibration: named by what decides about times there, and by how busy the machine was.
+
+    There are four of a machine, for each quarter of its processors that others may use, so that a busy hour does not
+    replace what was measured in a quiet one.
+    """
+    return folder / f"{_stem(machine)}-{min(3, int(busy / AS_BUSY))}.json"
+
+
+def _stem(machine: Machine) -> str:
     key = msgspec.json.encode([SCHEMA, [getattr(machine, field) for field in IDENTITY]])
-    return folder / f"calibration-{hashlib.sha256(key).hexdigest()[:16]}.json"
+    return f"calibration-{hashlib.sha256(key).hexdigest()[:16]}"
+
+
+def paths_of(folder: Path, machine: Machine) -> list[Path]:
+    """Return the files of a machine's calibrations that there are."""
+    return sorted(folder.glob(f"{_stem(machine)}-?.json"))
 
 
 def read(path: Path) -> Calibration:
@@ -92,21 +140,27 @@ def read(path: Path) -> Calibration:
     times = [point.ms for point in found.points]
     if not times or not all(map(math.isfinite, times)) or min(times) <= 0 or times != sorted(times):
         raise CalibrationError(f"the calibration {path} must list positive, growing times; found {times}")
+    try:
+        found.days_old()
+    except ValueError as error:
+        raise CalibrationError(f"the calibration {path} does not say when it was made: {error}") from error
     return found
 
 
 def usable(path: Path, here: Machine) -> Calibration:
-    """Read a calibration that must be of this machine and runtime.
+    """Read a calibration that must be of this machine and runtime, and not too old.
 
     Raises
     ------
     CalibrationError
-        As `read`; or it was made elsewhere, and the message says what differs.
+        As `read`; or it was made elsewhere or too long ago, and the message says what differs.
     """
     found = read(path)
     foreign = differences(here, found.machine)
     if foreign:
         raise CalibrationError(f"the calibration {path} was made elsewhere: {'; '.join(foreign)}")
+    if not 0 <= found.days_old() + 1 <= HOLDS_DAYS + 1:  # clocks of machines that share a folder may differ
+        raise CalibrationError(f"the calibration {path} was made on {found.made}; one holds for {HOLDS_DAYS} days")
     return found
 
 
@@ -146,4 +200,6 @@ def show(calibration: Calibration) -> str:
         f"  {point.name:12} {point.ms:10.3f} ms  +- {point.spread:.1%}  {point.rounds} rounds"
         for point in calibration.points
     ]
-    return "\n".join([f"made {calibration.made} on {where}; {software}", *rows]) + "\n"
+    return (
+        "\n".join([f"made {calibration.made} on {where}; {software}; others used {calibration.busy:.0%}", *rows]) + "\n"
+    )

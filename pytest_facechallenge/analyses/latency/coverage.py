@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pytest_facechallenge.analyses.latency.calibration import Calibration
 from pytest_facechallenge.core.facts.latency import Mode
 from pytest_facechallenge.latency_estimate.references import NAMES
 from pytest_facechallenge.latency_estimate.scaling import LEAST_REFERENCES
@@ -28,6 +27,6 @@ def enough(times: Sequence[float], submission: float, mode: Mode) -> bool:
     return mode == "auto" and len(times) > LEAST_REFERENCES and times[-1] >= submission
 
 
-def covers(calibration: Calibration, submission: float, mode: Mode) -> bool:
-    """Return whether a stored calibration has the references that this run would time."""
-    return enough([point.ms for point in calibration.points], submission, mode)
+def missing(kept: Sequence[float], submission: float, mode: Mode) -> Callable[[Sequence[float]], bool]:
+    """Return what says, of the times of larger references than the kept ones, whether one more is needed."""
+    return lambda larger: not enough([*kept, *larger], submission, mode)

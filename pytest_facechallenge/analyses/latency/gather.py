@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
-
-import numpy as np
-import psutil
 
 from pytest_facechallenge.analyses.behaviour.gather import normalisation
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.latency import calibration as store
 from pytest_facechallenge.analyses.latency import profile as profiling
+from pytest_facechallenge.analyses.latency.bench import Bench
 from pytest_facechallenge.analyses.latency.contention import Others, alone
-from pytest_facechallenge.analyses.latency.coverage import covers, enough
-from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images, InputCycle
+from pytest_facechallenge.analyses.latency.input_cycling import IMAGES, Images
 from pytest_facechallenge.analyses.latency.machine import describe
-from pytest_facechallenge.analyses.latency.measure import Runner, interleave, processor_time_ns, rounds_within
-from pytest_facechallenge.analyses.latency.run_options import (
-    LEAST_ROUNDS,
-    MEMORY_FACTOR,
-    REFERENCE_SECONDS,
-    LatencyOptions,
-    idle,
-)
+from pytest_facechallenge.analyses.latency.reference_times import reference_times
+from pytest_facechallenge.analyses.latency.run_options import LatencyOptions, idle
 from pytest_facechallenge.core.facts.behaviour import LoadFacts
-from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LayerTime, Machine, ReferencePoint
+from pytest_facechallenge.core.facts.latency import CalibrationUse, LatencyFacts, LayerTime
 from pytest_facechallenge.inference.device import has_driver, reasons
 from pytest_facechallenge.inference.images import natural, to_input
 from pytest_facechallenge.inference.session import Session
-from pytest_facechallenge.latency_estimate.references import NAMES
-from pytest_facechallenge.latency_estimate.statistics import judged, spread
-from pytest_facechallenge.refnets.registry import save
 
 #: Runs of the profiled session, and how many of them are warm-up.
 PROFILED_RUNS, PROFILED_WARMUP = 12, 2
-#: Reference times that are less certain than this (relative) are used, but not kept for later runs.
-SPREAD_LIMIT = store.DRIFT_LIMIT
 
 
 def gather(context: Context) -> LatencyFacts:
@@ -59,13 +43,14 @@ def gather(context: Context) -> LatencyFacts:
     bench = Bench(context, plan, images)
     with alone(plan.folder, context.report):
         context.report("timing: loading the model")
-        submission, session = bench.open("submission", path)
-        submission.warm_up()
+        with Others() as others:
+            submission, session = bench.open("submission", path)
+            submission.warm_up()
         machine = describe(session.providers[0], context.options.threads)
         bench.remarks += unused_gpu(context.options.device, machine.provider)
         used: CalibrationUse | None = None
         if plan.references:
-            used = bench.stored(submission, machine) or bench.fresh(submission, machine)
+            used = reference_times(bench, submission, machine, others.share)
         else:
             bench.take(submission, [])
         machine = describe(session.providers[0], context.options.threads)  # again: now the clock is that of the work
@@ -109,155 +94,6 @@ def runnable(context: Context) -> Path:
     if load.error:
         raise RuntimeError(f"the model does not load: {load.error}")
     return context.runnable_path
-
-
-class Bench:
-    """The sessions that are timed together.
-
-    Attributes
-    ----------
-    timed
-        Reference networks that have samples of the latest measurement.
-    busy
-        Of the latest measurement, see `LatencyFacts.busy`.
-    cycles
-        What runs each network on the images, by name.
-    remarks
-        See `LatencyFacts.remarks`.
-    """
-
-    def __init__(self, context: Context, plan: LatencyOptions, images: Images) -> None:
-        self.context = context
-        self.plan = plan
-        self.images = images
-        self.timed: list[Runner] = []
-        self.busy = 0.0
-        self.cycles: dict[str, InputCycle] = {}
-        self.remarks: list[str] = []
-        self._references: dict[str, Runner] = {}
-
-    def open(self, name: str, path: Path) -> tuple[Runner, Session]:
-        """Load a model for timing; its session lives as long as the runner."""
-        start = time.perf_counter()
-        session = Session(path, self.context.options.device, self.context.options.threads)
-        load = (time.perf_counter() - start) * 1000
-        if len(session.inputs) != 1:
-            raise RuntimeError(f"the model has {len(session.inputs)} inputs; one is expected, so it was not timed")
-        self.cycles[name] = InputCycle(session, self.images)
-        on_cpu = session.providers[0] == "CPUExecutionProvider" and processor_time_ns() > 0
-        return Runner(name, self.cycles[name], load=load, on_cpu=on_cpu), session
-
-    def reference(self, name: str) -> Runner:
-        """Build and open a reference network, warmed up; each once."""
-        if name not in self._references:
-            self.context.report(f"timing: building the reference network {name}")
-            path = self.context.workdir / f"{name}.onnx"
-            save(name, path)
-            try:
-                runner, _session = self.open(name, path)
-            finally:
-                path.unlink()
-            self.context.report(f"timing: warming up {name}")
-            runner.warm_up()
-            self._references[name] = runner
-        return self._references[name]
-
-    def take(self, submission: Runner, references: list[Runner]) -> None:
-        """Time the submission and references, interleaved; earlier samples are dropped."""
-        self.timed = references
-        seconds = REFERENCE_SECONDS.get(self.plan.mode, 0.0) / max(1, len(references))
-        most = self.plan.rounds
-        rounds = [(submission, most)]
-        rounds += [(one, rounds_within(seconds, min(one.warm).wall, LEAST_ROUNDS, most)) for one in references]
-        for runner, _count in rounds:
-            runner.samples = []
-        with Others() as others:
-            interleave(rounds, lambda line: self.context.report(f"timing: {line}"))
-        self.busy = others.share
-
-    def stored(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
-        """Measure beside one reference of a stored calibration; None when there is none that still holds."""
-        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
-        if not path.exists():
-            return None
-        try:
-            kept = store.usable(path, machine)
-        except store.CalibrationError as error:
-            self.remarks.append(f"Not used: {error}; the references were timed again{_left_alone(self.plan)}.")
-            return None
-        if not covers(kept, submission.rough, self.plan.mode):
-            self.remarks.append(
-                f"The stored calibration {path} has too few references for this model; they were timed again"
-                f"{_left_alone(self.plan)}."
-            )
-            return None
-        nearest = kept.nearest(submission.rough)
-        runner = self.reference(nearest.name)
-        self.take(submission, [runner])
-        now = judged(runner.comparable(runner.samples))
-        drift = now / nearest.ms - 1
-        if abs(drift) > store.DRIFT_LIMIT:
-            self.remarks.append(
-                f"The stored calibration {path} no longer holds: {nearest.name} takes {now:.3g} ms, "
-                f"{drift:+.0%} against {nearest.ms:.3g} ms on {kept.made}; the references were timed again"
-                f"{_left_alone(self.plan)}."
-            )
-            return None
-        return CalibrationUse(source=str(path), points=kept.points, made=kept.made, checked=nearest.name, drift=drift)
-
-    def fresh(self, submission: Runner, machine: Machine) -> CalibrationUse | None:
-        """Time the references and the submission together, and keep the references' times."""
-        references: list[Runner] = []
-        while not enough([runner.rough for runner in references], submission.rough, self.plan.mode):
-            name = NAMES[len(references)]
-            free = psutil.virtual_memory().available
-            if free < MEMORY_FACTOR * FILE_BYTES[name]:
-                self.remarks.append(f"{name} and larger references were left out: {free >> 20} MiB of memory are free.")
-                break
-            references.append(self.reference(name))
-        self.take(submission, references)
-        points = tuple(
-            ReferencePoint(
-                name=runner.name,
-                ms=judged(times),
-                spread=spread(np.asarray(times)),
-                rounds=len(times),
-            )
-            for runner in references
-            if (times := runner.comparable(runner.samples))
-        )
-        made = store.Calibration.of(machine, points)
-        self._keep(made, machine)
-        return CalibrationUse(source="this run", points=made.points, made=made.made) if points else None
-
-    def _keep(self, made: store.Calibration, machine: Machine) -> None:
-        path = Path(self.plan.calibration) if self.plan.calibration else store.path_for(Path(self.plan.folder), machine)
-        worst = max(made.points, key=lambda point: point.spread, default=None)
-        if worst is None or worst.spread > SPREAD_LIMIT:
-            why = f"{worst.name} is only known to +- {worst.spread:.0%}" if worst else "there are none"
-            self.remarks.append(f"The reference times were not stored for later runs: {why}.")
-            return
-        if self.plan.calibration and path.exists():
-            return  # refused above, and the user's: not ours to overwrite
-        try:
-            store.write(path, made)
-        except store.CalibrationError as error:
-            self.remarks.append(f"Not stored: {error}.")
-
-
-def _left_alone(plan: LatencyOptions) -> str:
-    """Return the end of a remark: a file that the user named is not overwritten."""
-    return ", and the file was left as it is (delete it to have it written anew)" if plan.calibration else ""
-
-
-#: Sizes of the reference networks' files: four bytes a weight.
-FILE_BYTES = {
-    "iresnet18": 96_000_000,
-    "iresnet34": 137_000_000,
-    "iresnet50": 175_000_000,
-    "iresnet100": 261_000_000,
-    "iresnet200": 500_000_000,
-}
 
 
 def profiled(context: Context, path: Path, image: Images) -> tuple[LayerTime, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest_facechallenge.analyses.flops.counter  # noqa: F401  # importing it fills COUNTERS
 from pytest_facechallenge.analyses.flops.op_cost import COUNTERS, CannotCountError, Site
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 BYTES = 4
 
 
+class Launch(NamedTuple):
+    """One launch; see `LaunchGroup`."""
+
+    kind: LaunchKind
+    flops: int
+    bytes: int
+    outputs: int = 0
+
+
 def gather(context: Context) -> LaunchFacts:
     """Find the launches of the submission."""
     return facts_of(context.graph)
@@ -40,17 +49,15 @@ def gather(context: Context) -> LaunchFacts:
 def facts_of(graph: Graph) -> LaunchFacts:
     """Find the launches that one image takes in a main graph, local functions inlined."""
     shapes = infer(graph, batch=1)
-    found: Counter[tuple[LaunchKind, int, int]] = Counter()
+    found: Counter[Launch] = Counter()
     problems: dict[str, None] = {}
     _count(graph, shapes, found, problems)
-    groups = [LaunchGroup(kind=k, flops=f, bytes=b, count=n) for (k, f, b), n in sorted(found.items())]
+    groups = [LaunchGroup(**launch._asdict(), count=count) for launch, count in sorted(found.items())]
     varying = tuple(dict.fromkeys(decided_by_image(graph, shapes)))
     return LaunchFacts(groups=tuple(groups), problems=tuple(problems), varying=varying)
 
 
-def _count(
-    graph: Graph, shapes: Shapes, found: Counter[tuple[LaunchKind, int, int]], problems: dict[str, None]
-) -> None:
+def _count(graph: Graph, shapes: Shapes, found: Counter[Launch], problems: dict[str, None]) -> None:
     """Add the launches of a graph, and of the bodies that are known to run once."""
     for node in graph.nodes:
         if _is_free(node, graph, shapes):
@@ -87,7 +94,7 @@ def _folded(node: Node, graph: Graph) -> bool:
     return len(graph.consumers.get(before.outputs[0], [])) == 1
 
 
-def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[LaunchKind, int, int]]:
+def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[Launch]:
     counter = COUNTERS.get((node.domain, node.op))
     if counter is None and not node.operator.has(Trait.FREE):
         raise CannotCountError(f"what this operator of the set {node.domain or 'ai.onnx'!r} does is not known")
@@ -95,13 +102,13 @@ def _launches(node: Node, graph: Graph, shapes: Shapes) -> Iterator[tuple[Launch
     written = sum(prod(site.output(i)) for i, name in enumerate(node.outputs) if name)
     read = sum(prod(site.input(i)) for i, name in enumerate(node.inputs) if name)
     if counter is None:
-        yield _light_kind(node), 4 * max(read, written), (read + written) * BYTES
+        yield Launch(_light_kind(node), 4 * max(read, written), (read + written) * BYTES)
         return
     flops = sum(2 * work.macs + work.extra for work in counter(site))
     kind = _heavy_kind(node, site)
-    yield kind, flops, (read + written) * BYTES
+    yield Launch(kind, flops, (read + written) * BYTES, written if kind == "conv" else 0)
     if node.op == "Conv" and (site.has(2) or _has_folded_bias(node, graph)):
-        yield "pointwise", written, 2 * written * BYTES
+        yield Launch("pointwise", written, 2 * written * BYTES)
 
 
 def _has_folded_bias(node: Node, graph: Graph) -> bool:

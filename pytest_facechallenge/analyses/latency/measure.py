@@ -1,8 +1,7 @@
-"""Taking times: warm-up, and interleaved rounds of several networks, so that all of them meet the same conditions."""
+"""Taking the time of single runs: wall time and processor time, warm-up, and how many runs fit into a time."""
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pytest_facechallenge.latency_estimate.statistics import ORGANISERS_ROUNDS
 
 Clock = Callable[[], int]
 
-#: Rounds are spread over this many turns, in each of which every network is run: a disturbance hits all of them.
+#: Rounds are spread over this many windows, in each of which every network is run: a disturbance hits all of them.
 TURNS = 5
 WARMUP_RUNS = 5
 
@@ -108,38 +107,11 @@ class Runner:
         )
 
 
-def interleave(runners: Sequence[tuple[Runner, int]], on_turn: Callable[[str], None] = lambda _line: None) -> None:
-    """Take samples of several networks in turns.
-
-    In each of `TURNS` turns every network is run its share of times in a row, as the organisers' checker runs one
-    network in a row; the first run after another network is not counted, because its weights have left the caches.
-
-    Parameters
-    ----------
-    runners
-        Warmed up, each with the number of samples to take.
-    on_turn
-        Called with "iresnet50, turn 2 of 5" before each network's share.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        for turn in range(TURNS):
-            for runner, rounds in runners:
-                on_turn(f"{runner.name}, turn {turn + 1} of {TURNS}")
-                share = (turn + 1) * rounds // TURNS - turn * rounds // TURNS
-                if share and len(runners) > 1:
-                    runner.once()
-                runner.samples += [runner.once() for _ in range(share)]
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def rounds_within(seconds: float, each_ms: float, least: int, most: int) -> int:
     """Return how many rounds of a network fit into a time, between ``least`` and ``most``; whole series where possible.
 
-    Rounds after the last whole series of the organisers' would not be judged.
+    A multiple of `TURNS`, so that every window has as many. Rounds after the last whole series of the organisers' would
+    not be judged.
     """
     fitting = int(min(most, max(least, seconds * 1000 / max(each_ms, 1e-6))))
-    return fitting - fitting % ORGANISERS_ROUNDS if fitting > ORGANISERS_ROUNDS else fitting
+    return fitting - fitting % (ORGANISERS_ROUNDS if fitting > ORGANISERS_ROUNDS else TURNS)

@@ -16,7 +16,7 @@ from pytest_facechallenge.latency_estimate.statistics import ORGANISERS_ROUNDS
 #: A reference network gets at least this many rounds, and as many as the submission where time allows.
 LEAST_ROUNDS = 10
 #: Seconds that the rounds of all references together may take, beyond the least rounds.
-REFERENCE_SECONDS = {"auto": 12.0, "scaled": 40.0}
+REFERENCE_SECONDS = {"auto": 5.0, "scaled": 40.0}
 #: Opening the largest reference takes about this many times its file's size.
 MEMORY_FACTOR = 4
 

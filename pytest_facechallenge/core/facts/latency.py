@@ -29,12 +29,16 @@ class LaunchGroup(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         Bytes that one launch must read and write at least.
     count
         How many of them one image takes.
+    outputs
+        Values that one launch of a "conv" computes: a GPU computes them side by side, and few of them leave most of it
+        idle. 0: not counted.
     """
 
     kind: LaunchKind
     flops: int
     bytes: int
     count: int
+    outputs: int = 0
 
 
 class LaunchFacts(StepFacts, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ def latency_view(facts: Facts, book: Rulebook, track: str, *, with_map: bool = T
     if estimates or isinstance(grade1, Summary):
         charts.append(_axis(grade1, estimates, limit, published(book), book.runtime.gpu))
     if with_map and isinstance(grade2, Estimate) and here is not None:
-        charts.append(_map(here, book, grade2))
+        charts.append(_map(here, book, grade2.from_here or grade2))
     words = [f"{grade1.judged:.3g} ms" if isinstance(grade1, Summary) else grade1]
     words += [each.text() if isinstance(each, Estimate) else each for each in (grade2, grade3)]
     return LatencyView(

@@ -169,3 +169,18 @@ def test_wrong_invocations_are_told_before_anything_runs(
     result, submission = run(judged, "--facechallenge-model=model.onnx", "--track=tiny/A", *arguments)
     assert (result.ret, submission) == (pytest.ExitCode.USAGE_ERROR, {})
     result.stderr.fnmatch_lines([said])
+
+
+def test_a_selected_test_embeds_its_own_set_alone(judged: pytest.Pytester) -> None:
+    base = ("--facechallenge-model=model.onnx", "--track=tiny/A", "--facechallenge-testset=mask=pair")
+    arguments = (*base, "--facechallenge-testset=mine=list/filelist.txt")
+
+    def embedded(*selection: str) -> dict[str, int | None]:
+        _result, submission = run(judged, *arguments, *selection)
+        testsets = submission["facts"].get("accuracy", {"testsets": []})["testsets"]
+        return {each["name"]: each["embedding"] and each["embedding"]["computed"] for each in testsets}
+
+    whole = embedded()
+    assert all(whole.values())
+    assert embedded("-k", "accuracy-mask") == {"mask": 60, "mine": None}
+    assert embedded("-k", "model-size or package") == {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.latency import bench, calibration, measure, server, windows
 from pytest_facechallenge.analyses.latency import gather as gathering
-from pytest_facechallenge.analyses.latency import measure, server
 from pytest_facechallenge.analyses.latency.contention import Others
 from pytest_facechallenge.analyses.latency.measure import Runner, Sample
 from pytest_facechallenge.analyses.latency.run_options import LatencyOptions
@@ -46,12 +47,17 @@ class Here:
         self.runs = 0
         self.built: list[str] = []
         save("vit-tiny", folder / "model.onnx")
-        patch.setattr(gathering, "save", self._save)
-        patch.setattr(Others, "__exit__", lambda others, *_failure: setattr(others, "share", self.busy))
+        self.busy_now: list[float] = []
+        patch.setattr(bench, "save", self._save)
+        patch.setattr(windows, "PAUSE", 0.0)
+        patch.setattr(Others, "__exit__", lambda others, *_failure: setattr(others, "share", self._busy()))
         patch.setattr(measure.Runner, "once", lambda runner: self._once(runner))
         patch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
 
-    def _save(self, name: str, path: Path) -> None:
+    def _busy(self) -> float:
+        return self.busy_now.pop(0) if self.busy_now else self.busy
+
+    def _save(self, name: str, path: Path, **_chosen: int) -> None:
         self.built.append(name)
         save("vit-tiny", path)
 
@@ -71,6 +77,12 @@ class Here:
         workdir = self.folder / "work"
         workdir.mkdir(exist_ok=True)
         return gathering.gather(Context(self.folder / "model.onnx", workdir, Facts.of(package, load), options))
+
+
+def times(facts: LatencyFacts) -> list[float]:
+    """Return the references' times, to be compared with those of another run."""
+    assert facts.calibration is not None
+    return [point.ms for point in facts.calibration.points]
 
 
 def _package(path: Path) -> PackageFacts:
@@ -165,21 +177,77 @@ def test_other_programs_do_not_make_a_stored_calibration_drift(here: Here) -> No
     assert (facts.submission.samples[0], facts.submission.work[0]) == (90.0, 30.0)
 
 
-def test_a_calibration_that_ends_below_the_submission_is_not_used(here: Here) -> None:
+def test_a_larger_model_times_only_what_the_calibration_lacks(here: Here) -> None:
     here.gather()
     here.speeds["submission"] = 300.0
+    here.speeds |= {name: ms * 1.03 for name, ms in SPEEDS.items() if name != "submission"}
     facts = here.gather()
+    assert here.built == ["iresnet100", "iresnet200"]
     assert facts.calibration is not None
-    assert len(facts.calibration.points) == 5
+    assert [point.name for point in facts.calibration.points] == NAMES
+    assert times(facts) == pytest.approx([1.03 * SPEEDS[name] for name in NAMES])
+    assert times(here.gather()) == pytest.approx(times(facts))
+    assert here.built == ["iresnet200"]
+    here.speeds |= SPEEDS
+    kept = here.gather()
+    assert here.built == ["iresnet18"]
+    assert times(kept) == pytest.approx([SPEEDS[name] for name in NAMES])
 
 
-def test_times_that_scatter_are_used_and_not_kept(here: Here) -> None:
+def test_a_calibration_holds_on_a_busy_machine_that_was_as_busy_then(here: Here) -> None:
+    here.busy = 0.8
+    here.scatter = 0.6
+    first = here.gather()
+    assert first.calibration is not None
+    assert 0.03 < max(point.spread for point in first.calibration.points) < 0.10
+    here.busy = 0.65
+    again = here.gather()
+    assert again.calibration is not None
+    assert again.calibration.checked, again.remarks
+    assert len(here.built) == 1
+    assert again.calibration.points[0].spread > first.calibration.points[0].spread
+
+
+def test_a_calibration_of_a_quiet_machine_does_not_stand_for_a_busy_one_and_stays(here: Here) -> None:
+    quiet = here.gather()
+    here.busy = 0.8
+    here.speeds |= {name: ms * 1.04 for name, ms in SPEEDS.items()}
+    busy = here.gather()
+    assert busy.calibration is not None
+    assert busy.calibration.source == "this run"
+    assert "other programs use 80% of the processors, 0% on" in busy.remarks[0]
+    assert times(here.gather()) == pytest.approx(times(busy))
+    here.busy = 0.1
+    here.speeds |= SPEEDS
+    assert times(here.gather()) == pytest.approx(times(quiet))
+    here.busy_now = [0.7, *[0.1] * 5]  # it was busy while the submission was warmed up, and is not any more
+    late = here.gather()
+    assert late.calibration is not None
+    assert late.calibration.checked, late.remarks
+
+
+def test_a_calibration_holds_for_thirty_days(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.gather()
+    (file,) = (here.folder / "cache").glob("calibration-*.json")
+    for days, holds in ((29, True), (31, False)):
+        found = msgspec.json.decode(file.read_bytes())
+        found["made"] = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        file.write_bytes(msgspec.json.encode(found))
+        facts = here.gather()
+        assert facts.calibration is not None
+        assert bool(facts.calibration.checked) is holds
+    assert "one holds for 30 days" in facts.remarks[0]
+    assert calibration.HOLDS_DAYS == 30
+
+
+def test_times_that_scatter_beyond_a_second_look_are_used_and_not_kept(here: Here) -> None:
     here.scatter = 9.0
     here.busy = 0.8
     facts = here.gather()
-    assert facts.busy == 0.8
+    assert facts.busy == pytest.approx(0.8)
     assert facts.calibration is not None
-    assert "not stored for later runs: iresnet" in facts.remarks[0]
+    assert "looked at again" in facts.remarks[0]
+    assert "not stored for later runs: iresnet" in facts.remarks[1]
     assert not list((here.folder / "cache").glob("calibration*"))
 
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from pytest_facechallenge.analyses.latency.coverage import enough
-from pytest_facechallenge.analyses.latency.measure import TURNS, Runner, Sample, interleave, rounds_within
+from pytest_facechallenge.analyses.latency.measure import TURNS, Runner, Sample, rounds_within
+from pytest_facechallenge.analyses.latency.windows import measure
 
 #: Threads that the fake runs keep busy.
 WORKERS = 2
@@ -33,7 +34,7 @@ def test_warm_up_is_kept_apart_from_the_samples_and_its_cost_is_told() -> None:
     runner = Clock().runner("submission", 10.0, first=3000.0)
     runner.warm_up(5)
     assert runner.rough == 10.0
-    interleave([(runner, 50)])
+    measure([(runner, 50)])
     series = runner.series()
     assert series.samples == (10.0,) * 50
     assert (series.first, series.warmup, series.warmup_runs) == (3000.0, 3040.0, 5)
@@ -43,9 +44,9 @@ def test_networks_take_turns_and_the_first_run_after_another_is_not_counted() ->
     clock = Clock()
     one, two = clock.runner("one", 1.0), clock.runner("two", 2.0)
     turns: list[str] = []
-    interleave([(one, 50), (two, 10)], turns.append)
+    measure([(one, 50), (two, 10)], turns.append)
     assert (len(one.samples), len(two.samples)) == (50, 10)
-    assert turns[:3] == ["one, turn 1 of 5", "two, turn 1 of 5", "one, turn 2 of 5"]
+    assert turns[:3] == ["one, window 1 of 5", "two, window 1 of 5", "one, window 2 of 5"]
     assert len(turns) == 2 * TURNS
     assert clock.ran[:15] == ["one"] * 11 + ["two"] * 3 + ["one"]
     assert set(two.samples) == {Sample(2.0, 2.0 * WORKERS)}
@@ -54,7 +55,7 @@ def test_networks_take_turns_and_the_first_run_after_another_is_not_counted() ->
 def test_on_a_cpu_processor_time_is_compared_and_elsewhere_time() -> None:
     clock = Clock()
     here, there = clock.runner("here", 3.0, on_cpu=True), clock.runner("there", 3.0)
-    interleave([(here, 10), (there, 10)])
+    measure([(here, 10), (there, 10)])
     assert here.comparable(here.samples) == [3.0 * WORKERS] * 10
     assert here.series().work == (3.0 * WORKERS,) * 10
     assert there.comparable(there.samples) == [3.0] * 10
@@ -66,6 +67,7 @@ def test_rounds_fill_the_time_within_bounds() -> None:
     assert rounds_within(2, 100, 10, 50) == 20
     assert rounds_within(2, 5000, 10, 50) == 10
     assert rounds_within(7.5, 100, 10, 200) == 50  # 25 more would not be judged
+    assert rounds_within(1.3, 100, 10, 50) == 10  # every window has as many
     assert rounds_within(15, 100, 10, 200) == 150
 
 
