@@ -37,6 +37,7 @@ def open_session(
     profile: Path | None = None,
     weights: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
+    provider_options: Mapping[str, str] | None = None,
 ) -> ort.InferenceSession:
     """Open a model with onnxruntime: every session of this package comes from here.
 
@@ -65,6 +66,8 @@ def open_session(
         external data.
     settings
         More entries of the session's configuration, by the runtime's own keys.
+    provider_options
+        Options of the first provider, by the runtime's own keys.
 
     Raises
     ------
@@ -92,6 +95,9 @@ def open_session(
     if weights:
         options.add_external_initializers(list(weights), list(weights.values()))
     source = str(model) if isinstance(model, Path) else model
+    if provider_options:
+        first, *others = providers
+        return ort.InferenceSession(source, options, providers=[(first, dict(provider_options)), *others])
     return ort.InferenceSession(source, options, providers=list(providers))
 
 

@@ -41,8 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    backend : {"auto", "int8", "sgemm", "float64"}
+    backend : {"auto", "cuda", "int8", "sgemm", "float64"}
         The filter that chooses candidates; float64 scores decide with each of them.
+    device : str
+        "cpu" keeps "auto" from taking a GPU; else it does where there is one and the pairs are many.
     workers : int or None
         Threads; None for one per usable core, at most 8.
     hardest : int
@@ -59,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     backend: str = AUTO
+    device: str = "auto"
     workers: int | None = None
     hardest: int = 20
     histograms: bool = False
@@ -124,7 +127,7 @@ def verify(
     UnusableRowsError
         When compared rows have NaN, infinite or only zero values; it names them.
     BackendUnavailableError
-        When the int8 backend is asked for by name where its products saturate.
+        When a backend is asked for by name that does not work here, such as int8 where its products saturate.
     StateError
         When `state` cannot be written, or is missing where there are machines; what is there stays.
     MachinesError
@@ -151,7 +154,9 @@ def verify(
         with contextlib.ExitStack() as stack:
             kept, offer = None, None
             if state is not None:
-                job = Description(features_digest(embeddings), keep, settings.hardest, settings.backend)
+                job = Description(
+                    features_digest(embeddings), keep, settings.hardest, settings.backend, settings.device
+                )
                 kept = PartFiles(Path(state).absolute(), job_digest(job.digest, plan, keep, settings.hardest))
                 if offered or machines is not None:
                     by_copy = machines is None
@@ -161,7 +166,7 @@ def verify(
                 machines.check(kept.folder)
                 runner = OnMachines(machines, kept)
             else:
-                make = partial(make_filter, settings.backend, unit, plan, keep, workers)
+                make = partial(make_filter, settings.backend, unit, plan, keep, workers, settings.device)
                 runner = Threads(unit, plan, make, workers, offer)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))

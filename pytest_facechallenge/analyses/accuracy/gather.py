@@ -66,7 +66,12 @@ def gather(context: Context) -> AccuracyFacts:
         cache=Path(request.cache) if request.cache else None,
         workdir=context.workdir,
         report=context.report,
-        verification=Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed),
+        verification=Settings(
+            histograms=True,
+            device=context.options.device,
+            workers=context.options.threads or None,
+            seed=context.options.seed,
+        ),
         kept=KeptVerification(Path(request.cache) / VERIFICATIONS if request.cache else None, request.offered),
         lock=LOCK if request.shard is None else f"{LOCK}-{request.shard[0]}",
     )

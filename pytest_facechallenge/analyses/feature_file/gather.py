@@ -55,7 +55,12 @@ def gather(context: Context) -> FeatureFileFacts:
     if not request.labels:
         return _unless_changed(facts, path, before)
     with heartbeat(context.report, f"scoring {path.name}"):
-        settings = Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed)
+        settings = Settings(
+            histograms=True,
+            device=context.options.device,
+            workers=context.options.threads or None,
+            seed=context.options.seed,
+        )
         facts = msgspec.structs.replace(facts, score=_score(request, rows, settings))
     return _unless_changed(facts, path, before)
 
