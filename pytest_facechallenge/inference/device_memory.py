@@ -12,7 +12,7 @@ import onnxruntime as ort
 from pytest_facechallenge.inference.session import CPU
 
 #: How the runtime calls the memory of a provider; of the others it takes and gives arrays of the host.
-MEMORY = {CPU: "cpu", "CUDAExecutionProvider": "cuda"}
+MEMORY = {CPU: "cpu", "CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda"}
 
 Element: TypeAlias = type[np.float32] | type[np.int16]
 
@@ -37,6 +37,10 @@ class Place:
     address: int
     shape: tuple[int, ...]
     element: Element
+
+    def shaped(self, shape: tuple[int, ...]) -> Place:
+        """Return the same place seen with another shape of as many elements."""
+        return Place(self.memory, self.address, shape, self.element)
 
 
 class DeviceArray:
@@ -76,6 +80,10 @@ class DeviceArray:
         size = self.shape[1] * np.dtype(self._element).itemsize
         address = int(self._value.data_ptr()) + start * size
         return Place(self._memory, address, (stop - start, self.shape[1]), self._element)
+
+    def fill(self, values: npt.NDArray[Any]) -> None:
+        """Copy values of the host, of the array's shape and element, to the device; returns when they are there."""
+        self._value.update_inplace(values)
 
 
 def host(array: npt.NDArray[Any]) -> Place:
