@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from pytest_facechallenge.verification.rows import Float32Array, UnitRows
 
 _SAMPLE_BLOCK = 1024
-_SAMPLED_SHARE = 256
-_MAX_SAMPLE_BLOCKS = 3
+#: One pair of so many is sampled at most, for up to three blocks; and one of so many for more.
+_SAMPLED_SHARE, _MORE_SAMPLED_SHARE = 256, 1024
+_FEW_BLOCKS, _MOST_BLOCKS = 3, 32
+#: Sampled scores above the cutoff that make a good guess: with 300 it lets a quarter more through than are kept.
+_ENOUGH = 300
 _GUESS_FROM_PAIRS = 1 << 20
 _MAX_WORKERS = 8
 
@@ -218,8 +221,11 @@ def _starting_cutoffs(unit: UnitRows, plan: PairPlan, keep: int, seed: int) -> I
     pairs = len(plan.left) * len(plan.right)
     if pairs >= _GUESS_FROM_PAIRS and keep < plan.counts.impostor // 4:
         rng = np.random.default_rng(seed)
-        blocks = min(_MAX_SAMPLE_BLOCKS, max(1, pairs // _SAMPLED_SHARE // _SAMPLE_BLOCK**2))
-        expected = keep / plan.counts.impostor * blocks * _SAMPLE_BLOCK**2
+        share = keep / plan.counts.impostor
+        blocks = min(_FEW_BLOCKS, max(1, pairs // _SAMPLED_SHARE // _SAMPLE_BLOCK**2))
+        wanted = int(_ENOUGH / (share * _SAMPLE_BLOCK**2))
+        blocks = max(blocks, min(wanted, pairs // _MORE_SAMPLED_SHARE // _SAMPLE_BLOCK**2, _MOST_BLOCKS))
+        expected = share * blocks * _SAMPLE_BLOCK**2
         rank = int(np.ceil(expected + 4 * np.sqrt(expected) + 4))
         product = float_product()
         tops = [_sample_block(unit, plan, rng, 4 * rank, product) for _ in range(blocks)]

@@ -101,7 +101,7 @@ class Backend:
 
 def _int8(job: Job) -> TileFilter:
     few = job.pairs >= _REDUCED_FROM_PAIRS and job.keep <= _REDUCED_SHARE * job.pairs
-    return Int8Filter(job.unit, job.plan, reduce=few, workers=job.workers)
+    return Int8Filter(job.unit, job.plan, reduce=few, keep=job.keep, workers=job.workers)
 
 
 def _cuda(job: Job) -> TileFilter:
