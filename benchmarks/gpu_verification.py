@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu_verification                on a GPU: 100,000 rows by both filters, then MR-All's size
     python -m benchmarks.gpu_verification --no-mr-all    the first part only
-    python -m benchmarks.gpu_verification --on-cpu       without a GPU: what the device does, by the processor, on few rows
+    python -m benchmarks.gpu_verification --on-cpu       without a GPU: the same graphs by the processor, on few rows
 
 The aim is under 15 s for MR-All's 1,624,305 rows on an H200-class GPU. "in the device's calls" is the time that threads
 spend in runs of the session, waiting for each other included: more than the wall time means that the device is what is
