@@ -44,7 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backend : {"auto", "cuda", "int8", "sgemm", "float64"}
         The filter that chooses candidates; float64 scores decide with each of them.
     device : str
-        "cpu" keeps "auto" from taking a GPU; else it does where there is one and the pairs are many.
+        "cpu" keeps "auto" from taking a GPU; else it does where there is one and the pairs are many (on other machines
+        with "cuda" only).
     workers : int or None
         Threads; None for one per usable core, at most 8.
     hardest : int

@@ -17,6 +17,7 @@ from pytest_facechallenge.verification.backends.bound_columns import BoundColumn
 from pytest_facechallenge.verification.backends.int8 import Int8Filter
 from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
 from pytest_facechallenge.verification.backends.sgemm import SgemmFilter
+from pytest_facechallenge.verification.backends.tile import Tile
 from pytest_facechallenge.verification.parts import tiles, whole
 from pytest_facechallenge.verification.protocol import PairPlan, plan_pairs
 from pytest_facechallenge.verification.rows import UnitRows, row_dots
@@ -155,6 +156,22 @@ def test_one_row_that_is_quantised_badly_costs_columns_and_no_pair() -> None:
     assert backend.right.blocks.shape[1] > 512 + 4
     assert (5, 7) in candidates(backend, plan, 1 - 1e-6)
     assert len(candidates(backend, plan, 1 - 1e-6)) <= 2 * 2000  # those and the pairs of a row with itself
+
+
+def test_rows_that_a_basis_does_not_hold_at_all_cost_some_columns() -> None:
+    """Nearly all rows lie where no row of the samples does: the step that fits the samples must not be theirs."""
+    x = np.zeros((9000, 256), np.float32)
+    rng = np.random.default_rng(0)
+    x[:, 128:] = rng.standard_normal((9000, 128))
+    x[::2] = 0
+    x[3] = x[1]
+    x[::2, :128] = rng.standard_normal((4500, 128))  # the samples take every fourth row, from 0 and from 2 on
+    unit, plan = plan_of(x)
+    backend = Int8Filter(unit, plan, reduce=True)
+    assert backend.basis is not None
+    assert backend.columns < backend.right.width + 32
+    left, right = backend.worker().candidates(Tile(0, 1024, 0, 512), 1 - 1e-6)
+    assert (1, 3) in set(zip(left.tolist(), right.tolist(), strict=True))
 
 
 def test_dropped_dimensions_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +15,23 @@ import pytest
 from pytest_facechallenge.inference import session as session_module
 from pytest_facechallenge.inference.device_memory import DeviceArray, Place
 from pytest_facechallenge.inference.session import CPU, DeviceError
-from pytest_facechallenge.verification import AllToAll, BackendUnavailableError, Cross, OperatingPoint, Settings, verify
+from pytest_facechallenge.verification import (
+    AllToAll,
+    BackendUnavailableError,
+    Cross,
+    OperatingPoint,
+    Settings,
+    on_machines,
+    verify,
+)
 from pytest_facechallenge.verification import backends as backends_module
 from pytest_facechallenge.verification.backends import device_check as check_module
 from pytest_facechallenge.verification.backends import device_session, make_filter
 from pytest_facechallenge.verification.backends.device import FLOAT32_INTEGERS, STEPS, DeviceTiles, as_limit, quantise
 from pytest_facechallenge.verification.backends.device_check import check_products, patterns
 from pytest_facechallenge.verification.backends.tile import GRID, Tile
+from pytest_facechallenge.verification.kept_parts import PartFiles, features_digest, job_digest
+from pytest_facechallenge.verification.parts import Part
 from pytest_facechallenge.verification.protocol import plan_pairs
 from pytest_facechallenge.verification.rows import UnitRows
 
@@ -213,3 +224,25 @@ def test_a_place_beyond_an_array_is_no_place() -> None:
     for start, stop in ((-1, 2), (2, 5), (2, 2)):
         with pytest.raises(IndexError):
             array.rows(start, stop)
+
+
+@pytest.mark.parametrize(("device", "there"), [("auto", "cpu"), ("cuda", "cuda"), ("cpu", "cpu")])
+def test_on_other_machines_a_gpu_is_taken_only_where_it_was_asked_for(
+    device: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, people = np.eye(64, dtype=np.float32), np.arange(64)
+    taken: list[str] = []
+
+    def make(name: str, unit: Any, plan: Any, keep: int, workers: int, device: str) -> Any:
+        taken.append(device)
+        return make_filter(name, unit, plan, keep, workers, "cpu")
+
+    monkeypatch.setattr(on_machines, "make_filter", make)
+    plan = plan_pairs(people, AllToAll())
+    kept = PartFiles(tmp_path, job_digest(features_digest(x), plan, 5, 1))
+    with on_machines.described(
+        kept, x, people, AllToAll(), on_machines.Description(features_digest(x), 5, 1, "auto", device)
+    ):
+        on_machines.scan_there(on_machines.PartTask(str(kept.folder), Part(0, 0, 64, 0, 64), -1.0, -1.0))
+    on_machines.forget()
+    assert taken == [there]

@@ -24,6 +24,8 @@ _REST_SLACK = 1e-10
 _ROOM = 4
 _SAMPLE_ROWS = 512
 _SAMPLE_GROUP = 64
+#: With smaller steps, rows that neither the step nor the basis fits would need hundreds of columns for their bound.
+_LEAST_STEP = 1 / 1400
 _CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
@@ -135,4 +137,5 @@ def choose_scale(unit: UnitRows, plan: PairPlan, basis: Float64Array | None) -> 
         errors = scale * _quantised(x, scale)[1]
         return float(np.mean([group.max() for group in np.array_split(errors, -(-len(errors) // _SAMPLE_GROUP))]))
 
-    return min((1 / float(np.float32(_LARGEST / (largest * clip))) for clip in _CLIPS), key=typical_error)
+    steps = (max(largest * clip / _LARGEST, _LEAST_STEP) for clip in _CLIPS)
+    return min((1 / float(np.float32(1 / step)) for step in steps), key=typical_error)
