@@ -168,7 +168,9 @@ def verify(
                 runner = OnMachines(machines, kept)
             else:
                 make = partial(make_filter, settings.backend, unit, plan, keep, workers, settings.device)
-                runner = Threads(unit, plan, make, workers, offer)
+                spare = partial(make_filter, AUTO, unit, plan, keep, workers, "cpu")
+                by_itself = settings.backend == AUTO and settings.device != "cpu"
+                runner = Threads(unit, plan, make, workers, offer, spare if by_itself else None)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, hardest_impostor, backend = done.tail, done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]

@@ -12,6 +12,7 @@ import numpy as np
 
 from pytest_facechallenge.verification.backends import TileFilter
 from pytest_facechallenge.verification.backends.products import float_product
+from pytest_facechallenge.verification.errors import BackendUnavailableError
 from pytest_facechallenge.verification.free_memory import give_back_memory
 from pytest_facechallenge.verification.parts import Part, PartResult, cut, scan
 from pytest_facechallenge.verification.tail import ExtremePairs, ImpostorTail
@@ -114,6 +115,8 @@ class Threads:
         Threads.
     offer : callable or None
         Told what is about to be scanned, so that others may take a part.
+    spare : callable or None
+        Makes a filter that goes on where the first one fails in the middle, as a GPU may whose memory others fill.
     """
 
     def __init__(
@@ -123,8 +126,10 @@ class Threads:
         make_backend: Callable[[], TileFilter],
         workers: int,
         offer: Callable[[list[Part], float], None] | None = None,
+        spare: Callable[[], TileFilter] | None = None,
     ) -> None:
         self._offer = offer
+        self._spare = spare
         self._unit = unit
         self._plan = plan
         self._make_backend = make_backend
@@ -136,9 +141,18 @@ class Threads:
         waiting = list(parts)
         if self._offer is not None:
             self._offer(waiting, done.start)
-        source = iter(waiting)
+        finished: set[int] = set()
+        try:
+            self._scan(waiting, done, self._make_backend(), finished)
+        except BackendUnavailableError:
+            if self._spare is None:
+                raise
+            self._scan([part for part in waiting if part.number not in finished], done, self._spare(), finished)
+
+    def _scan(self, parts: list[Part], done: Pass, backend: TileFilter, finished: set[int]) -> None:
+        """Scan parts by a filter, and add the numbers of those whose result is there to ``finished``."""
+        source = iter(parts)
         stopped = threading.Event()
-        backend = self._make_backend()
         give_back_memory()
 
         def cutoff() -> float:
@@ -153,13 +167,14 @@ class Threads:
                     part = next(source, None)
                 if part is None:
                     return
-                if done.found_elsewhere(part):
-                    continue
-                found = scan(
-                    self._unit, self._plan, backend, worker, part,
-                    keep=done.keep, hardest=done.hardest, start=done.start, cutoff=cutoff,
-                )  # fmt: skip
-                done.finish(part, found)
+                if not done.found_elsewhere(part):
+                    found = scan(
+                        self._unit, self._plan, backend, worker, part,
+                        keep=done.keep, hardest=done.hardest, start=done.start, cutoff=cutoff,
+                    )  # fmt: skip
+                    done.finish(part, found)
+                with self._lock:
+                    finished.add(part.number)
 
         if self._workers == 1:
             work()

@@ -25,6 +25,7 @@ from pytest_facechallenge.verification import (
     verify,
 )
 from pytest_facechallenge.verification import backends as backends_module
+from pytest_facechallenge.verification import parts as parts_module
 from pytest_facechallenge.verification.backends import device_check as check_module
 from pytest_facechallenge.verification.backends import device_session, make_filter
 from pytest_facechallenge.verification.backends.device import FLOAT32_INTEGERS, STEPS, DeviceTiles, as_limit, quantise
@@ -216,6 +217,43 @@ def test_a_device_that_fails_in_the_middle_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(worker._lane, "_session", Broken())
     with pytest.raises(BackendUnavailableError, match=r"out of memory.*the result is the same"):
         worker.candidates(Tile(0, 4, 0, 4), 0.5)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_processor_goes_on_where_a_device_fails_in_the_middle(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    people = rng.integers(0, 500, 3000)
+    x = (rng.standard_normal((500, 16))[people] + rng.standard_normal((3000, 16))).astype(np.float32)
+    monkeypatch.setattr(parts_module, "_LEAST_PAIRS", 1 << 20)
+    monkeypatch.setattr(parts_module, "_PARTS", 1 << 20)
+    looks_like_a_gpu(monkeypatch)
+    row = backends_module.Backend(
+        "cuda", "", lambda job: DeviceTiles(job.unit, job.plan), lambda job: job.device != "cpu"
+    )
+    monkeypatch.setattr(backends_module, "BACKENDS", (row, *backends_module.BACKENDS[1:]))
+    calls = 0
+    plain = device_session.run
+
+    def fails(session: Any, binding: Any) -> None:
+        nonlocal calls
+        calls += session.get_outputs()[0].name == "places"
+        if calls > 2:
+            raise BackendUnavailableError("out of memory")
+        plain(session, binding)
+
+    for columns in (GRID, 3 * GRID):  # tried before the device fails
+        check_products(CPU, columns, 16)
+    monkeypatch.setattr(device_session, "run", fails)
+    points = [OperatingPoint(far="1e-3"), OperatingPoint(far="1e-5")]
+    found = verify(x, people, points, settings=Settings(workers=workers))
+    assert found.backend == "cuda-on-cpu, sgemm"
+    expected = verify(x, people, points, settings=Settings(backend="float64"))
+    assert found.points == expected.points
+    assert found.hardest_impostor == expected.hardest_impostor
+    with pytest.raises(BackendUnavailableError, match="out of memory"):
+        verify(x, people, points, settings=Settings(backend="cuda"))
 
 
 def test_a_place_beyond_an_array_is_no_place() -> None:
