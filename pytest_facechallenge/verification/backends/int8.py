@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from pytest_facechallenge.verification.backends.basis import choose_basis
 from pytest_facechallenge.verification.backends.bound_columns import BoundColumns
 from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
-from pytest_facechallenge.verification.backends.quantised import BLOCK, QuantisedSide, choose_scale
+from pytest_facechallenge.verification.backends.quantised import BLOCK, GROUP, QuantisedSide, choose_scale
 from pytest_facechallenge.verification.backends.tile import EMPTY, Candidates, Tile
 from pytest_facechallenge.verification.errors import BackendUnavailableError
 
@@ -31,7 +31,6 @@ MAX_WIDTH = 65_000
 _SLACK = 1e-9
 #: Unit rows have norms up to 1 + 2**-23 (see `rounding.float32_margin`).
 _NORM = 1 + 2.0**-22
-_GROUP = 4  # columns that processors multiply at once
 
 
 class Int8Filter:
@@ -106,7 +105,7 @@ class Int8Filter:
         for side in sides:
             side.add_bounds(bounds)
         # Of the columns behind the bound's, which are zero, as many as fill a group.
-        self.columns = min(-(-(self.right.width + bounds.count) // _GROUP) * _GROUP, self.right.blocks.shape[1])
+        self.columns = min(-(-(self.right.width + bounds.count) // GROUP) * GROUP, self.right.blocks.shape[1])
         exchanged = bounds.exchanged(self.right.width)
         self.left_columns = np.append(exchanged, np.arange(len(exchanged), self.columns))
 

@@ -20,8 +20,10 @@ _LARGEST = 127
 _U32 = 2.0**-24
 # Covers the rounding of ||x||**2 - ||z||**2 and what the basis lacks of being orthonormal (see `choose_basis`).
 _REST_SLACK = 1e-10
-#: Columns that are set aside for the bound; most data need no more (see `BoundColumns`).
-_ROOM = 4
+#: Columns that are set aside for the bound, without and with a basis; most data need no more (see `BoundColumns`).
+_ROOM, _ROOM_WITH_BASIS = 4, 8
+GROUP = 4
+"""Columns that processors multiply at once."""
 _SAMPLE_ROWS = 512
 _SAMPLE_GROUP = 64
 #: With smaller steps, rows that neither the step nor the basis fits would need hundreds of columns for their bound.
@@ -54,7 +56,8 @@ class QuantisedSide:
     def __init__(self, unit: UnitRows, rows: IntArray, scale: float, basis: Float64Array | None, workers: int) -> None:
         count = -(-len(rows) // BLOCK)
         self.width = unit.width if basis is None else basis.shape[1]
-        self.blocks = np.zeros((count, self.width + _ROOM, BLOCK), np.int8)
+        columns = self.width + (_ROOM if basis is None else _ROOM_WITH_BASIS)
+        self.blocks = np.zeros((count, columns, BLOCK), np.int8)
         self.error, self.rest = np.zeros(count * BLOCK), np.zeros(count * BLOCK)
 
         def fill(block: int) -> None:
@@ -80,7 +83,7 @@ class QuantisedSide:
 
     def add_bounds(self, bounds: BoundColumns) -> None:
         """Write the columns of the bound behind the values, and forget the errors."""
-        missing = bounds.count - (self.blocks.shape[1] - self.width)
+        missing = -(-(self.width + bounds.count) // GROUP) * GROUP - self.blocks.shape[1]
         if missing > 0:
             self.blocks = np.pad(self.blocks, ((0, 0), (0, missing), (0, 0)))
         place = slice(self.width, self.width + bounds.count)
