@@ -15,7 +15,7 @@ Float64Array: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _CHECK_ELEMENTS = 1 << 19
-_DOT_ELEMENTS = 1 << 17
+_DOT_ELEMENTS = 1 << 16
 _LISTED_ROWS = 20
 #: Norms this close to one need not be divided by where float32 is good enough.
 _NEARLY_UNIT = 1e-6
