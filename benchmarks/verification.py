@@ -7,6 +7,7 @@
 Every method sees the same rows and uses as many threads. "product only" computes the scores of the half square and
 looks at none of them. Methods take turns, and medians are compared, so that other load on the machine hits all alike;
 where that is uneven, the processor time of all threads tells more.
+`benchmarks.verification_parts` shows where our time goes.
 faiss and scikit-learn are measured where they are installed; scikit-learn on fewer rows, since it keeps every score.
 """
 

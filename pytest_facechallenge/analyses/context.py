@@ -38,6 +38,9 @@ class Context:
         Called with a line of progress ("32 of 42 images"); shown to the user, kept nowhere.
     follow
         Whether the source may be a link: one that the user named, not one that was found in a folder.
+    allow
+        Called with seconds of processor time before work of known size begins that takes them honestly: the sandbox's
+        limit is raised by so much.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Context:
         report: Callable[[str], None] = lambda _line: None,
         *,
         follow: bool = True,
+        allow: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.source = source
         self.workdir = workdir
@@ -56,6 +60,7 @@ class Context:
         self.options = options
         self.report = report
         self.follow = follow
+        self.allow = allow
         #: The session that the steps of the stage ``behaviour`` share; None until one of them opened it.
         self.session: Session | None = None
 

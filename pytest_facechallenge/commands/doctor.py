@@ -26,6 +26,7 @@ def run(_arguments: argparse.Namespace) -> int:
         ("versions", _versions()),
         ("machine", _machine()),
         ("runtime", _runtime(wrong)),
+        ("filters of the verification", _filters()),
         ("sandbox", _sandbox(wrong)),
         ("calibrations of the inference time", _calibrations()),
         ("checks and rulebooks of other packages", _extensions(wrong)),
@@ -75,6 +76,15 @@ def _runtime(wrong: list[str]) -> Iterator[str]:
     except Exception as error:  # whatever a broken installation raises is what has to be told
         wrong.append(f"onnxruntime cannot be imported: {type(error).__name__}: {error}")
         yield "cannot be imported"
+
+
+def _filters() -> Iterator[str]:
+    try:
+        from pytest_facechallenge.verification.backends import states
+
+        yield from states()
+    except Exception as error:  # a broken runtime, which the lines above have told
+        yield f"cannot be tried: {error}"
 
 
 def _sandbox(wrong: list[str]) -> Iterator[str]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.embedding.image import SIDE
-from pytest_facechallenge.inference.session import DeviceError, Session, describe_runtime
+from pytest_facechallenge.inference.input_slots import Slot, Slots
+from pytest_facechallenge.inference.session import CPU, DeviceError, Session, describe_runtime
 from pytest_facechallenge.onnx_graph.protos import bodies
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
@@ -66,33 +67,47 @@ class Embedder:
         self.runtime: str = describe_runtime()
         self.sha256 = model_hash(model_path)
 
-    def run(self, inputs: Float32Array) -> Float32Array:
-        """Embed a batch.
+    def slots(self, count: int) -> Slots:
+        """Return room for ``count`` batches on their way into the model."""
+        provider = self.provider if self._dtype == np.float32 else CPU
+        return Slots((self.batch, 3, SIDE, SIDE), provider, count)
+
+    def fill_up(self, slot: Slot, count: int) -> None:
+        """Make a slot with ``count`` images ready: for a model with a fixed batch the last one is repeated."""
+        if self.fixed_batch:
+            slot.host[count:] = slot.host[count - 1]
+        slot.upload()
+
+    def run(self, slot: Slot, count: int) -> Float32Array:
+        """Embed a batch that `fill_up` made ready.
 
         Parameters
         ----------
-        inputs : float32 [n, 3, 112, 112]
-            n at most ``batch``; a model with a fixed batch is fed repetitions of the last image up to its batch.
+        slot
+            Of `slots`.
+        count
+            Images in it, 1 to ``batch``.
 
         Returns
         -------
-        float32 [n, D]
+        float32 [count, D]
 
         Raises
         ------
         EmbeddingError
             The runtime fails, or the output does not have one row an image.
         """
-        count = len(inputs)
-        if self.fixed_batch and count < self.fixed_batch:
-            inputs = np.concatenate([inputs, np.repeat(inputs[-1:], self.fixed_batch - count, axis=0)])
+        fed = self.fixed_batch or count
         try:
-            output = self.ort_session.run([self._output], {self._input: inputs.astype(self._dtype, copy=False)})[0]
+            if self._dtype == np.float32:
+                output = slot.run(self.ort_session, self._input, self._output, fed)
+            else:
+                output = self.ort_session.run([self._output], {self._input: slot.host[:fed].astype(self._dtype)})[0]
         except Exception as error:  # onnxruntime's errors have no common public base
-            raise EmbeddingError(f"the runtime failed on a batch of {len(inputs)} images: {error}") from error
-        if output.ndim < 2 or output.shape[0] != len(inputs):
+            raise EmbeddingError(f"the runtime failed on a batch of {fed} images: {error}") from error
+        if output.ndim < 2 or output.shape[0] != fed:
             raise EmbeddingError(
-                f"a batch of {len(inputs)} images must give {len(inputs)} embeddings; output {self._output!r} has "
+                f"a batch of {fed} images must give {fed} embeddings; output {self._output!r} has "
                 f"the shape {list(output.shape)}"
             )
         rows: Float32Array = output.reshape(len(output), -1)[:count].astype(np.float32, copy=False)

@@ -16,14 +16,18 @@ import numpy.typing as npt
 
 from pytest_facechallenge.embedding import image
 from pytest_facechallenge.embedding.embedder import Embedder, EmbeddingError, Float32Array
-from pytest_facechallenge.embedding.image import SIDE, ImageError, Preprocessing, ProblemKind, decode, fill
+from pytest_facechallenge.embedding.image import ImageError, Preprocessing, ProblemKind, decode, fill
 from pytest_facechallenge.embedding.matrix import new_matrix
 from pytest_facechallenge.embedding.progress import Progress
 from pytest_facechallenge.embedding.store import LOCK, Chunk, ChunkProblem, ChunkStore, RunKey
+from pytest_facechallenge.inference.input_slots import Slot, Slots
 from pytest_facechallenge.testsets.model import Images
 
 #: Images stored as one unit: what an interruption can lose at most.
 CHUNK = 512
+#: Processor time that no honest network takes for an image: an iResNet-200 (24 thousand million products) on one core
+#: that does as many in a few seconds, a twentieth of what today's do.
+MOST_SECONDS_AN_IMAGE = 10.0
 #: Bytes of an image's hash that are kept to find the same image again.
 DIGEST = 16
 
@@ -90,9 +94,9 @@ class _Read:
 
 @dataclasses.dataclass(frozen=True)
 class _Batch:
-    """A decoded batch: inputs of the usable images and their places in the chunk."""
+    """A decoded batch: the slot that holds the usable images, if any, and their places in the chunk."""
 
-    inputs: Float32Array
+    slot: Slot | None
     places: list[int]
     problems: list[ChunkProblem]
 
@@ -168,6 +172,8 @@ class _Pipeline:
         self.embedder, self.images, self.how = embedder, images, how
         self.store, self.pool, self.depth = store, pool, depth
         self.digests = np.zeros((len(images), DIGEST), np.uint8)
+        # Those ahead and the one that the model runs on.
+        self.slots = embedder.slots(depth + 1)
 
     def chunks(self, progress: Progress) -> Iterator[tuple[int, Chunk, bool]]:
         """Give (first image, chunk, whether it was cached), embedding what is not stored yet."""
@@ -189,8 +195,9 @@ class _Pipeline:
                 assert future is not None  # noqa: S101 - by construction: a job has a chunk or a batch
                 batch = future.result()
                 problems += batch.problems
-                if batch.places:
-                    rows.append((batch.places, self.embedder.run(batch.inputs)))
+                if batch.slot is not None:
+                    rows.append((batch.places, self.embedder.run(batch.slot, len(batch.places))))
+                    self.slots.give_back(batch.slot)
                 progress.advance(len(batch.places) + len(batch.problems))
                 if last:
                     chunk = _assemble(size, rows, problems)
@@ -222,7 +229,7 @@ class _Pipeline:
                 continue
             for first in range(0, len(blobs), self.embedder.batch):
                 part = blobs[first : first + self.embedder.batch]
-                future = self.pool.submit(_decode_batch, part, first, self.how)
+                future = self.pool.submit(_decode_batch, part, first, self.how, self.embedder, self.slots)
                 yield start, key, len(blobs), None, future, first + self.embedder.batch >= len(blobs)
 
     def _read(self, start: int) -> list[Future[_Read]]:
@@ -245,20 +252,28 @@ def _read_files(images: Images, indices: range) -> _Read:
     return _Read(blobs, digests)
 
 
-def _decode_batch(blobs: list[bytes | str], first: int, how: Preprocessing) -> _Batch:
-    inputs = np.empty((len(blobs), 3, SIDE, SIDE), dtype=np.float32)
+def _decode_batch(blobs: list[bytes | str], first: int, how: Preprocessing, embedder: Embedder, slots: Slots) -> _Batch:
+    slot = slots.take()
     places: list[int] = []
     problems: list[ChunkProblem] = []
-    for place, blob in enumerate(blobs, start=first):
-        try:
-            if isinstance(blob, str):
-                raise ImageError("unreadable", blob)
-            fill(inputs[len(places)], decode(blob), how)
-        except ImageError as error:
-            problems.append(ChunkProblem(place=place, kind=error.kind, what=str(error)))
-        else:
-            places.append(place)
-    return _Batch(inputs[: len(places)], places, problems)
+    try:
+        for place, blob in enumerate(blobs, start=first):
+            try:
+                if isinstance(blob, str):
+                    raise ImageError("unreadable", blob)
+                fill(slot.host[len(places)], decode(blob), how)
+            except ImageError as error:
+                problems.append(ChunkProblem(place=place, kind=error.kind, what=str(error)))
+            else:
+                places.append(place)
+        if places:
+            embedder.fill_up(slot, len(places))
+    except BaseException:
+        slots.give_back(slot)
+        raise
+    if not places:
+        slots.give_back(slot)
+    return _Batch(slot if places else None, places, problems)
 
 
 def _assemble(size: int, parts: list[tuple[list[int], Float32Array]], problems: list[ChunkProblem]) -> Chunk:

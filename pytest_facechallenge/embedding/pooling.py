@@ -63,19 +63,32 @@ def pool(
     result = new_matrix((entries, rows.shape[1]), workdir)
     chosen = np.flatnonzero(usable)
     chosen = chosen[np.argsort(pooling.entry[chosen], kind="stable")]
-    bounds = np.searchsorted(pooling.entry[chosen], np.arange(0, entries + _BLOCK, _BLOCK))
-    for first, start, stop in zip(range(0, entries, _BLOCK), bounds[:-1], bounds[1:], strict=True):
-        images = chosen[start:stop]
-        owners = pooling.entry[images] - first
-        sums = np.zeros((min(_BLOCK, entries - first), rows.shape[1]), dtype=np.float64)
-        if pooling.kind == "video":
-            np.add.at(sums, owners, normalised(rows[images]))
-        else:
-            # The mean over each medium, summed over media: an image weighs 1 / (images of its medium in the entry).
-            keys = np.stack([owners, pooling.medium[images]], axis=1)
-            _media, which, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-            np.add.at(sums, owners, rows[images] / counts[which.ravel(), None])
-        pooled = normalised(sums.astype(np.float32))
-        pooled[np.bincount(owners, minlength=len(sums)) == 0] = np.nan
-        result[first : first + len(sums)] = pooled
+    ends = np.cumsum(np.bincount(pooling.entry[chosen], minlength=entries))
+    first = start = 0
+    while first < entries:
+        # As many entries as have so many images together, but one at least; those without images cost a row each.
+        last = int(np.searchsorted(ends, start + _BLOCK, side="right"))
+        last = min(max(last, first + 1), first + _BLOCK, entries)
+        images = chosen[start : ends[last - 1]]
+        result[first:last] = _pooled(rows[images], pooling.entry[images] - first, pooling, images, last - first)
+        first, start = last, int(ends[last - 1])
     return result
+
+
+def _pooled(
+    rows: Float32Array, owners: npt.NDArray[np.int64], pooling: Pooling, images: npt.NDArray[np.int64], entries: int
+) -> Float32Array:
+    """Make one row of each entry, float32 [entries, D], of images that lie in the order of their ``owners``."""
+    if pooling.kind == "video":
+        parts = normalised(rows).astype(np.float64)
+    else:
+        # The mean over each medium, summed over media: an image weighs 1 / (images of its medium in the entry).
+        keys = np.stack([owners, pooling.medium[images]], axis=1)
+        _media, which, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        parts = rows / counts[which.ravel(), None]
+    pooled = np.full((entries, rows.shape[1]), np.nan, np.float32)
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    if len(starts):
+        # In float64, in an order that depends on the entry's own images only and not on what else is in the block.
+        pooled[owners[starts]] = normalised(np.add.reduceat(parts, starts, axis=0).astype(np.float32))
+    return pooled

@@ -38,6 +38,7 @@ def open_session(
     profile: Path | None = None,
     weights: Mapping[str, Any] | None = None,
     settings: Mapping[str, str] | None = None,
+    provider_options: Mapping[str, str] | None = None,
 ) -> ort.InferenceSession:
     """Open a model with onnxruntime: every session of this package comes from here.
 
@@ -66,6 +67,8 @@ def open_session(
         external data.
     settings
         More entries of the session's configuration, by the runtime's own keys.
+    provider_options
+        Options of the first provider, by the runtime's own keys.
 
     Raises
     ------
@@ -93,8 +96,11 @@ def open_session(
     if weights:
         options.add_external_initializers(list(weights), list(weights.values()))
     source = str(model) if isinstance(model, Path) else model
+    wanted: list[Any] = list(providers)
+    if provider_options:
+        wanted[0] = (wanted[0], dict(provider_options))
     give_back()  # what was freed so far need not add to what loading takes for a moment
-    session = ort.InferenceSession(source, options, providers=list(providers))
+    session = ort.InferenceSession(source, options, providers=wanted)
     give_back()
     return session
 

@@ -20,6 +20,7 @@ from pytest_facechallenge.sandbox.death import MACHINE_EXIT
 from pytest_facechallenge.sandbox.fact_store import read_facts
 from pytest_facechallenge.sandbox.parent import die_with
 from pytest_facechallenge.sandbox.process import Limits, Request
+from pytest_facechallenge.sandbox.processor_time import allow_processor_time, limit_processor_time
 from pytest_facechallenge.sandbox.results import private_prefix, write_facts, write_failure
 
 _CLONE_NEWUSER = 0x10000000
@@ -46,7 +47,13 @@ def main(request_file: str) -> None:
 
         facts = read_facts(facts_dir)
         context = Context(
-            Path(request.source), Path(request.workdir), facts, request.options, report, follow=request.follow
+            Path(request.source),
+            Path(request.workdir),
+            facts,
+            request.options,
+            report,
+            follow=request.follow,
+            allow=allow_processor_time,
         )
         last_static = next((name for name in reversed(request.steps) if STEPS[name].stage is Stage.STATIC), "")
         for name in request.steps:
@@ -118,8 +125,7 @@ def _limit(limits: Limits) -> None:
     cap(resource.RLIMIT_CORE, 0)
     cap(resource.RLIMIT_NOFILE, limits.open_files)
     cap(resource.RLIMIT_FSIZE, limits.file_bytes)
-    # Processor time: no honest step needs it for longer than 20 times the longest silence on every core.
-    cap(resource.RLIMIT_CPU, int(limits.idle_seconds * 20 * (os.cpu_count() or 1)))
+    limit_processor_time(limits.idle_seconds)
     if sys.platform == "linux":
         # Private writable memory. Unlike RLIMIT_AS it leaves out the huge ranges that CUDA reserves without using
         # them. Twice the resident limit: allocators hold more than they touch.

@@ -43,8 +43,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    backend : {"auto", "int8", "sgemm", "float64"}
+    backend : {"auto", "cuda", "int8", "sgemm", "float64"}
         The filter that chooses candidates; float64 scores decide with each of them.
+    device : str
+        "cpu" keeps "auto" from taking a GPU; else it does where there is one and the pairs are many (on other machines
+        with "cuda" only).
     workers : int or None
         Threads; None for one per usable core, at most 8.
     hardest : int
@@ -61,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     backend: str = AUTO
+    device: str = "auto"
     workers: int | None = None
     hardest: int = 20
     histograms: bool = False
@@ -126,7 +130,7 @@ def verify(
     UnusableRowsError
         When compared rows have NaN, infinite or only zero values; it names them.
     BackendUnavailableError
-        When the int8 backend is asked for by name where its products saturate.
+        When a backend is asked for by name that does not work here, such as int8 where its products saturate.
     StateError
         When `state` cannot be written, or is missing where there are machines; what is there stays.
     MachinesError
@@ -154,7 +158,9 @@ def verify(
         with contextlib.ExitStack() as stack:
             kept, offer = None, None
             if state is not None:
-                job = Description(features_digest(embeddings), keep, settings.hardest, settings.backend)
+                job = Description(
+                    features_digest(embeddings), keep, settings.hardest, settings.backend, settings.device
+                )
                 kept = PartFiles(Path(state).absolute(), job_digest(job.digest, plan, keep, settings.hardest))
                 if offered or machines is not None:
                     by_copy = machines is None
@@ -164,8 +170,10 @@ def verify(
                 machines.check(kept.folder)
                 runner = OnMachines(machines, kept)
             else:
-                make = partial(make_filter, settings.backend, unit, plan, keep, workers)
-                runner = Threads(unit, plan, make, workers, offer)
+                make = partial(make_filter, settings.backend, unit, plan, keep, workers, settings.device)
+                spare = partial(make_filter, AUTO, unit, plan, keep, workers, "cpu")
+                by_itself = settings.backend == AUTO and settings.device != "cpu"
+                runner = Threads(unit, plan, make, workers, offer, spare if by_itself else None)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
         tail, sample = done.tail, done.sample.contents(done.tail.last)
         hardest_impostor, backend = done.extreme, ", ".join(sorted(done.backends))

@@ -65,12 +65,13 @@ class PartTask:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What decides a job beside its arrays: the features' digest, the scores and pairs to keep, the backend."""
+    """What decides a job beside its arrays: the features' digest, the scores and pairs to keep, backend and device."""
 
     digest: str
     keep: int
     hardest: int
     backend: str
+    device: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,6 +261,8 @@ def _opened(folder: str, offered: bool) -> _Job:
     job = job_digest(about["digest"], plan, about["keep"], about["hardest"])
     if job != Path(folder).name:
         raise StateError(f"the job {folder} is another {where}: the same numpy and kind of processor are needed")
-    backend = make_filter(about["backend"], unit, plan, about["keep"], default_workers())
+    # Several processes of a machine do parts, and would fill its GPU: one is taken only where it was asked for.
+    device = "cpu" if about["device"] == "auto" else about["device"]
+    backend = make_filter(about["backend"], unit, plan, about["keep"], default_workers(), device)
     kept = PartFiles(Path(folder).parent, job)
     return _Job(unit, plan, about["keep"], about["hardest"], backend, kept, threading.local())

@@ -90,9 +90,10 @@ def whole(plan: PairPlan) -> Part:
 
 def tiles(part: Part, left_block: int, right_block: int, *, symmetric: bool) -> Iterator[Tile]:
     """Cut a part into tiles; of all-to-all only those with a pair above the diagonal."""
+    step = min(right_block, GRID)
     for left in range(part.left_start, part.left_stop, left_block):
         left_stop = min(left + left_block, part.left_stop)
-        first = max(part.right_start, left // right_block * right_block) if symmetric else part.right_start
+        first = max(part.right_start, left // step * step) if symmetric else part.right_start
         for right in range(first, part.right_stop, right_block):
             yield Tile(left, left_stop, right, min(right + right_block, part.right_stop))
 

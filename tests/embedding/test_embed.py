@@ -13,7 +13,9 @@ from pytest_facechallenge.embedding.embedder import Float32Array, model_hash
 from pytest_facechallenge.embedding.image import decode, fill
 from pytest_facechallenge.embedding.progress import Progress, duration, heartbeat
 from pytest_facechallenge.embedding.store import ChunkStore, RunKey
-from pytest_facechallenge.inference.session import DeviceError
+from pytest_facechallenge.inference import input_slots
+from pytest_facechallenge.inference.input_slots import Slot, Slots
+from pytest_facechallenge.inference.session import CPU, DeviceError
 from pytest_facechallenge.testsets.model import ImageBlobs
 from tests.analyses.accuracy import world
 
@@ -67,6 +69,30 @@ def by_hand_one_by_four(model: Path, blobs: list[bytes]) -> Float32Array:
     return np.concatenate(parts)[: len(blobs)]
 
 
+@pytest.mark.parametrize("fixed", [None, 4])
+def test_batches_that_wait_on_a_device_give_the_same(
+    blobs: list[bytes], tmp_path: Path, fixed: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = world.model(tmp_path / "model.onnx", batch=fixed) if fixed else world.model(tmp_path / "model.onnx")
+    damaged = [*blobs[:5], b"nothing", *blobs[5:]]
+    expected = run(model, damaged, tmp_path, cache=False)
+    monkeypatch.setattr(input_slots, "has_memory_of_its_own", lambda _provider: True)  # arrays of the runtime, as there
+    found = run(model, damaged, tmp_path, cache=False)
+    assert np.array_equal(found.rows, expected.rows, equal_nan=True)
+    assert np.count_nonzero(~found.usable) == 1
+
+
+def test_a_slot_is_waited_for_and_used_again() -> None:
+    slots = Slots((2, 3), CPU, 2)
+    first, second = slots.take(), slots.take()
+    assert first is not second
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(slots.take)
+        assert not waiting.done()
+        slots.give_back(second)
+        assert waiting.result(10) is second
+
+
 @pytest.mark.parametrize("chunk", [512, 4])
 def test_unusable_images_are_listed_and_do_not_shift_the_others(
     model: Path, blobs: list[bytes], tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
@@ -102,7 +128,7 @@ def test_a_second_run_computes_nothing(
     assert (second.computed, second.cached) == (0, 30)
 
 
-def forbidden(self: Embedder, inputs: Float32Array) -> Float32Array:
+def forbidden(self: Embedder, slot: Slot, count: int) -> Float32Array:
     raise AssertionError("the model must not run")
 
 
@@ -206,12 +232,12 @@ def test_an_interrupted_run_goes_on_where_it_was(
     plain = Embedder.run
     calls = 0
 
-    def interrupted(self: Embedder, inputs: Float32Array) -> Float32Array:
+    def interrupted(self: Embedder, slot: Slot, count: int) -> Float32Array:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return plain(self, inputs)
+        return plain(self, slot, count)
 
     monkeypatch.setattr(Embedder, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):

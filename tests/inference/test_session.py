@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import parser
 
@@ -76,3 +78,14 @@ def test_a_session_says_what_goes_in_and_out(tmp_path: Path, source: str) -> Non
     session = Session(path if source == "file" else MODEL)
     assert (session.inputs, session.outputs, session.providers) == (("x",), ("y",), ("CPUExecutionProvider",))
     assert session.run(np.array([[1, -1, 2]], np.float32))[0].tolist() == [[2, 0, 4]]
+
+
+def test_options_of_a_provider_are_those_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_model, providers: given.append(providers))
+    open_session(b"", providers=["CUDAExecutionProvider", "CPUExecutionProvider"], provider_options={"use_tf32": "0"})
+    open_session(b"")
+    assert given == [
+        [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+        ["CPUExecutionProvider"],
+    ]

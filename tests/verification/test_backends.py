@@ -12,9 +12,12 @@ import pytest
 from pytest_facechallenge.verification import AllToAll, BackendUnavailableError, Cross, OperatingPoint, Settings, verify
 from pytest_facechallenge.verification import backends as backends_module
 from pytest_facechallenge.verification.backends import TileFilter, make_filter
+from pytest_facechallenge.verification.backends.basis import choose_basis
+from pytest_facechallenge.verification.backends.bound_columns import BoundColumns
 from pytest_facechallenge.verification.backends.int8 import Int8Filter
 from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
 from pytest_facechallenge.verification.backends.sgemm import SgemmFilter
+from pytest_facechallenge.verification.backends.tile import Tile
 from pytest_facechallenge.verification.parts import tiles, whole
 from pytest_facechallenge.verification.protocol import PairPlan, plan_pairs
 from pytest_facechallenge.verification.rows import UnitRows, row_dots
@@ -99,7 +102,7 @@ def test_dropped_dimensions_leave_no_pair_out(strangers: int) -> None:
     unit, plan = plan_of(low_rank(np.random.default_rng(3), strangers=strangers))
     backend = Int8Filter(unit, plan, reduce=True)
     assert backend.basis is not None
-    assert backend.right.blocks.shape[1] == backend.basis.shape[1] < 200
+    assert backend.right.width == backend.basis.shape[1] < backend.columns < 200
     left, right = np.triu_indices(300, 1)
     scores = unit.scores(left, right)
     order = np.argsort(scores)[::-1]
@@ -118,6 +121,57 @@ def test_what_the_basis_does_not_hold_is_in_the_bound() -> None:
     inside = (unit.take(np.array([1])).astype(np.float64) @ backend.basis) ** 2
     assert inside.sum() < 0.6
     assert (1, 3) in candidates(backend, plan, 1 - 1e-6)
+
+
+def test_the_more_pairs_are_looked_for_the_more_dimensions_are_kept() -> None:
+    unit, plan = plan_of(low_rank(np.random.default_rng(3), rows=3000, strangers=0))
+    bases = [choose_basis(unit, plan, keep) for keep in (1, 4_000, 40_000)]
+    widths = [256 if basis is None else basis.shape[1] for basis in bases]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[-1]
+
+
+@pytest.mark.parametrize("largest", [(4.6, 0.0), (4.6, 90.0), (400.0, 0.0), (30.0, 420.0), (0.0, 0.0)])
+def test_columns_of_a_bound_lie_above_it_and_fit_into_seven_bits(largest: tuple[float, float]) -> None:
+    rng = np.random.default_rng(0)
+    bounds = BoundColumns.fitting(450.0, *largest)
+    error, rest = (np.append(rng.uniform(0, most, 200), most) for most in largest)
+    columns = bounds.of(error, rest).astype(np.int64)
+    assert columns.shape == (bounds.count, 201)
+    assert columns.min(initial=0) >= 0
+    left = columns[bounds.exchanged(0)]
+    norm = 450.0 + error
+    above = np.outer(error, norm) + np.outer(norm, error) + np.outer(rest, rest)
+    assert (left.T @ columns >= above).all()
+    if 0 < largest[0] < 10:  # and not far above: what is added lets more pairs through
+        assert (left.T @ columns - above).max() < 0.15 * above.max()
+        assert bounds.count <= 4
+
+
+def test_one_row_that_is_quantised_badly_costs_columns_and_no_pair() -> None:
+    x = np.random.default_rng(0).standard_normal((2000, 512)).astype(np.float32)
+    x[5] = x[7] = np.eye(512)[3]  # the sample that sets the scale takes every third row
+    unit, plan = plan_of(x)
+    backend = Int8Filter(unit, plan)
+    assert backend.right.blocks.shape[1] > 512 + 4
+    assert (5, 7) in candidates(backend, plan, 1 - 1e-6)
+    assert len(candidates(backend, plan, 1 - 1e-6)) <= 2 * 2000  # those and the pairs of a row with itself
+
+
+def test_rows_that_a_basis_does_not_hold_at_all_cost_some_columns() -> None:
+    """Nearly all rows lie where no row of the samples does: the step that fits the samples must not be theirs."""
+    x = np.zeros((9000, 256), np.float32)
+    rng = np.random.default_rng(0)
+    x[:, 128:] = rng.standard_normal((9000, 128))
+    x[::2] = 0
+    x[3] = x[1]
+    x[::2, :128] = rng.standard_normal((4500, 128))  # the samples take every fourth row, from 0 and from 2 on
+    unit, plan = plan_of(x)
+    backend = Int8Filter(unit, plan, reduce=True)
+    assert backend.basis is not None
+    assert backend.columns < backend.right.width + 32
+    left, right = backend.worker().candidates(Tile(0, 1024, 0, 512), 1 - 1e-6)
+    assert (1, 3) in set(zip(left.tolist(), right.tolist(), strict=True))
 
 
 def test_dropped_dimensions_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

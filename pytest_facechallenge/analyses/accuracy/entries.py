@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.accuracy.kept_verification import NOWHERE, KeptVerification
 from pytest_facechallenge.embedding import Embedded, Embedder, ImageProblem, Preprocessing, embed
 from pytest_facechallenge.embedding.matrix import new_matrix
-from pytest_facechallenge.embedding.pipeline import CHUNK
+from pytest_facechallenge.embedding.pipeline import CHUNK, MOST_SECONDS_AN_IMAGE
 from pytest_facechallenge.embedding.pooling import flip_sum, pool
 from pytest_facechallenge.embedding.progress import heartbeat
 from pytest_facechallenge.embedding.store import LOCK
@@ -51,6 +51,7 @@ class How:
     workdir: Path
     report: Callable[[str], None]
     verification: Settings
+    allow: Callable[[float], None] = lambda _seconds: None
     kept: KeptVerification = NOWHERE
     lock: str = LOCK
     latest: Latest = dataclasses.field(default_factory=Latest)
@@ -183,6 +184,7 @@ def embed_shard(how: How, testset: Testset, feeds: Iterable[tuple[bool, bool]], 
 
 
 def _embed(how: How, images: Images, preprocessing: Preprocessing, label: str) -> Embedded:
+    how.allow(len(images) * MOST_SECONDS_AN_IMAGE)
     return embed(
         how.embedder,
         images,

@@ -44,6 +44,7 @@ from pytest_facechallenge.testsets.feature_format import write_features
 from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import BoolArray
 from pytest_facechallenge.verification import Settings
+from pytest_facechallenge.verification.cost import most_processor_seconds
 
 
 def gather(context: Context) -> AccuracyFacts:
@@ -67,7 +68,13 @@ def gather(context: Context) -> AccuracyFacts:
         cache=Path(request.cache) if request.cache else None,
         workdir=context.workdir,
         report=context.report,
-        verification=Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed),
+        allow=context.allow,
+        verification=Settings(
+            histograms=True,
+            device=context.options.device,
+            workers=context.options.threads or None,
+            seed=context.options.seed,
+        ),
         kept=KeptVerification(Path(request.cache) / VERIFICATIONS if request.cache else None, request.offered),
         lock=LOCK if request.shard is None else f"{LOCK}-{request.shard[0]}",
     )
@@ -214,6 +221,7 @@ def _scored(
     how: How, testset: Testset, entries: EntryEmbeddings, index: int, count: int, wanted: TestsetRequest
 ) -> SetResult:
     each = wanted.sets[index]
+    how.allow(most_processor_seconds(int(entries.usable.sum()), entries.rows.shape[1]))
     with heartbeat(how.report, f"scoring {testset.name}: {each.name} (set {index + 1} of {count})"):
         return score_set(testset, each, entries.rows, entries.usable, how.verification, how.kept)
 

@@ -20,6 +20,7 @@ from pytest_facechallenge.testsets.feature_format import FeatureFileError, map_r
 from pytest_facechallenge.testsets.labels import LabelsError, read_labels
 from pytest_facechallenge.testsets.model import ImageBlobs, Testset
 from pytest_facechallenge.verification import Settings
+from pytest_facechallenge.verification.cost import most_processor_seconds
 
 #: A row's norm may be so far from 1: float32 normalisation of 512 values stays within about 1e-6.
 NORM_TOLERANCE = 1e-3
@@ -55,7 +56,13 @@ def gather(context: Context) -> FeatureFileFacts:
     if not request.labels:
         return _unless_changed(facts, path, before)
     with heartbeat(context.report, f"scoring {path.name}"):
-        settings = Settings(histograms=True, workers=context.options.threads or None, seed=context.options.seed)
+        settings = Settings(
+            histograms=True,
+            device=context.options.device,
+            workers=context.options.threads or None,
+            seed=context.options.seed,
+        )
+        context.allow(most_processor_seconds(*rows.shape))
         facts = msgspec.structs.replace(facts, score=_score(request, rows, settings))
     return _unless_changed(facts, path, before)
 

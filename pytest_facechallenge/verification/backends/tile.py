@@ -10,7 +10,7 @@ import numpy as np
 from pytest_facechallenge.verification.rows import Float32Array, IntArray, UnitRows
 
 GRID = 1024
-"""Parts of the pairs start at multiples of it, so the blocks of every backend divide it."""
+"""Parts of the pairs start at multiples of it, so the blocks of every backend divide it or are whole numbers of it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class TileFilter(Protocol):
     name : str
         As it is named in results.
     left_block, right_block : int
-        The size of its tiles, a divisor of `GRID`. Tiles start at multiples of it.
+        The size of its tiles: a divisor of `GRID`, and of columns also a multiple of it. Tiles start at multiples of
+        the smaller of the block and `GRID`.
     """
 
     @property
