@@ -31,7 +31,7 @@ COLUMNS = {
 
 
 class Listing(NamedTuple):
-    """What is listed by name: networks of a form of which one of some words was said; where there are none as well?"""
+    """What is listed by name: networks of a form of which one of some words was said; ``always``, or if there are."""
 
     title: str
     form: str
@@ -48,7 +48,7 @@ LISTINGS = (
     Listing("No answer", "", ("out of time", "error")),
     Listing("Cannot be made or run at 112 x 112", "plain", ("not made",)),
     Listing("Refused by the exporter", "plain", ("not exported",)),
-    Listing("Larger than 30 million parameters or 2 billion multiply-adds", "plain", ("left out",)),
+    Listing("Larger than 60 million parameters or 2 billion multiply-adds", "plain", ("left out",)),
 )
 
 

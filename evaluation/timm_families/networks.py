@@ -22,8 +22,19 @@ from evaluation.images import SIDE, faces
 from evaluation.timm_families.record import Candidate, Family, Versions
 
 WIDTH = 512
-#: The largest networks that are judged: the challenges' own baselines lie below.
-MOST_PARAMETERS, MOST_MACS = 30e6, 2e9
+#: The largest networks that are judged.
+MOST_PARAMETERS, MOST_MACS = 60e6, 2e9
+#: Families whose smallest models are larger are made narrow, where they have a width to give.
+NARROW = {"embed_dim": 192, "depth": 6, "num_heads": 3}
+NARROWED: dict[str, dict[str, Any]] = {
+    "beit_base_patch16_224": NARROW,
+    "deepseek_vit_412m": NARROW,
+    "gemma4_vit_167m": NARROW,
+    "naflexvit_base_patch16_gap": NARROW,
+    "qwen3_vit_88m": NARROW,
+    "samvit_base_patch16_224": NARROW | {"global_attn_indexes": (2, 5)},
+    "nasnetalarge": {"stem_size": 32, "num_features": 1056},
+}
 #: Models of a family that are tried, the smallest first, before it counts as one that cannot be exported.
 TRIED = 3
 #: Operator sets of the exporter of TorchScript, the second where an operator is missing in the first; 13 is the newest
@@ -55,12 +66,17 @@ def families() -> Iterator[Family]:
                 model = timm.create_model(name, num_classes=WIDTH)
         except Exception:  # the library raises anything, and some networks compute with their weights when made
             continue
-        candidates.append(Candidate(name, sum(weights.numel() for weights in model.parameters())))
+        candidates.append(Candidate(name, size(model)))
     for family, candidates in found.items():
         if not candidates:
             names = [name for name in timm.list_models() if modules[name] == family and not name.startswith("test_")]
             candidates += [Candidate(name, 0) for name in names]
         yield Family(family, tuple(sorted(candidates, key=lambda each: each.parameters)[:TRIED]))
+
+
+def size(model: nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(weights.numel() for weights in model.parameters())
 
 
 def built(name: str) -> nn.Module:
@@ -76,11 +92,12 @@ def built(name: str) -> nn.Module:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     images = torch.from_numpy(faces(8, 999))
+    settings = {"num_classes": WIDTH, "exportable": True, **NARROWED.get(name, {})}
     try:
-        model = timm.create_model(name, num_classes=WIDTH, img_size=SIDE, exportable=True)
+        model = timm.create_model(name, img_size=SIDE, **settings)
     except TypeError:  # a network without an own size
-        model = timm.create_model(name, num_classes=WIDTH, exportable=True)
-    parameters = sum(weights.numel() for weights in model.parameters())
+        model = timm.create_model(name, **settings)
+    parameters = size(model)
     if parameters > MOST_PARAMETERS:
         raise LeftOutError(f"{parameters / 1e6:.0f} million parameters")
     model.eval()

@@ -60,11 +60,12 @@ def judge(task: Task, keep: Path) -> Row:
 
     began = time.monotonic()
     first: Row | None = None
-    for candidate in task.candidates:
+    for listed in task.candidates:
+        candidate = listed
         said, reason = "not made", ""
         try:
-            body = networks.built(candidate.name)
-            said = "not exported"
+            body = networks.built(listed.name)
+            said, candidate = "not exported", Candidate(candidate.name, networks.size(body))
             model = networks.exported(networks.FORMS[task.form](body).eval(), task.exporter)
         except Exception as error:  # timm and the exporters raise anything
             said = "left out" if isinstance(error, networks.LeftOutError) else said
