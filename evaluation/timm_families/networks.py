@@ -100,7 +100,7 @@ def built(name: str) -> nn.Module:
     parameters = size(model)
     if parameters > MOST_PARAMETERS:
         raise LeftOutError(f"{parameters / 1e6:.0f} million parameters")
-    model.eval()
+    model.eval().requires_grad_(False)
     with torch.no_grad():
         macs = counted(model, images[:1])
         if macs > MOST_MACS:
