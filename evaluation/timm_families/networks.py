@@ -65,7 +65,7 @@ def families() -> Iterator[Family]:
         candidates = found.setdefault(modules[name], [])
         try:
             with torch.device("meta"):
-                model = timm.create_model(name, num_classes=WIDTH)
+                model = timm.create_model(name, num_classes=WIDTH, **NARROWED.get(name, {}))
         except Exception:  # the library raises anything, and some networks compute with their weights when made
             continue
         candidates.append(Candidate(name, size(model)))
