@@ -64,7 +64,7 @@ def judge(task: Task, keep: Path) -> Row:
         candidate = listed
         said, reason = "not made", ""
         try:
-            body = networks.built(listed.name)
+            body = networks.built(listed.name, listed.parameters)
             said, candidate = "not exported", Candidate(candidate.name, networks.size(body))
             model = networks.exported(networks.FORMS[task.form](body).eval(), task.exporter)
         except Exception as error:  # timm and the exporters raise anything
