@@ -84,7 +84,7 @@ def _scope(record: Record) -> Iterator[str]:
     yield (
         f"Of the {len(record.families)} families of timm {record.versions.timm} (PyTorch {record.versions.torch}), "
         f"{len(judged)} were exported and judged by the detector of {record.detector}"
-        + (f"; the {waiting} with the largest networks wait for the rest of the run." if waiting else ".")
+        + (f"; {waiting}, larger ones for the most part, wait for the rest of the run." if waiting else ".")
     )
 
 

@@ -81,7 +81,7 @@ def test_the_page_counts_and_names_wrong_answers() -> None:
     assert "- Flip tests that passed: `big1` (torch.export, by two runs)." in text
     assert "- Flip tests that were undecided: none." in text
     assert "2 families of timm 1 (PyTorch 2), 2 were exported and judged by the detector of abc." in text
-    assert "1 were exported and judged by the detector of abc; the 1 with the largest networks" in figures.rendered(
+    assert "1 were exported and judged by the detector of abc; 1, larger ones for the most part, wait" in figures.rendered(
         record(row())
     )
 
