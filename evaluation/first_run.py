@@ -66,6 +66,12 @@ def verdict_on(case: Case) -> Verdict:
     except Exception as error:  # whatever its type
         reason = f"{type(error).__name__}: {error}"[:300]
         return Verdict(name=case.name, expected=case.expected, rules=rules, said="error", message=reason)
+    return verdict_of(case, answer)
+
+
+def verdict_of(case: Case, answer: Answer) -> Verdict:
+    """Return what was said of a case."""
+    rules = () if case.honest else case.rules
     failed = tuple(sorted(answer.failed))
     own = tuple(sorted(rule for rule in answer.undecided if not answer.outcomes[rule].because_of))
     shown = [*(rule for rule in failed if rule in rules), *failed, *own][:1]
