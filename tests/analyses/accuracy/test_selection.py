@@ -27,9 +27,9 @@ class Counted:
         self.images = 0
         run = Embedder.run
 
-        def counting(embedder: Embedder, batch: Any, *rest: Any, **named: Any) -> Any:
-            self.images += len(batch)
-            return run(embedder, batch, *rest, **named)
+        def counting(embedder: Embedder, slot: Any, count: int) -> Any:
+            self.images += count
+            return run(embedder, slot, count)
 
         patch.setattr(Embedder, "run", counting)
 
