@@ -10,13 +10,13 @@ when it meets the image as a weight is counted there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import structs
 from onnx import TensorProto
 
 from pytest_facechallenge.analyses.weights.formulas import Evaluation, is_transform
+from pytest_facechallenge.analyses.weights.made import Made
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor
@@ -39,44 +39,13 @@ _LINEAR_PAIRS = frozenset({"Add", "Sub", "Sum", "Mean"})
 _SUMMING = frozenset({"ReduceSum", "ReduceMean", "AveragePool", "GlobalAveragePool"})
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
 _COPYING = (Kind.LAYOUT, Kind.MOVING)
+_READING = frozenset({"Gather", "GatherElements", "GatherND"})
 #: Curves that a network puts behind its layers; of those the ones that keep the part of a number beyond a bound, which
 #: is that number again (relu(w) and relu(-w) are w).
 _PARTING = frozenset({"Relu", "Abs", "Max", "Min", "Clip", "LeakyRelu", "PRelu"})
 _ACTIVATIONS = _PARTING | {
     "Tanh", "Sigmoid", "HardSigmoid", "HardSwish", "Elu", "Selu", "Celu", "Softplus", "Softsign", "Gelu", "Mish",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Made:
-    """What is known of a value that stored numbers, sizes and formulas alone make.
-
-    Attributes
-    ----------
-    roots
-        The stored tensors in it, by (path of the graph, name).
-    level
-        See the module.
-    weights
-        Of level 2: how many values its last curve or product made; None when that is not known.
-    node
-        Of level 2: the label of the node with the curve.
-    coordinates
-        Whether what was spread out is a pattern (a grid, a range) and no stored code.
-    curves
-        Names of the results of curves that are in it, moved and scaled at most; none in what sums, products and copies
-        alone made. Two values of one store with other curves in them are no copies of each other.
-    network
-        Whether stored matrices spread it out and every curve behind is an activation, as in a hypernetwork.
-    """
-
-    roots: frozenset[tuple[str, str]] = frozenset()
-    level: int = 0
-    weights: int | None = 0
-    node: str = ""
-    coordinates: bool = False
-    curves: frozenset[str] = frozenset()
-    network: bool = False
 
 
 def measure(graph: Graph) -> list[SharedStorage]:
@@ -146,6 +115,8 @@ class _Spread:
                 return None
         if not parts:
             return None if names else Made()
+        if node.op in _READING and len(parts) == 2 and parts[1].places:
+            return parts[0]
         roots = frozenset().union(*(part.roots for part in parts))
         stored = self._elements(roots)
         curves = self._curves(node, names, parts)
@@ -165,8 +136,10 @@ class _Spread:
             if counts:
                 known = [count for count in counts if count is not None]
                 weights = sum(known) if len(known) == len(counts) else None
-                return Made(roots, 2, weights, curve, coordinates, network=network)
-        return Made(roots, 2, size, curve, coordinates, network=network)
+                places = all(part.places for part in before)
+                return Made(roots, 2, weights, curve, coordinates, network=network, places=places)
+        places = node.op == "Cast" and all(part.level == 1 and part.coordinates and not part.curves for part in parts)
+        return Made(roots, 2, size, curve, coordinates, network=network, places=places)
 
     def _size(self, node: Node, *, complete: bool) -> int | None:
         """Return how many elements a node's result has, worked out where its shape is computed of stored numbers."""

@@ -157,3 +157,49 @@ def test_loops_in_loops_do_not_double_the_work() -> None:
     net.node("Loop", [net.store("n", np.array(1)), "", net.cast(net.store("q", net.codes()), "f")], "W", body=body)
 
     assert judge(net.model()).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("curve", "passes"), [(None, True), ("Sin", False), ("Floor", False)], ids=["places", "of-a-sine", "of-rounding"]
+)
+def test_a_stored_table_is_read_at_places_of_a_range_as_a_kernel_is_used_at_each(
+    curve: str | None, passes: bool
+) -> None:
+    net = Net()
+    ends = [net.store(name, np.array(value, np.float32)) for name, value in (("a", 0), ("b", COUNT), ("c", 1))]
+    place = net.node("Mul", [net.node("Range", ends, "range"), net.store("scale", np.float32(0.37))], "place")
+    if curve:
+        place = net.node("Sub", [place, net.node(curve, [place], "curved")], "bent")
+        place = net.node("Mul", [place, net.store("size", np.float32(COUNT // 8))], "spread")
+    index = net.node("Cast", [place], "index", to=onnx.TensorProto.INT64)
+    net.node("Gather", [net.store("table", net.floats(COUNT // 2)), index], "W")
+
+    assert (judge(net.model()).status is Status.PASSED) is passes
+
+
+def test_a_gate_beside_one_minus_it_is_no_store_of_weights() -> None:
+    """Of 48 weights 24 are stored, in a file of thousands."""
+    net = Net()
+    net.store("W", net.floats(COUNT))
+    net.store("others", net.floats(4000))
+    total = net.node("ReduceSum", ["x"], "total", keepdims=0)
+    gate = net.node("Sigmoid", [net.store("gate", net.floats(24))], "open")
+    for number, weights in enumerate((gate, net.node("Sub", [net.store("one", np.float32(1)), gate], "shut"))):
+        net.node("Mul", [total, weights], f"unused_{number}")
+    outcome = judge(net.model())
+    assert outcome.status is Status.PASSED
+    assert any("too little to hold weights" in note for note in outcome.notes)
+
+
+def test_many_gates_beside_one_minus_each_are_a_store() -> None:
+    """A store in pieces: no piece is large, and all of them together are."""
+    net = Net()
+    net.store("W", net.floats(COUNT))
+    net.store("others", net.floats(4000))
+    total = net.node("ReduceSum", ["x"], "total", keepdims=0)
+    for number in range(60):
+        gate = net.node("Sigmoid", [net.store(f"gate_{number}", net.floats(24))], f"open_{number}")
+        shut = net.node("Sub", [net.store(f"one_{number}", np.float32(1)), gate], f"shut_{number}")
+        for weights in (gate, shut):
+            net.node("Mul", [total, weights], f"unused_{weights}")
+    assert judge(net.model()).status is Status.FAILED
