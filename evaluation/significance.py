@@ -67,7 +67,8 @@ class Population:
         own = rng.standard_normal((self.identities, self.width), dtype=np.float32)
         faces = own + 0.7 * shared[rng.integers(0, families, self.identities)]
         ease = np.exp(0.6 * rng.standard_normal((self.identities, 1), dtype=np.float32))[people]
-        return faces[people] + self.spread * ease * rng.standard_normal((len(people), self.width), np.float32), ease
+        images = faces[people] + self.spread * ease * rng.standard_normal((len(people), self.width), np.float32)
+        return images.astype(np.float32, copy=False), ease.astype(np.float32, copy=False)
 
 
 @dataclasses.dataclass(frozen=True)
