@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from pytest_facechallenge.analyses.latency import windows
 from pytest_facechallenge.sandbox import process, worker
 from pytest_facechallenge.sandbox.parent import die_with
 from tests.security.forking import become, import_everything
@@ -30,6 +31,8 @@ from tests.security.forking import become, import_everything
 _ROOT = Path(__file__).parents[2]
 #: The module that is run in a worker; a test may name another one.
 _WORKER = process.WORKER
+#: Seconds between two windows of a second look at times: a test need not wait for other programs to come and go.
+_PAUSE = 0.01
 #: Seconds between two looks at the workers that run.
 _POLL = 0.004
 
@@ -115,6 +118,7 @@ def _serve(address: str, parent: int) -> None:
     """Fork workers until the process ends that started this one."""
     die_with(parent)
     import_everything()
+    windows.PAUSE = _PAUSE
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()

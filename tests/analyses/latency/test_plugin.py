@@ -19,9 +19,16 @@ ARGUMENTS = (
 )
 
 
+@pytest.fixture(scope="module")
+def calibrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which what one run times is kept for the next."""
+    return tmp_path_factory.mktemp("calibrations")
+
+
 @pytest.fixture
-def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def judged(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, calibrations: Path) -> pytest.Pytester:
     save(network(), pytester.path / "model.onnx")
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--facechallenge-cache={calibrations}")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the outer run: pytest-benchmark looks for it
     return pytester
