@@ -49,12 +49,13 @@ def peak_and_wall(command: list[str], folder: Path) -> tuple[float, int]:
         except psutil.Error:
             continue
         time.sleep(0.01)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: it did not judge the network")
     return time.perf_counter() - began, peak
 
 
 def judging(folder: Path, rounds: int = 3) -> None:
     """Judge each network some times, each time beside its peers."""
-    (folder / "pytest.ini").write_text("[pytest]\n")
     for name in NETWORKS:
         path = folder / f"{name}.onnx"
         save(name, path)
