@@ -45,14 +45,16 @@ def check_case(x: Any, identities: Any, protocol: Any) -> None:
     assert [pair.score for pair in result.hardest_impostor] == sorted(impostor, reverse=True)[:20]
 
 
-@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 14))])
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 14))])
 def test_small_random_cases_equal_the_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(80):
         check_case(*random_case(rng, int(rng.integers(2, 14)), int(rng.choice([1, 2, 3, 5, 16, 33]))))
 
 
-@pytest.mark.parametrize("width", [1, 2, 63, 64, 65, 128, 511, 512, 1000, 1024])
+@pytest.mark.parametrize(
+    "width", [1, 2, 63, 64, 65, 511, 512, *(pytest.param(width, marks=pytest.mark.slow) for width in (128, 1000, 1024))]
+)
 def test_cases_of_every_width_equal_the_definition(width: int) -> None:
     rng = np.random.default_rng(width)
     for _ in range(6):
