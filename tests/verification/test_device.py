@@ -39,7 +39,9 @@ from pytest_facechallenge.verification.rows import UnitRows
 from .test_backends import candidates, plan_of, rows_of_kind
 
 
-@pytest.mark.parametrize("kind", ["normal", "spikes", "spikes against flat rows", "narrow", "wide"])
+@pytest.mark.parametrize(
+    "kind", ["normal", "spikes", "spikes against flat rows", "narrow", pytest.param("wide", marks=pytest.mark.slow)]
+)
 def test_no_pair_that_reaches_the_cutoff_is_left_out(kind: str) -> None:
     unit, plan = plan_of(rows_of_kind(kind, np.random.default_rng(1)))
     backend = DeviceTiles(unit, plan)
