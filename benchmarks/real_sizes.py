@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.large_verification import FEATURES, IDENTITIES, PeakMemory, make
-from benchmarks.verification import _return_free_memory
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.embedding.pooling import pool
 from pytest_facechallenge.testsets.model import Pooling
 from pytest_facechallenge.verification import (
@@ -162,7 +162,7 @@ def main() -> None:
         settings = Settings(backend=options.backend)
         # A small one first: what the libraries hold once they are loaded is no memory of the features.
         verify(np.array(rows[:12_000]), identities[:12_000], chosen.points)
-        _return_free_memory()
+        give_back()
         begun, cpu = time.perf_counter(), time.process_time()
         with PeakMemory() as memory:
             found, size = chosen.work(Job(rows, identities, chosen.points, settings, folder, options.share))

@@ -14,7 +14,6 @@ faiss and scikit-learn are measured where they are installed; scikit-learn on fe
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib.util
 import multiprocessing
 import statistics
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import threadpoolctl
 
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.verification import OperatingPoint, Settings, verify
 from pytest_facechallenge.verification.backends.products import float_product
 from pytest_facechallenge.verification.impostors import default_workers
@@ -143,18 +143,11 @@ def peak_extra_memory(
     small = methods(*embeddings(300, 30, width), point, (5, 0.5), few=False)
     small[name]()
     run = methods(*embeddings(rows, people, width), point, keep, few=False)[name]
-    _return_free_memory()
+    give_back()  # so that re-used memory is counted as used
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = field("VmRSS")
     run()
     return field("VmHWM") - before
-
-
-def _return_free_memory() -> None:
-    """Have the C library give back what it holds free, so that re-used memory is counted as used."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def methods(

@@ -30,6 +30,13 @@ def test_freed_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("platform", "library"), [("win32", None), ("darwin", None), ("linux", object)])
 def test_nothing_happens_where_it_cannot(platform: str, library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    def open_library(name: object) -> object:
+        opened.append(name)
+        return library
+
     monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
+    monkeypatch.setattr(ctypes, "CDLL", open_library)
     freed_memory.give_back()
+    assert opened == ([None] if platform == "linux" else []), "elsewhere no library is looked for"

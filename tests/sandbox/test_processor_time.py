@@ -57,11 +57,14 @@ def test_a_limit_of_the_system_stays() -> None:
 def test_a_limit_that_is_none_stays_none() -> None:
     code = (
         "import resource\nfrom pytest_facechallenge.sandbox.processor_time import allow_processor_time\n"
-        "allow_processor_time(5)\nprint(resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY)"
+        "none = lambda: resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY\n"
+        "before = none()\nallow_processor_time(5)\nprint(before, none())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    if done.stdout.strip() != "True":
+    before, after = done.stdout.split()
+    if before != "True":
         pytest.skip("this process has a limit itself")
+    assert after == "True"
 
 
 def test_the_largest_sets_fit() -> None:
