@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.replaced_parts import ReplacedParts
-from pytest_facechallenge.analyses.implicit_batch.stages import stages
+from pytest_facechallenge.analyses.implicit_batch.stages import bends, stages
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.interventions import Exchanged
 
@@ -34,16 +34,21 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
         The runtime refuses the network with its parts replaced.
     """
     layers = _behind(model, hypothesis.parts)
-    names = [layer.node.outputs[0] for layer in layers]
+    read = _read_at(model.structure, layers, behind=hypothesis.behind_activations)
+    names = list(dict.fromkeys(name for each in read for name in each))
     images = model.feed.images.natural(limits.exchange.pairs)
     network = ReplacedParts.of(model, hypothesis.parts, images, [*names, model.feed.output])
     followed = _followed(network, names, model.feed.output, len(images)) if network is not None else None
     if network is None or followed is None:
         return None
     changes, moved = followed
-    alone = [_alone(changes[0][name], changes[1][name], limits) for name in names]
-    live = [max(1, int((changes[0][name] + changes[1][name] > 0).sum())) for name in names]
-    shares = [(float(one.sum() / of), float(other.sum() / of)) for (one, other), of in zip(alone, live, strict=True)]
+    alone = {name: _alone(changes[0][name], changes[1][name], limits) for name in names}
+    live = {name: int((changes[0][name] + changes[1][name] > 0).sum()) for name in names}
+    shares = [
+        tuple(sum(int(alone[name][number].sum()) for name in each) / max(1, sum(live[name] for name in each))
+              for number in (0, 1))
+        for each in read
+    ]  # fmt: skip
     behind = max(1, sum(layer.macs for layer in layers))
     work, depths, ends = [], [], []
     for number in (0, 1):
@@ -51,7 +56,8 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
         work.append(sum(layer.macs * share for layer, share in zip(layers, own, strict=True)) / behind)
         used = [index for index, share in enumerate(own) if share >= limits.exchange.owned]
         depths.append(stages(model.structure, [layers[index] for index in used]))
-        ends += [(names[index], alone[index][number]) for index in used[-1:]]
+        last = [name for index in used[-1:] for name in read[index] if alone[name][number].any()]
+        ends += [(name, alone[name][number]) for name in last[-1:]]
     return Exchanged(
         pairs=len(images),
         alone=(round(work[0], 4), round(work[1], 4)),
@@ -60,6 +66,32 @@ def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> 
         moved=(_summed_up(moved[0]), _summed_up(moved[1])),
         apart=_apart(network, ends, limits),
     )
+
+
+def _read_at(structure: Structure, layers: Sequence[Layer], *, behind: bool) -> list[list[str]]:
+    """Return for each layer the values that tell whom it works for: its result, or the next that are not linear in it.
+
+    Parameters
+    ----------
+    behind
+        Whether it is the latter; a layer with nothing behind it but linear nodes is read at its result.
+    """
+    if not behind:
+        return [[layer.node.outputs[0]] for layer in layers]
+    found = []
+    for layer in layers:
+        reached, ends = {layer.node.outputs[0]}, []
+        for node in structure.nodes[structure.position[id(layer.node)] + 1 :]:
+            if not node.outputs or node.outputs[0] not in structure.shapes or not reached & set(node.inputs):
+                continue
+            if node.op in ABOUT_SHAPE:
+                continue
+            if bends(structure, node):
+                ends.append(node.outputs[0])
+            else:
+                reached |= {name for name in node.outputs if name}
+        found.append(ends or [layer.node.outputs[0]])
+    return found
 
 
 def _followed(

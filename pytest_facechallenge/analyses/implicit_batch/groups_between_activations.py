@@ -1,11 +1,14 @@
 """Two networks in one that no kernel shows: their channels are turned together, or their kernels are sums.
 
 What connects one activation to the next is one linear map, however many layers it is written as; see `linear_maps`.
-Where these maps leave two groups of channels apart, the groups are compared as those of single layers are.
+So is what connects several activations beside each other to the next ones: layers that carry sum and difference of two
+networks' features. Where these maps leave two groups of channels apart, the groups are compared as those of single
+layers are, and each is fed another image: what it does alone shows behind the activations, where the two are apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +26,8 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
 from pytest_facechallenge.analyses.implicit_batch.coupled_groups import likeness
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate, candidates
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
-from pytest_facechallenge.analyses.implicit_batch.linear_maps import LinearMap, linear_maps, sources
+from pytest_facechallenge.analyses.implicit_batch.linear_maps import LinearMap, Source, beside, linear_maps, sources
+from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, results_of
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
@@ -35,38 +39,60 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class _Grouped:
-    """A linear map, and the two groups that it leaves apart."""
+    """Linear maps from the same activations, their outputs one behind the other, and the groups they leave apart."""
 
-    found: LinearMap
+    sources: tuple[Source, ...]
+    maps: tuple[LinearMap, ...]
     groups: TwoGroups
 
+    @property
+    def layers(self) -> Iterator[Layer]:
+        """Those on the way."""
+        return (layer for each in self.maps for layer in each.layers)
 
-def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:
+
+def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | Observation]:
     """Return the two networks that the maps between activations hold, if they do."""
     wanted = limits.clusters
     grouped = _grouped(model.structure, limits)
-    layers = {id(layer): layer for entry in grouped for layer in entry.found.layers}
+    layers = {id(layer): layer for entry in grouped for layer in entry.layers}
     share = model.share(sum(layer.macs for layer in layers.values()))
     if len(layers) < wanted.layers or share < wanted.share:
         return []
     candidate, alike, unchanged = _likeness(model, grouped, limits)
     ordered = sorted(layers.values(), key=lambda layer: model.structure.position[id(layer.node)])
-    return [
-        CoupledGroups(
-            layers=tuple(layer.node.label for layer in ordered[: limits.running.named]),
-            count=len(ordered),
-            share=share,
-            coupling=round(max(entry.groups.coupling for entry in grouped), 11),
-            alike=round(alike, 3),
-            alike_unchanged=round(unchanged, 3),
-            transform=candidate.transform if candidate else Transform.NONE,
-            colours=candidate.colours if candidate else (),
-            turn=candidate.turn if candidate else Transform.NONE,
-            taps=candidate.taps if candidate else (),
-            together=True,
-            branch=model.branch,
+    seen = CoupledGroups(
+        layers=tuple(layer.node.label for layer in ordered[: limits.running.named]),
+        count=len(ordered),
+        share=share,
+        coupling=round(max(entry.groups.coupling for entry in grouped), 11),
+        alike=round(alike, 3),
+        alike_unchanged=round(unchanged, 3),
+        transform=candidate.transform if candidate else Transform.NONE,
+        colours=candidate.colours if candidate else (),
+        turn=candidate.turn if candidate else Transform.NONE,
+        taps=candidate.taps if candidate else (),
+        together=True,
+        branch=model.branch,
+    )
+    parts = next((parts for entry in grouped if (parts := _parts(model.structure, entry)) is not None), None)
+    return [Hypothesis(seen, parts, behind_activations=True) if parts else seen]
+
+
+def _parts(structure: Structure, entry: _Grouped) -> tuple[Part, Part] | None:
+    """Return the groups of activations as parts; None where each has channels of several values."""
+    inputs = entry.groups.inputs
+    if len(entry.sources) == 1:
+        _, value, axis = entry.sources[0]
+        one, other = (
+            Part(value, axis=axis, indices=tuple(np.flatnonzero(mask).tolist())) for mask in (inputs, ~inputs)
         )
-    ]
+        return one, other
+    widths = [structure.shapes[source.value][source.axis] for source in entry.sources]
+    owned = [mask.mean() for mask in np.split(inputs, np.cumsum(widths)[:-1])]
+    if len(widths) > 2 or sorted(owned) != [0, 1]:
+        return None
+    return results_of(*(source.value for source in entry.sources))
 
 
 def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
@@ -75,20 +101,37 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
     Of two networks in one every map does. So the first few that are drawn say whether the others are worth it.
     """
     wanted = limits.clusters
-    waves = np.random.default_rng(5).uniform(-np.pi, np.pi, (wanted.waves, 2))
-    starts = list(sources(structure, wanted.smallest))
-    found: list[tuple[int, _Grouped]] = []
+    found = list(sources(structure, wanted.smallest))
+    starts = [*beside(structure, found, wanted.beside), *((each,) for each in found)]
+    grouped: list[_Grouped] = []
     looked_at = 0
     for index in np.random.default_rng(6).permutation(len(starts)):
-        maps = list(linear_maps(structure, starts[index], waves, wanted.maps))
+        maps = _maps(structure, starts[index], limits)
         looked_at += bool(maps)
         for each in maps:
-            groups = two_groups((np.abs(each.work()).astype(np.float64) ** 2).sum(0), limits)
-            if groups is not None and any(_connects(structure, layer, limits) for layer in each.layers):
-                found.append((starts[index].position, _Grouped(each, groups)))
-        if looked_at == wanted.starts and not found:
+            works = np.concatenate([part.work() for part in each], 1)
+            groups = two_groups((np.abs(works).astype(np.float64) ** 2).sum(0), limits)
+            entry = _Grouped(starts[index], each, groups) if groups is not None else None
+            if entry and any(_connects(structure, layer, limits) for layer in entry.layers):
+                grouped.append(entry)
+        if looked_at == wanted.starts and not grouped:
             return []
-    return [entry for _, entry in sorted(found, key=lambda each: each[0])]
+    return sorted(grouped, key=lambda entry: (entry.sources[0].position, -len(entry.sources)))
+
+
+def _maps(structure: Structure, together: tuple[Source, ...], limits: Thresholds) -> list[tuple[LinearMap, ...]]:
+    """Return the maps from some activations on: each by itself from one, all of one grid together from several.
+
+    From several those count to which ways lead from all of them: where none does, the graph shows two branches.
+    """
+    wanted = limits.clusters
+    waves = np.random.default_rng(5).uniform(-np.pi, np.pi, (wanted.waves, 2))
+    maps = list(linear_maps(structure, together, waves, wanted.maps))
+    if len(together) == 1:
+        return [(each,) for each in maps]
+    maps = [each for each in maps if len(each.reached) == len(together)]
+    grids = [[each for each in maps if np.allclose(each.waves, one.waves)] for one in maps[:1]]
+    return [tuple(grid) for grid in grids]
 
 
 def _connects(structure: Structure, layer: Layer, limits: Thresholds) -> bool:
@@ -103,7 +146,7 @@ def _likeness(model: TracedModel, grouped: list[_Grouped], limits: Thresholds) -
     """Return the change of the image under which one group's features are the other's, that share, and without it."""
     spread = np.unique(np.linspace(0, len(grouped) - 1, min(limits.clusters.compared, len(grouped))).astype(int))
     asked = [grouped[index] for index in spread]
-    runner = model.open(list(dict.fromkeys(entry.found.value for entry in asked)))
+    runner = model.open(list(dict.fromkeys(each.value for entry in asked for each in entry.maps)))
 
     def summed_up(images: Array) -> list[Statistics | None]:
         return _summed_up(model, runner, asked, images, limits)
@@ -116,14 +159,21 @@ def _likeness(model: TracedModel, grouped: list[_Grouped], limits: Thresholds) -
 def _summed_up(
     model: TracedModel, runner: Runner, asked: list[_Grouped], images: Array, limits: Thresholds
 ) -> list[Statistics | None]:
-    """Return the statistics of the channels that each map leads to; None for a value whose size changes."""
+    """Return the statistics of the channels that maps lead to; None where the size of a value changes."""
     kept: list[list[tuple[Array, Array]]] = [[] for _ in asked]
     for image in images:
         values = runner(model.feed(image[None]))
-        for entry, each in zip(kept, asked, strict=True):
-            value = as_floats(values[each.found.value])
-            if value is not None and value.shape == model.structure.shapes[each.found.value]:
-                entry.append(sum_up(value[None], each.found.axis, WHOLE))
+        for numbers, entry in zip(kept, asked, strict=True):
+            found = [as_floats(values[each.value]) for each in entry.maps]
+            shapes = [model.structure.shapes[each.value] for each in entry.maps]
+            sums = [
+                sum_up(value[None], each.axis, WHOLE)
+                for value, each, shape in zip(found, entry.maps, shapes, strict=True)
+                if value is not None and value.shape == shape
+            ]
+            if len(sums) == len(found):
+                means, skews = zip(*sums, strict=True)
+                numbers.append((np.concatenate(means, 2), np.concatenate(skews, 2)))
     return [
         Statistics.of(np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs]), limits)
         if len(pairs) == len(images) else None

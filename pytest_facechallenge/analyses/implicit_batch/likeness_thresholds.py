@@ -203,6 +203,7 @@ class Clusters:
     better: float = of(0.2, "share of the channels", "by which more must agree on a changed image than on the image")
     waves: int = of(2, "plane waves", "for which the linear map between two activations is worked out")
     maps: int = of(4, "maps", "from one activation on that are looked at: queries, keys, values, and one more")
+    beside: int = of(2048, "channels", "of activations beside each other whose maps are worked out together, at most")
     starts: int = of(
         6, "activations", "from which maps are worked out first; all others only where one of these leaves groups apart"
     )

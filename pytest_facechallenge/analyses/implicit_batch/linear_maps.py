@@ -3,20 +3,22 @@
 A kernel shows what it connects by itself. Two layers with nothing but sums between them are one linear map, and so are
 two layers whose results are added: their kernels may hide what the map shows. The map is worked out for a few plane
 waves: a convolution makes of a wave the same wave on its own grid, times a matrix of channels. (At the border it makes
-something else, which is left out.)
+something else, which is left out.) Several activations beside each other may be the source together: what the sum and
+the difference of two of them carry is told apart only then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.channel_selection import selected
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.stages import bends
 from pytest_facechallenge.onnx_graph.ir import Node
@@ -30,7 +32,7 @@ AS_TOLD = (None, "", "NOTSET", b"NOTSET")
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """How the channels of a value follow from those of its source.
+    """How the channels of a value follow from those of its sources.
 
     Attributes
     ----------
@@ -39,11 +41,15 @@ class LinearMap:
     channels
         Of the value.
     work
-        Works the map out: complex64 [waves, channels of the value, channels of the source].
+        Works the map out: complex64 [waves, channels of the value, channels of all sources].
     waves
         Of the value's own grid, float [waves, 2]: phase from one row, and one column, to the next.
     layers
         Those on the way, in graph order.
+    reached
+        Names of the sources from which a way leads here, whatever the weights on it.
+    scaled
+        Whether the map is diagonal: each channel is one of the only source, scaled.
     """
 
     value: str
@@ -52,6 +58,8 @@ class LinearMap:
     work: Callable[[], Array]
     waves: Array
     layers: tuple[Layer, ...] = ()
+    reached: frozenset[str] = frozenset()
+    scaled: bool = False
 
 
 class Source(NamedTuple):
@@ -88,27 +96,48 @@ def sources(structure: Structure, least: int) -> Iterator[Source]:
             yield Source(position, name, axis)
 
 
-def linear_maps(structure: Structure, source: Source, waves: Array, most: int) -> Iterator[LinearMap]:
-    """Yield the maps from a value to the next values that something not linear reads, at most some.
+def beside(structure: Structure, found: Sequence[Source], most: int) -> Iterator[tuple[Source, ...]]:
+    """Yield sources of one shape that follow each other and do not depend on each other, two or more.
 
     Parameters
     ----------
+    most
+        Channels of all of them.
+    """
+    run: list[Source] = []
+    for source in [*found, None]:
+        if source is not None:
+            shape, above = structure.shapes[source.value], structure.ancestors[source.position]
+            alike = run and (shape, source.axis) == (structure.shapes[run[0].value], run[0].axis)
+            if alike and not any(above >> each.position & 1 for each in run):
+                run.append(source)
+                continue
+        if len(run) > 1 and sum(structure.shapes[each.value][each.axis] for each in run) <= most:
+            yield tuple(run)
+        run = [] if source is None else [source]
+
+
+def linear_maps(structure: Structure, together: Sequence[Source], waves: Array, most: int) -> Iterator[LinearMap]:
+    """Yield the maps from some values of one shape to the next values that something not linear reads, at most some.
+
+    Parameters
+    ----------
+    together
+        The sources; their channels follow each other.
     waves
-        float [waves, 2], of the value's grid.
+        float [waves, 2], of the values' grid.
     most
         Maps that are wanted; those through several layers alone count.
     """
-    position, value, axis = source
-    channels = structure.shapes[value][axis]
-    known = {value: LinearMap(value, axis, channels, lambda: np.eye(channels, dtype=np.complex64)[None], waves)}
+    known = _identities(structure, together, waves)
     told: set[str] = set()
-    for node in structure.nodes[position + 1 :]:
+    for node in structure.nodes[min(source.position for source in together) + 1 :]:
         given = [name for name in node.inputs if name in known]
         if not given or node.operator.kind is Kind.ABOUT_SHAPE:
             continue
-        made = None if bends(structure, node) else _through(structure, node, known)
-        if made is not None:
-            known[made.value] = made
+        made = () if bends(structure, node) else _through(structure, node, known)
+        known |= {each.value: each for each in made}
+        if made:
             continue
         for name in given:
             if name not in told and len(known[name].layers) > 1:
@@ -118,14 +147,72 @@ def linear_maps(structure: Structure, source: Source, waves: Array, most: int) -
                     return
 
 
-def _through(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
-    """Return the map to a node's result; None where it is not worked out."""
+def _identities(structure: Structure, together: Sequence[Source], waves: Array) -> dict[str, LinearMap]:
+    """Return each source as a map of all of them."""
+    widths = [structure.shapes[source.value][source.axis] for source in together]
+    known: dict[str, LinearMap] = {}
+    for (_, value, axis), width, before in zip(together, widths, np.cumsum([0, *widths]), strict=False):
+        rows = np.eye(width, sum(widths), before, dtype=np.complex64)[None]
+        known[value] = LinearMap(
+            value, axis, width, partial(np.copy, rows), waves, reached=frozenset({value}), scaled=len(together) == 1
+        )
+    return known
+
+
+def _through(structure: Structure, node: Node, known: dict[str, LinearMap]) -> tuple[LinearMap, ...]:
+    """Return the maps to a node's results; none where they are not worked out."""
+    if node.op == "Concat":
+        made = _put_together(structure, node, known)
+    elif node.op in ("Add", "Sub", "Sum"):
+        made = _sum(structure, node, known)
+    elif node.op in ("Split", "Slice", "Gather"):
+        return tuple(_taken_apart(structure, node, known))
+    else:
+        made = _one(structure, node, known)
+    return () if made is None else (made,)
+
+
+def _put_together(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
+    """Return the map to values side by side on the axis of the channels; all of them have to be known."""
+    parts = [known[name] for name in node.inputs if name in known]
+    one, shape = parts[0], structure.shapes.get(node.outputs[0], ())
+    alike = all(part.axis == one.axis and np.allclose(part.waves, one.waves) for part in parts)
+    if len(parts) < len(node.inputs) or not alike or int(node.attributes.get("axis", 0)) % len(shape) != one.axis:
+        return None
+    return replace(
+        one, value=node.outputs[0], channels=shape[one.axis], layers=_layers_of(structure, parts), scaled=False,
+        work=cache(lambda: np.concatenate([part.work() for part in parts], 1)),
+        reached=frozenset().union(*(part.reached for part in parts)),
+    )  # fmt: skip
+
+
+def _taken_apart(structure: Structure, node: Node, known: dict[str, LinearMap]) -> Iterator[LinearMap]:
+    """Yield the maps to some of a value's channels each."""
+    before = known.get(node.inputs[0])
+    if before is None or any(name in known for name in node.inputs[1:]):
+        return
+    chosen = selected(structure, node, before.axis, before.channels)
+    for name, indices in zip(node.outputs, chosen, strict=False):
+        if name in structure.shapes:
+            yield replace(before, value=name, channels=len(indices), work=_rows(before, indices), scaled=False)
+
+
+def _rows(before: LinearMap, indices: Array) -> Callable[[], Array]:
+    return cache(lambda: before.work()[:, indices])
+
+
+def _layers_of(structure: Structure, parts: Iterable[LinearMap]) -> tuple[Layer, ...]:
+    """Return the layers on the way to any of some maps, in graph order."""
+    layers = {id(layer): layer for part in parts for layer in part.layers}
+    return tuple(sorted(layers.values(), key=lambda layer: structure.position[id(layer.node)]))
+
+
+def _one(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
+    """Return the map through a node that reads one value that depends on a source; None where it is not worked out."""
     name = node.outputs[0]
     shape = structure.shapes.get(name, ())
     layer = structure.layer_of.get(id(node))
     at = [place for place, read in enumerate(node.inputs) if read in known]
-    if node.op in ("Add", "Sub", "Sum"):
-        return _sum(structure, node, known)
     before = known[node.inputs[at[0]]]
     if len(at) > 1 or at[0] not in (0, 1):
         return None
@@ -161,14 +248,16 @@ def _sum(structure: Structure, node: Node, known: dict[str, LinearMap]) -> Linea
         alike = (part.axis, part.channels) == (one.axis, one.channels) and np.allclose(part.waves, one.waves)
         if not alike or structure.shapes[part.value] != shape:
             return None
-    layers = {id(layer): layer for _, part in parts for layer in part.layers}
-    ordered = sorted(layers.values(), key=lambda layer: structure.position[id(layer.node)])
 
     def work() -> Array:
         signs = [-1 if node.op == "Sub" and place else 1 for place, _ in parts]
         return np.asarray(sum(sign * part.work() for sign, (_, part) in zip(signs, parts, strict=True)))
 
-    return replace(one, value=node.outputs[0], work=cache(work), layers=tuple(ordered))
+    both = [part for _, part in parts]
+    reached = frozenset().union(*(part.reached for part in both))
+    scaled = all(part.scaled for part in both)
+    layers = _layers_of(structure, both)
+    return replace(one, value=node.outputs[0], work=cache(work), layers=layers, reached=reached, scaled=scaled)
 
 
 def _mapped(before: LinearMap, name: str, channels: int, matrices: Callable[[], Array], layer: Layer) -> LinearMap:
@@ -176,9 +265,10 @@ def _mapped(before: LinearMap, name: str, channels: int, matrices: Callable[[], 
 
     def work() -> Array:
         own, earlier = matrices(), before.work()
-        return np.matmul(own, earlier) if before.layers else own * earlier.diagonal(axis1=1, axis2=2)[:, None]
+        return own * earlier.diagonal(axis1=1, axis2=2)[:, None] if before.scaled else np.matmul(own, earlier)
 
-    return replace(before, value=name, channels=channels, work=cache(work), layers=(*before.layers, layer))
+    layers = (*before.layers, layer)
+    return replace(before, value=name, channels=channels, work=cache(work), layers=layers, scaled=False)
 
 
 def _convolved(structure: Structure, node: Node, layer: Layer | None, before: LinearMap) -> LinearMap | None:

@@ -54,11 +54,14 @@ class Hypothesis:
         The two.
     coupling
         Where they are groups of channels with weights between them: which weights.
+    behind_activations
+        Whether layers carry both parts in all of their results, and only what is behind them tells the two apart.
     """
 
     observation: Observation
     parts: tuple[Part, Part]
     coupling: Coupling | None = field(default=None, compare=False)
+    behind_activations: bool = False
 
 
 def blocks_of(value: str, axis: int, extent: int, blocks: int, pair: tuple[int, int], interleaved: bool) -> (

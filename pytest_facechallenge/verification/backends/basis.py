@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.verification.rows import Float64Array, IntArray, UnitRows
+from pytest_facechallenge.verification.rows import Float32Array, Float64Array, IntArray, UnitRows
 
 if TYPE_CHECKING:
     from pytest_facechallenge.verification.protocol import PairPlan, Side
@@ -21,6 +21,8 @@ _WIDTHS = range(2 * _STEP, 4097)
 _ORTHONORMAL = 1e-11
 #: Rows of each side whose pairs are scored to find out how many candidates a width leaves.
 _SCORED_ROWS = 1024
+#: Rows that are worked on at once: what is held for a moment stays small beside the features.
+_PIECE = 256
 #: What one candidate costs, in multiplications of 8 bits: 0.6 us at 200 of them a ns (measured, AVX-512 with VNNI).
 _CANDIDATE = 120_000
 #: Typical error of quantisation of a score's bound: 0.01 for each of the two rows.
@@ -57,8 +59,7 @@ def choose_basis(unit: UnitRows, plan: PairPlan, keep: int = 1) -> Float64Array 
     """
     if unit.width not in _WIDTHS:
         return None
-    fitted, _ = _sample(unit, plan, 0.0)
-    axes = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1]
+    axes = np.linalg.eigh(_gram(unit, _sampled(plan, 0.0)[0]))[1][:, ::-1]
     # Twice as many, since the cutoff begins too low and rises.
     width = _cheapest_width(*_compared(unit, plan), axes, 2 * keep / max(1, plan.counts.impostor))
     if width > _MOST * unit.width:
@@ -69,34 +70,67 @@ def choose_basis(unit: UnitRows, plan: PairPlan, keep: int = 1) -> Float64Array 
     return np.ascontiguousarray(basis) if defect < _ORTHONORMAL else None
 
 
+def _gram(unit: UnitRows, rows: IntArray) -> Float64Array:
+    """Give the sum of x x' over some rows: float64 [D, D]."""
+    total = np.zeros((unit.width, unit.width))
+    for start in range(0, len(rows), _PIECE):
+        x = unit.take(rows[start : start + _PIECE]).astype(np.float64)
+        total += x.T @ x
+    return total
+
+
 def _cheapest_width(
-    left: Float64Array, right: Float64Array, impostor: npt.NDArray[np.bool_], axes: Float64Array, share: float
+    left: Float32Array, right: Float32Array, impostor: npt.NDArray[np.bool_], axes: Float64Array, share: float
 ) -> int:
     """Give the number of axes with the least cost a pair, where this share of impostor pairs is looked for.
 
     Parameters
     ----------
-    left, right : float64 [n, D], [m, D]
+    left, right : float32 [n, D], [m, D]
         Unit rows.
     impostor : bool [n, m]
         Which of their pairs count.
     axes : float64 [D, D]
         Orthonormal, the most important first.
     """
-    x, y = (np.ascontiguousarray((rows @ axes).astype(np.float32)) for rows in (left, right))
-    cutoff = _cutoff(np.sort((x @ y.T)[impostor])[::-1], share) - _QUANTISATION
-    rests = [np.sqrt(np.maximum(1 - np.cumsum(rows**2, axis=1), 0)) for rows in (x, y)]
+    x, y = _turned(left, axes), _turned(right, axes)
+    scores = (x @ y.T)[impostor]
+    scores.sort()
+    cutoff = _cutoff(scores[::-1], share) - _QUANTISATION
+    del scores
+    rests = [_rests(rows) for rows in (x, y)]
     held = np.zeros((len(x), len(y)), np.float32)
     best, least = len(axes), math.inf
     pairs = max(1, int(np.count_nonzero(impostor)))
     for width in range(_STEP, axes.shape[1] + 1, _STEP):
-        part = slice(width - _STEP, width)
-        held += x[:, part] @ y[:, part].T
-        through = held + np.outer(rests[0][:, width - 1], rests[1][:, width - 1]) >= cutoff
-        cost = width + _CANDIDATE * int(np.count_nonzero(through & impostor)) / pairs
+        columns, through = slice(width - _STEP, width), 0
+        for start in range(0, len(x), _PIECE):
+            part = slice(start, start + _PIECE)
+            held[part] += x[part, columns] @ y[:, columns].T
+            bound = np.outer(rests[0][part, width - 1], rests[1][:, width - 1])
+            bound += held[part]
+            through += int(np.count_nonzero((bound >= cutoff) & impostor[part]))
+        cost = width + _CANDIDATE * through / pairs
         if cost < least:
             best, least = width, cost
     return best
+
+
+def _turned(rows: Float32Array, axes: Float64Array) -> Float32Array:
+    """Give rows along some axes: float32 [n, D]."""
+    pieces = (rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE))
+    return np.concatenate(
+        [np.empty((0, axes.shape[1]), np.float32), *((each @ axes).astype(np.float32) for each in pieces)]
+    )
+
+
+def _rests(rows: Float32Array) -> Float32Array:
+    """Give what the first k + 1 values of each unit row leave of its norm: float32 [n, D]."""
+    left = rows**2
+    np.cumsum(left, axis=1, out=left)
+    np.subtract(1, left, out=left)
+    np.maximum(left, 0, out=left)
+    return np.sqrt(left, out=left)
 
 
 def _cutoff(scores: npt.NDArray[np.float32], share: float) -> float:
@@ -114,9 +148,9 @@ def _cutoff(scores: npt.NDArray[np.float32], share: float) -> float:
     return found[0] + slope * (NormalDist().inv_cdf(1 - max(share, 1e-15)) - places[0])
 
 
-def _compared(unit: UnitRows, plan: PairPlan) -> tuple[Float64Array, Float64Array, npt.NDArray[np.bool_]]:
+def _compared(unit: UnitRows, plan: PairPlan) -> tuple[Float32Array, Float32Array, npt.NDArray[np.bool_]]:
     """Read rows to be compared with each other, and which of the pairs are impostor pairs."""
-    rows, people = _sample(unit, plan, 0.5)
+    rows, people = _sampled(plan, 0.5)
     if plan.symmetric:
         sides = slice(0, None, 2), slice(1, None, 2)
     else:
@@ -124,18 +158,19 @@ def _compared(unit: UnitRows, plan: PairPlan) -> tuple[Float64Array, Float64Arra
         sides = slice(0, first), slice(first, None)
     thinned = [np.arange(len(rows))[side] for side in sides]
     thinned = [side[:: -(-len(side) // _SCORED_ROWS) or 1] for side in thinned]
-    return rows[thinned[0]], rows[thinned[1]], people[thinned[0]][:, None] != people[thinned[1]]
+    left, right = (unit.take(rows[side]) for side in thinned)
+    return left, right, people[thinned[0]][:, None] != people[thinned[1]]
 
 
-def _sample(unit: UnitRows, plan: PairPlan, offset: float) -> tuple[Float64Array, IntArray]:
-    """Read rows of both sides at equal distances, beginning at a share of that distance: float64 [n, D], identities."""
+def _sampled(plan: PairPlan, offset: float) -> tuple[IntArray, IntArray]:
+    """Choose rows of both sides at equal distances, beginning at a share of that distance: row numbers, identities."""
     sides = (plan.left,) if plan.symmetric else (plan.left, plan.right)
     chosen = [_positions(side, offset) for side in sides]
     numbers, people = (
         np.concatenate([values[places] for values, places in zip(found, chosen, strict=True)])
         for found in ([side.rows for side in sides], [side.identities for side in sides])
     )
-    return unit.take(numbers).astype(np.float64), people
+    return numbers, people
 
 
 def _positions(side: Side, offset: float) -> IntArray:

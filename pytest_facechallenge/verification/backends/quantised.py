@@ -24,6 +24,8 @@ _REST_SLACK = 1e-10
 _ROOM, _ROOM_WITH_BASIS = 4, 8
 GROUP = 4
 """Columns that processors multiply at once."""
+#: Rows that a thread works on at once: what it holds for a moment stays small beside the features.
+_PIECE = 128
 _SAMPLE_ROWS = 512
 _SAMPLE_GROUP = 64
 #: With smaller steps, rows that neither the step nor the basis fits would need hundreds of columns for their bound.
@@ -61,17 +63,20 @@ class QuantisedSide:
         self.error, self.rest = np.zeros(count * BLOCK), np.zeros(count * BLOCK)
 
         def fill(block: int) -> None:
-            part = slice(block * BLOCK, min(len(rows), (block + 1) * BLOCK))
-            x = unit.take(rows[part])
-            if basis is not None:
-                wide = x.astype(np.float64)
-                whole = row_dots(wide, wide)
-                wide = wide @ basis
-                self.rest[part] = np.sqrt(np.maximum(whole - row_dots(wide, wide), 0) + _REST_SLACK) / scale
-                x = wide.astype(np.float32)
-            q, self.error[part] = _quantised(x, scale)
-            # Narrowed first: turning bytes is several times faster than turning float32 values.
-            self.blocks[block, : self.width, : len(q)] = q.astype(np.int8).T
+            stop = min(len(rows), (block + 1) * BLOCK)
+            for start in range(block * BLOCK, stop, _PIECE):
+                part = slice(start, min(stop, start + _PIECE))
+                x = unit.take(rows[part])
+                if basis is not None:
+                    wide = x.astype(np.float64)
+                    whole = row_dots(wide, wide)
+                    wide = wide @ basis
+                    self.rest[part] = np.sqrt(np.maximum(whole - row_dots(wide, wide), 0) + _REST_SLACK) / scale
+                    x = wide.astype(np.float32)
+                q, self.error[part] = _quantised(x, scale)
+                # Narrowed first: turning bytes is several times faster than turning float32 values.
+                place = start - block * BLOCK
+                self.blocks[block, : self.width, place : place + len(q)] = q.astype(np.int8).T
 
         if workers == 1 or count == 1:
             for block in range(count):
