@@ -59,7 +59,8 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         formulas make of the same stored numbers, put together in one matrix. A network that turns coordinates into
         weights is undecided up to 16 weights for each stored number, and fails beyond, unless they are the matrix of
         a transform (at most 4n different values in n x n). So is a network that makes weights of stored codes by
-        products of stored matrices and activations (a static hypernetwork). A number less its own rounding makes new
+        products of stored matrices and activations (a static hypernetwork), and so are weights that interpolation puts
+        between stored ones (Resize). A number less its own rounding makes new
         weights, however it is written, also behind a zero that is computed from the image. The parts of a stored matrix
         above and below zero are that matrix, used twice. An integer counts with the bytes that it takes in the file,
         where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps) and

@@ -35,6 +35,11 @@ class TwoGroups:
     inputs: Array
     coupling: float
 
+    @property
+    def both(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Outputs and inputs of the first group, and of the second: bool [outputs], bool [inputs]."""
+        return (self.outputs, self.inputs), (~self.outputs, ~self.inputs)
+
 
 def two_groups(energy: Array, limits: Thresholds) -> TwoGroups | None:
     """Return the two groups that a layer's channels fall into; None when it connects them all.

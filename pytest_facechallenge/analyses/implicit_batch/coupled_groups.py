@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,27 @@ def _reordered(model: TracedModel, found: list[_Grouped], limits: Thresholds) ->
         convolution = entry.layer.node.op in CONVOLUTIONS
         if not convolution and first != bool(entry.layer.node.attributes.get("transB", 0)):
             weights = weights.T
-        outputs, inputs = entry.groups.outputs, entry.groups.inputs
-        one, other = (weights[np.ix_(rows, columns)] for rows, columns in ((outputs, inputs), (~outputs, ~inputs)))
-        shares.append(reordered(one, other, limits))
+        shares.append(max(reordered(one, other, limits) for one, other in _pairs(weights, entry.groups, limits)))
     return float(np.median(shares)) if shares else 0.0
+
+
+def _pairs(weights: Array, groups: TwoGroups, limits: Thresholds) -> Iterator[tuple[Array, Array]]:
+    """Yield the kernels of each two groups: the two, or of three or four those that these fall into again.
+
+    Parameters
+    ----------
+    weights
+        float [outputs, inputs, ...].
+    """
+    halves = [weights[np.ix_(rows, columns)] for rows, columns in groups.both]
+    if halves[0].shape == halves[1].shape:
+        yield halves[0], halves[1]
+        return
+    blocks = []
+    for half in halves:
+        again = two_groups((half.astype(np.float64) ** 2).reshape(*half.shape[:2], -1).sum(2), limits)
+        blocks += [half] if again is None else [half[np.ix_(rows, columns)] for rows, columns in again.both]
+    yield from combinations(blocks, 2)
 
 
 def _likeness(model: TracedModel, found: list[_Grouped], limits: Thresholds) -> tuple[Candidate | None, float, float]:

@@ -39,6 +39,8 @@ _LINEAR_PAIRS = frozenset({"Add", "Sub", "Sum", "Mean"})
 _SUMMING = frozenset({"ReduceSum", "ReduceMean", "AveragePool", "GlobalAveragePool"})
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
 _COPYING = (Kind.LAYOUT, Kind.MOVING)
+#: Operators that put numbers between stored ones, by a rule that is not stored.
+_INTERPOLATING = frozenset({"Resize", "Upsample"})
 _READING = frozenset({"Gather", "GatherElements", "GatherND"})
 #: Curves that a network puts behind its layers; of those the ones that keep the part of a number beyond a bound, which
 #: is that number again (relu(w) and relu(-w) are w).
@@ -117,6 +119,8 @@ class _Spread:
             return None if names else Made()
         if node.op in _READING and len(parts) == 2 and parts[1].places:
             return parts[0]
+        if _interpolates(node) and parts[0].level < 2 and (size is None or size > self._elements(parts[0].roots)):
+            return Made(parts[0].roots, 2, size, node.label, interpolated=True)
         roots = frozenset().union(*(part.roots for part in parts))
         stored = self._elements(roots)
         curves = self._curves(node, names, parts)
@@ -137,7 +141,9 @@ class _Spread:
                 known = [count for count in counts if count is not None]
                 weights = sum(known) if len(known) == len(counts) else None
                 places = all(part.places for part in before)
-                return Made(roots, 2, weights, curve, coordinates, network=network, places=places)
+                interpolated = all(part.interpolated for part in before)
+                return Made(roots, 2, weights, curve, coordinates, network=network, places=places,
+                            interpolated=interpolated)  # fmt: skip
         places = node.op == "Cast" and all(part.level == 1 and part.coordinates and not part.curves for part in parts)
         return Made(roots, 2, size, curve, coordinates, network=network, places=places)
 
@@ -278,6 +284,9 @@ class _Spread:
                     f"a network of {kept} stored numbers turns coordinates into {made.weights} weights, as continuous "
                     "kernels do"
                 )
+        elif made.interpolated:
+            many = "more" if made.weights is None else str(made.weights)
+            why = f"interpolation makes {many} weights of {stored} stored numbers"
         elif made.network and made.weights is not None and made.weights <= FORMULA * kept:
             why = f"a network of {kept} stored numbers makes {made.weights} weights, as a hypernetwork of codes does"
         sources = sorted((self.tensors[root] for root in made.roots), key=lambda tensor: -tensor.size)
@@ -291,6 +300,11 @@ class _Spread:
             used_by=(f"node {node.label!r}",),
             caveat=why,
         )
+
+
+def _interpolates(node: Node) -> bool:
+    """Whether a node puts new numbers between those it gets; copies of the nearest are none."""
+    return node.op in _INTERPOLATING and node.attributes.get("mode", b"nearest") not in (b"nearest", "nearest")
 
 
 def _kind(number: int) -> str:

@@ -29,6 +29,8 @@ class Made:
     places
         Whether it is a range, scaled and shifted at most, as whole numbers: places to read a table at. The table is
         used several times then, as a kernel is at every place of a map; any curve before would choose by a code.
+    interpolated
+        Of level 2: whether interpolation alone made more of the stored numbers.
     """
 
     roots: frozenset[tuple[str, str]] = frozenset()
@@ -39,3 +41,4 @@ class Made:
     curves: frozenset[str] = frozenset()
     network: bool = False
     places: bool = False
+    interpolated: bool = False

@@ -177,6 +177,21 @@ def test_a_stored_table_is_read_at_places_of_a_range_as_a_kernel_is_used_at_each
     assert (judge(net.model()).status is Status.PASSED) is passes
 
 
+@pytest.mark.parametrize(
+    ("mode", "status"), [("linear", Status.UNDECIDED), ("cubic", Status.UNDECIDED), ("nearest", Status.PASSED)]
+)
+def test_weights_between_stored_ones_are_undecided_and_copies_pass(mode: str, status: Status) -> None:
+    """Interpolation makes weights that are stored nowhere, of which each is a sum of stored ones."""
+    net = Net()
+    small = net.store("small", net.floats(COUNT // 16).reshape(1, 1, 3, -1))
+    large = net.node("Resize", [small, "", net.store("scales", np.array([1, 1, 4, 4], np.float32))], "large", mode=mode)
+    net.node("Reshape", [large, net.store("shape", np.array([-1]))], "W")
+    outcome = judge(net.model())
+    assert outcome.status is status, outcome.message
+    if status is Status.UNDECIDED:
+        assert f"interpolation makes {COUNT // 16 * 16} weights of {COUNT // 16} stored numbers" in outcome.message
+
+
 def test_a_gate_beside_one_minus_it_is_no_store_of_weights() -> None:
     """Of 48 weights 24 are stored, in a file of thousands."""
     net = Net()
