@@ -145,6 +145,7 @@ class Threads:
         if self._offer is not None:
             self._offer(waiting, done.start)
         finished: set[int] = set()
+        give_back()  # what the guess held, before rows in 8 bits are made beside it
         try:
             self._scan(waiting, done, self._make_backend(), finished)
         except BackendUnavailableError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.verification.backends.basis import choose_basis
 from pytest_facechallenge.verification.backends.bound_columns import BoundColumns
 from pytest_facechallenge.verification.backends.products import IntegerProduct, integer_product, is_exact
@@ -92,6 +93,7 @@ class Int8Filter:
         with threadpool_limits(1, "blas") if reduce else nullcontext():
             self.basis = choose_basis(unit, plan, keep) if reduce else None
             self.scale = choose_scale(unit, plan, self.basis)
+            give_back()  # what the choices held, before the rows are written beside it
             self.right = QuantisedSide(unit, plan.right.rows, self.scale, self.basis, workers)
             self.left = self.right
             if not plan.symmetric:
