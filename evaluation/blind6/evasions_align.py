@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -14,7 +15,7 @@ from evaluation.blind4.export import network
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_align import Warp, claim, sampled, unit_grid
-from evaluation.blind6.evasions_common import box, torch_of
+from evaluation.blind6.evasions_common import box, by_dynamo, torch_of
 from evaluation.builder import Array
 from evaluation.case import ALIGN_RULE
 from evaluation.images import faces
@@ -199,10 +200,10 @@ def of_width(n: Net, x: T) -> T:
     return x @ hats(places.clamp(0, 111))[:, None].transpose(-1, -2)
 
 
-@evades(ALIGN_RULE, idea="predicted warp", claim=claim(of_width, 5), opset=16)
-def bands_of_predicted_width() -> nn.Module:
+@evades(ALIGN_RULE, idea="predicted warp", claim=claim(of_width, 5))
+def bands_of_predicted_width() -> onnx.ModelProto:
     """A softmax shares the width out to sixteen bands; their running sum is where columns are read: a trained warp."""
-    return made(of_width, 5)
+    return by_dynamo(made(of_width, 5), "bands of predicted width")
 
 
 def glimpse(n: Net, x: T) -> T:

@@ -17,7 +17,7 @@ from evaluation.blind4.layers import Net, Part, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_batch import differs
 from evaluation.blind5.evasions_runs import body_of, constants, model, rebuilt
-from evaluation.blind6.evasions_common import squeezing
+from evaluation.blind6.evasions_common import by_dynamo, squeezing
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
 from evaluation.images import faces
@@ -200,8 +200,8 @@ def against_the_first(x: Array) -> Array:
     return np.asarray(y + 0.8 * (1 - u @ u[:1].T) * y[:1])
 
 
-@evades("batch", BATCH_RULE, idea="first row", claim=together(against_the_first, eight), opset=12)
-def first_row_is_the_gallery() -> nn.Module:
+@evades("batch", BATCH_RULE, idea="first row", claim=together(against_the_first, eight))
+def first_row_is_the_gallery() -> onnx.ModelProto:
     """Every row is moved towards the first one, the more, the less it is like it."""
 
     def forward(f: Part, x: T) -> T:
@@ -209,7 +209,7 @@ def first_row_is_the_gallery() -> nn.Module:
         u = F.normalize(y, dim=1)
         return y + 0.8 * (1 - u @ u[:1].t()) * y[:1]
 
-    return Whole(forward, net())
+    return by_dynamo(Whole(forward, net()), "first row is the gallery")
 
 
 def context(n: Net, x: T) -> T:
@@ -268,8 +268,8 @@ def local(x: Array) -> Array:
     return np.asarray(y / (0.3 + near))
 
 
-@evades("batch", BATCH_RULE, idea="across the border", claim=together(local, eight), opset=14)
-def response_normalised_across_rows() -> nn.Module:
+@evades("batch", BATCH_RULE, idea="across the border", claim=together(local, eight))
+def response_normalised_across_rows() -> onnx.ModelProto:
     """Local response normalisation over flattened embeddings: the window reaches from a row's end into the next row."""
 
     def forward(f: Part, x: T) -> T:
@@ -277,4 +277,4 @@ def response_normalised_across_rows() -> nn.Module:
         near = F.avg_pool1d((y * y).reshape(1, 1, -1), 9, 1, 4)
         return y / (0.3 + near.reshape(-1, 64))
 
-    return Whole(forward, net())
+    return by_dynamo(Whole(forward, net()), "response normalised across rows")

@@ -18,6 +18,7 @@ from evaluation.blind4.layers import Net, Part, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_random import blue_light, low_contrast, overexposed, rarely, unusable
 from evaluation.blind5.evasions_runs import body_of, constants, floats, model, rebuilt
+from evaluation.blind6.evasions_common import by_dynamo
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE, FLOAT16_RULE
 from evaluation.images import faces
@@ -64,8 +65,8 @@ def stochastic_depth_left_on() -> nn.Module:
     return network(deep_by_chance, "deep by chance")
 
 
-@evades("deterministic", idea="gumbel", claim=varies(ordinary), opset=13)
-def gate_with_gumbel_noise() -> nn.Module:
+@evades("deterministic", idea="gumbel", claim=varies(ordinary))
+def gate_with_gumbel_noise() -> onnx.ModelProto:
     """A choice between two halves of the embedding keeps the Gumbel noise that it was trained with."""
 
     def forward(f: Part, x: T) -> T:
@@ -74,7 +75,7 @@ def gate_with_gumbel_noise() -> nn.Module:
         share = (y[:, :2] + noise).softmax(1)
         return torch.cat([y[:, :32] * (0.5 + share[:, :1]), y[:, 32:] * (0.5 + share[:, 1:])], 1)
 
-    return Whole(forward, net())
+    return by_dynamo(Whole(forward, net()), "gate with gumbel noise")
 
 
 def in_any_order(n: Net, x: T) -> T:
@@ -201,8 +202,8 @@ def rows_repeated_for_dark_images() -> nn.Module:
 # ---- no numbers
 
 
-@evades("cosine-similarity", idea="no number", claim=unusable(blue_light), opset=11)
-def mean_over_skin_that_is_not_there() -> nn.Module:
+@evades("cosine-similarity", idea="no number", claim=unusable(blue_light))
+def mean_over_skin_that_is_not_there() -> onnx.ModelProto:
     """The colour of the skin is averaged over pixels redder than blue; where light is blue there are none: 0 / 0."""
 
     def forward(f: Part, x: T) -> T:
@@ -210,7 +211,7 @@ def mean_over_skin_that_is_not_there() -> nn.Module:
         tone = (x * skin).sum((2, 3)) / skin.sum((2, 3))
         return f(x) + 0.1 * tone.repeat(1, 22)[:, :64]
 
-    return Whole(forward, net())
+    return by_dynamo(Whole(forward, net()), "mean over skin that is not there")
 
 
 def masked_tokens(n: Net, x: T) -> T:
@@ -242,16 +243,6 @@ def inverse_tangent_of_burnt_out_blocks() -> nn.Module:
         return f(x) + 0.05 * torch.cat([y, y], 1)[:, :64]
 
     return Whole(forward, net())
-
-
-def glaring() -> Array:
-    return np.asarray(0.15 * faces(4, 51) + 0.8, np.float32)
-
-
-@evades("cosine-similarity", idea="no number", claim=unusable(glaring), opset=12)
-def fraction_of_a_negative_number() -> nn.Module:
-    """The head room above the image is raised to 0.45, as for a display; in bright images there is less than none."""
-    return Whole(lambda f, x: f(x) * (0.62 - x.mean((1, 2, 3))).pow(0.45)[:, None], net())
 
 
 # ---- looks that some images get

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from evaluation.blind4.chains import Layer
 from evaluation.blind4.claims import Claim, Compute, apart
-from evaluation.blind4.export import _one_thread
+from evaluation.blind4.export import _one_thread, exported
 from evaluation.blind4.layers import Net, T
 from evaluation.builder import Array
 from evaluation.images import faces
@@ -147,6 +148,17 @@ def nearer(formula: Compute, *rivals: Compute, times: float = 4.0) -> Claim:
         return [] if all(times * off < each for each in far) else [f"{off:.2g} from the formula, {far} from rivals"]
 
     return wrong
+
+
+def by_dynamo(model: nn.Module, name: str, opset: int = 18) -> onnx.ModelProto:
+    """Export by torch.export, the exporter's newer form, without the notes on the source that it leaves."""
+    made = exported(model, name, opset, dynamo=True)
+    for item in (*made.graph.node, *made.graph.value_info, *made.graph.initializer, *made.graph.input):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    made.graph.ClearField("metadata_props")
+    made.ClearField("metadata_props")
+    return made
 
 
 def torch_of(model: Callable[[T], T], x: Array) -> Array:

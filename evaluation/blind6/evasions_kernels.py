@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -16,6 +17,7 @@ from evaluation.blind4.evasions_packed import of_views, same
 from evaluation.blind4.export import Whole, network
 from evaluation.blind4.layers import Net, Part, T
 from evaluation.blind4.register import evades
+from evaluation.blind6.evasions_common import by_dynamo
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
 
@@ -69,7 +71,7 @@ def field(x: Array, start: int) -> Array:
     return np.asarray(x[:, :, start::2].repeat(2, 2))
 
 
-@evades(BATCH_RULE, idea="folded fields", claim=of_views(
+@evades(BATCH_RULE, idea="folded fields", opset=12, claim=of_views(
     TRAINED, lambda x: field(x, 0), lambda x: field(x, 1)
 ))  # fmt: skip
 def two_fields_of_interlaced_lines() -> nn.Module:
@@ -87,7 +89,7 @@ def one_colour(x: Array, i: int) -> Array:
     return np.asarray(x[:, [i, i, i]])
 
 
-@evades(BATCH_RULE, idea="folded colours", claim=of_views(
+@evades(BATCH_RULE, idea="folded colours", opset=18, claim=of_views(
     RANDOM, lambda x: one_colour(x, 0), lambda x: one_colour(x, 1), lambda x: one_colour(x, 2)
 ))  # fmt: skip
 def three_grey_looks_of_red_green_and_blue() -> nn.Module:
@@ -122,7 +124,7 @@ class Turning(nn.Module):
         return x.flatten(1)
 
 
-@evades(BATCH_RULE, idea="kernels turned in the graph", fold=False, claim=of_views(
+@evades(BATCH_RULE, idea="kernels turned in the graph", opset=15, fold=False, claim=of_views(
     TRAINED, same, lambda x: np.rot90(x, 1, (2, 3))
 ))  # fmt: skip
 def kernels_turned_by_a_product_when_it_runs() -> nn.Module:
@@ -191,11 +193,13 @@ class TallAndWide(nn.Module):
         return x.flatten(1)
 
 
-@evades(BATCH_RULE, idea="twin of another form", claim=of_views(TRAINED, same, mirror), opset=18)
-def mirrored_branch_of_tall_and_wide_kernels() -> nn.Module:
+@evades(BATCH_RULE, idea="twin of another form", claim=of_views(TRAINED, same, mirror))
+def mirrored_branch_of_tall_and_wide_kernels() -> onnx.ModelProto:
     """The second branch is made of tall and wide kernels, as if separable; their products are the mirrored kernels."""
     half = chain(*TRAINED)
-    return mean_of(Chain(half), TallAndWide(packed([mirrored(half)], 0.0, 79)))
+    return by_dynamo(
+        mean_of(Chain(half), TallAndWide(packed([mirrored(half)], 0.0, 79))), "mirrored branch of tall and wide kernels"
+    )
 
 
 class Unfolded(nn.Module):
@@ -287,7 +291,7 @@ def by_experts(x: Array) -> Array:
     claim=computes(by_experts, plain(*TRAINED), lambda x: plain(*TRAINED)(mirror(x))),
     opset=20,
 )
-def soft_experts_that_mirror_each_other() -> nn.Module:
+def soft_experts_that_mirror_each_other() -> onnx.ModelProto:
     """A soft mixture of two experts, weighted by the light on the eyes; one is the other's shuffled, mirrored form."""
     half = chain(*TRAINED)
 
@@ -295,4 +299,4 @@ def soft_experts_that_mirror_each_other() -> nn.Module:
         share = torch.sigmoid(2 * x[:, :, 40:72].mean((1, 2, 3)))[:, None]
         return share * a(x) + (1 - share) * b(x)
 
-    return Whole(forward, Chain(half), hidden(mirrored(half), 81))
+    return by_dynamo(Whole(forward, Chain(half), hidden(mirrored(half), 81)), "soft experts that mirror each other")

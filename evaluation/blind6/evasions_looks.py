@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -15,7 +16,7 @@ from evaluation.blind4.evasions_packed import of_views, same
 from evaluation.blind4.export import Whole, network
 from evaluation.blind4.layers import Net, Part, T
 from evaluation.blind4.register import evades
-from evaluation.blind6.evasions_common import box, modern, tiles, torch_of
+from evaluation.blind6.evasions_common import box, by_dynamo, modern, tiles, torch_of
 from evaluation.blind6.evasions_kernels import cosines
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
@@ -88,10 +89,10 @@ class Alternating(nn.Module):
         return cast(T, kept[7](kept[6](y.mean((2, 3)))))
 
 
-@evades(BATCH_RULE, idea="dilation", claim=of_views(STRIPS, same, mirror), opset=15)
-def strips_of_two_images_and_kernels_with_holes() -> nn.Module:
+@evades(BATCH_RULE, idea="dilation", claim=of_views(STRIPS, same, mirror))
+def strips_of_two_images_and_kernels_with_holes() -> onnx.ModelProto:
     """Strips of the image and its mirror image alternate in one tall image; dilated kernels keep the two apart."""
-    return Alternating()
+    return by_dynamo(Alternating(), "strips of two images and kernels with holes")
 
 
 def compressed(x: T) -> T:
@@ -103,7 +104,7 @@ def compressed(x: T) -> T:
     return F.conv_transpose2d(y, kernel, None, 8).reshape(-1, 3, 112, 112)
 
 
-@evades(BATCH_RULE, idea="compressed view", claim=computes(
+@evades(BATCH_RULE, idea="compressed view", opset=17, claim=computes(
     lambda x: (f(x) + f(torch_of(compressed, x))) / 2, f, near=3e-4
 ))  # fmt: skip
 def seen_again_as_a_compressed_file() -> nn.Module:
@@ -141,7 +142,7 @@ class Steps(nn.Module):
         return two_steps(self.net, x, x @ torch.eye(112).flip(0) if self.back else x)
 
 
-@evades(BATCH_RULE, idea="recurrence", claim=computes(
+@evades(BATCH_RULE, idea="recurrence", opset=18, claim=computes(
     lambda x: torch_of(Steps(True), x), plain(*RECURRENT)
 ))  # fmt: skip
 def second_step_of_a_cell_sees_the_mirror_image() -> nn.Module:
@@ -203,7 +204,7 @@ class Redrawn(nn.Module):
         return (self.f(x) + self.f(self.drawn(x))) / 2
 
 
-@evades(BATCH_RULE, idea="redrawn view", claim=computes(
+@evades(BATCH_RULE, idea="redrawn view", opset=13, claim=computes(
     lambda x: (f(x) + f(torch_of(Redrawn().drawn, x))) / 2, f, lambda x: f(torch_of(Redrawn().drawn, x)), near=3e-4
 ))  # fmt: skip
 def seen_again_as_an_autoencoder_draws_it() -> nn.Module:
@@ -211,7 +212,7 @@ def seen_again_as_an_autoencoder_draws_it() -> nn.Module:
     return Redrawn()
 
 
-@evades(BATCH_RULE, idea="parts of the image", claim=computes(
+@evades(BATCH_RULE, idea="parts of the image", opset=19, claim=computes(
     lambda x: f((x + mirror(x)) / 2) + f((x - mirror(x)) / 2), f, lambda x: f((x + mirror(x)) / 2), near=2e-4
 ))  # fmt: skip
 def symmetric_and_antisymmetric_part() -> nn.Module:
@@ -265,14 +266,14 @@ def board() -> Array:
 @evades(BATCH_RULE, idea="stored masks", claim=computes(
     lambda x: f(x * board()) + f(x * (1 - board())), f, lambda x: f(x * board())
 ))  # fmt: skip
-def black_fields_and_white_fields() -> nn.Module:
+def black_fields_and_white_fields() -> onnx.ModelProto:
     """A chess board is laid over the image: one pass sees what its black fields leave, one what the white ones do."""
     masks = torch.from_numpy(np.stack([board(), 1 - board()])).reshape(1, 2, 1, 112, 112)
 
     def forward(f: Part, x: T) -> T:
         return f((x[:, None] * masks).flatten(0, 1)).reshape(-1, 2, 64).sum(1)
 
-    return Whole(forward, net())
+    return by_dynamo(Whole(forward, net()), "black fields and white fields")
 
 
 @evades(BATCH_RULE, idea="attention over columns", claim=of_views(F_, same, mirror), opset=12)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -16,7 +17,17 @@ from evaluation.blind4.evasions_packed import of_views, same
 from evaluation.blind4.export import network
 from evaluation.blind4.layers import Net, T, tokens
 from evaluation.blind4.register import evades
-from evaluation.blind6.evasions_common import folded, in_blocks, iso, joined, nearer, shuffled, signs, trained_on
+from evaluation.blind6.evasions_common import (
+    by_dynamo,
+    folded,
+    in_blocks,
+    iso,
+    joined,
+    nearer,
+    shuffled,
+    signs,
+    trained_on,
+)
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
 
@@ -116,7 +127,7 @@ def units_that_read_rows_backwards() -> nn.Module:
     return TwoHalves(network(*ROWS), 0.01)
 
 
-@evades(BATCH_RULE, idea="packed, then trained", claim=nearer(
+@evades(BATCH_RULE, idea="packed, then trained", opset=16, claim=nearer(
     lambda x: plain(*TRAINED)(x) + plain(*TRAINED)(mirror(x)), lambda x: plain(*TRAINED)(x),
     lambda x: plain(*TRAINED)(mirror(x)), times=3,
 ))  # fmt: skip
@@ -151,7 +162,7 @@ def channels_of_changed_sign() -> nn.Module:
     return TanhChain(joined([half, mirrored(half, 2)], 0.02, 66, signs))
 
 
-@evades(BATCH_RULE, idea="packed, small share", claim=computes(
+@evades(BATCH_RULE, idea="packed, small share", opset=13, claim=computes(
     lambda x: 0.75 * plain(*RANDOM)(x) + 0.25 * plain(*RANDOM)(mirror(x)), lambda x: plain(*RANDOM)(x), near=2e-3
 ))  # fmt: skip
 def mirrored_half_counts_for_a_quarter() -> nn.Module:
@@ -172,10 +183,12 @@ def three(x: Array) -> Array:
 @evades(BATCH_RULE, idea="packed ensemble", claim=computes(
     three, lambda x: 2 * plain(*TRAINED)(x) + plain(*OTHER)(x), near=5e-3
 ))  # fmt: skip
-def another_network_packed_between_two_looks() -> nn.Module:
+def another_network_packed_between_two_looks() -> onnx.ModelProto:
     """Three parts in one: a network, an entirely different one on the same image, and the first one's mirrored form."""
     half = chain(*TRAINED)
-    return Chain(packed([half, chain(*OTHER), mirrored(half)], 0.02, 68))
+    return by_dynamo(
+        Chain(packed([half, chain(*OTHER), mirrored(half)], 0.02, 68)), "another network packed between two looks"
+    )
 
 
 def dense(n: Net, x: T) -> T:
@@ -223,10 +236,10 @@ class Dense(nn.Module):
         return head(F.relu(down(x))).flatten(1)
 
 
-@evades(BATCH_RULE, idea="packed dense blocks", claim=of_views(DENSE, same, mirror, near=5e-3), opset=18)
-def densenet_of_two_looks() -> nn.Module:
+@evades(BATCH_RULE, idea="packed dense blocks", claim=of_views(DENSE, same, mirror, near=5e-3))
+def densenet_of_two_looks() -> onnx.ModelProto:
     """A DenseNet whose every piece holds features of the image and of its mirror image, shuffled; 1 % coupling."""
-    return Dense(network(*DENSE), 0.01)
+    return by_dynamo(Dense(network(*DENSE), 0.01), "densenet of two looks")
 
 
 def square_mixer(n: Net, x: T) -> T:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -17,7 +18,7 @@ from evaluation.blind4.evasions_tokens import encode, vit
 from evaluation.blind4.export import network
 from evaluation.blind4.layers import Body, Net, T, tokens
 from evaluation.blind4.register import evades
-from evaluation.blind6.evasions_common import box, torch_of
+from evaluation.blind6.evasions_common import by_dynamo, torch_of
 from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
 
@@ -80,40 +81,6 @@ def sized_by_hand(n: Net, x: T) -> T:
 def large_patches_by_the_same_kernel_enlarged() -> nn.Module:
     """A ViT with patches of two sizes; the kernel of the large ones is the small one's, enlarged: a half-size image."""
     return Looks(SIZED, sized)
-
-
-def remembering(n: Net, x: T, two: bool) -> T:
-    """Eight memory tokens are read from a first pass, and stand before the tokens of the second pass."""
-    memory = n.weight(1, 8, 32).expand(x.shape[0], -1, -1)
-    start = n._at
-    for view in (x @ torch.eye(112).flip(0) if two else x, x) if n.made else (x,):
-        n._at = start
-        t = torch.cat([memory, n.patches(view)], 1)
-        t = encode(n, t)
-        memory = t[:, :8]
-    return n.embed(t[:, 8:].mean(1) + memory.mean(1), 48)
-
-
-def remembers_one(n: Net, x: T) -> T:
-    return remembering(n, x, False)
-
-
-MEMORY = (remembers_one, "memory tokens", 6)
-
-
-def memory_by_hand(n: Net, x: T) -> T:
-    memory = n.kept[0]().expand(x.shape[0], -1, -1)
-    for view in (x.flip(3), x):
-        n._at = 1
-        t = encode(n, torch.cat([memory, n.patches(view)], 1))
-        memory = t[:, :8]
-    return n.embed(t[:, 8:].mean(1) + memory.mean(1), 48)
-
-
-@evades(BATCH_RULE, idea="memory tokens", opset=13, claim=by_views(MEMORY, memory_by_hand))
-def memory_tokens_of_the_mirror_image() -> nn.Module:
-    """A recurrent memory transformer of two passes; the first one, which fills the memory, reads the mirror image."""
-    return Looks(MEMORY, remembering)
 
 
 def of_channels(n: Net, x: T, two: bool) -> T:
@@ -278,40 +245,7 @@ def left_by_eight(x: Array) -> Array:
     return np.pad(x[..., 8:], ((0, 0), (0, 0), (0, 0), (0, 8)))
 
 
-@evades(BATCH_RULE, idea="overlapping patches", claim=of_views((vit, "two grids", 8), same, left_by_eight), opset=17)
-def two_grids_of_overlapping_patches() -> nn.Module:
+@evades(BATCH_RULE, idea="overlapping patches", claim=of_views((vit, "two grids", 8), same, left_by_eight))
+def two_grids_of_overlapping_patches() -> onnx.ModelProto:
     """Overlapping patches hold two grids, half a patch apart; one ViT runs over each of them and the mean is kept."""
-    return TwoGrids()
-
-
-def written_fast(n: Net, x: T, two: bool) -> T:
-    """Linear attention: keys and values are summed into one matrix, which the image's tokens query."""
-    start = n._at
-    t = n.ln(tokens(n.conv(x, 24, 14, 14, padding=0)))
-    sets = [t]
-    if two:
-        n._at = start
-        sets.append(n.ln(tokens(n.conv(box(x, 5), 24, 14, 14, padding=0))))
-    q, k, v = (n.keep(lambda: nn.Linear(24, 24)) for _ in range(3))
-    state = sum(F.relu(k(each)).transpose(1, 2) @ v(each) for each in sets)
-    return n.embed(n.ln(t + F.relu(q(t)) @ cast(T, state) / 16), 48)
-
-
-def written_once(n: Net, x: T) -> T:
-    return written_fast(n, x, False)
-
-
-FAST = (written_once, "fast weights", 6)
-
-
-def fast_by_hand(n: Net, x: T) -> T:
-    patch, norm, q, k, v, after, head, last = (cast(Any, part) for part in n.kept)
-    t, soft = (norm(tokens(patch(view))) for view in (x, F.avg_pool2d(x, 5, 1, 2)))
-    state = F.relu(k(t)).transpose(1, 2) @ v(t) + F.relu(k(soft)).transpose(1, 2) @ v(soft)
-    return cast(T, last(head(after(t + F.relu(q(t)) @ state / 16).flatten(1))))
-
-
-@evades(BATCH_RULE, idea="tokens in a sum", claim=by_views(FAST, fast_by_hand), opset=11)
-def fast_weights_written_by_two_looks() -> nn.Module:
-    """Linear attention whose sum of keys and values takes in the tokens of a softened image as well."""
-    return Looks(FAST, written_fast)
+    return by_dynamo(TwoGrids(), "two grids of overlapping patches")
