@@ -25,7 +25,7 @@ from evaluation.images import faces
 from evaluation.proof import alone
 from evaluation.runtime import Network
 
-F_ = (mobile, "chance of the sixth set", 10)
+F_ = (mobile, "chance of the sixth set", 0)
 
 
 def f(x: Array) -> Array:

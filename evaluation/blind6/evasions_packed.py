@@ -34,7 +34,7 @@ from evaluation.case import BATCH_RULE
 TRAINED = (patch_chain, "packed sixth", 14)
 RANDOM = (patch_chain, "packed sixth at random", 0)
 OTHER = (patch_chain, "packed sixth, another", 9)
-ISO = (iso, "one width", 10)
+ISO = (iso, "one width", 0)
 
 
 def factors(layers: tuple[Layer, ...], seed: int) -> tuple[Layer, ...]:
@@ -199,7 +199,7 @@ def dense(n: Net, x: T) -> T:
     return n.embed(n.cbr(x, 24, 4, 2, padding=1), 48)
 
 
-DENSE = (dense, "dense blocks", 8)
+DENSE = (dense, "dense blocks", 0)
 
 
 class Dense(nn.Module):

@@ -34,7 +34,7 @@ def remembers_one(n: Net, x: T) -> T:
     return remembering(n, x, False)
 
 
-MEMORY = (remembers_one, "memory tokens", 6)
+MEMORY = (remembers_one, "memory tokens", 0)
 
 
 def memory_by_hand(n: Net, x: T) -> T:

@@ -67,7 +67,7 @@ def one_size(n: Net, x: T) -> T:
     return sized(n, x, False)
 
 
-SIZED = (one_size, "patches of two sizes", 8)
+SIZED = (one_size, "patches of two sizes", 0)
 
 
 def sized_by_hand(n: Net, x: T) -> T:
@@ -101,7 +101,7 @@ def of_channels_once(n: Net, x: T) -> T:
     return of_channels(n, x, False)
 
 
-XCIT = (of_channels_once, "channel attention", 6)
+XCIT = (of_channels_once, "channel attention", 0)
 
 
 def channels_by_hand(n: Net, x: T) -> T:
@@ -174,7 +174,7 @@ def projected_once(n: Net, x: T) -> T:
     return projected(n, x, False)
 
 
-CONTRAST = (projected_once, "projected tokens", 6)
+CONTRAST = (projected_once, "projected tokens", 0)
 
 
 def projected_by_hand(n: Net, x: T) -> T:
@@ -230,7 +230,7 @@ class TwoGrids(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = network(vit, "two grids", 8)
+        self.net = network(vit, "two grids", 0)
 
     def forward(self, x: T) -> T:
         kept: list[Any] = list(self.net.kept)
@@ -245,7 +245,7 @@ def left_by_eight(x: Array) -> Array:
     return np.pad(x[..., 8:], ((0, 0), (0, 0), (0, 0), (0, 8)))
 
 
-@evades(BATCH_RULE, idea="overlapping patches", claim=of_views((vit, "two grids", 8), same, left_by_eight))
+@evades(BATCH_RULE, idea="overlapping patches", claim=of_views((vit, "two grids", 0), same, left_by_eight))
 def two_grids_of_overlapping_patches() -> onnx.ModelProto:
     """Overlapping patches hold two grids, half a patch apart; one ViT runs over each of them and the mean is kept."""
     return by_dynamo(TwoGrids(), "two grids of overlapping patches")
