@@ -94,13 +94,6 @@ def pnasnet_5(n: Net, x: T) -> T:
     return cells(n, x, found, found, (2, 3, 4, 5))
 
 
-@honest_torch("ENAS: a cell found with shared weights, trained anew.", idea="cells", trained=4)
-def enas_micro(n: Net, x: T) -> T:
-    normal = (((avg, 0), (sep(5), 1)), ((sep(3), 1), (skip, 0)), ((sep(5), 2), (avg, 1)))
-    reduce = (((sep(5), 0), (avg, 1)), ((sep(3), 1), (avg, 1)), ((sep(5), 2), (skip, 1)))
-    return cells(n, x, normal, reduce, (2, 3, 4))
-
-
 @honest_torch("A cell of NAS-Bench-201: all six edges between four nodes.", idea="cells", opset=13)
 def nas_bench_201(n: Net, x: T) -> T:
     x = n.stem(x)
@@ -108,7 +101,7 @@ def nas_bench_201(n: Net, x: T) -> T:
         nodes = [x]
         for i in range(3):
             edges = [n.cb(F.relu(y), 16, 3 if (i + j) % 2 else 1) for j, y in enumerate(nodes)]
-            nodes.append(sum(edges) if i < 2 else sum(edges) + F.avg_pool2d(nodes[0], 3, 1, 1))  # type: ignore[arg-type]
+            nodes.append(sum(edges) if i < 2 else sum(edges) + F.avg_pool2d(nodes[0], 3, 1, 1))
         x = nodes[-1]
     return tail(n, x)
 
@@ -121,11 +114,11 @@ def randomly_wired(n: Net, x: T) -> T:
     for i in range(8):
         chosen = sorted({i, *rng.integers(0, i + 1, 2).tolist()})
         mixed = sum(torch.sigmoid(n.weight(1)) * nodes[j] for j in chosen)
-        nodes.append(n.cb(n.conv(F.relu(mixed), 16, 3, 1, -1, bias=False), 16, 1))  # type: ignore[arg-type]
-    return tail(n, sum(nodes[-3:]) / 3)  # type: ignore[operator]
+        nodes.append(n.cb(n.conv(F.relu(mixed), 16, 3, 1, -1, bias=False), 16, 1))
+    return tail(n, sum(nodes[-3:]) / 3)
 
 
-@honest_torch("FBNet-C: inverted residuals with grouped 1x1 layers and shuffles, kernels 3 and 5.", idea="mobile 6",
+@honest_torch("FBNet-C: inverted residuals with grouped 1x1 layers and shuffles, kernels 3 and 5.", idea="mobile",
               trained=4)  # fmt: skip
 def fbnet_c(n: Net, x: T) -> T:
     x = n.cbr(x, 12, 3, 2)
@@ -134,21 +127,10 @@ def fbnet_c(n: Net, x: T) -> T:
         y = shuffle(n.cbr(x, mid, 1, 1, g), 2) if g > 1 else n.cbr(x, mid, 1)
         y = n.cb(n.cbr(y, mid, k, s, -1), width, 1, 1, g)
         x = x + y if s == 1 else y
-    return n.gdc(x)
+    return n.gdc(x, 256)
 
 
-@honest_torch("MnasNet-A1: squeeze and excite in some stages, kernels of 5 in others.", idea="mobile 6", opset=12)
-def mnasnet_a1(n: Net, x: T) -> T:
-    x = n.cbr(x, 12, 3, 2)
-    for width, k, s, excite in ((16, 3, 2, False), (20, 5, 2, True), (20, 5, 1, True), (32, 3, 2, False)):
-        mid = 3 * x.shape[1]
-        y = n.cbr(n.cbr(x, mid, 1), mid, k, s, -1)
-        y = n.cb(n.se(y, 12) if excite else y, width, 1)
-        x = x + y if s == 1 else y
-    return n.gdc(x)
-
-
-@honest_torch("EfficientNet-Lite: ReLU6, no squeeze and excite, TensorFlow's one-sided padding.", idea="mobile 6",
+@honest_torch("EfficientNet-Lite: ReLU6, no squeeze and excite, TensorFlow's one-sided padding.", idea="mobile",
               opset=11, trained=4)  # fmt: skip
 def efficientnet_lite(n: Net, x: T) -> T:
     def same(y: T, width: int, k: int, s: int, g: int) -> T:
@@ -164,7 +146,7 @@ def efficientnet_lite(n: Net, x: T) -> T:
 
 
 @honest_torch("MixNet-S: expansion and projection are grouped too, kernels of 3, 5 and 7 on thirds.",
-              idea="mobile 6", opset=14)  # fmt: skip
+              idea="mobile", dynamo=True, opset=18)  # fmt: skip
 def mixnet_s_grouped(n: Net, x: T) -> T:
     x = F.silu(n.cb(x, 12, 3, 2))
     for width in (18, 24, 36):
@@ -174,22 +156,13 @@ def mixnet_s_grouped(n: Net, x: T) -> T:
     return n.gdc(x)
 
 
-@honest_torch("Single path one-shot: ShuffleNet units, one of them with Xception's branch.", idea="mobile 6")
-def one_shot_shuffle(n: Net, x: T) -> T:
-    x = n.stem(x)
-    for k in (3, 5, 7, 0):
-        a, b = x[:, ::2], x[:, 1::2]
-        if k:
-            b = n.cbr(n.cb(n.cbr(b, 12, 1), 12, k, 1, -1), 8, 1)
-        else:
-            for _ in range(3):
-                b = n.cbr(n.cb(b, b.shape[1], 3, 1, -1), 8, 1)
-        x = torch.cat([a, b], 1)
-    return tail(n, x)
-
-
-@honest_torch("SeesawFaceNet: uneven groups, a seesaw shuffle between them, squeeze and excite.", idea="face 6",
-              trained=5)  # fmt: skip
+@honest_torch(
+    "SeesawFaceNet: uneven groups, a seesaw shuffle between them, squeeze and excite.",
+    idea="face",
+    dynamo=True,
+    opset=18,
+    trained=5,
+)
 def seesaw_facenet(n: Net, x: T) -> T:
     x = n.cbp(x, 16, 3, 2)
     for width in (24, 32, 40):
@@ -200,7 +173,7 @@ def seesaw_facenet(n: Net, x: T) -> T:
     return n.gdc(x)
 
 
-@honest_torch("MobiFace: residual bottlenecks, fast down-sampling, a fully connected end.", idea="face 6", trained=5)
+@honest_torch("MobiFace: residual bottlenecks, fast down-sampling, a fully connected end.", idea="face", trained=5)
 def mobiface(n: Net, x: T) -> T:
     x = n.cbp(n.cbp(x, 16, 3, 2), 16, 3, 1, -1)
     x = n.inverted(n.inverted(x, 16, 2), 16)
@@ -208,26 +181,26 @@ def mobiface(n: Net, x: T) -> T:
     return n.linear(n.cbp(n.inverted(x, 32, 2), 40, 1).flatten(1), 96)
 
 
-@honest_torch("CASIA-Net of WebFace: ten plain layers, ReLU missing in the last, average pooling.", idea="face 6",
+@honest_torch("CASIA-Net of WebFace: ten plain layers, ReLU missing in the last, average pooling.", idea="face",
               opset=11)  # fmt: skip
 def casia_net(n: Net, x: T) -> T:
     for narrow, width in ((8, 12), (12, 16), (16, 24), (24, 32)):
         x = F.max_pool2d(F.relu(n.conv(F.relu(n.conv(x, narrow)), width)), 2)
-    return n.conv(F.avg_pool2d(n.conv(F.relu(n.conv(x, 32)), 48), 7), 64, 1).flatten(1)
+    return n.bn(n.conv(F.avg_pool2d(n.bn(n.conv(F.relu(n.conv(x, 32)), 48)), 7), 64, 1).flatten(1))
 
 
 @honest_torch("The center-loss network: maximum pooling, and two layers joined before the last product.",
-              idea="face 6", trained=4)  # fmt: skip
+              idea="face", trained=4)  # fmt: skip
 def center_loss_network(n: Net, x: T) -> T:
     x = F.max_pool2d(n.prelu(n.conv(x, 12, 3, 2)), 2)
     for width in (16, 24):
         y = n.conv(x, width, 3, 2)
         x = y + n.prelu(n.conv(n.prelu(n.conv(y, width)), width))
     local = n.conv(x, 12, 1)
-    return n.linear(torch.cat([x.flatten(1), local.flatten(1)], 1), 64)
+    return n.bn(n.linear(torch.cat([x.flatten(1), local.flatten(1)], 1), 64))
 
 
-@honest_torch("PFLD's backbone: inverted residuals, the last three maps pooled and joined.", idea="face 6", opset=12)
+@honest_torch("PFLD's backbone: inverted residuals, the last three maps pooled and joined.", idea="face", opset=12)
 def pfld_multi_scale(n: Net, x: T) -> T:
     x = n.cbr(n.cbr(x, 12, 3, 2), 12, 3, 1, -1)
     a = n.inverted(n.inverted(x, 16, 2), 16)
@@ -236,7 +209,7 @@ def pfld_multi_scale(n: Net, x: T) -> T:
     return n.linear(torch.cat([F.avg_pool2d(a, 28).flatten(1), F.avg_pool2d(b, 7).flatten(1), c.flatten(1)], 1), 64)
 
 
-@honest_torch("FaceBoxes: 7x7 with stride 4, CReLU on features, inception blocks.", idea="face 6", opset=13, trained=4)
+@honest_torch("FaceBoxes: 7x7 with stride 4, CReLU on features, inception blocks.", idea="face", opset=13, trained=4)
 def faceboxes_trunk(n: Net, x: T) -> T:
     def crelu(y: T) -> T:
         return F.relu(torch.cat([y, -y], 1))
@@ -251,7 +224,7 @@ def faceboxes_trunk(n: Net, x: T) -> T:
 
 
 @honest_torch("RetinaFace's context module: three reaches by 3x3 layers in a row, joined, on one level.",
-              idea="face 6", trained=4)  # fmt: skip
+              idea="face", trained=4)  # fmt: skip
 def ssh_context(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 32)
     a = n.cb(x, 16)
@@ -260,7 +233,7 @@ def ssh_context(n: Net, x: T) -> T:
 
 
 @honest_torch("GhostFaceNet V1: ghost bottlenecks with PReLU, and the modified global depthwise head.",
-              idea="face 6", opset=17)  # fmt: skip
+              idea="face", dynamo=True, opset=18)  # fmt: skip
 def ghostfacenet_v1(n: Net, x: T) -> T:
     def ghost(y: T, width: int, act: bool) -> T:
         a = n.cb(y, width // 2, 1)

@@ -11,25 +11,17 @@ from evaluation.blind4.register import honest_torch
 from evaluation.blind5.tails import tail
 
 
-@honest_torch("scSE: a gate for channels beside a gate for places, both on one map, the larger one goes on.",
-              idea="gates 6", trained=4)  # fmt: skip
-def concurrent_excitation(n: Net, x: T) -> T:
-    x = n.stem(x)
-    x = torch.maximum(n.se(x), x * torch.sigmoid(n.conv(x, 1, 1)))
-    return tail(n, x)
-
-
-@honest_torch("SGE: places are enhanced group by group by their likeness to the group's mean.", idea="gates 6")
+@honest_torch("SGE: places are enhanced group by group by their likeness to the group's mean.", idea="gates", trained=4)
 def spatial_group_enhance(n: Net, x: T) -> T:
     x = n.stem(x, 24)
     y = x.reshape(-1, 6, 4, 784)
     score = (y * y.mean(3, keepdim=True)).sum(2)
     score = (score - score.mean(2, keepdim=True)) / (score.var(2, keepdim=True) + 1e-5).sqrt()
     gate = torch.sigmoid(score * n.weight(1, 6, 1) + 1).unsqueeze(2)
-    return tail(n, (y * gate).reshape(-1, 24, 28, 28))
+    return tail(n, (y * gate).reshape(-1, 24, 28, 28), dim=256)
 
 
-@honest_torch("EPSANet: kernels of 3, 5, 7 and 9 in groups, squeezed, and a softmax over the four.", idea="gates 6",
+@honest_torch("EPSANet: kernels of 3, 5, 7 and 9 in groups, squeezed, and a softmax over the four.", idea="gates",
               opset=12, trained=4)  # fmt: skip
 def pyramid_squeeze(n: Net, x: T) -> T:
     x = n.stem(x)
@@ -39,7 +31,7 @@ def pyramid_squeeze(n: Net, x: T) -> T:
     return tail(n, F.relu(n.bn((parts * share).reshape(-1, 32, 28, 28))))
 
 
-@honest_torch("Shuffle attention: groups split into a channel gate and a normalised place gate.", idea="gates 6")
+@honest_torch("Shuffle attention: groups split into a channel gate and a normalised place gate.", idea="gates")
 def shuffle_attention(n: Net, x: T) -> T:
     x = n.stem(x, 32).reshape(-1, 8, 28, 28)
     a, b = x.chunk(2, 1)
@@ -50,7 +42,7 @@ def shuffle_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("DANet: attention over places beside attention over channels, added, on deep features.",
-              idea="gates 6", opset=13)  # fmt: skip
+              idea="gates", dynamo=True, opset=18)  # fmt: skip
 def dual_attention_net(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     y = n.cbr(x, 16).flatten(2)
@@ -63,7 +55,7 @@ def dual_attention_net(n: Net, x: T) -> T:
 
 
 @honest_torch("EMANet: stored bases and features find each other in three rounds of expectation and maximisation.",
-              idea="gates 6", trained=4)  # fmt: skip
+              idea="gates", trained=4)  # fmt: skip
 def expectation_maximisation_attention(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     y = n.conv(x, 24, 1).flatten(2)
@@ -75,26 +67,7 @@ def expectation_maximisation_attention(n: Net, x: T) -> T:
     return tail(n, F.relu(x + n.cb((bases @ share.transpose(1, 2)).reshape(-1, 24, 14, 14), 24, 1)))
 
 
-@honest_torch("Gaussian context transformer: normalised channel means through a Gaussian, no weights.",
-              idea="gates 6", opset=11)  # fmt: skip
-def gaussian_context(n: Net, x: T) -> T:
-    x = n.stem(x, 24)
-    z = x.mean((2, 3), keepdim=True)
-    z = (z - z.mean(1, keepdim=True)) / (z.var(1, keepdim=True) + 1e-5).sqrt()
-    return tail(n, x * torch.exp(-0.5 * (z / 2) ** 2))
-
-
-@honest_torch("GCT: an L2 norm of each channel, normalised across channels, and a tanh gate.", idea="gates 6",
-              opset=15, trained=4)  # fmt: skip
-def gated_channel_transformation(n: Net, x: T) -> T:
-    for width in (12, 16, 24, 32):
-        size = (x * x).sum((2, 3), keepdim=True).add(1e-5).sqrt() * (1 + n.weight(1, x.shape[1], 1, 1))
-        norm = size / ((size * size).mean(1, keepdim=True) + 1e-5).sqrt()
-        x = n.cbr(x * (1 + torch.tanh(norm * n.weight(1, x.shape[1], 1, 1))), width, 3, 2)
-    return n.embed(x)
-
-
-@honest_torch("Relation-aware attention: all pairs of places as a vector for each place.", idea="gates 6", opset=12)
+@honest_torch("Relation-aware attention: all pairs of places as a vector for each place.", idea="gates", opset=12)
 def relation_aware(n: Net, x: T) -> T:
     x = n.down(n.down(n.stem(x), 24), 24)
     a, b = n.cbr(x, 6, 1).flatten(2), n.cbr(x, 6, 1).flatten(2)
@@ -105,7 +78,7 @@ def relation_aware(n: Net, x: T) -> T:
 
 
 @honest_torch("Attentional feature fusion: two levels are mixed by a gate of local and global context.",
-              idea="gates 6", trained=4)  # fmt: skip
+              idea="gates", trained=4)  # fmt: skip
 def attentional_fusion(n: Net, x: T) -> T:
     x = n.stem(x)
     y = n.cb(n.cbr(x, 16), 16)
@@ -113,10 +86,16 @@ def attentional_fusion(n: Net, x: T) -> T:
     local = n.cb(n.cbr(both, 4, 1), 16, 1)
     whole = n.conv(F.relu(n.conv(both.mean((2, 3), keepdim=True), 4, 1)), 16, 1)
     gate = torch.sigmoid(local + whole)
-    return tail(n, x * gate + y * (1 - gate))
+    return tail(n, x * gate + y * (1 - gate), dim=32)
 
 
-@honest_torch("Contextual transformer: static keys by 3x3, dynamic ones by two pointwise layers.", idea="gates 6")
+@honest_torch(
+    "Contextual transformer: static keys by 3x3, dynamic ones by two pointwise layers.",
+    idea="gates",
+    dynamo=True,
+    opset=18,
+    trained=4,
+)
 def contextual_transformer(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     key = n.cbr(x, 24, 3, 1, 4)
@@ -127,17 +106,13 @@ def contextual_transformer(n: Net, x: T) -> T:
     return tail(n, key + F.silu(n.bn(mixed)))
 
 
-@honest_torch("NAM: the scales of BatchNorm themselves weigh the channels.", idea="gates 6", opset=14, trained=4)
-def norm_based_attention(n: Net, x: T) -> T:
-    x = n.stem(x)
-    scale = n.weight(16) * 4
-    y = F.batch_norm(x, torch.zeros(16), torch.ones(16), scale, torch.zeros(16))
-    share = scale.abs() / scale.abs().sum()
-    return tail(n, x * torch.sigmoid(y * share.reshape(1, -1, 1, 1) * 16))
-
-
-@honest_torch("DIANet: one LSTM cell, shared by all blocks, makes the channel gates in depth.", idea="depth memory",
-              trained=4, opset=13)  # fmt: skip
+@honest_torch(
+    "DIANet: one LSTM cell, shared by all blocks, makes the channel gates in depth.",
+    idea="depth memory",
+    dynamo=True,
+    opset=18,
+    trained=4,
+)
 def dia_shared_lstm(n: Net, x: T) -> T:
     x = n.stem(x)
     w, u = n.weight(16, 64), n.weight(16, 64)
@@ -151,7 +126,9 @@ def dia_shared_lstm(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("RLA-Net: a recurrent state of few channels is handed from block to block.", idea="depth memory")
+@honest_torch(
+    "RLA-Net: a recurrent state of few channels is handed from block to block.", idea="depth memory", trained=4
+)
 def recurrent_layer_aggregation(n: Net, x: T) -> T:
     x = n.stem(x)
     h = torch.zeros_like(x[:, :8])
@@ -176,11 +153,11 @@ def convolutional_lstm_over_depth(n: Net, x: T) -> T:
         i, f, o, g = (F.conv2d(y, wx, padding=1) + F.conv2d(h, wh, padding=1)).chunk(4, 1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)
-    return n.embed(h)
+    return n.embed(h, 32)
 
 
 @honest_torch("ODConv: gates over kernel places, channels in, channels out and four kernels, of deep features.",
-              idea="dynamic 6", opset=13)  # fmt: skip
+              idea="dynamic", opset=13)  # fmt: skip
 def omni_dimensional_kernels(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 16)
     z = F.relu(n.linear(x.mean((2, 3)), 8))
@@ -193,16 +170,16 @@ def omni_dimensional_kernels(n: Net, x: T) -> T:
 
 
 @honest_torch("Dynamic channel fusion: a stored matrix plus a small one that the image makes, between two bases.",
-              idea="dynamic 6", trained=4)  # fmt: skip
+              idea="dynamic", trained=4)  # fmt: skip
 def dynamic_decomposition(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     phi = n.linear(F.relu(n.linear(x.mean((2, 3)), 8)), 36).reshape(-1, 6, 6)
     y = n.conv(x, 6, 1, bias=False).flatten(2)
-    return tail(n, F.relu(n.cb(x, 24, 1) + n.cb((phi @ y).reshape(-1, 6, 14, 14), 24, 1)))
+    return tail(n, F.relu(n.cb(x, 24, 1) + n.cb((phi @ y).reshape(-1, 6, 14, 14), 24, 1)), dim=256)
 
 
 @honest_torch("Pixel-adaptive convolution: a stored kernel times a Gaussian of how alike deep neighbours are.",
-              idea="dynamic 6", opset=12)  # fmt: skip
+              idea="dynamic", opset=12)  # fmt: skip
 def pixel_adaptive_convolution(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 12)
     guide = n.conv(x, 4, 1)
@@ -212,24 +189,14 @@ def pixel_adaptive_convolution(n: Net, x: T) -> T:
     return tail(n, F.relu(n.bn((n.weight(24, 108) @ cols).reshape(-1, 24, 14, 14))))
 
 
-@honest_torch("Graph of channels: a learned adjacency, and one layer over channel means, gates the map.",
-              idea="gates 6", opset=16)  # fmt: skip
-def channel_graph(n: Net, x: T) -> T:
-    x = n.stem(x, 24)
-    z = F.adaptive_max_pool2d(x, 2).flatten(2)
-    a = (z @ z.transpose(1, 2) / 2).softmax(-1) + n.weight(24, 24)
-    gate = torch.sigmoid(n.linear(F.relu(n.linear(a @ z, 6)), 1))
-    return tail(n, x * gate.unsqueeze(3))
-
-
 @honest_torch("GloRe: places are projected to eight nodes, reasoned over as a graph, and projected back.",
-              idea="gates 6", trained=4)  # fmt: skip
+              idea="gates", trained=4)  # fmt: skip
 def global_reasoning(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     b = n.conv(x, 8, 1).flatten(2)
     v = b @ n.conv(x, 12, 1).flatten(2).transpose(1, 2) / 196
     v = F.relu(n.linear(v + (torch.eye(8) - n.weight(8, 8)) @ v, 12))
-    return tail(n, x + n.cb((v.transpose(1, 2) @ b).reshape(-1, 12, 14, 14), 24, 1))
+    return tail(n, x + n.cb((v.transpose(1, 2) @ b).reshape(-1, 12, 14, 14), 24, 1), dim=128)
 
 
 @honest_torch("Switchable normalisation: instance, layer and stored statistics mixed by learned shares.",

@@ -71,7 +71,7 @@ def mobileone_merged(n: Net, x: T) -> T:
     for width in (16, 24, 32):
         x = F.relu(merged(n, x, x.shape[1], (3, 3, 3, 1), 2, -1))
         x = F.relu(merged(n, x, width, (1, 1, 1)))
-    return n.gdc(x)
+    return n.gdc(x, 512)
 
 
 @honest_form("RepViT merged: depthwise mixer, squeeze and excite, pointwise channel mixer with a shortcut.",
@@ -84,8 +84,12 @@ def repvit_merged(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_form("FastViT merged: a stem of re-parametrised layers, 7x7 depthwise with a merged 3x3.", idea="merged",
-             opset=13)  # fmt: skip
+@honest_form(
+    "FastViT merged: a stem of re-parametrised layers, 7x7 depthwise with a merged 3x3.",
+    idea="merged",
+    trained=4,
+    opset=13,
+)
 def fastvit_merged(n: Net, x: T) -> T:
     x = F.gelu(merged(n, F.gelu(merged(n, x, 12, s=2)), 12, (3, 1), 2, -1))
     for width in (24, 32):
@@ -94,23 +98,14 @@ def fastvit_merged(n: Net, x: T) -> T:
     return n.embed(x)
 
 
-@honest_form("EdgeNeXt-like stages after merging, every BatchNorm left as a node.", idea="merged", norms_apart=True,
-             opset=15)  # fmt: skip
-def edge_stages_norms_apart(n: Net, x: T) -> T:
-    for width in (12, 16, 24, 32):
-        y = n.bn(n.conv(x, x.shape[1], 5, 2, -1))
-        x = F.hardswish(n.bn(n.conv(y, width, 1)))
-    return n.embed(x)
-
-
-@honest_form("Pruned by magnitude after training, half of the weights are stored zeros.", idea="pruned 6", trained=6)
+@honest_form("Pruned by magnitude after training, half of the weights are stored zeros.", idea="pruned", trained=6)
 def pruned_after_training(n: Net, x: T) -> T:
     for narrow, width in ((3, 16), (16, 24), (24, 32), (32, 40)):
         x = F.relu(n.bn(n.same(x, lambda a=narrow, b=width: Pruned(a, b, 0.5))))  # type: ignore[misc]
-    return n.embed(x)
+    return n.embed(x, 256)
 
 
-@honest_form("The trained head, factored by its singular values into two layers of rank 24.", idea="low rank 6",
+@honest_form("The trained head, factored by its singular values into two layers of rank 24.", idea="low rank",
              trained=6, opset=13)  # fmt: skip
 def head_by_singular_values(n: Net, x: T) -> T:
     y = n.stem(x)
@@ -152,7 +147,7 @@ def scale_layers_of_caffe(n: Net, x: T) -> T:
     x = n.cbr(x, 16, 5, 2)
     for width in (20, 28, 36):
         x = F.relu(n.cb(n.cbr(x, width), width, 3, 2) + n.cb(x, width, 1, 2))
-    return n.embed(x)
+    return n.embed(x, 32)
 
 
 @honest_form("A block shared in depth whose weights the exporter wrote once for every use.", idea="tools",
@@ -162,7 +157,7 @@ def shared_weights_written_thrice(n: Net, x: T) -> T:
     a, b = n.weight(20, 20, 3, 3, gain=0.4), n.weight(20, 20, 3, 3, gain=0.3)
     for _ in range(3):
         x = x + F.conv2d(F.relu(F.conv2d(x, a, padding=1)), b, padding=1)
-    return tail(n, n.bn(x))
+    return tail(n, n.bn(x), dim=128)
 
 
 @honest_form("Every weight in a Constant node and names of hashes.", idea="tools", trained=4,
@@ -171,7 +166,7 @@ def constants_and_hashes(n: Net, x: T) -> T:
     x = n.stem(x)
     for width in (24, 32):
         x = F.silu(n.cb(n.se(x), width, 3, 2))
-    return n.gdc(x)
+    return n.gdc(x, 512)
 
 
 @honest_form("A transformer saved by onnxruntime's optimiser.", idea="tools", forms=(by_onnxruntime,), opset=14,
@@ -203,7 +198,7 @@ def raw_sub_and_mul(n: Net, x: T) -> T:
     x = n.cbp(x, 12, 3, 2)
     for width in (16, 24, 32):
         x = n.cb(n.cbp(n.bn(x), width), width, 3, 2) + n.cb(x, width, 1, 2)
-    return n.embed(n.bn(x))
+    return n.embed(n.bn(x), 128)
 
 
 @honest_form("Pixels of 0 to 255 less ImageNet's means, over its deviations.", idea="raw", before=by_imagenet,
@@ -213,7 +208,7 @@ def raw_imagenet_statistics(n: Net, x: T) -> T:
     for width in (16, 24, 32):
         y = F.silu(n.cb(F.silu(n.cb(x, 2 * width, 1)), 2 * width, 3, 2, -1))
         x = n.cb(n.se(y), width, 1)
-    return n.gdc(x)
+    return n.gdc(x, 96)
 
 
 @honest_form("Pixels of 0 to 255, each image less its own mean and over its own deviation.", idea="raw",
@@ -233,4 +228,4 @@ def raw_whitened_colours(n: Net, x: T) -> T:
              forms=(old_names,), opset=14)  # fmt: skip
 def raw_video_planes(n: Net, x: T) -> T:
     y = torch.cat([n.cbr(x[:, :1], 10, 5, 2), n.cbr(x[:, 1:], 6, 5, 2)], 1)
-    return tail(n, n.res(n.down(y, 24)))
+    return tail(n, n.res(n.down(y, 24)), dim=32)

@@ -35,11 +35,11 @@ def vision_lstm_matrix_memory(n: Net, x: T) -> T:
         w = torch.exp(d - d.amax(2, keepdim=True)) * (q @ k.transpose(1, 2))
         y = w @ v / torch.maximum(w.sum(2, keepdim=True).abs(), torch.ones(1))
         t = t + n.linear(n.ln(y) * torch.sigmoid(n.linear(u, 24)), 24)
-    return n.embed(n.ln(t))
+    return n.embed(n.ln(t), 32)
 
 
 @honest_torch("DeltaNet: a memory that is corrected by what it got wrong, token after token, unrolled over rows.",
-              idea="memory", opset=12)  # fmt: skip
+              idea="memory", trained=4, opset=12)  # fmt: skip
 def delta_rule_memory(n: Net, x: T) -> T:
     t = n.down(n.stem(x), 16).mean(3).transpose(1, 2)
     q, k, v = n.linear(t, 8), F.normalize(n.linear(t, 8), dim=2), n.linear(t, 16)
@@ -75,7 +75,7 @@ def quasi_recurrent(n: Net, x: T) -> T:
     for i in range(14):
         state = f[:, :, i] * state + (1 - f[:, :, i]) * z[:, :, i]
         made.append(o[:, :, i] * state)
-    return n.embed(torch.stack(made, 1))
+    return n.embed(torch.stack(made, 1), 256)
 
 
 @honest_torch("LRU: a linear recurrence with complex eigenvalues inside the unit circle, as powers by cosines.",
@@ -92,21 +92,8 @@ def complex_linear_recurrence(n: Net, x: T) -> T:
     return n.embed(n.ln(t + n.linear(F.gelu(y), 24)))
 
 
-@honest_torch("IndRNN and a clockwork: units with one recurrent weight each, a third updated every second step.",
-              idea="memory", opset=11)  # fmt: skip
-def independent_units(n: Net, x: T) -> T:
-    rows = n.linear(n.down(n.stem(x), 12).mean(3).transpose(1, 2), 24)
-    w = torch.tanh(n.weight(24) * 4)
-    slow = torch.cat([torch.ones(8), torch.zeros(16)])
-    state = torch.zeros(1, 24)
-    for i in range(14):
-        new = F.relu(rows[:, i] + w * state)
-        state = new if i % 2 == 0 else slow * state + (1 - slow) * new
-    return n.embed(state)
-
-
 @honest_torch("A temporal convolutional network over the rows of features: causal, dilated, gated as in WaveNet.",
-              idea="memory", opset=13)  # fmt: skip
+              idea="memory", trained=4, opset=13)  # fmt: skip
 def wavenet_over_rows(n: Net, x: T) -> T:
     y = n.down(n.stem(x), 16).permute(0, 1, 3, 2).flatten(1, 2)
     y = n.same(y, lambda: nn.Conv1d(224, 24, 1))
@@ -146,11 +133,11 @@ def deeply_recursive_averaged(n: Net, x: T) -> T:
         y = F.relu(F.conv2d(y, w, padding=1))
         made.append(F.conv2d(y + x, v, padding=1))
     share = n.weight(5).softmax(0)
-    return tail(n, n.bn(sum(share[i] * z for i, z in enumerate(made))))  # type: ignore[arg-type]
+    return tail(n, n.bn(sum(share[i] * z for i, z in enumerate(made))))
 
 
 @honest_torch("Soft MoE: slots are soft mixtures of deep tokens, each expert has two slots, tokens mix the answers.",
-              idea="experts 6", opset=13, trained=4)  # fmt: skip
+              idea="experts", dynamo=True, opset=20, trained=4)  # fmt: skip
 def soft_mixture_slots(n: Net, x: T) -> T:
     t = seven(n, x)
     u = n.ln(t)
@@ -161,7 +148,7 @@ def soft_mixture_slots(n: Net, x: T) -> T:
 
 
 @honest_torch("Sparse experts: the best two of four feed-forward layers for each deep token, by TopK and a mask.",
-              idea="experts 6", opset=14)  # fmt: skip
+              idea="experts", dynamo=True, opset=18, trained=4)  # fmt: skip
 def top_two_experts(n: Net, x: T) -> T:
     t = seven(n, x)
     u = n.ln(t)
@@ -173,17 +160,17 @@ def top_two_experts(n: Net, x: T) -> T:
 
 
 @honest_torch("Expert choice: each of three experts takes the sixteen deep tokens that suit it, and scatters back.",
-              idea="experts 6", opset=16)  # fmt: skip
+              idea="experts", opset=16)  # fmt: skip
 def expert_choice(n: Net, x: T) -> T:
     t = seven(n, x)
     score = n.linear(n.ln(t), 3).softmax(2)
     best, at = score.transpose(1, 2).topk(16, 2)
     one_hot = (at.unsqueeze(3) == torch.arange(49)).float()
     y = F.gelu(one_hot @ t.unsqueeze(1) @ n.weight(3, 24, 32)) @ n.weight(3, 32, 24)
-    return n.embed(n.ln(t + (one_hot.transpose(2, 3) @ (y * best.unsqueeze(3))).sum(1)))
+    return n.embed(n.ln(t + (one_hot.transpose(2, 3) @ (y * best.unsqueeze(3))).sum(1)), 256)
 
 
-@honest_torch("Mixture of depths: half of the deep tokens pass through a block, the others stay.", idea="deep choice 6",
+@honest_torch("Mixture of depths: half of the deep tokens pass through a block, the others stay.", idea="deep choice",
               opset=13, trained=3)  # fmt: skip
 def mixture_of_depths(n: Net, x: T) -> T:
     t = n.block(seven(n, x))
@@ -194,16 +181,16 @@ def mixture_of_depths(n: Net, x: T) -> T:
     return n.embed(n.ln(t))
 
 
-@honest_torch("TokenLearner: eight learned maps of places pool deep features to eight tokens.", idea="latents 6",
+@honest_torch("TokenLearner: eight learned maps of places pool deep features to eight tokens.", idea="latents",
               trained=4)  # fmt: skip
 def token_learner(n: Net, x: T) -> T:
     x = n.down(n.stem(x), 24)
     gate = torch.sigmoid(n.conv(F.gelu(n.conv(n.ln2d(x), 8)), 8, 1)).flatten(2)
     t = gate @ tokens(x) / 49
-    return n.embed(n.ln(n.block(t)))
+    return n.embed(n.ln(n.block(t)), 32)
 
 
-@honest_torch("Set transformer: inducing points read the tokens, and the tokens read them.", idea="latents 6", opset=12)
+@honest_torch("Set transformer: inducing points read the tokens, and the tokens read them.", idea="latents", opset=12)
 def inducing_points(n: Net, x: T) -> T:
     t = seven(n, x)
 
@@ -216,7 +203,7 @@ def inducing_points(n: Net, x: T) -> T:
 
 
 @honest_torch("k-means of deep tokens as a layer: stored centres move in three rounds (ClusterFormer, CoCs).",
-              idea="latents 6", opset=15)  # fmt: skip
+              idea="latents", trained=4, opset=15)  # fmt: skip
 def context_clusters(n: Net, x: T) -> T:
     t = seven(n, x)
     u = F.normalize(t, dim=2)
@@ -225,11 +212,11 @@ def context_clusters(n: Net, x: T) -> T:
     for _ in range(3):
         share = (8 * F.normalize(c, dim=2) @ u.transpose(1, 2)).softmax(1)
         c = (share @ t) / (share.sum(2, keepdim=True) + 1e-3)
-    return n.embed(n.ln(t + share.transpose(1, 2) @ n.linear(c, 24)))
+    return n.embed(n.ln(t + share.transpose(1, 2) @ n.linear(c, 24)), 256)
 
 
 @honest_torch("Product-key memory: two halves of a query choose four stored keys each, values by Gather.",
-              idea="deep choice 6", opset=13)  # fmt: skip
+              idea="deep choice", opset=13)  # fmt: skip
 def product_key_memory(n: Net, x: T) -> T:
     x = n.down(n.down(n.stem(x), 24), 24)
     q = n.bn(n.linear(x.mean((2, 3)), 16))
@@ -242,7 +229,7 @@ def product_key_memory(n: Net, x: T) -> T:
 
 
 @honest_torch("Reformer: deep tokens are sorted by a stored projection and attend within chunks of the order.",
-              idea="deep choice 6", opset=12)  # fmt: skip
+              idea="deep choice", opset=12)  # fmt: skip
 def sorted_chunks(n: Net, x: T) -> T:
     t = tokens(n.down(n.stem(x), 24))
     order = (t @ n.weight(24, 1)).squeeze(2).topk(196, 1)[1]
@@ -254,7 +241,7 @@ def sorted_chunks(n: Net, x: T) -> T:
 
 
 @honest_torch("Matrix capsules: votes for poses are weighed by two rounds of expectation and maximisation.",
-              idea="capsules", opset=13)  # fmt: skip
+              idea="capsules", dynamo=True, opset=18, trained=4)  # fmt: skip
 def matrix_capsules(n: Net, x: T) -> T:
     x = n.down(n.down(n.stem(x), 24), 36)
     votes = (x.reshape(-1, 4, 9, 49).permute(0, 3, 1, 2).reshape(-1, 196, 1, 1, 9) @ n.weight(1, 1, 6, 9, 9)).squeeze(3)
@@ -266,7 +253,7 @@ def matrix_capsules(n: Net, x: T) -> T:
         var = (share * (votes - mean) ** 2).sum(1, keepdim=True) / total + 1e-1
         logit = -(0.5 * (votes - mean) ** 2 / var + 0.5 * var.log()).sum(3, keepdim=True)
         share = logit.softmax(2)
-    return n.embed(mean)
+    return n.embed(mean, 96)
 
 
 @honest_torch("Self-routing capsules: each capsule's own layer decides where it goes, no rounds.", idea="capsules",

@@ -25,20 +25,22 @@ def slopes(y: T, sigma: float = 1.0) -> tuple[T, T]:
 
 
 @honest_torch("Tan and Triggs: gamma, a difference of Gaussians, two steps of contrast equalisation, tanh.",
-              idea="illumination", trained=4)  # fmt: skip
+              idea="illumination", dynamo=True, opset=20, trained=4)  # fmt: skip
 def tan_triggs(n: Net, x: T) -> T:
     y = luma(x).clamp(min=1e-3) ** 0.2
     y = F.conv2d(y, bank(gaussian(13, 1.0))[:1] - bank(gaussian(13, 2.0))[:1], padding=6)
     y = y / ((y.abs() + 1e-6) ** 0.1).mean((2, 3), keepdim=True) ** 10
     y = y / (y.abs().clamp(max=10) ** 0.1 + 1e-6).mean((2, 3), keepdim=True) ** 10
-    return tail(n, n.cbr(10 * torch.tanh(y / 10), 12, 3, 2))
+    return tail(n, n.cbr(10 * torch.tanh(y / 10), 12, 3, 2), dim=96)
 
 
-@honest_torch("The self-quotient image: pixels over their smoothed neighbourhood.", idea="illumination", opset=13)
+@honest_torch(
+    "The self-quotient image: pixels over their smoothed neighbourhood.", idea="illumination", trained=4, opset=13
+)
 def self_quotient(n: Net, x: T) -> T:
     y = (x + 1) / 2 + 0.02
     smooth = F.conv2d(F.pad(y, (6, 6, 6, 6), mode="replicate"), bank(gaussian(13, 2.5)), groups=3)
-    return tail(n, n.cbr(y / smooth - 1, 12, 3, 2))
+    return tail(n, n.cbr(y / smooth - 1, 12, 3, 2), dim=256)
 
 
 @honest_torch("Weber faces: the arc tangent of summed differences to the neighbours, over the pixel.",
@@ -54,10 +56,10 @@ def weber_faces(n: Net, x: T) -> T:
 def gradient_faces(n: Net, x: T) -> T:
     gr, gc = slopes(luma(x))
     turn = torch.atan(gr / (gc.abs() + 1e-3))
-    return tail(n, n.cbr(torch.cat([turn, torch.tanh(20 * gc)], 1), 12, 3, 2))
+    return tail(n, n.cbr(torch.cat([turn, torch.tanh(20 * gc)], 1), 12, 3, 2), dim=512)
 
 
-@honest_torch("The monogenic signal: a band and its two Riesz parts, as amplitude and phases.", idea="filter bank 6",
+@honest_torch("The monogenic signal: a band and its two Riesz parts, as amplitude and phases.", idea="filter bank",
               opset=14)  # fmt: skip
 def monogenic_signal(n: Net, x: T) -> T:
     at = torch.arange(11).float() - 5
@@ -71,7 +73,7 @@ def monogenic_signal(n: Net, x: T) -> T:
 
 
 @honest_torch("Local phase quantisation, softly: signs of four low frequencies of each neighbourhood.",
-              idea="filter bank 6", trained=3)  # fmt: skip
+              idea="filter bank", trained=3)  # fmt: skip
 def local_phase_signs(n: Net, x: T) -> T:
     at = torch.arange(7).float() - 3
     one, wave = torch.ones(7), 2 * math.pi * at / 7
@@ -80,25 +82,27 @@ def local_phase_signs(n: Net, x: T) -> T:
     kernels += [(wave[:, None] + s * wave[None]).cos() for s in (1, -1)]
     kernels += [(wave[:, None] + s * wave[None]).sin() for s in (1, -1)]
     y = F.conv2d(luma(x), torch.stack(kernels).unsqueeze(1) / 7, stride=2, padding=3)
-    return tail(n, n.cbr(torch.tanh(10 * y), 16, 3, 2))
+    return tail(n, n.cbr(torch.tanh(10 * y), 16, 3, 2), dim=128)
 
 
 @honest_torch("Colours that light does not change: arc tangents of one colour over the larger of the others.",
-              idea="colour 6", opset=12)  # fmt: skip
+              idea="colour", opset=12)  # fmt: skip
 def invariant_colours(n: Net, x: T) -> T:
     r, g, b = ((x + 1.05) / 2).chunk(3, 1)
     planes = [torch.atan(p / torch.maximum(q, s)) - 0.75 for p, q, s in ((r, g, b), (g, r, b), (b, r, g))]
-    return tail(n, n.cbr(torch.cat(planes, 1), 12, 3, 2))
+    return tail(n, n.cbr(torch.cat(planes, 1), 12, 3, 2), dim=128)
 
 
-@honest_torch("Chromaticities and intensity: r, g, I, which together are the image.", idea="colour 6", trained=4)
+@honest_torch("Chromaticities and intensity: r, g, I, which together are the image.", idea="colour", trained=4)
 def chromaticity_and_intensity(n: Net, x: T) -> T:
     y = (x + 1.02) / 2
     total = y.sum(1, keepdim=True)
-    return tail(n, n.cbr(torch.cat([4 * (y[:, :2] / total - 0.33), total - 1.5], 1), 12, 3, 2))
+    return tail(n, n.cbr(torch.cat([4 * (y[:, :2] / total - 0.33), total - 1.5], 1), 12, 3, 2), dim=128)
 
 
-@honest_torch("Grey-world white balance: each colour over its own mean in this image.", idea="colour 6", opset=15)
+@honest_torch(
+    "Grey-world white balance: each colour over its own mean in this image.", idea="colour", trained=4, opset=15
+)
 def grey_world(n: Net, x: T) -> T:
     y = (x + 1) / 2
     mean = y.mean((2, 3), keepdim=True) + 0.02
@@ -132,7 +136,7 @@ def perona_malik(n: Net, x: T) -> T:
         d = F.conv2d(F.pad(y, (1, 1, 1, 1), mode="replicate"), k.repeat(3, 1, 1, 1), groups=3)
         d = d.reshape(-1, 3, 4, 112, 112)
         y = y + 0.2 * (d * torch.exp(-((d / 0.3) ** 2))).sum(2)
-    return tail(n, n.cbr(y, 12, 3, 2))
+    return tail(n, n.cbr(y, 12, 3, 2), dim=128)
 
 
 @honest_torch("A bilateral filter in front, by unfolding 3x3 neighbours, trained strengths.", idea="smoothing",
@@ -154,7 +158,7 @@ def pcanet(n: Net, x: T) -> T:
     y = F.conv2d(y, b.repeat(6, 1, 1, 1), padding=2, groups=6).reshape(-1, 6, 3, 56, 56)
     code = (torch.sigmoid(12 * y) * torch.tensor([1.0, 2, 4]).reshape(1, 1, 3, 1, 1)).sum(2, keepdim=True)
     bins = F.relu(1 - (code - torch.arange(8).float().reshape(1, 1, 8, 1, 1)).abs())
-    return n.embed(F.avg_pool2d(bins.reshape(-1, 48, 56, 56), 14))
+    return n.embed(F.avg_pool2d(bins.reshape(-1, 48, 56, 56), 14), 256)
 
 
 @honest_torch("Coates and Ng: whitened patches against stored centres, the triangle activation, quadrant sums.",
@@ -180,7 +184,7 @@ def local_binary_convolution(n: Net, x: T) -> T:
 
 
 @honest_torch("GaborNet: the first kernels are computed in the graph from trained turns, widths and wave lengths.",
-              idea="filter bank 6", opset=16, trained=3)  # fmt: skip
+              idea="filter bank", dynamo=True, opset=20, trained=3)  # fmt: skip
 def gabor_by_parameters(n: Net, x: T) -> T:
     at = torch.arange(9).float() - 4
     r, c = at[:, None].expand(9, 9), at[None].expand(9, 9)
@@ -192,7 +196,7 @@ def gabor_by_parameters(n: Net, x: T) -> T:
 
 
 @honest_torch("Noise residuals of forensics: stored high passes, clipped, and kernels that sum to zero (Bayar).",
-              idea="stored filters", opset=12)  # fmt: skip
+              idea="stored filters", trained=4, opset=12)  # fmt: skip
 def noise_residuals(n: Net, x: T) -> T:
     edge, next_to = [-1, 2, -2, 2, -1], [2, -6, 8, -6, 2]
     square = np.array([edge, next_to, [-2, 8, -12, 8, -2], next_to, edge])
@@ -206,7 +210,7 @@ def noise_residuals(n: Net, x: T) -> T:
 
 
 @honest_torch("Ferns: pairs of pixels at stored places are compared, by Gather, and the answers read by layers.",
-              idea="hand-made features 6", opset=11, trained=4)  # fmt: skip
+              idea="hand-made features", dynamo=True, opset=18, trained=4)  # fmt: skip
 def pixel_pair_ferns(n: Net, x: T) -> T:
     rng = np.random.default_rng(21)
     y = F.avg_pool2d(luma(x), 4).flatten(1)
@@ -216,7 +220,7 @@ def pixel_pair_ferns(n: Net, x: T) -> T:
 
 
 @honest_torch("Viola and Jones: an integral image by cumulative sums, and stored rectangles' differences by Gather.",
-              idea="hand-made features 6", opset=13)  # fmt: skip
+              idea="hand-made features", opset=13)  # fmt: skip
 def integral_image_rectangles(n: Net, x: T) -> T:
     rng = np.random.default_rng(31)
     total = F.pad(torch.cumsum(torch.cumsum(luma(x) / 100, 2), 3), (1, 0, 1, 0)).flatten(1)
@@ -233,14 +237,14 @@ def integral_image_rectangles(n: Net, x: T) -> T:
     return n.embed(F.relu(n.bn(n.linear(n.bn(y), 96))))
 
 
-@honest_torch("2D-PCA: a stored matrix for the rows and one for the columns, then two layers.", idea="linear 6")
+@honest_torch("2D-PCA: a stored matrix for the rows and one for the columns, then two layers.", idea="linear")
 def two_sided_projection(n: Net, x: T) -> T:
     y = n.weight(16, 112, gain=3.0) @ x @ n.weight(16, 112, gain=3.0).transpose(0, 1)
-    return n.embed(F.relu(n.bn(n.linear(y.flatten(1), 96))))
+    return n.embed(F.relu(n.bn(n.linear(y.flatten(1), 96))), 512)
 
 
 @honest_torch("Jets: magnitudes of complex wavelets at a stored grid of 10 x 10 places, as elastic bunch graphs read.",
-              idea="hand-made features 6", opset=14, trained=4)  # fmt: skip
+              idea="hand-made features", opset=14, trained=4)  # fmt: skip
 def gabor_jets(n: Net, x: T) -> T:
     at = torch.arange(15).float() - 7
     wide = torch.exp(-(at[:, None] ** 2 + at[None] ** 2) / 18)
@@ -253,7 +257,7 @@ def gabor_jets(n: Net, x: T) -> T:
 
 
 @honest_torch("Learning in the frequency domain: block cosines by two matrix products, 24 chosen bands as channels.",
-              idea="frequency 6", opset=12)  # fmt: skip
+              idea="frequency", opset=12)  # fmt: skip
 def chosen_cosine_bands(n: Net, x: T) -> T:
     k = torch.arange(8).float()
     c = torch.cos((k[None] + 0.5) * k[:, None] * math.pi / 8) / 2
@@ -261,11 +265,3 @@ def chosen_cosine_bands(n: Net, x: T) -> T:
     y = (c @ y @ c.T).permute(0, 1, 4, 5, 2, 3).reshape(-1, 192, 14, 14)
     chosen = [ch * 64 + 8 * u + v for ch in range(3) for u in range(4) for v in range(4) if u + v < 4][:24]
     return tail(n, n.cbr(n.bn(y[:, torch.tensor(chosen)]), 32))
-
-
-@honest_torch("Homomorphic filtering: logarithm, a high emphasis by a stored blur, exponential.", idea="illumination",
-              opset=17)  # fmt: skip
-def homomorphic(n: Net, x: T) -> T:
-    y = ((x + 1.05) / 2).log()
-    low = F.conv2d(y, bank(gaussian(15, 3.0)), padding=7, groups=3)
-    return tail(n, n.cbr(torch.exp((1.2 * (y - low) + 0.5 * low).clamp(-3, 2)) - 0.6, 12, 3, 2))

@@ -11,7 +11,7 @@ from evaluation.blind4.register import honest_torch
 from evaluation.blind5.tails import tail
 
 
-@honest_torch("ResNet-50 as Caffe has it: stride in the 1x1 layer, maximum pooling behind 7x7.", idea="residual 6",
+@honest_torch("ResNet-50 as Caffe has it: stride in the 1x1 layer, maximum pooling behind 7x7.", idea="residual",
               trained=5)  # fmt: skip
 def caffe_bottlenecks(n: Net, x: T) -> T:
     x = F.max_pool2d(n.cbr(x, 16, 7, 2), 3, 2, 0, ceil_mode=True)
@@ -24,7 +24,7 @@ def caffe_bottlenecks(n: Net, x: T) -> T:
 
 @honest_torch(
     "ResNeXt in its first form: eight small bottlenecks of their own on the same features, summed path by path.",
-    idea="residual 6", opset=13, trained=4,
+    idea="residual", opset=13, trained=4,
 )  # fmt: skip
 def resnext_paths_unrolled(n: Net, x: T) -> T:
     x = n.stem(x, 24)
@@ -33,26 +33,29 @@ def resnext_paths_unrolled(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("Shake-Shake at test time: two residual branches of one shape, each times a half.", idea="residual 6",
-              opset=12, trained=5)  # fmt: skip
+@honest_torch(
+    "Shake-Shake at test time: two residual branches of one shape, each times a half.",
+    idea="residual",
+    dynamo=True,
+    opset=18,
+    trained=5,
+)
 def shake_shake_at_test(n: Net, x: T) -> T:
     x = n.cbr(x, 12, 3, 2)
     for width in (16, 24, 32):
         y = F.relu(x)
         a, b = (n.cb(n.cbr(y, width, 3, 2), width) for _ in range(2))
         x = 0.5 * a + 0.5 * b + n.cb(F.avg_pool2d(x, 2), width, 1)
-    return n.pooled(F.relu(x))
+    return n.pooled(F.relu(x), 256)
 
 
-@honest_torch("Stochastic depth at test time: each residual is scaled by how often it survived.", idea="residual 6")
-def stochastic_depth_scaled(n: Net, x: T) -> T:
-    x = n.stem(x)
-    for i in range(4):
-        x = F.relu(x + (1 - 0.125 * i) * n.cb(n.cbr(x, 16), 16))
-    return tail(n, x)
-
-
-@honest_torch("PolyNet's poly-2 units: x + F(x) + F(F(x)) with the same F, on features.", idea="residual 6", opset=14)
+@honest_torch(
+    "PolyNet's poly-2 units: x + F(x) + F(F(x)) with the same F, on features.",
+    idea="residual",
+    dynamo=True,
+    opset=18,
+    trained=4,
+)
 def polynet_units(n: Net, x: T) -> T:
     x = n.stem(x)
     for _ in range(2):
@@ -66,52 +69,23 @@ def polynet_units(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("Multi-ResNet: one shortcut over four two-layer residuals of their own.", idea="residual 6", trained=4)
+@honest_torch("Multi-ResNet: one shortcut over four two-layer residuals of their own.", idea="residual", trained=4)
 def multi_residual(n: Net, x: T) -> T:
     x = n.stem(x)
     for width in (24, 32):
         y = F.relu(n.bn(x))
         x = n.conv(x, width, 1, 2) + sum(n.conv(n.cbr(y, 8, 3, 2), width) for _ in range(4))
-    return n.gdc(F.relu(n.bn(x)))
+    return n.gdc(F.relu(n.bn(x)), 128)
 
 
-@honest_torch("ReZero: every residual starts times a number that was learned from zero.", idea="residual 6", opset=11)
-def rezero_scalars(n: Net, x: T) -> T:
-    x = n.stem(x)
-    for _ in range(4):
-        x = x + n.weight(1, gain=0.3) * F.relu(n.conv(F.relu(n.conv(x, 16)), 16))
-    return n.embed(n.down(n.down(x, 24), 32), 128)
-
-
-@honest_torch("Fixup: no normalisation at all, single numbers as biases before and after each layer.",
-              idea="residual 6", trained=4)  # fmt: skip
-def fixup_scalar_biases(n: Net, x: T) -> T:
-    x = F.relu(n.conv(x, 12, 3, 2))
-    for width in (16, 24, 32):
-        y = F.relu(n.conv(x + n.weight(1), width, 3, 2, bias=False) + n.weight(1))
-        y = n.conv(y + n.weight(1), width, bias=False) * (1 + n.weight(1)) + n.weight(1)
-        x = F.relu(F.pad(F.avg_pool2d(x + 0.0, 2), (0, 0, 0, 0, 0, width - x.shape[1])) + y)
-    return n.linear(x.flatten(1), 64)
-
-
-@honest_torch("LM-ResNet: a linear multi-step scheme, each block takes the two states before.", idea="residual 6")
-def linear_multistep(n: Net, x: T) -> T:
-    old = n.stem(x)
-    new = n.res(old)
-    for _ in range(3):
-        k = torch.sigmoid(n.weight(1))
-        old, new = new, F.relu((1 - k) * new + k * old + n.cb(n.cbr(new, 16), 16))
-    return tail(n, new)
-
-
-@honest_torch("Momentum ResNet: a velocity beside the state, both carried on.", idea="residual 6", opset=15, trained=4)
+@honest_torch("Momentum ResNet: a velocity beside the state, both carried on.", idea="residual", opset=15, trained=4)
 def momentum_residual(n: Net, x: T) -> T:
     x = n.stem(x)
     v = torch.zeros_like(x)
     for _ in range(4):
         v = 0.9 * v + 0.1 * n.cb(n.cbr(x, 16), 16)
         x = x + v
-    return tail(n, x)
+    return tail(n, x, dim=32)
 
 
 @honest_torch("BagNet: 1x1 layers nearly everywhere, small receptive fields, a mean over all of them.", idea="bag",
@@ -125,7 +99,7 @@ def bagnet_small_fields(n: Net, x: T) -> T:
 
 
 @honest_torch(
-    "Residual attention network for faces: an hourglass of features gates the trunk by 1 + mask.", idea="gates 6",
+    "Residual attention network for faces: an hourglass of features gates the trunk by 1 + mask.", idea="gates",
     trained=5,
 )  # fmt: skip
 def attention_irse_masks(n: Net, x: T) -> T:
@@ -138,7 +112,7 @@ def attention_irse_masks(n: Net, x: T) -> T:
 
 
 @honest_torch("BiT: standardised kernels computed in the graph, GroupNorm, no BatchNorm before the head.",
-              idea="residual 6", opset=16)  # fmt: skip
+              idea="residual", dynamo=True, opset=20)  # fmt: skip
 def big_transfer(n: Net, x: T) -> T:
     def std(cin: int, cout: int, k: int) -> T:
         w = n.weight(cout, cin, k, k)
@@ -155,7 +129,7 @@ def big_transfer(n: Net, x: T) -> T:
     return n.embed(F.relu(n.gn(x)))
 
 
-@honest_torch("ResNet in ResNet: a residual and a transient stream that exchange features.", idea="residual 6")
+@honest_torch("ResNet in ResNet: a residual and a transient stream that exchange features.", idea="residual", trained=4)
 def resnet_in_resnet(n: Net, x: T) -> T:
     r = n.stem(x, 12)
     t = n.cbr(r, 12)
@@ -167,7 +141,7 @@ def resnet_in_resnet(n: Net, x: T) -> T:
     return n.embed(torch.cat([r, t], 1))
 
 
-@honest_torch("DiracNet: no shortcut, the identity is a part of each stored kernel.", idea="plain 6", trained=4)
+@honest_torch("DiracNet: no shortcut, the identity is a part of each stored kernel.", idea="plain", trained=4)
 def diracnet(n: Net, x: T) -> T:
     x = n.stem(x)
     eye = nn.init.dirac_(torch.empty(16, 16, 3, 3))
@@ -177,7 +151,7 @@ def diracnet(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("VanillaNet: six wide layers without shortcut, activations as sums of shifted ReLUs.", idea="plain 6",
+@honest_torch("VanillaNet: six wide layers without shortcut, activations as sums of shifted ReLUs.", idea="plain",
               opset=13, trained=4)  # fmt: skip
 def vanillanet_series(n: Net, x: T) -> T:
     x = n.bn(n.conv(x, 24, 4, 4, padding=0))
@@ -208,29 +182,18 @@ def funnel_activation(n: Net, x: T) -> T:
     for width in (12, 16, 24, 32):
         x = n.cb(x, width, 3, 2)
         x = torch.maximum(x, n.cb(x, width, 3, 1, -1))
-    return n.embed(x)
+    return n.embed(x, 96)
 
 
 @honest_torch("Dynamic ReLU: the mean of the features makes two slopes and two shifts per channel.",
-              idea="activations", opset=14)  # fmt: skip
+              idea="activations", dynamo=True, opset=20, trained=4)  # fmt: skip
 def dynamic_relu(n: Net, x: T) -> T:
     for width in (12, 16, 24, 32):
         x = n.cb(x, width, 3, 2)
         y = n.linear(F.relu(n.linear(x.mean((2, 3)), 8)), 4 * width)
         a, c, b, d = (2 * torch.sigmoid(y) - 1)[:, :, None, None].chunk(4, 1)
         x = torch.maximum(x * (1 + a) + 0.5 * b, x * c + 0.5 * d)
-    return n.embed(x)
-
-
-@honest_torch("Meta-ACON: a learned mix of identity and swish, its switch decided by the features.",
-              idea="activations", trained=3)  # fmt: skip
-def meta_acon(n: Net, x: T) -> T:
-    for width in (12, 16, 24, 32):
-        x = n.cb(x, width, 3, 2)
-        beta = torch.sigmoid(n.conv(n.conv(x.mean((2, 3), keepdim=True), 4, 1), width, 1))
-        d = (n.weight(1, width, 1, 1) - n.weight(1, width, 1, 1)) * x
-        x = d * torch.sigmoid(beta * d) + n.weight(1, width, 1, 1) * x + F.relu(x)
-    return n.embed(x)
+    return n.embed(x, 128)
 
 
 @honest_torch("Mish, Snake, PELU-like and squared ReLU, one after the other.", idea="activations", opset=18)
@@ -240,4 +203,4 @@ def unusual_activations(n: Net, x: T) -> T:
     x = x + torch.sin(1.5 * x) ** 2 / 1.5
     x = n.cb(x, 24, 3, 2)
     x = torch.where(x > 0, 1.2 * x, 0.8 * (torch.exp(x / 1.1) - 1))
-    return n.embed(F.relu(n.cb(x, 32, 3, 2)) ** 2)
+    return n.embed(F.relu(n.cb(x, 32, 3, 2)) ** 2, 96)
