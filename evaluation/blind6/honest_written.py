@@ -215,7 +215,7 @@ def loop_of_shared_blocks(n: Styled) -> str:
 
 @honest_styled("A recurrence over the rows of deep features by Scan, its weights from outside.", idea="control flow",
                style="mindspore", opset=12)  # fmt: skip
-def scan_over_rows(n: Styled) -> str:
+def rows_read_by_scan(n: Styled) -> str:
     x = n.cbr(n.cbr(n.cbr(n.x, 3, 12, 3, 2), 12, 16, 3, 2), 16, 16, 3, 2)
     rows = n.reshape(n.transpose(x, 2, 0, 1, 3), 14, -1, 16 * 14)
     zero = n.op(
