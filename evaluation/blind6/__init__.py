@@ -1,1 +1,1 @@
-"""The sixth blind set: networks judged once by a detector that their authors had not read."""
+"""The sixth blind set: networks that evade and networks that are honest, by authors who had not read the detector."""
