@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: the image, or features that still hold it, placed anew by means that look like something else."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: embeddings that depend on the other rows, by operators and methods that are known for something else."""
 
 from __future__ import annotations

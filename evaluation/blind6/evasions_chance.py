@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: chance, widths and numbers that depend on the image or the batch, and looks that only some images get."""
 
 from __future__ import annotations

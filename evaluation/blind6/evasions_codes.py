@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: weights stored in less than they take, as runs, digits of other weights, codes of codes and rules."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: the second look stands in the kernels of a second branch, or of a second pass."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: second looks by padding, dilation, recurrence, reconstruction and stored masks."""
 
 from __future__ import annotations

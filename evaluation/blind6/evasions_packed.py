@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: two looks packed into one network, in forms that hide which channels belong together."""
 
 from __future__ import annotations

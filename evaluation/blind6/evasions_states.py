@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: tokens of a second look that are kept in memories, sums and running states."""
 
 from __future__ import annotations

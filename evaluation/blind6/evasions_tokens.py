@@ -1,4 +1,3 @@
-# ruff: noqa: D401
 """Evasions: tokens of a second look, which reach the same blocks by way of memories, states, decoders and positions."""
 
 from __future__ import annotations
