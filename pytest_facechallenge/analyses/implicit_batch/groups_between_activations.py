@@ -26,7 +26,14 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
 from pytest_facechallenge.analyses.implicit_batch.coupled_groups import likeness
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate, candidates
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
-from pytest_facechallenge.analyses.implicit_batch.linear_maps import LinearMap, Source, beside, linear_maps, sources
+from pytest_facechallenge.analyses.implicit_batch.linear_maps import (
+    LinearMap,
+    Source,
+    beside,
+    linear_maps,
+    one_behind_the_other,
+    sources,
+)
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, results_of
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
@@ -109,8 +116,7 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
         maps = _maps(structure, starts[index], limits)
         looked_at += bool(maps)
         for each in maps:
-            works = np.concatenate([part.work() for part in each], 1)
-            groups = two_groups((np.abs(works).astype(np.float64) ** 2).sum(0), limits)
+            groups = two_groups((np.abs(one_behind_the_other(each)).astype(np.float64) ** 2).sum(0), limits)
             entry = _Grouped(starts[index], each, groups) if groups is not None else None
             if entry and any(_connects(structure, layer, limits) for layer in entry.layers):
                 grouped.append(entry)

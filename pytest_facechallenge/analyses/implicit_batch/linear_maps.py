@@ -181,9 +181,16 @@ def _put_together(structure: Structure, node: Node, known: dict[str, LinearMap])
         return None
     return replace(
         one, value=node.outputs[0], channels=shape[one.axis], layers=_layers_of(structure, parts), scaled=False,
-        work=cache(lambda: np.concatenate([part.work() for part in parts], 1)),
+        work=cache(lambda: one_behind_the_other(parts)),
         reached=frozenset().union(*(part.reached for part in parts)),
     )  # fmt: skip
+
+
+def one_behind_the_other(parts: Sequence[LinearMap]) -> Array:
+    """Return the maps to several values as one to all of their channels: complex64 [waves, channels, inputs]."""
+    works = [part.work() for part in parts]
+    waves = max(len(work) for work in works)  # what no layer made is the same for all waves
+    return np.concatenate([np.broadcast_to(work, (waves, *work.shape[1:])) for work in works], 1)
 
 
 def _taken_apart(structure: Structure, node: Node, known: dict[str, LinearMap]) -> Iterator[LinearMap]:

@@ -243,7 +243,8 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
             shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
             yield replace(shown, weight=weight) if shown.weight is Weight.PROOF else shown
             continue
-        yield weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
+        counted = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
+        yield unsettled(counted, found.intervention) if found.together else counted
 
 
 def weigh_compositions(compositions: Sequence[BatchComposition]) -> Iterator[Sign]:
