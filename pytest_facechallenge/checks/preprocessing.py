@@ -47,7 +47,9 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         together with what the server feeds. At the first layer black and white must lie at least 0.5 and at most 16
         apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255), and their middle
         at most 4 times as far from zero as they lie apart (taking 127.5 away twice gives 64 times). A network whose
-        graph does nothing to the pixels is taken to expect what the server feeds. Where a first stage is not affine
+        graph does nothing to the pixels is taken to expect what the server feeds. Where the server feeds 0..255 and the
+        graph changes the pixels and leaves them wide (a mean taken away, luma and chroma), it may have been trained so:
+        that is undecided. Where a first stage is not affine
         (an image standardised by itself, HSV, logarithms, gates, pyramids) the model is run as the server feeds it, and
         as it would feed it with the opposite normalisation. It passes where both give one embedding (1 - cos at most
         0.001: the first stage scales each image by itself), or where, as served, the first layers with weights get
@@ -120,6 +122,15 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         remedy = (
             "Put the normalisation into the graph as its first nodes, (x - 127.5) * 0.0078125, or rename the nodes "
             f"{', '.join(found.server_because) or 'in question'} so that the server normalises."
+        )
+    if low >= least and found.normalises and not raw and (mean, std) == (0.0, 1.0):
+        return undecided(
+            f"The graph changes the pixels itself, and leaves black and white {wrong[0][2]:.4g} apart at node "
+            f"{layer.node!r}. A network that was trained on such pixels may be handed in. {feed}",
+            measured=measured,
+            limit=limit,
+            evidence=evidence,
+            remedy=f"Give a testset: its accuracy decides it. If it was trained on normalised pixels: {remedy}",
         )
     if raw:
         remedy = "Put exactly one normalisation of 0..255 pixels into the graph, such as (x - 127.5) * 0.0078125."

@@ -10,6 +10,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.stacked_blocks import own_axes
+from pytest_facechallenge.analyses.implicit_batch.stages import bends
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import BatchFold
@@ -50,7 +51,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         if rows == 1 or windows & before:
             continue
         size = max(_varying(model, name) for name in before)
-        fold = _fold(model, layer, rows, size, joins[0].label if joins else "", limits)
+        fold = _fold(model, layer, rows, size, joins[0] if joins else None, limits)
         found.append(Hypothesis(fold, blocks_of(layer.data, axis, rows, rows, (0, 1), interleaved=False)))
     return found
 
@@ -68,7 +69,7 @@ def _joined(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
             done.add(id(node))
             shape = shapes.pop()
             if _as_large_as_their_source(model, layer, node, names, shape, limits):
-                fold = _fold(model, layer, len(names), len(names) * prod(shape), node.label, limits)
+                fold = _fold(model, layer, len(names), len(names) * prod(shape), node, limits)
                 reader = frozenset({model.structure.position[id(node)]})
                 found.append(Hypothesis(fold, (Part(names[0], reader), Part(names[1], reader))))
     return found
@@ -90,6 +91,18 @@ def _as_large_as_their_source(
     return (on_batch or channels not in (-1, axis)) and prod(shape) >= limits.copies.as_large * source
 
 
+def _is_early(model: TracedModel, name: str) -> bool:
+    """Whether no node on any way from the image to a value bends."""
+    structure = model.structure
+    producer = structure.producer.get(name)
+    if producer is None:
+        return True
+    place = structure.position[id(producer)]
+    above = structure.ancestors[place] | 1 << place
+    nodes = (node for position, node in enumerate(structure.nodes) if above >> position & 1)
+    return not any(bends(structure, node) for node in nodes)
+
+
 def _varying(model: TracedModel, name: str) -> float:
     """Return how many elements of a value follow the image: what a padding adds does not."""
     values = model.values.get(name)
@@ -97,7 +110,7 @@ def _varying(model: TracedModel, name: str) -> float:
     return share * prod(model.structure.shapes.get(name, (0,)))
 
 
-def _fold(model: TracedModel, layer: Layer, rows: int, size: float, join: str, limits: Thresholds) -> BatchFold:
+def _fold(model: TracedModel, layer: Layer, rows: int, size: float, join: Node | None, limits: Thresholds) -> BatchFold:
     shapes = model.structure.shapes
     largest = max(_varying(model, root) for root in model.regions[layer.data].roots)
     apart = prod(shapes[layer.data][axis] for axis in own_axes(model.structure, layer, limits))
@@ -105,7 +118,8 @@ def _fold(model: TracedModel, layer: Layer, rows: int, size: float, join: str, l
         layer=layer.node.label,
         rows=rows,
         growth=round(size / max(1, largest) / apart, 3),
-        join=join,
+        join=join.label if join else "",
         macs_after=round(model.macs_after(layer), 4),
+        early=_is_early(model, join.outputs[0] if join else layer.data),
         branch=model.branch,
     )

@@ -61,8 +61,11 @@ class Statistics:
 
 
 def channel_axis(layer: Layer, shape: tuple[int, ...]) -> int:
-    """Return the axis of a layer's result that holds its channels."""
-    return 1 if layer.node.op in CONVOLUTIONS and len(shape) > 2 else len(shape) - 1
+    """Return the axis of a layer's result that holds its channels: weights on the left of a product give its rows."""
+    if layer.node.op in CONVOLUTIONS and len(shape) > 2:
+        return 1
+    on_the_left = layer.node.op == "MatMul" and layer.node.inputs[0] == layer.weight and len(shape) > 1
+    return len(shape) - (2 if on_the_left else 1)
 
 
 def structured_images(model: OpenedModel, limits: Thresholds) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
-from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement, channel_axis
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, results_of
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
+from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
 
 #: (layer, the one whose features on the changed image it has)
 Pair = tuple[Layer, Layer]
@@ -42,13 +43,15 @@ def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:
     """Return the pairs of layers that agree, each layer in one pair at most."""
     structure = comparison.model.structure
     chosen, plain, turned = comparison.layers, comparison.plain, comparison.turned
-    by_shape: dict[tuple[int, ...], list[int]] = {}
+    by_size: dict[tuple[int, int], list[int]] = {}  # a map and a row of its places are one size
     for index, layer in enumerate(chosen):
         if WHOLE in plain[index] and WHOLE in turned[index]:
-            by_shape.setdefault(structure.shapes[layer.node.outputs[0]], []).append(index)
+            shape = structure.shapes[layer.node.outputs[0]]
+            places = 0 if comparison.candidate.transform is Transform.HALVED else prod(shape)
+            by_size.setdefault((shape[channel_axis(layer, shape)], places), []).append(index)
     pairs: list[Pair] = []
     taken: set[int] = set()
-    for of_one_size in by_shape.values():
+    for of_one_size in by_size.values():
         for i in of_one_size:
             for j in of_one_size:
                 if i == j or {i, j} & taken:

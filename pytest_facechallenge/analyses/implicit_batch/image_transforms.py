@@ -51,6 +51,13 @@ def _zoomed(x: Array) -> Array:
     return zoomed
 
 
+def _halved(x: Array) -> Array:
+    height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
+    small = x[..., :height, :width].reshape(*x.shape[:-2], height // 2, 2, width // 2, 2).mean((-3, -1))
+    tiled: Array = np.tile(small, (2, 2)).astype(x.dtype)
+    return tiled
+
+
 def _turned_and_moved(name: Transform, down: int, right: int) -> Change:
     return lambda x: np.roll(TURNS[name](x), (down, right), (-2, -1))
 
@@ -63,6 +70,7 @@ CHANGES: dict[Transform, Change] = {
     Transform.UPSIDE_DOWN_TO_THE_PIXEL: _turned_and_moved(Transform.UPSIDE_DOWN, 1, 0),
     Transform.ROTATED_180_TO_THE_PIXEL: _turned_and_moved(Transform.ROTATED_180, 1, 1),
     Transform.ZOOMED: _zoomed,
+    Transform.HALVED: _halved,
 }
 
 #: Looked for only where first layers hold kernels that are each other moved: rows that hold every second pixel (dilated

@@ -149,7 +149,7 @@ def _view(model: TracedModel, noise: Array, seen: Array, ramps: Ramps | None, li
         if wanted.chosen_from < unchanged < wanted.chosen_to:
             return View(ViewKind.CHOSEN, 1.0, unchanged=unchanged)
     view = sampled_view(model.feed.images, model.natural, ramps, limits)
-    if view.kind is ViewKind.IN_PLACE:
+    if view.kind is ViewKind.IN_PLACE and not np.isnan(view.scale[0]):
         if one is not None:
             kept = exact_pixels.any_channel_kept(one, mosaics, limits)
         else:

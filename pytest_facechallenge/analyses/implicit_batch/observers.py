@@ -13,6 +13,7 @@ from pytest_facechallenge.analyses.implicit_batch import (
     coupled_groups,
     early_grids,
     equivariant_features,
+    grouped_recurrences,
     groups_between_activations,
     input_views,
     repeated_kernels,
@@ -83,6 +84,11 @@ OBSERVERS = (
         "Are two networks in one whose channels are turned together, or whose kernels are sums? The linear map from "
         "one activation to the next, through all layers between, is worked out from the weights; its channels are "
         "clustered and compared as those of single layers are.",
+    ),
+    Observer(
+        "grouped_recurrences", grouped_recurrences.observe, Cost.LITTLE, Needs.WEIGHTS,
+        "Are two recurrences in one? Hidden units are clustered by whose states they read, in any order; the groups "
+        "are compared by these weights.",
     ),
     Observer(
         "input_views", input_views.observe, Cost.ONCE, Needs.RUNS,

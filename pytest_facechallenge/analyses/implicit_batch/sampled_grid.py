@@ -145,7 +145,35 @@ def _on_grid(down: Array, right: Array, live: Array, images: Images, kind: ViewK
         moved = any(abs(s - 1) >= limits.views.grid_scale for s in scale)
         if not moved and all(abs(o) < limits.views.grid_offset for o in offset):
             kind = ViewKind.IN_PLACE
+    elif kind is ViewKind.RESAMPLED and _stays(down, right, live, images, limits):
+        kind = ViewKind.IN_PLACE
     return View(kind, coverage, scale, offset)
+
+
+def _stays(down: Array, right: Array, live: Array, images: Images, limits: Thresholds) -> bool:
+    """Whether a value shows at each place of the image what is there: a few neighbours, in their middle the place.
+
+    Filters whose weights the image decides (a bilateral filter) show other neighbours for each image and place.
+    """
+    wanted, places = limits.views, images.height * images.width
+    if down.size % places:
+        return False
+    rows, columns = np.divmod(np.arange(places), images.width)
+    for turned in (False, True):  # channels first, channels last
+
+        def planes(values: Array, turned: bool = turned) -> Array:
+            return values.reshape(places, -1).T if turned else values.reshape(-1, places)
+
+        here = planes(live)
+        count = here.sum(0)
+        shown = count > 0
+        off = [np.where(here, planes(each) - own, 0) for each, own in ((down, rows), (right, columns))]
+        furthest = np.maximum(*(np.abs(each).max(0)[shown] for each in off))
+        middle = np.maximum(*(np.abs(each.sum(0)[shown] / count[shown]) for each in off))
+        limit = ((furthest, wanted.stays_within), (middle, wanted.stays))
+        if all(np.quantile(each, wanted.stays_share) < most for each, most in limit):
+            return True
+    return False
 
 
 def _grid(places: Array, extent: int, limits: Thresholds) -> tuple[float, float] | None:

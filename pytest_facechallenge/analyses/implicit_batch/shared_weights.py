@@ -60,6 +60,7 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
             same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
             same_settings=len({layer.settings for layer in layers}) == 1,
             from_image=all(model.feed.name in model.regions[layer.data].roots for layer in layers),
+            looks=any(model.regions[layer.data].roots == {model.feed.name} for layer in layers),
             differ=_results_differ(head), via=tuple(via)[: limits.running.named], branch=model.branch,
         )  # fmt: skip
         found.append(Hypothesis(shared, inputs_of(structure, layers[0], layers[1])))

@@ -135,6 +135,11 @@ class Views:
     holding_most: float = of(0.8, "share of these channels", "that is image, from which the grid is measured")
     grid_scale: float = of(0.004, "factor", "away from 1 up to which every pixel is in its place")
     grid_offset: float = of(0.3, "pixels", "moved up to which every pixel is in its place")
+    stays: float = of(
+        1.0, "pixels", "of the middle of some neighbours from a place below which they show what is there"
+    )
+    stays_within: float = of(2.6, "pixels", "from that place, to the furthest of them: a window of 5x5")
+    stays_share: float = of(0.99, "share of the places", "that have to lie so near")
     gap: float = of(0.1, "pixels", "between two lines of a grid")
     lines: int = of(4, "times the extent", "lines that a grid may have")
     stray: float = of(0.2, "of the usual number", "of elements on a line below which it is a stray")

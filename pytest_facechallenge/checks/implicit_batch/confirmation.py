@@ -40,8 +40,11 @@ def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
     That a layer gets the image turned, or gives what another gives for the turned image, was seen; only how far the two
     go on apart was not confirmed, as where one gives the queries and the other the keys. Where the next layer works for
     one of them alone and each of them moves the embedding, the rule is undecided; so it is where all but that was
-    confirmed and one of the two moves it a little.
+    confirmed and one of the two moves it a little. Weights between two networks in one that do nothing are such a case,
+    however few layers were seen to go on apart.
     """
+    if isinstance(shown, Decoupled) and shown.kept >= LIMITS.kept:
+        shown = shown.exchanged
     if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged):
         return sign
     both = min(median for _, median, _ in shown.moved) >= LIMITS.moved

@@ -80,13 +80,18 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
                 + ": copies, not pieces",
             )  # fmt: skip
             yield weighed(sign, fold.intervention)
-        elif fold.rows > 1 and fold.macs_after >= LIMITS.all_alone and one_network_on_parts(fold.intervention):
+        elif fold.rows > 1 and _is_all(fold) and one_network_on_parts(fold.intervention):
             yield Sign(
                 Weight.UNSURE, f"layer '{fold.layer}'",
                 f"works on {fold.rows} rows per image, and so does all that follows, each row by itself to the end"
                 + (f" (put together at '{fold.join}')" if fold.join else "")
                 + ": one network that is run on parts of the image, or on views of it that leave pixels out",
             )  # fmt: skip
+
+
+def _is_all(fold: BatchFold) -> bool:
+    """Whether rows go through all of the network, or through all that stands behind linear layers."""
+    return fold.macs_after >= LIMITS.all_alone or (fold.early and fold.macs_after >= LIMITS.body)
 
 
 def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
@@ -128,6 +133,9 @@ def _weight_of_sharing(found: SharedWeights) -> Weight | None:
             enough = found.count >= LIMITS.sets_pooled
             return Weight.PROOF if found.surplus >= LIMITS.pooled and enough else None
         case SharedInput.DIFFERENT:
+            if found.looks and found.same_size and several and found.surplus >= LIMITS.body:
+                # What the second input is was not found; the image itself through the same network is the first look.
+                return Weight.PROOF if one_network_on_parts(found.intervention) else Weight.UNSURE
             if found.surplus < LIMITS.most or not several:
                 return None
             return Weight.PROOF if found.same_size else Weight.UNSURE
@@ -240,8 +248,10 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
             if found.together:
                 yield Sign(weight, f"layers {names}", text)
                 continue
-            shown = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
-            yield replace(shown, weight=weight) if shown.weight is Weight.PROOF else shown
+            shown = unsettled(
+                weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention), found.intervention
+            )
+            yield replace(shown, weight=weight) if shown.weight is not Weight.REMARK else shown
             continue
         counted = weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention)
         yield unsettled(counted, found.intervention) if found.together else counted

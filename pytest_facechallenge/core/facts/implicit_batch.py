@@ -162,6 +162,8 @@ class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
         The node that put the rows together; "" when there is none.
     macs_after
         Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
+    early
+        Whether the rows are linear in the image: no activation stands between it and them.
     """
 
     layer: str
@@ -169,6 +171,7 @@ class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
     growth: float
     join: str = ""
     macs_after: float = 0.0
+    early: bool = False
     branch: str = ""
     intervention: Intervention | None = None
 

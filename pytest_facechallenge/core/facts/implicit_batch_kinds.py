@@ -44,6 +44,8 @@ class Transform(StrEnum):
     UPSIDE_DOWN_TO_THE_PIXEL = "upside down, to the pixel"
     ROTATED_180_TO_THE_PIXEL = "rotated by 180 degrees, to the pixel"
     ZOOMED = "zoomed by 2"
+    HALVED = "at half its size"
+    """Four of it side by side, so that as many places show it."""
     SHIFTED_SIDEWAYS = "shifted sideways"
     SHIFTED_DOWN = "shifted down"
     SHIFTED_BOTH = "shifted down and sideways"

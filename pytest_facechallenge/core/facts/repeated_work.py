@@ -37,6 +37,8 @@ class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weigh
         Whether their inputs have one size, and their strides and dilations agree.
     from_image
         Whether no layer stands between the image and any of them.
+    looks
+        Whether none stands between the image and one of them, whatever made the others' inputs.
     differ
         Whether they give different results (equal ones are redundant, not a second view).
     """
@@ -50,6 +52,7 @@ class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weigh
     same_size: bool = True
     same_settings: bool = True
     from_image: bool = False
+    looks: bool = False
     differ: bool = True
     via: tuple[str, ...] = ()
     branch: str = ""
