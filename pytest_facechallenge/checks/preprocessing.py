@@ -24,6 +24,9 @@ from pytest_facechallenge.core.facts.preprocessing import (
 from pytest_facechallenge.core.outcome import Evidence, Outcome, Status, failed, passed, undecided
 from pytest_facechallenge.core.rulebook import Rule
 
+#: From here on black and white lie apart as pixels do: a graph that leaves them so does not scale them.
+PIXELS = 64.0
+
 
 @check(
     PreprocessingFacts,
@@ -123,7 +126,8 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
             "Put the normalisation into the graph as its first nodes, (x - 127.5) * 0.0078125, or rename the nodes "
             f"{', '.join(found.server_because) or 'in question'} so that the server normalises."
         )
-    if low >= least and found.normalises and not raw and (mean, std) == (0.0, 1.0):
+    kept = all(each.spread(std)[0] >= PIXELS for each in found.layers)
+    if kept and found.normalises and not raw and (mean, std) == (0.0, 1.0):
         return undecided(
             f"The graph changes the pixels itself, and leaves black and white {wrong[0][2]:.4g} apart at node "
             f"{layer.node!r}. A network that was trained on such pixels may be handed in. {feed}",
