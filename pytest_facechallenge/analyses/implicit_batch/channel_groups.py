@@ -14,8 +14,22 @@ from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 Array = npt.NDArray[Any]
 
 
+#: Pairs of channels up to which what connects them is kept: four observers ask for it.
+_KEPT = 1 << 20
+
+
 def mixing(structure: Structure, layer: Layer) -> Array | None:
-    """Return |weights| summed to [outputs, inputs], grouped layers spread out."""
+    """Return |weights| summed to [outputs, inputs], grouped layers spread out; not to be written to."""
+    key = id(layer.node)
+    if key not in structure.mixed:
+        matrix = _mixing(structure, layer)
+        if matrix is not None and matrix.size > _KEPT:
+            return matrix
+        structure.mixed[key] = matrix
+    return structure.mixed[key]
+
+
+def _mixing(structure: Structure, layer: Layer) -> Array | None:
     weights = structure.constant(layer.weight)
     if weights is None or weights.dtype.kind not in "fiu" or weights.ndim < 2:
         return None

@@ -113,6 +113,8 @@ class Structure:
         self.varying = self._varying()
         self._constants = {name: held for name, held in survey.items() if name not in self.varying}
         self._survey = survey
+        #: By a layer's node: what connects its channels; see `channel_groups.mixing`.
+        self.mixed: dict[int, Array | None] = {}
         self._read: dict[str, Array] = {}  # of the survey: constants, and weights that depend on the image
         self.layers = tuple(layer for node in self.nodes if (layer := self._layer(node)) is not None)
         self._survey = {}  # read by now; it holds every tensor of the model
