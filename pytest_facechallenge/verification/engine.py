@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.verification.backends import AUTO, make_filter
 from pytest_facechallenge.verification.by_identity import identity_counts
 from pytest_facechallenge.verification.errors import ProtocolError, StateError
@@ -175,6 +176,7 @@ def verify(
                 by_itself = settings.backend == AUTO and settings.device != "cpu"
                 runner = Threads(unit, plan, make, workers, offer, spare if by_itself else None)
             done = impostor_tail(unit, plan, runner, keep, hardest=settings.hardest, seed=settings.seed, kept=kept)
+        give_back()  # the rows in 8 bits, before what follows takes its own
         tail, sample = done.tail, done.sample.contents(done.tail.last)
         hardest_impostor, backend = done.extreme, ", ".join(sorted(done.backends))
     boundaries = [find_boundary(point, impostors, tail) for point in points]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_facechallenge.verification.rows import IntArray
 
 
+#: Numbers that resampling draws at once.
+_DRAWN_AT_ONCE = 1 << 17
+
+
 def tar_interval(
     accepted: IntArray, pairs: IntArray, *, confidence: float = 0.95, resamples: int = 4000, seed: int = 0
 ) -> TarInterval | None:
@@ -70,7 +74,7 @@ def tar_interval(
     kinds, numbers = np.unique(np.stack([accepted[present], pairs[present]], axis=1), axis=0, return_counts=True)
     rng = np.random.default_rng(seed)
     ratios = np.empty(resamples)
-    step = max(1, (1 << 20) // len(kinds))
+    step = max(1, _DRAWN_AT_ONCE // len(kinds))
     for start in range(0, resamples, step):
         drawn = rng.multinomial(units, numbers / units, size=min(step, resamples - start))
         sums = drawn @ kinds
