@@ -121,9 +121,9 @@ def get(name: str) -> Case:
 
 
 def one_of_each_idea(kind: Expected | None = None, *, float16_too: bool = False) -> list[Case]:
-    """Return the first case of each idea and expected answer; of sets judged as whole submissions, every twelfth."""
+    """Return the first case of each idea and expected answer; of sets judged as whole submissions, every 24th."""
     chosen: dict[tuple[str, str], Case] = {}
-    whole = [case for case in load(kind=kind) if case.whole][::12]
+    whole = [case for case in load(kind=kind) if case.whole][::24]
     for case in [*(case for case in load(kind=kind) if not case.whole), *whole]:
         if float16_too or case.split != "float16":
             chosen.setdefault((case.idea, case.expected), case)

@@ -27,7 +27,7 @@ SOME = [pytest.param(name, marks=() if name in CHOSEN else (pytest.mark.slow,)) 
 TOGETHER = {name for name, proof in PROOFS.items() if proof.together} | {"turned_when_alone"}
 TOGETHER |= {
     case.name
-    for label in ("blind-4", "blind-5")
+    for label in cases.FOLDERS
     for case in load(label, kind="failed")
     if {"batch", "deterministic"} & set(case.rules)
 }
@@ -62,6 +62,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-3": (24, 24),
         "blind-4": (80, 177),
         "blind-5": (80, 176),
+        "blind-6": (82, 193),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
@@ -71,7 +72,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
 def test_a_blind_set_says_until_when_and_how_its_first_run_went(label: str) -> None:
     split = splits()[label]
     assert re.fullmatch("[0-9a-f]{7}", split.blind_until)
-    if label in ("blind-4", "blind-5"):  # what was run is in the file of first answers: see test_first_run.py
+    if label in cases.FOLDERS:  # what was run is in the file of first answers: see test_first_run.py
         return
     assert split.first_evasions is not None
     assert split.first_honest is not None
@@ -155,7 +156,7 @@ def test_a_set_whose_package_is_missing_is_left_out_and_said(monkeypatch: pytest
     monkeypatch.setattr(cases, "find_spec", lambda _name: None)
     cases._all.cache_clear()
     try:
-        assert cases.left_out() == {"blind-4": "torch", "blind-5": "torch"}
+        assert cases.left_out() == dict.fromkeys(cases.FOLDERS, "torch")
         assert [case.name for case in sample(load(), 24)] == everything, "the sample is the same wherever it is drawn"
         with pytest.raises(ValueError, match="the set blind-4 needs the package torch"):
             load("blind-4")
