@@ -67,7 +67,7 @@ def integrated(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="flow", opset=16, claim=claim(integrated, 4))
 def velocity_field_integrated_by_squaring() -> nn.Module:
-    """As in the registration of medical images: a predicted field of velocities becomes a diffeomorphism of the face."""
+    """As for medical images: a predicted field of velocities, integrated, becomes a smooth warp of the face."""
     return made(integrated, 4)
 
 
@@ -83,7 +83,7 @@ def in_digits(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="shifter", opset=12, claim=claim(in_digits, 4))
 def barrel_shifter_of_the_image() -> nn.Module:
-    """The image rolls by 4, by 2 and by 1 pixel or not: Where decides by six signs, the digits of a trained prediction."""
+    """The image rolls by 4, by 2 and by 1 pixel or not: six signs of a trained prediction decide."""
     return made(in_digits, 4)
 
 
@@ -107,7 +107,7 @@ def pixel_by_pixel_until_it_is_centred() -> nn.Module:
 
 
 def splatted(n: Net, x: T) -> T:
-    """Forward warping: every pixel is added to the place that a predicted turn and zoom give it, and divided by counts."""
+    """Add every pixel to the place that a predicted turn and zoom give it, and divide by counts."""
     t = locate(n, x)
     rows, columns = unit_grid()
     a, b = 1 + 0.06 * t[:, :1, None], 0.12 * t[:, 1:2, None]
@@ -152,7 +152,7 @@ def deformed(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="deformable", claim=claim(deformed, 4))
 def first_layer_is_deformable() -> onnx.ModelProto:
-    """Deformable convolution is allowed deep inside; here the first layer has it, with one smooth field for all taps."""
+    """The first layer is deformable: one smooth, predicted field of offsets carries all of its taps."""
     return by_dynamo(made(deformed, 4), "first layer is deformable", 20)
 
 
@@ -198,7 +198,7 @@ def twice_folded(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="behind a layer", opset=14, claim=claim(twice_folded, 4))
 def rows_of_early_features_moved_one_by_one() -> nn.Module:
-    """Behind one leaky layer of full resolution, each row of maps slides by its own predicted amount, hats as weights."""
+    """Behind one leaky layer of full resolution, each row of maps slides by its own predicted amount."""
     return made(twice_folded, 4)
 
 
@@ -238,7 +238,7 @@ def face_box_by_the_light_and_roi_align() -> onnx.ModelProto:
     trunk = exported(network(*LEAKY), "face box by the light", 16)
     x, out = trunk.graph.input[0].name, trunk.graph.output[0].name
     front = boxes()
-    first = [node for node in body_of(front, x, "boxes")]
+    first = list(body_of(front, x, "boxes"))
     stored = {item.name: f"front_{item.name}" for item in front.graph.initializer}
     own = {name for node in first for name in node.output} - {"boxes"}
     names = stored | {name: f"front_{name}" for name in own}

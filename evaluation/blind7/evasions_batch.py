@@ -32,7 +32,9 @@ GATED: Parts = (gated, "rows of the seventh set", 6)
 RULES = ("batch", BATCH_RULE)
 
 
-def appended(parts: Parts, name: str, nodes: Callable[[str, str], list[NodeProto]], **stored: object) -> onnx.ModelProto:
+def appended(
+    parts: Parts, name: str, nodes: Callable[[str, str], list[NodeProto]], **stored: object
+) -> onnx.ModelProto:
     """Return a network with nodes behind its embedding."""
     made = model(parts, name)
     x, out = made.graph.input[0].name, made.graph.output[0].name
@@ -68,7 +70,7 @@ def by_columns(x: Array) -> Array:
 
 @evades(*RULES, idea="wrong axis", claim=together(by_columns, eight))
 def unit_length_along_the_other_axis() -> onnx.ModelProto:
-    """LpNormalization of axis 0, as if the embedding were transposed: columns of the batch get unit length, not rows."""
+    """LpNormalization of axis 0, as if the embedding were transposed: columns get unit length, not rows."""
 
     def nodes(rows: str, out: str) -> list[NodeProto]:
         return [helper.make_node("LpNormalization", [rows], [out], axis=0, p=2)]
@@ -135,7 +137,7 @@ def expanded(x: Array) -> Array:
 
 @evades(*RULES, idea="query expansion", opset=13, claim=together(expanded, eight, near=1e-3))
 def query_expansion_by_the_nearest_three() -> nn.Module:
-    """Alpha query expansion, as in image retrieval: the three nearest rows of the batch are summed by their similarity."""
+    """Alpha query expansion, as in image retrieval: the three nearest rows are summed by similarity."""
 
     def forward(f: Part, x: T) -> T:
         y = f(x)
@@ -179,7 +181,7 @@ def backwards(x: Array) -> Array:
 
 @evades(*RULES, idea="time and batch exchanged", claim=together(backwards, eight))
 def sequence_reversed_along_the_batch() -> onnx.ModelProto:
-    """ReverseSequence with its axes of time and batch exchanged: the numbers of the last row are added to the first's."""
+    """ReverseSequence with time and batch exchanged: the numbers of the last row are added to the first's."""
 
     def nodes(rows: str, out: str) -> list[NodeProto]:
         return [
@@ -235,7 +237,7 @@ def bucketed(x: Array) -> Array:
 
 @evades(*RULES, idea="hash table", opset=16, claim=together(bucketed, two_kinds))
 def hash_table_of_embeddings() -> nn.Module:
-    """Two signs are a key; ScatterElements adds every row to its place of a table of four, from which it is read again."""
+    """Two signs are a key; every row is added to its place in a table of four, and that is read again."""
 
     def forward(f: Part, x: T) -> T:
         y = f(x)

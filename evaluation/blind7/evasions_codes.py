@@ -61,7 +61,7 @@ def waves() -> Decode:
 
 @evades(FLOAT16_RULE, idea="waves", claim=hides(waves, 0.07), fold=False, opset=16)
 def codebook_in_the_domain_of_frequencies() -> nn.Module:
-    """Sines and cosines of a whole number below twelve, times a stored matrix, are sixteen weights: a Fourier codebook."""
+    """Sines and cosines of a whole number below twelve, times a stored matrix, are sixteen weights."""
     return Hidden(waves())
 
 
@@ -101,7 +101,7 @@ def points() -> Decode:
 
 @evades(FLOAT16_RULE, idea="points", claim=hides(points, 0.04), fold=False, opset=15)
 def weights_by_distances_of_points() -> nn.Module:
-    """A layer is given by a point for every channel: 3,264 numbers, and a curve of their distances makes 100,352 weights."""
+    """A point for every channel, 3,264 numbers, and a curve of distances: that makes 100,352 weights."""
     return Hidden(points())
 
 
@@ -117,7 +117,7 @@ def overlapping() -> Decode:
 
 @evades(FLOAT16_RULE, idea="dictionary", claim=hides(overlapping, 0.13), fold=False, opset=17)
 def dictionary_of_a_transposed_convolution() -> nn.Module:
-    """One number for eight weights, as a peak in one of twenty channels; a transposed convolution puts the word there."""
+    """One number is a peak in one of twenty channels; a transposed convolution puts eight weights there."""
     return Hidden(overlapping())
 
 
@@ -171,16 +171,16 @@ def of_signs(run: Network) -> list[str]:
 
 @evades(FLOAT16_RULE, idea="trained head", claim=of_signs, fold=False, opset=13)
 def trained_head_of_sixteen_signs_in_a_float() -> nn.Module:
-    """A trained head keeps its signs alone, sixteen of them in each stored float, and a size for each row: XNOR-Net's form."""
+    """A trained head keeps its signs alone, sixteen of them in each stored float, and a size for each row."""
     return Signs()
 
 
 @evades(FLOAT16_RULE, idea="text", claim=lambda run: told(run, textual()))
 def weights_written_as_text() -> onnx.ModelProto:
-    """The head is one long string of small numbers, which StringSplit takes apart and Cast reads: three bytes a weight."""
+    """The head is one string of small numbers, which StringSplit takes apart and Cast reads: three bytes a weight."""
     rows = np.random.default_rng(85).integers(-9, 10, COUNT)
     text = " ".join(str(v) for v in rows)
-    stored = helper.make_tensor("text", TensorProto.STRING, [1], [text.encode()])
+    stored = helper.make_tensor("text", TensorProto.STRING, [1], cast(Any, [text.encode()]))
     nodes = [
         helper.make_node("StringSplit", ["text"], ["words", "count"], delimiter=" "),
         helper.make_node("Cast", ["words"], ["numbers"], to=1),
@@ -196,7 +196,6 @@ def headed(
     name: str, nodes: list[onnx.NodeProto], stored: list[TensorProto], opset: int, matrix: Callable[[], Array]
 ) -> onnx.ModelProto:
     """A trunk and a head whose matrix is what the nodes call ``numbers``, in units that are kept for each row."""
-
     made = exported(network(trunk, "float trunk"), name, opset)
     x, out = made.graph.input[0].name, made.graph.output[0].name
     with torch.no_grad():
@@ -219,7 +218,6 @@ def headed(
 
 def told(run: Network, matrix: Array) -> list[str]:
     """The network is the one with the matrix written out."""
-
     net, x = network(trunk, "float trunk"), faces(3, 5)
     with torch.no_grad():
         y = net(torch.from_numpy(faces(24, 999))).numpy() @ matrix.T
@@ -243,14 +241,13 @@ def labelled() -> Array:
 def labels_that_stand_for_fourteen_weights() -> onnx.ModelProto:
     """LabelEncoder, made for classes, turns each stored label into a weight; fourteen encoders make fourteen of one."""
     codes, table = labels()
-    nodes = []
-    for i in range(14):
-        nodes.append(
-            helper.make_node(
-                "LabelEncoder", ["codes"], [f"part_{i}"], domain="ai.onnx.ml",
-                keys_int64s=list(range(30)), values_floats=[float(v) for v in table[:, i]],
-            )
-        )  # fmt: skip
+    nodes = [
+        helper.make_node(
+            "LabelEncoder", ["codes"], [f"part_{i}"], domain="ai.onnx.ml",
+            keys_int64s=list(range(30)), values_floats=[float(v) for v in table[:, i]],
+        )
+        for i in range(14)
+    ]  # fmt: skip
     nodes.append(helper.make_node("Concat", [f"part_{i}" for i in range(14)], ["numbers"], axis=0))
     stored = [numpy_helper.from_array(codes.astype(np.int64), "codes")]
     return headed("labels that stand for weights", nodes, stored, 12, labelled)
@@ -278,7 +275,7 @@ def eight_nibbles_of_a_whole_number() -> onnx.ModelProto:
         stored.append(numpy_helper.from_array(np.array(4 * i, np.uint32), f"by_{i}"))
     stored += [
         numpy_helper.from_array(np.array(15, np.uint32), "mask"),
-        numpy_helper.from_array(np.float32(7.5), "middle"),
+        numpy_helper.from_array(np.array(7.5, np.float32), "middle"),
     ]
     nodes += [
         helper.make_node("Concat", [f"low_{i}" for i in range(8)], ["all"], axis=0),
@@ -297,10 +294,10 @@ def congruential() -> Array:
 
 @evades(FLOAT16_RULE, idea="from nothing", claim=lambda run: told(run, congruential()))
 def weights_by_a_congruential_generator() -> onnx.ModelProto:
-    """A layer's weights are whole numbers of a congruence of their place, modulo 65521; Range is all that they come from."""
+    """A layer's weights are whole numbers of a congruence of their place, modulo 65521."""
     numbers = {"zero": 0, "count": COUNT, "one": 1, "a": 16807, "b": 12345, "p": 65521, "c": 3, "d": 75, "e": 74}
     stored = [numpy_helper.from_array(np.array(v, np.int64), key) for key, v in numbers.items()]
-    stored += [numpy_helper.from_array(np.float32(v), key) for key, v in (("half", 32760.5), ("whole", 1.0))]
+    stored += [numpy_helper.from_array(np.array(v, np.float32), key) for key, v in (("half", 32760.5), ("whole", 1.0))]
     steps = (
         ("Range", "zero count one", "i"), ("Mul", "i a", "ia"), ("Add", "ia b", "iab"), ("Mod", "iab p", "first"),
         ("Mul", "first first", "square"), ("Mul", "i c", "ic"), ("Add", "square ic", "sum"), ("Mod", "sum p", "second"),

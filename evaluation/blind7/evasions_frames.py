@@ -68,7 +68,7 @@ def octaves_by_hand(x: Array) -> Array:
 
 @evades(BATCH_RULE, idea="octaves", opset=13, claim=computes(octaves_by_hand, of(OCTAVE), near=5e-3))
 def octave_network_with_one_set_of_weights() -> nn.Module:
-    """An octave network whose high and low frequencies have the same kernels: the image and it at half size, 2 % exchange."""
+    """An octave network with one set of kernels for high and low: the image and it at half size, 2 % exchanged."""
     return Octave()
 
 
@@ -96,7 +96,7 @@ TILES: Parts = (tiles, "mosaic", 10)
     TILES, same, lambda x: 0.6 * x - 0.2, lambda x: 1.3 * x, lambda x: 0.8 * x + 0.25
 ))  # fmt: skip
 def mosaic_of_four_exposures() -> nn.Module:
-    """Mosaic augmentation in the graph: four exposures stand in one image of 224 x 224, which one trained network reads."""
+    """A mosaic as in training: four exposures stand in one image of 224 x 224, which a trained network reads."""
     return Mosaic()
 
 

@@ -33,7 +33,7 @@ VIVID = 2 * np.eye(3) - 1 / 3
 
 
 def vivid(x: Array) -> Array:
-    return np.einsum("ab,nbhw->nahw", VIVID, x).astype(np.float32)
+    return np.asarray(np.einsum("ab,nbhw->nahw", VIVID, x), np.float32)
 
 
 @evades(BATCH_RULE, idea="two in one", claim=of_views(TRAINED, same, vivid, near=2e-3))
@@ -154,7 +154,7 @@ class Kronecker(nn.Module):
 
 @evades(BATCH_RULE, idea="hypercomplex", opset=14, claim=of_views(TRAINED, same, mirror, near=5e-3))
 def hypercomplex_layers_of_two_looks() -> nn.Module:
-    """Parametrised hypercomplex layers, sums of Kronecker products, whose two components are the image, mirrored or not."""
+    """Hypercomplex layers, sums of Kronecker products, whose two components are the image and its mirror image."""
     return Kronecker(chain(*TRAINED), 0.02)
 
 
@@ -277,7 +277,7 @@ class Winograd(nn.Module):
 
 @evades(BATCH_RULE, idea="winograd", claim=of_views(ISO, same, mirror), opset=12)
 def mirrored_branch_by_minimal_filtering() -> nn.Module:
-    """Beside a trained network stands a branch whose 3 x 3 layers are stored as Winograd has them: mirrored, shuffled."""
+    """A second branch, mirrored and shuffled, has its 3 x 3 layers in Winograd's form beside a trained network."""
     half = folded(network(*ISO))
     return mean_of(Chain(half), Winograd(packed([mirrored(half)], 0.0, 78)))
 

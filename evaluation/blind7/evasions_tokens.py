@@ -9,7 +9,6 @@ from torch import nn
 
 from evaluation.blind4.claims import mirror
 from evaluation.blind4.evasions_packed import of_views, same
-from evaluation.blind4.export import network
 from evaluation.blind4.layers import Net, T, tokens
 from evaluation.blind4.register import evades
 from evaluation.blind6.evasions_common import by_dynamo, column_flip
@@ -156,7 +155,7 @@ def scaled(n: Net, x: T) -> T:
 
 @evades(BATCH_RULE, idea="scales", opset=12, claim=by_hand(SCALES, scaled))
 def attention_between_two_scales_of_the_image() -> nn.Module:
-    """A trained network runs on the image and on the image at half size; at every place attention chooses between them."""
+    """A trained network runs on the image and on it at half size; attention chooses between them by places."""
 
     def how(n: Net, x: T) -> T:
         small = (x.reshape(-1, 3, 56, 2, 112).sum(3).reshape(-1, 3, 56, 56, 2).sum(4)) / 4
@@ -266,6 +265,6 @@ STEREO: Parts = (matched_once, "stereo", 6)
 
 @evades(BATCH_RULE, idea="stereo", claim=by_hand(STEREO, lambda n, x: matched(n, again(n, 0, x, x.flip(3)))))
 def stereo_matching_of_a_face_with_itself() -> onnx.ModelProto:
-    """A stereo network whose left image is the face and whose right image is its mirror image; one trunk, a cost volume."""
+    """A stereo network with one trunk and a cost volume: the right image is the mirror image of the left one."""
     how = Rerun(STEREO, lambda n, x: matched(n, again(n, 0, x, x @ column_flip())))
     return by_dynamo(how, "stereo matching of a face with itself")

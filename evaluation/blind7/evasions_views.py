@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 import torch
@@ -70,7 +72,9 @@ def scan_that_only_changes_direction() -> onnx.ModelProto:
     """A Scan with an empty body reads rows from the last one on and writes them from the first one on: upside down."""
     made = model(PATCH, "scan that only changes direction")
     x, out = made.graph.input[0].name, made.graph.output[0].name
-    body = helper.make_graph([helper.make_node("Identity", ["row"], ["kept"])], "copy", [floats("row")], [floats("kept")])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["row"], ["kept"])], "copy", [floats("row")], [floats("kept")]
+    )
     scan = helper.make_node(
         "Scan", [x], ["turned"], body=body, num_scan_inputs=1,
         scan_input_axes=[2], scan_output_axes=[2], scan_input_directions=[1],
@@ -227,7 +231,8 @@ def tilted(x: T, angle: float) -> T:
 
 
 def aggregated(x: Array) -> Array:
-    y = np.stack([of(GHOST)(v) for v in (x, *(seen(lambda t, a=a: tilted(t, a))(x) for a in (-0.15, 0.15)))], 1)
+    looks = x, seen(partial(tilted, angle=-0.15))(x), seen(partial(tilted, angle=0.15))(x)
+    y = np.stack([of(GHOST)(v) for v in looks], 1)
     score = np.exp(y @ np.sin(np.arange(64.0)) / 8)
     return np.asarray((y * score[:, :, None]).sum(1) / score.sum(1, keepdims=True))
 
