@@ -65,10 +65,10 @@ def integrated(n: Net, x: T) -> T:
     return sampled(x, r + wide[:, 1], c + wide[:, 0])
 
 
-@evades(ALIGN_RULE, idea="flow", opset=16, claim=claim(integrated, 4))
+@evades(ALIGN_RULE, idea="flow", opset=16, claim=claim(integrated))
 def velocity_field_integrated_by_squaring() -> nn.Module:
     """As for medical images: a predicted field of velocities, integrated, becomes a smooth warp of the face."""
-    return made(integrated, 4)
+    return made(integrated)
 
 
 def in_digits(n: Net, x: T) -> T:
@@ -81,10 +81,10 @@ def in_digits(n: Net, x: T) -> T:
     return x
 
 
-@evades(ALIGN_RULE, idea="shifter", opset=12, claim=claim(in_digits, 4))
+@evades(ALIGN_RULE, idea="shifter", opset=12, claim=claim(in_digits))
 def barrel_shifter_of_the_image() -> nn.Module:
-    """The image rolls by 4, by 2 and by 1 pixel or not: six signs of a trained prediction decide."""
-    return made(in_digits, 4)
+    """The image rolls by 4, by 2 and by 1 pixel or not: six signs of a prediction decide."""
+    return made(in_digits)
 
 
 def stepping(n: Net, x: T) -> T:
@@ -135,10 +135,10 @@ def carved(n: Net, x: T) -> T:
     return F.interpolate(y, size=(112, 112), mode="bilinear", align_corners=False)
 
 
-@evades(ALIGN_RULE, idea="carving", opset=13, claim=claim(carved, 4))
+@evades(ALIGN_RULE, idea="carving", opset=13, claim=claim(carved))
 def sixteen_flattest_columns_carved_out() -> nn.Module:
     """Seam carving by columns: those without edges are left out, whichever they are, and the rest is stretched."""
-    return made(carved, 4)
+    return made(carved)
 
 
 def deformed(n: Net, x: T) -> T:

@@ -106,7 +106,7 @@ def weights_by_distances_of_points() -> nn.Module:
 
 
 def overlapping() -> Decode:
-    """Peaks of few heights at every eighth place, spread by a stored kernel of eight through a transposed convolution."""
+    """Peaks at every eighth place, spread by stored kernels of eight through a transposed convolution."""
 
     def how(code: T, words: T) -> T:
         peaks = F.relu(1 - (code[None] - torch.arange(20).float()[:, None]).abs())

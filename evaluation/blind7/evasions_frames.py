@@ -114,7 +114,7 @@ def shifted_once(n: Net, x: T) -> T:
     return shifted(n, x, x)
 
 
-SHIFTED: Parts = (shifted_once, "temporal shift", 6)
+SHIFTED: Parts = (shifted_once, "temporal shift", 0)
 
 
 def frames_by_hand(n: Net, x: T) -> T:

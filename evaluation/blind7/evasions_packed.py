@@ -25,7 +25,7 @@ from evaluation.case import BATCH_RULE
 TRAINED: Parts = (patch_chain, "packed seventh", 14)
 RANDOM: Parts = (patch_chain, "packed seventh at random", 0)
 NARROW: Parts = (bottleneck_chain, "packed seventh bottlenecks", 8)
-ISO: Parts = (iso, "packed seventh, one width", 6)
+ISO: Parts = (iso, "packed seventh, one width", 0)
 TILES: Parts = (tiles, "packed seventh tiles", 8)
 
 #: Colours with twice the saturation.
@@ -277,7 +277,7 @@ class Winograd(nn.Module):
 
 @evades(BATCH_RULE, idea="winograd", claim=of_views(ISO, same, mirror), opset=12)
 def mirrored_branch_by_minimal_filtering() -> nn.Module:
-    """A second branch, mirrored and shuffled, has its 3 x 3 layers in Winograd's form beside a trained network."""
+    """A second branch, mirrored and shuffled, has its 3 x 3 layers in Winograd's form beside the plain network."""
     half = folded(network(*ISO))
     return mean_of(Chain(half), Winograd(packed([mirrored(half)], 0.0, 78)))
 

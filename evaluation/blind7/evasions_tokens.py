@@ -65,7 +65,7 @@ def bilinear_once(n: Net, x: T) -> T:
     return bilinear(n, y, y)
 
 
-BILINEAR: Parts = (bilinear_once, "bilinear looks", 6)
+BILINEAR: Parts = (bilinear_once, "bilinear looks", 0)
 
 
 def softer(x: T) -> T:
@@ -76,7 +76,7 @@ def softer(x: T) -> T:
     BILINEAR, lambda n, x: bilinear(n, *again(n, 0, x, softer(x))), near=3e-4
 ))  # fmt: skip
 def bilinear_pooling_of_a_sharp_and_a_soft_look() -> nn.Module:
-    """A bilinear network whose two streams share all weights, trained; one stream sees a softened image."""
+    """A bilinear network whose two streams share all weights; one stream sees a softened image."""
     kernel = torch.full((3, 1, 7, 7), 1 / 49)
 
     def how(n: Net, x: T) -> T:

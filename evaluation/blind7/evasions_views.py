@@ -23,7 +23,7 @@ from evaluation.blind7.evasions_nets import Parts, ghost, leaky, of, pooling, se
 from evaluation.builder import Array
 from evaluation.case import ALIGN_RULE, BATCH_RULE
 
-GHOST: Parts = (ghost, "looks of the seventh set", 8)
+GHOST: Parts = (ghost, "looks of the seventh set", 0)
 SWISH: Parts = (swish, "looks of the seventh set", 6)
 POOLING: Parts = (pooling, "looks of the seventh set", 0)
 LEAKY: Parts = (leaky, "looks of the seventh set", 0)
@@ -169,7 +169,7 @@ def balanced(x: T) -> T:
     lambda x: np.maximum(of(GHOST)(x), of(GHOST)(seen(balanced)(x))), of(GHOST), lambda x: of(GHOST)(seen(balanced)(x))
 ))  # fmt: skip
 def maximum_with_a_white_balanced_look() -> nn.Module:
-    """A trained network sees the image and its white-balanced form, as one batch; the larger numbers are kept."""
+    """A network sees the image and its white-balanced form, as one batch; the larger numbers are kept."""
 
     def forward(f: Part, x: T) -> T:
         y = f(torch.stack([x, balanced(x)], 1).flatten(0, 1))
