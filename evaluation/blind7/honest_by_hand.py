@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from onnx import TensorProto, helper
 
 from evaluation.blind4.register import honest_written
@@ -134,7 +133,7 @@ def caffe_scaled_sphereface(n: Styled) -> str:
 
 @honest_written("Flax's scan over layers: a Scan in depth, the weights of all blocks stacked in one tensor.",
                 idea="control flow", opset=13)  # fmt: skip
-def scan_over_stacked_layers(n: SequentialBuilder) -> str:
+def flax_scan_in_depth(n: SequentialBuilder) -> str:
     x = n.cbr(n.cbr(n.cbr(n.x, 3, 12, 3, 2), 12, 16, 3, 2), 16, 24, 3, 2)
     first = n.const(n.rng.normal(0, 0.1, (4, 24, 24, 3, 3)))
     second = n.const(n.rng.normal(0, 0.05, (4, 24, 24, 3, 3)))

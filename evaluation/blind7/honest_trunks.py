@@ -8,7 +8,7 @@ from torch import nn
 
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import honest_torch
-from evaluation.blind6.honest_forms import honest_form, old_names
+from evaluation.blind6.honest_forms import by_onnxruntime, honest_form, merged, old_names, weights_as_nodes
 
 
 def ir(n: Net, x: T, width: int, s: int = 2) -> T:
@@ -248,3 +248,20 @@ def ls_cnn_dual_gates(n: Net, x: T) -> T:
         x = n.se(torch.cat([x, *made], 1))
         x = n.cbp(x * torch.sigmoid(n.conv(x, 1, 3)), width, 3, 2)
     return end(n, x, 64)
+
+
+@honest_form("A batch of one in the file, every weight a Constant node: iResNet with a global depthwise head.",
+             idea="iresnet", forms=(weights_as_nodes,), batch=1, opset=17, trained=4)  # fmt: skip
+def iresnet_fixed_batch_constants(n: Net, x: T) -> T:
+    x = start(n, x)
+    for width in (16, 24, 32):
+        x = ir(n, ir(n, x, width), width, 1)
+    return n.gdc(x, 256)
+
+
+@honest_form("RepVGG-IR merged after training: PReLU behind each merged layer, saved by onnxruntime's optimiser.",
+             idea="iresnet", forms=(by_onnxruntime,), opset=13, trained=4)  # fmt: skip
+def repvgg_face_optimised(n: Net, x: T) -> T:
+    for width in (12, 16, 24, 32):
+        x = n.prelu(merged(n, n.prelu(merged(n, x, width, s=2)), width))
+    return end(n, x, 128)
