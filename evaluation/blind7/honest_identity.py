@@ -28,7 +28,7 @@ def comparator_landmark_maps(n: Net, x: T) -> T:
 
 
 @honest_torch("DREAM: a residual of the embedding for turned heads, as strong as a pose predicted of the features.",
-              idea="pose", trained=5, opset=13)  # fmt: skip
+              idea="pose", opset=13)  # fmt: skip
 def dream_pose_residual(n: Net, x: T) -> T:
     x = trunk(n, x)
     y = n.embed(x, 128)
@@ -47,7 +47,7 @@ def from_occlusion_decoder(n: Net, x: T) -> T:
 
 
 @honest_torch("MTLFace: gates over channels and places split features into age and identity, the latter goes on.",
-              idea="attributes", trained=4, opset=14)  # fmt: skip
+              idea="attributes", trained=4, opset=16)  # fmt: skip
 def mtlface_age_factorised(n: Net, x: T) -> T:
     x = trunk(n, x)
     channel = torch.sigmoid(n.conv(F.relu(n.conv(x.mean((2, 3), keepdim=True), 8, 1)), 32, 1))
@@ -57,7 +57,7 @@ def mtlface_age_factorised(n: Net, x: T) -> T:
 
 
 @honest_torch("GAC: masks of the kernels for four groups of people, mixed by a classifier of the same features.",
-              idea="attributes", trained=4, opset=12)  # fmt: skip
+              idea="attributes", opset=12)  # fmt: skip
 def gac_adaptive_kernels(n: Net, x: T) -> T:
     x = trunk(n, x, (16, 24))
     share = n.linear(x.mean((2, 3)), 4).softmax(1)
@@ -87,7 +87,7 @@ def periocular_band_of_features(n: Net, x: T) -> T:
 
 
 @honest_torch("Pairwise relational network: nine local features, a layer for every pair of them, the sum of the pairs.",
-              idea="parts", opset=14, trained=4)  # fmt: skip
+              idea="parts", opset=17)  # fmt: skip
 def pairwise_relations(n: Net, x: T) -> T:
     x = trunk(n, x)
     p = F.avg_pool2d(x, 3, 2).flatten(2).transpose(1, 2)

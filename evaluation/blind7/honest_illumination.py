@@ -59,7 +59,7 @@ def low_cosines_of_logarithm(n: Net, x: T) -> T:
 
 
 @honest_torch("Multi-scale retinex: three blurred logarithms, their mean taken off, one map of three planes.",
-              idea="light", trained=4, opset=14)  # fmt: skip
+              idea="light", trained=4, opset=18)  # fmt: skip
 def multi_scale_retinex(n: Net, x: T) -> T:
     y = positive(x)
     light = [torch.log(smooth(y, s, k)) for s, k in ((2.0, 9), (5.0, 21), (9.0, 37))]
@@ -77,7 +77,7 @@ def predicted_white_balance(n: Net, x: T) -> T:
 
 
 @honest_torch("HDRNet without its grid: one affine map of the colours for an image, predicted of its averages.",
-              idea="colour", trained=4, opset=12)  # fmt: skip
+              idea="colour", opset=12)  # fmt: skip
 def predicted_colour_matrix(n: Net, x: T) -> T:
     g = n.linear(F.relu(n.linear(F.avg_pool2d(x, 16).flatten(1), 24)), 12) * 0.2
     m = g[:, :9].reshape(-1, 3, 3) + torch.eye(3)
@@ -86,7 +86,7 @@ def predicted_colour_matrix(n: Net, x: T) -> T:
 
 
 @honest_torch("Learned tone curves: hat functions of the pixels, their heights predicted for each image.",
-              idea="colour", opset=14)  # fmt: skip
+              idea="colour", opset=19)  # fmt: skip
 def predicted_tone_curves(n: Net, x: T) -> T:
     heights = torch.tanh(n.linear(F.relu(n.linear(F.avg_pool2d(x, 16).flatten(1), 16)), 15)).reshape(-1, 3, 5, 1, 1)
     knots = torch.linspace(-1, 1, 5).reshape(5, 1, 1)
@@ -129,7 +129,7 @@ def vonenet_front(n: Net, x: T) -> T:
 
 
 @honest_torch("HMAX: stored oriented filters of two sizes, maxima over sizes and places, distances to prototypes.",
-              idea="first layer by hand", opset=13)  # fmt: skip
+              idea="first layer by hand", opset=20)  # fmt: skip
 def hmax_prototypes(n: Net, x: T) -> T:
     grey = x.mean(1, keepdim=True)
     made = []

@@ -16,7 +16,7 @@ def separable(n: Net, x: T, width: int, k: int = 3, s: int = 1) -> T:
     return F.hardswish(n.cb(F.hardswish(n.cb(x, x.shape[1], k, s, -1)), width, 1))
 
 
-@honest_torch("MobileFaceNet with squeeze and excite, hard swish and a head of 512.", idea="mobile face", trained=5,
+@honest_torch("MobileFaceNet with squeeze and excite, hard swish and a head of 512.", idea="mobile face",
               opset=14)  # fmt: skip
 def mobilefacenet_excited_hswish(n: Net, x: T) -> T:
     x = F.hardswish(n.cb(F.hardswish(n.cb(x, 12, 3, 2)), 12, 3, 1, -1))
@@ -64,7 +64,7 @@ def pocketnet_reduction_first(n: Net, x: T) -> T:
 
 
 @honest_torch("ShuffleMixFaceNet: mixed depthwise kernels, then a shuffle of the channels.", idea="mobile face",
-              opset=15, trained=5)  # fmt: skip
+              opset=15)  # fmt: skip
 def shuffle_mixfacenet(n: Net, x: T) -> T:
     x = n.cbp(n.cbp(x, 16, 3, 2), 16, 3, 1, -1)
     for width in (24, 32, 40):
@@ -74,7 +74,7 @@ def shuffle_mixfacenet(n: Net, x: T) -> T:
     return n.gdc(x, 256)
 
 
-@honest_torch("ShuffleFaceNet whose shuffle is a Gather with stored places.", idea="mobile face", opset=13)
+@honest_torch("ShuffleFaceNet whose shuffle is a Gather with stored places.", idea="mobile face", opset=15)
 def shuffleface_by_gather(n: Net, x: T) -> T:
     x = n.cbp(x, 16, 3, 2)
     for width in (24, 32, 40):
@@ -137,8 +137,9 @@ def mobilenext_sandglass(n: Net, x: T) -> T:
     return n.pooled(x, 128)
 
 
-@honest_torch("G-GhostNet: the last block's other half is a cheap image of the stage's first block.", idea="mobile",
-              trained=4, opset=13)  # fmt: skip
+@honest_torch(
+    "G-GhostNet: the last block's other half is a cheap image of the stage's first block.", idea="mobile", opset=13
+)
 def g_ghost_stages(n: Net, x: T) -> T:
     x = n.cbr(x, 16, 3, 2)
     for width in (24, 32, 40):
@@ -161,7 +162,7 @@ def pp_lcnet(n: Net, x: T) -> T:
 
 
 @honest_torch("MicroNet: factorised pointwise layers in groups, and the larger of two gated shifts of the channels.",
-              idea="mobile", opset=12)  # fmt: skip
+              idea="mobile", opset=16)  # fmt: skip
 def micronet_shift_max(n: Net, x: T) -> T:
     x = n.cbr(x, 16, 3, 2)
     for width in (16, 24, 32):
@@ -198,7 +199,7 @@ def dicenet_three_dimensions(n: Net, x: T) -> T:
 
 
 @honest_torch("ESPNetv2: dilated depthwise pyramids summed from fine to coarse; averages of the image reinforce them.",
-              idea="mobile", trained=5, opset=12)  # fmt: skip
+              idea="mobile", opset=17)  # fmt: skip
 def espnet_v2_reinforced(n: Net, x: T) -> T:
     small = F.avg_pool2d(x, 3, 2, 1)
     y = n.cbp(x, 16, 3, 2)
@@ -243,8 +244,7 @@ def hbonet_harmonious(n: Net, x: T) -> T:
     return tail(n, x)
 
 
-@honest_torch("Mobile-Former: six tokens and a map in parallel, with a bridge each way.", idea="mobile", opset=16,
-              trained=4)  # fmt: skip
+@honest_torch("Mobile-Former: six tokens and a map in parallel, with a bridge each way.", idea="mobile", opset=16)
 def mobile_former_bridges(n: Net, x: T) -> T:
     x = F.hardswish(n.cb(x, 16, 3, 2))
     z = n.weight(1, 6, 24, gain=3.0).expand(x.shape[0], -1, -1)

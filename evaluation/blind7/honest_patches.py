@@ -34,7 +34,7 @@ def insightface_vit_patch9(n: Net, x: T) -> T:
 
 
 @honest_torch("KP-RPE for images that are aligned: the bias comes of stored mean key points, none is predicted.",
-              idea="vit", trained=4, opset=12)  # fmt: skip
+              idea="vit", trained=4, opset=18)  # fmt: skip
 def stored_key_point_bias(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     points = torch.tensor([[0.34, 0.46], [0.65, 0.46], [0.5, 0.64], [0.37, 0.82], [0.63, 0.82]])
@@ -61,7 +61,7 @@ def clip_tower_quick_gelu(n: Net, x: T) -> T:
 
 
 @honest_torch("DINOv2: LayerScale, one fused SwiGLU layer, patches of 14, class token beside the mean of patches.",
-              idea="vit", dynamo=True, opset=18, trained=4)  # fmt: skip
+              idea="vit", dynamo=True, opset=18)  # fmt: skip
 def dinov2_layer_scale(n: Net, x: T) -> T:
     t = n.patches(x, 24, 14)
     t = torch.cat([n.weight(1, 1, 24).expand(t.shape[0], -1, -1), t], 1)
@@ -97,7 +97,7 @@ def hiera_mask_units(n: Net, x: T) -> T:
 
 
 @honest_torch("SwinFace: features of all stages are joined and gated by channel for the identity's branch.",
-              idea="vit", opset=14, trained=4)  # fmt: skip
+              idea="vit", opset=19, trained=4)  # fmt: skip
 def swinface_level_gates(n: Net, x: T) -> T:
     y = n.ln2d(n.conv(x, 16, 4, 4, padding=0))
     made = []
@@ -113,8 +113,7 @@ def swinface_level_gates(n: Net, x: T) -> T:
     return n.embed(n.se(z), 512)
 
 
-@honest_torch("NesT: blocks of their own, then a convolution and maximum pooling merge four of them.", idea="vit",
-              trained=4)  # fmt: skip
+@honest_torch("NesT: blocks of their own, then a convolution and maximum pooling merge four of them.", idea="vit")
 def nest_block_aggregation(n: Net, x: T) -> T:
     y = n.conv(x, 20, 4, 4, padding=0)
     places = n.weight(1, 49, 20)
@@ -174,7 +173,7 @@ def uniformer_local_then_global(n: Net, x: T) -> T:
 
 
 @honest_torch("ViTAE: a reduction cell of four dilations beside plain convolutions, joined, then attention.",
-              idea="hybrid", trained=4, opset=12)  # fmt: skip
+              idea="hybrid", opset=20)  # fmt: skip
 def vitae_reduction_cell(n: Net, x: T) -> T:
     y = F.gelu(n.cb(x, 12, 7, 4))
     many = torch.cat([F.gelu(n.conv(y, 8, 3, 2, dilation=d)) for d in (1, 2, 3, 4)], 1)
@@ -235,8 +234,8 @@ def regional_to_local(n: Net, x: T) -> T:
     return tail(n, unwindow(w[:, 1:], 7, 28, 28))
 
 
-@honest_torch("DeepViT: re-attention, a learned matrix mixes the maps of the heads.", idea="attention", trained=4,
-              opset=12)  # fmt: skip
+@honest_torch("DeepViT: re-attention, a learned matrix mixes the maps of the heads.", idea="attention",
+              opset=15)  # fmt: skip
 def deepvit_reattention(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     for _ in range(2):
@@ -288,7 +287,7 @@ def k_nearest_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("Sparsemax in the place of softmax: sorted scores, a running sum, a threshold for each row.",
-              idea="attention", opset=14, trained=3)  # fmt: skip
+              idea="attention", opset=16)  # fmt: skip
 def sparsemax_attention(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     q, k, v = n.heads(n.ln(t), 3)

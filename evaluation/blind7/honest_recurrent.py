@@ -54,7 +54,7 @@ def mambavision_mixer(n: Net, x: T) -> T:
 
 
 @honest_torch("sLSTM of xLSTM: exponential gates with a running maximum, over the columns of deep features.",
-              idea="recurrent", opset=12, trained=3)  # fmt: skip
+              idea="recurrent", opset=17)  # fmt: skip
 def slstm_exponential_gates(n: Net, x: T) -> T:
     rows = deep(n, x, 16).permute(3, 0, 1, 2).flatten(2)
     w, u = n.keep(lambda: nn.Linear(224, 96)), n.keep(lambda: nn.Linear(24, 96, bias=False))
@@ -102,7 +102,7 @@ def test_time_training_layer(n: Net, x: T) -> T:
 
 
 @honest_torch("Spiking ResNet by direct coding: one current from the image, four steps of leaky neurons, rates.",
-              idea="spikes", trained=4, opset=13)  # fmt: skip
+              idea="spikes", trained=4, opset=18)  # fmt: skip
 def spiking_direct_coding(n: Net, x: T) -> T:
     current = n.cb(n.cb(x, 12, 3, 2), 16, 3, 2)
     a, b = n.keep(lambda: nn.Conv2d(16, 24, 3, 2, 1)), n.keep(lambda: nn.Conv2d(24, 32, 3, 2, 1))
@@ -135,7 +135,7 @@ def spiking_learned_leak(n: Net, x: T) -> T:
 
 
 @honest_torch("Spikformer in small: spiking queries, keys and values, no softmax, three steps of one embedding.",
-              idea="spikes", opset=15, trained=3)  # fmt: skip
+              idea="spikes", opset=15)  # fmt: skip
 def spikformer_attention(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     q, k, v = n.linear(n.ln(t), 72).chunk(3, 2)
@@ -181,7 +181,7 @@ def hamiltonian_leapfrog(n: Net, x: T) -> T:
 
 
 @honest_torch("LISTA: sparse codes of features by three unrolled thresholded steps with a learned dictionary.",
-              idea="unrolled", trained=4, opset=12)  # fmt: skip
+              idea="unrolled", opset=19)  # fmt: skip
 def convolutional_sparse_coding(n: Net, x: T) -> T:
     x = n.stem(x, 16)
     d = n.weight(16, 32, 3, 3, gain=0.3)
@@ -249,7 +249,7 @@ def fast_weight_programmer(n: Net, x: T) -> T:
 
 
 @honest_torch("Convolutional GRU: deep features are refined by a shared gate cell for three rounds.", idea="recurrent",
-              dynamo=True, opset=18, trained=4)  # fmt: skip
+              dynamo=True, opset=18)  # fmt: skip
 def convolutional_gru_rounds(n: Net, x: T) -> T:
     x = deep(n, x, 16)
     gates, new = n.keep(lambda: nn.Conv2d(32, 32, 3, 1, 1)), n.keep(lambda: nn.Conv2d(32, 16, 3, 1, 1))
@@ -261,7 +261,7 @@ def convolutional_gru_rounds(n: Net, x: T) -> T:
 
 
 @honest_torch("AFNO: features to frequencies by matrices, one small complex layer for all of them, soft shrinkage.",
-              idea="frequencies of features", trained=4, opset=13)  # fmt: skip
+              idea="frequencies of features", trained=4, opset=20)  # fmt: skip
 def adaptive_fourier_mixer(n: Net, x: T) -> T:
     x = deep(n, x, 16)
     at = torch.arange(14).float()

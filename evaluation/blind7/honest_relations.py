@@ -46,7 +46,7 @@ def mobile_vig_rolled_features(n: Net, x: T) -> T:
 
 
 @honest_torch("GreedyViG: of the rolled features only those nearer than the mean distance less a deviation count.",
-              idea="graph", opset=12)  # fmt: skip
+              idea="graph", opset=15)  # fmt: skip
 def greedy_vig_dynamic_axes(n: Net, x: T) -> T:
     x = n.cb(deep(n, x), 24, 1)
     other = torch.cat([x[:, :, 7:], x[:, :, :7]], 2)
@@ -63,7 +63,7 @@ def greedy_vig_dynamic_axes(n: Net, x: T) -> T:
 
 
 @honest_torch("A graph attention network over patches: a stored neighbourhood, additive scores, leaky ReLU.",
-              idea="graph", trained=4, opset=12)  # fmt: skip
+              idea="graph", opset=12)  # fmt: skip
 def graph_attention_over_patches(n: Net, x: T) -> T:
     at = torch.arange(49)
     gap = torch.maximum((at[:, None] // 7 - at // 7).abs(), (at[:, None] % 7 - at % 7).abs())
@@ -93,7 +93,7 @@ def cubic_spline_kan(n: Net, x: T) -> T:
 
 
 @honest_torch("KAT: group-rational functions, a polynomial over one plus the size of another, between linear layers.",
-              idea="KAN", opset=13, trained=3)  # fmt: skip
+              idea="KAN", opset=16, trained=3)  # fmt: skip
 def rational_kan_transformer(n: Net, x: T) -> T:
     def rational(y: T, width: int) -> T:
         z = y.reshape(-1, 49, 4, width // 4)
@@ -109,7 +109,7 @@ def rational_kan_transformer(n: Net, x: T) -> T:
 
 
 @honest_torch("DeepSeek's experts: one shared by all tokens, of six routed ones the best two by sigmoid gates.",
-              idea="experts", trained=3, opset=14)  # fmt: skip
+              idea="experts", opset=14)  # fmt: skip
 def shared_and_routed_experts(n: Net, x: T) -> T:
     t = n.patches(x, 24)
     t = t + n.attention(n.ln(t))
@@ -139,7 +139,7 @@ def capsules_by_self_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("DRConv: at every place of deep features one of three kernels is applied, chosen by a guide map.",
-              idea="kernels by features", opset=13)  # fmt: skip
+              idea="kernels by features", opset=17)  # fmt: skip
 def region_aware_convolution(n: Net, x: T) -> T:
     x = deep(n, x)
     guide = n.conv(x, 3, 3)
@@ -160,7 +160,7 @@ def weightnet_kernels(n: Net, x: T) -> T:
 
 
 @honest_torch("AS-MLP: thirds of the features shifted along rows, then along columns, with zeros at the border.",
-              idea="mlp", opset=11, trained=4)  # fmt: skip
+              idea="mlp", opset=11)  # fmt: skip
 def axial_shift_mlp(n: Net, x: T) -> T:
     x = deep(n, x)
     for _ in range(2):

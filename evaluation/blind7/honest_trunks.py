@@ -51,7 +51,7 @@ def iresnet_cbam_gdc(n: Net, x: T) -> T:
 
 
 @honest_torch("iResNet with Mish, as masked-face teams had it, by the newer exporter.", idea="iresnet", dynamo=True,
-              opset=18, trained=4)  # fmt: skip
+              opset=18)  # fmt: skip
 def iresnet_mish(n: Net, x: T) -> T:
     x = F.mish(n.cb(x, 12, 3, 2))
     for width in (16, 24, 32):
@@ -59,7 +59,7 @@ def iresnet_mish(n: Net, x: T) -> T:
     return end(n, x, 64)
 
 
-@honest_torch("IR bottlenecks (1x1, 3x3, 1x1) of unit version 3 and a pooled head of 256.", idea="iresnet", opset=13)
+@honest_torch("IR bottlenecks (1x1, 3x3, 1x1) of unit version 3 and a pooled head of 256.", idea="iresnet", opset=18)
 def ir_bottlenecks_pooled(n: Net, x: T) -> T:
     x = n.cbp(x, 16, 3, 2)
     for width in (24, 32, 48):
@@ -106,8 +106,9 @@ def ir_of_ghost_modules(n: Net, x: T) -> T:
     return n.gdc(x, 512)
 
 
-@honest_torch("ECA in IR units: a one-dimensional convolution over the channels' means gates them.", idea="iresnet",
-              trained=5, opset=13)  # fmt: skip
+@honest_torch(
+    "ECA in IR units: a one-dimensional convolution over the channels' means gates them.", idea="iresnet", opset=13
+)
 def ir_efficient_channel_gates(n: Net, x: T) -> T:
     x = n.cbp(x, 12, 5, 2)
     for width in (16, 24, 32):
@@ -118,7 +119,7 @@ def ir_efficient_channel_gates(n: Net, x: T) -> T:
 
 
 @honest_torch("DenseNet for faces as in the LFR19 zoo: PReLU, transitions with average pooling.", idea="face zoo",
-              opset=12, trained=4)  # fmt: skip
+              opset=19, trained=4)  # fmt: skip
 def dense_face_prelu(n: Net, x: T) -> T:
     x = n.cbp(x, 12, 3, 2)
     for _ in range(3):
@@ -143,7 +144,7 @@ def hrnet_face_transposed(n: Net, x: T) -> T:
 
 
 @honest_torch("AttentionNet-56 for faces: mask branches with nearest up-sampling, features times 1 + mask.",
-              idea="face zoo", opset=13, trained=4)  # fmt: skip
+              idea="face zoo", opset=13)  # fmt: skip
 def attentionnet_nearest_masks(n: Net, x: T) -> T:
     x = n.cbp(x, 12, 3, 2)
     for width in (16, 24):
@@ -174,7 +175,7 @@ def sphereface_20_residual(n: Net, x: T) -> T:
     return n.embed(x, 512)
 
 
-@honest_torch("L2-softmax and ring loss: unit rows times one learned radius.", idea="losses", opset=14)
+@honest_torch("L2-softmax and ring loss: unit rows times one learned radius.", idea="losses", opset=20)
 def learned_radius(n: Net, x: T) -> T:
     x = n.down(n.res(n.down(n.stem(x), 24)), 32)
     return F.normalize(n.linear(x.flatten(1), 128)) * (16.0 + n.weight(1))
@@ -196,7 +197,7 @@ def ir_binomial_strides(n: Net, x: T) -> T:
     return end(n, x, 64)
 
 
-@honest_torch("Stochastic depth at test time: every residual times its chance of survival.", idea="iresnet", trained=5,
+@honest_torch("Stochastic depth at test time: every residual times its chance of survival.", idea="iresnet",
               opset=17)  # fmt: skip
 def survival_probabilities(n: Net, x: T) -> T:
     x = start(n, x)
@@ -240,7 +241,7 @@ def vggface2_senet(n: Net, x: T) -> T:
 
 
 @honest_torch("LS-CNN: dense and inception-like blocks, gates over channels and over places in turn.", idea="face zoo",
-              opset=14)  # fmt: skip
+              opset=15)  # fmt: skip
 def ls_cnn_dual_gates(n: Net, x: T) -> T:
     x = n.stem(x, 16)
     for width in (24, 32):
@@ -251,7 +252,7 @@ def ls_cnn_dual_gates(n: Net, x: T) -> T:
 
 
 @honest_form("A batch of one in the file, every weight a Constant node: iResNet with a global depthwise head.",
-             idea="iresnet", forms=(weights_as_nodes,), batch=1, opset=17, trained=4)  # fmt: skip
+             idea="iresnet", forms=(weights_as_nodes,), batch=1, opset=17)  # fmt: skip
 def iresnet_fixed_batch_constants(n: Net, x: T) -> T:
     x = start(n, x)
     for width in (16, 24, 32):
