@@ -63,10 +63,11 @@ def _alike(array: npt.NDArray[np.float64]) -> float:
 
 
 class Evaluation:
-    """The contents of values that stored numbers and sizes alone make, for one image."""
+    """The contents of values that stored numbers and sizes alone make: for one image, or, of ``any_batch``, for any."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, any_batch: bool = False) -> None:
         self.graph = graph
+        self.any_batch = any_batch
         self.known: dict[str, npt.NDArray[Any] | None] = {}
         self.shapes: dict[str, tuple[int | None, ...]] | None = None
 
@@ -91,7 +92,7 @@ class Evaluation:
         if node.operator.along is Along.SIZES and node.op == "Shape":
             self.shapes = infer_open(self.graph) if self.shapes is None else self.shapes
             extents = self.shapes.get(node.inputs[0])
-            if extents is not None:
+            if extents is not None and not (self.any_batch and None in extents):
                 self.known[node.outputs[0]] = np.array([1 if e is None else e for e in extents], np.int64)
             return
         if node.subgraphs or node.domain or node.operator.has(Trait.RANDOM):

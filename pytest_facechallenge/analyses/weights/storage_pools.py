@@ -42,8 +42,8 @@ def measure(found: Trace) -> Storage:
 class _Measure:
     def __init__(self, found: Trace) -> None:
         self.found = found
-        self.sizes = found.sizes
         self.storage = Storage()
+        self.made: dict[int, int | None] = {}
         self.pattern = cache(self._pattern)
 
     def _pattern(self, index: int) -> bool:
@@ -116,13 +116,30 @@ class _Measure:
 
     def _made(self, event: Event) -> int | None:
         """Return how many weights an event makes; None when that is not known before the model runs."""
+        if event.index not in self.made:
+            self.made[event.index] = 0  # a loop's body is gone through twice: an event may come of itself
+            self.made[event.index] = self._count_made(event)
+        return self.made[event.index]
+
+    def _count_made(self, event: Event) -> int | None:
         if event.elements is not None:
             return event.elements
-        size = self.sizes[event.value]
+        size = self.found.size(event.value)
         if not event.bounded:
             return size
         stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))
-        return stored if size is None else min(size, stored)
+        # Several events of one store that are put together made more numbers than it has.
+        before = self._total([self.found.events[index] for index in sorted(event.before)])
+        most = None if before is None else max(stored, before)
+        known = [count for count in (size, most) if count is not None]
+        return min(known) if known else None
+
+    def _total(self, events: list[Event]) -> int | None:
+        """Return how many weights events make together, where the two parts of a matrix are that matrix."""
+        parted = self._parted(events)
+        counts = [self._made(event) for event in events if not (event.whole and event.roots in parted)]
+        counts += [max(filter(None, (self._made(event) for event in parts)), default=None) for parts in parted.values()]
+        return None if None in counts else sum(count or 0 for count in counts)
 
     @staticmethod
     def _parted(events: list[Event]) -> dict[frozenset[int], list[Event]]:
@@ -159,9 +176,7 @@ class _Measure:
         data -= chosen  # an index says which value, it is none
         values = sum(roots[i].elements for i in data if roots[i].wide)
         parted = self._parted(events)
-        counts = [self._made(event) for event in events if not (event.whole and event.roots in parted)]
-        counts += [max(filter(None, (self._made(event) for event in parts)), default=None) for parts in parted.values()]
-        weights = None if None in counts else sum(count or 0 for count in counts)
+        weights = self._total(events)
         if weights is not None:
             weights += sum(roots[i].elements for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
         sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))
