@@ -116,7 +116,9 @@ class _Tracer:
         key = (node.label, position, flow)
         if flow.roots and key not in self.known_sinks:
             self.known_sinks.add(key)
-            self.found.sinks.append(Sink(f"node {node.label!r}", node.operator.has(Trait.LEARNED), flow, chooses))
+            value = node.inputs[position] if 0 <= position < len(node.inputs) and node.graph.parent is None else ""
+            learned = node.operator.has(Trait.LEARNED)
+            self.found.sinks.append(Sink(f"node {node.label!r}", learned, flow, chooses, node.op, value))
 
     def outputs(self, node: Node, env: dict[str, Flow]) -> list[Flow]:
         """Return the flow of each output of ``node``."""

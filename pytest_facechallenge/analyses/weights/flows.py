@@ -120,13 +120,16 @@ class Sink:
     """A place where stored numbers meet what was computed from the image.
 
     ``learned`` says whether the operator there has trained parameters among its inputs: then even a handful of
-    integers is a weight.
+    integers is a weight. ``op`` and ``value`` name the operator and what it gets; "" inside of bodies, where a value is
+    another one in each turn.
     """
 
     node: str
     learned: bool
     flow: Flow
     chooses: bool = False
+    op: str = ""
+    value: str = ""
 
 
 #: A value that depends on the image.
