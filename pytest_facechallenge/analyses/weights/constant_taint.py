@@ -16,6 +16,7 @@ import onnx
 
 from pytest_facechallenge.analyses.weights.encoding import stored_bits
 from pytest_facechallenge.analyses.weights.flows import IMAGE, MANY, Event, Flow, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.formulas import Evaluation
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
@@ -49,7 +50,7 @@ def trace(graph: Graph) -> Trace:
 
 class _Tracer:
     def __init__(self, graph: Graph) -> None:
-        self.found = Trace(ElementCounts(graph))
+        self.found = Trace(ElementCounts(graph), Evaluation(graph, any_batch=True))
         self.sizes = self.found.sizes
         self.known_roots: dict[tuple[str, str], Flow] = {}
         self.known_events: dict[tuple[str, str], int] = {}
@@ -97,22 +98,27 @@ class _Tracer:
         *,
         bounded: bool = False,
         whole: bool = False,
+        before: frozenset[int] = frozenset(),
     ) -> int:
         key = (node, value)
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded, whole))
+            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before))
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
-        self.found.events[index] = replace(known, roots=known.roots | roots, triggers=known.triggers | triggers)
+        self.found.events[index] = replace(
+            known, roots=known.roots | roots, triggers=known.triggers | triggers, before=known.before | before
+        )
         return index
 
     def sink(self, node: Node, position: int, flow: Flow, *, chooses: bool = False) -> None:
         key = (node.label, position, flow)
         if flow.roots and key not in self.known_sinks:
             self.known_sinks.add(key)
-            self.found.sinks.append(Sink(f"node {node.label!r}", node.operator.has(Trait.LEARNED), flow, chooses))
+            value = node.inputs[position] if 0 <= position < len(node.inputs) and node.graph.parent is None else ""
+            learned = node.operator.has(Trait.LEARNED)
+            self.found.sinks.append(Sink(f"node {node.label!r}", learned, flow, chooses, node.op, value))
 
     def outputs(self, node: Node, env: dict[str, Flow]) -> list[Flow]:
         """Return the flow of each output of ``node``."""
@@ -181,14 +187,21 @@ class _Tracer:
         index = self.event("codebook", node.inputs[position], node.label, flow.roots, flow.roots)
         return Flow(True, flow.roots, flow.events | {index}, flow.kind)
 
-    def chosen(self, node: Node, choice: Flow, data: Flow, keep: list[Flow] | None = None) -> Flow:
-        """Return ``data`` with the event that stored numbers chose among it (among ``keep``, where that is less)."""
+    def chosen(
+        self, node: Node, choice: Flow, data: Flow, keep: list[Flow] | None = None, elements: int | None = None
+    ) -> Flow:
+        """Return ``data`` with the event that stored numbers chose among it (among ``keep``, where that is less).
+
+        ``elements`` is how many values the choice put to places, where it leaves all others as they were.
+        """
         if not choice.roots:
             return data
         value = next((name for name in node.outputs if name), "") if data.roots else node.inputs[0]
         among = data.roots if keep is None else frozenset().union(*(flow.roots for flow in keep))
-        index = self.event("codebook", value, node.label, among, choice.roots)
-        return Flow(True, data.roots | (frozenset() if data.roots else choice.roots), data.events | {index}, data.kind)
+        index = self.event("codebook", value, node.label, among, choice.roots, elements)
+        # What stands at stored places tells these places: they are in it, whatever is counted or summed up of it.
+        told = choice.roots if node.operator.has(Trait.SCATTERS) or not data.roots else frozenset()
+        return Flow(True, data.roots | told, data.events | {index}, data.kind)
 
     def combined(self, node: Node, output: str, values: dict[int, Flow], choices: dict[int, Flow]) -> Flow:
         """Return the flow of an output that only stored numbers make."""
@@ -203,8 +216,9 @@ class _Tracer:
             data = [flow for flow in values.values() if flow.kind != "choice" and flow.roots]
             if choosing and data:
                 return self.chosen(node, choosing[0], replace(merged, kind="float"), keep=data)
+        placed = self.sizes[node.inputs[max(values)]] if node.operator.has(Trait.SCATTERS) and values else None
         for choice in choices.values():
-            merged = self.chosen(node, choice, merged)
+            merged = self.chosen(node, choice, merged, elements=placed)
         if choices or not merged.roots or not self.takes_apart(node, values, merged):
             return merged
         bounded = not node.domain and (
@@ -220,6 +234,7 @@ class _Tracer:
             bounded=bounded,
             whole=self.of_matrices(merged.roots)
             and ((node.op in _WHOLE and not merged.events) or (node.op == "Div" and bounded)),
+            before=merged.events,
         )
         return Flow(True, merged.roots, frozenset({index}), merged.kind)
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import structs
-from onnx import TensorProto
-
+from pytest_facechallenge.analyses.weights import formula_operators as kinds
 from pytest_facechallenge.analyses.weights.formulas import Evaluation, is_transform
+from pytest_facechallenge.analyses.weights.joining import described
+from pytest_facechallenge.analyses.weights.kernels import FORMULA, kernels
 from pytest_facechallenge.analyses.weights.made import Made
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core import dtypes
-from pytest_facechallenge.core.facts.weights import SharedStorage, StoredTensor
+from pytest_facechallenge.core.facts.weights import SharedStorage
 from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import GraphError
 from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
-from pytest_facechallenge.onnx_graph.operators import Along, Kind, Trait
+from pytest_facechallenge.onnx_graph.operators import Along, Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,22 +32,6 @@ if TYPE_CHECKING:
 
 #: A stored tensor of at most so many elements is a parameter of a formula, not a store of codes.
 FEW = 16
-#: A network that turns coordinates into weights (continuous kernels) is left undecided up to so many weights for each
-#: stored number, and is storage computed from nothing beyond. A continuous 7x7 kernel behind 32 hidden values has 1.5.
-FORMULA = 16
-_LINEAR_PAIRS = frozenset({"Add", "Sub", "Sum", "Mean"})
-_SUMMING = frozenset({"ReduceSum", "ReduceMean", "AveragePool", "GlobalAveragePool"})
-_PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
-_COPYING = (Kind.LAYOUT, Kind.MOVING)
-#: Operators that put numbers between stored ones, by a rule that is not stored.
-_INTERPOLATING = frozenset({"Resize", "Upsample"})
-_READING = frozenset({"Gather", "GatherElements", "GatherND"})
-#: Curves that a network puts behind its layers; of those the ones that keep the part of a number beyond a bound, which
-#: is that number again (relu(w) and relu(-w) are w).
-_PARTING = frozenset({"Relu", "Abs", "Max", "Min", "Clip", "LeakyRelu", "PRelu"})
-_ACTIVATIONS = _PARTING | {
-    "Tanh", "Sigmoid", "HardSigmoid", "HardSwish", "Elu", "Selu", "Celu", "Softplus", "Softsign", "Gelu", "Mish",
-}  # fmt: skip
 
 
 def measure(graph: Graph) -> list[SharedStorage]:
@@ -91,10 +75,21 @@ class _Spread:
             self.run(body, inner)
             for inside, outside in how.outputs():
                 ends.setdefault(outside, []).append(inner.get(inside))
+        for body in node.subgraphs.values():
+            self._stacked(node, body, ends)
         for name, made in ends.items():
             known = [each for each in made if each is not None]
             if name and len(known) == len(made):
                 env[name] = max(known, key=lambda each: each.level)
+
+    def _stacked(self, node: Node, body: Graph, ends: dict[str, list[Made | None]]) -> None:
+        """Leave open how many numbers the states of every turn are that stored ones go through, put together."""
+        how = bound(node, body)
+        for each in how.stacked if how.carried else ():
+            size = self.sizes[each.whole] if each.whole else 0
+            for at, made in enumerate(ends.get(each.whole, [])):
+                if made is not None and self._holds_store(made) and (size is None or size > self._elements(made.roots)):
+                    ends[each.whole][at] = Made(made.roots, 2, None, node.label)
 
     def _generated(self, node: Node) -> Made:
         """Return what is made of sizes, attributes or chance: a range is more than what is stored for it."""
@@ -117,33 +112,35 @@ class _Spread:
                 return None
         if not parts:
             return None if names else Made()
-        if node.op in _READING and len(parts) == 2 and parts[1].places:
+        if node.op in kinds.READING and len(parts) == 2 and parts[1].places:
             return parts[0]
-        if _interpolates(node) and parts[0].level < 2 and (size is None or size > self._elements(parts[0].roots)):
+        if kinds.interpolates(node) and parts[0].level < 2 and (size is None or size > self._elements(parts[0].roots)):
             return Made(parts[0].roots, 2, size, node.label, interpolated=True)
         roots = frozenset().union(*(part.roots for part in parts))
         stored = self._elements(roots)
         curves = self._curves(node, names, parts)
         level = self._level(node, names, parts, size, stored)
+        level = 2 if self._marks(node, env) else level
         if size is not None and size <= stored:
             level = 0
         network = self._network(node, parts)
         if level < 2:
             coordinates = level == 1 and self._coordinates(node, parts)
-            return Made(roots, level, coordinates=coordinates, curves=curves, network=level == 1 and network)
+            return Made(roots, level, coordinates=coordinates, curves=curves, network=level == 1 and network,
+                        statistic=self._statistic(node, parts))  # fmt: skip
         before = [part for part in parts if part.level == 2]
         curve = before[0].node if before else node.label
         spread = [part for part in parts if part.level]
-        coordinates = all(part.coordinates for part in spread) if spread else not any(part.curves for part in parts)
-        if node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg"):
+        codes = any(part.curves or self._holds_store(part) for part in parts)
+        coordinates = all(part.coordinates for part in spread) if spread else not codes
+        if before and (node.operator.kind in kinds.COPYING or node.op in ("Identity", "Cast", "Neg")):
             counts = [part.weights for part in before]
-            if counts:
-                known = [count for count in counts if count is not None]
-                weights = sum(known) if len(known) == len(counts) else None
-                places = all(part.places for part in before)
-                interpolated = all(part.interpolated for part in before)
-                return Made(roots, 2, weights, curve, coordinates, network=network, places=places,
-                            interpolated=interpolated)  # fmt: skip
+            known = [count for count in counts if count is not None]
+            weights = sum(known) if len(known) == len(counts) else None
+            places = all(part.places for part in before)
+            interpolated = all(part.interpolated for part in before)
+            return Made(roots, 2, weights, curve, coordinates, network=network, places=places,
+                        interpolated=interpolated)  # fmt: skip
         places = node.op == "Cast" and all(part.level == 1 and part.coordinates and not part.curves for part in parts)
         return Made(roots, 2, size, curve, coordinates, network=network, places=places)
 
@@ -170,11 +167,11 @@ class _Spread:
     def _puts_together(self, node: Node, names: list[str]) -> bool:
         """Whether a node sets values side by side, or adds values of one size (which may be zero in turns)."""
         sizes = {self.sizes[name] for name in names}
-        return node.operator.kind in _COPYING or (node.op in _LINEAR_PAIRS and len(sizes) == 1)
+        return node.operator.kind in kinds.COPYING or (node.op in kinds.LINEAR_PAIRS and len(sizes) == 1)
 
     def _bends(self, node: Node, names: list[str], parts: list[Made]) -> bool:
         """Whether a node applies a curve to stored numbers; a product of two values of one store is one."""
-        plain = node.operator.kind in _COPYING or node.op in _LINEAR_PAIRS | _SUMMING | _PRODUCTS | _PARTING
+        plain = node.operator.kind in kinds.COPYING or node.op in kinds.PLAIN
         if plain or node.op in ("Identity", "Neg", "Dropout", "Cast", "CastLike"):
             return False
         if node.op in ("Mul", "Div"):
@@ -198,43 +195,84 @@ class _Spread:
         """Whether stored matrices, and no table of places, spread out what a node gets or makes."""
         spread = [part for part in parts if part.level]
         if spread:
-            curve = node.op in _ACTIVATIONS | _PRODUCTS | _LINEAR_PAIRS | _SUMMING
-            same = node.operator.kind in _COPYING or node.op in ("Identity", "Cast", "Neg", "Mul", "Div")
+            curve = node.op in kinds.ACTIVATIONS | kinds.PRODUCTS | kinds.LINEAR_PAIRS | kinds.SUMMING
+            same = node.operator.kind in kinds.COPYING or node.op in ("Identity", "Cast", "Neg", "Mul", "Div")
+            same &= not self._by_its_own(parts)
             return (curve or same) and all(part.network for part in spread)
         stores = [part for part in parts if self._elements(part.roots) > FEW]
         learned = [part for part in stores if not all(self._is_pattern(root) for root in part.roots)]
-        return node.op in _PRODUCTS and len(learned) > 1
+        return node.op in kinds.PRODUCTS and len(learned) > 1
 
     def _level(self, node: Node, names: list[str], parts: list[Made], size: int | None, stored: int) -> int:
         highest = max(part.level for part in parts)
         # A size that nobody knows may be any: what comes of it is undecided then, and no silent pass.
         grows = (size is None or size > stored) and len({*names}) > 1
-        to_float = node.op == "Cast" and dtypes.is_float(_kind(node.attributes.get("to", 0)))
+        to_float = node.op == "Cast" and dtypes.is_float(kinds.element_type(node.attributes.get("to", 0)))
         if grows and self._puts_together(node, names) and self._differ(parts):
             return 2
-        if node.operator.kind in _COPYING and node.op != "OneHot":
+        if node.operator.kind in kinds.COPYING and node.op != "OneHot":
             return highest
-        if node.op in ("Identity", "Neg", "Dropout", "CastLike") or to_float or node.op in _SUMMING:
+        if node.op in ("Identity", "Neg", "Dropout", "CastLike") or to_float or node.op in kinds.SUMMING:
             return highest
-        if node.op in _LINEAR_PAIRS:
+        if node.op in kinds.LINEAR_PAIRS:
             return max(highest, int(grows))
-        if node.op in ("Mul", "Div") or node.op in _PRODUCTS:
+        if node.op in ("Mul", "Div") or node.op in kinds.PRODUCTS:
             spread = [part for part in parts if part.level]
             bends = len(spread) > 1 and bool(spread[0].roots & spread[1].roots or spread[0].roots == spread[1].roots)
             bends = bends or (node.op == "Div" and len(parts) > 1 and parts[1].level > 0)
             bends = bends or (node.op == "Mul" and len(set(names)) == 1 and highest > 0)
+            bends = bends or self._by_its_own(parts)
             return 2 if bends else max(highest, int(grows))
         if node.op == "OneHot":
             return 2 if size is None or size > stored else 0
+        if sum(self.sizes[name] != 1 for name in {*names}) > 1 and any(self._holds_store(part) for part in parts):
+            return 2 if highest or grows else 0
         return 2 if highest else 0
+
+    def _by_its_own(self, parts: list[Made]) -> bool:
+        """Whether numbers that were spread out are multiplied by those that they are made of: a power of each code.
+
+        A statistic of what was spread out (its norm, its deviation) scales it, as weight normalisation does.
+        """
+        for one in parts:
+            stores = frozenset(root for root in one.roots if not self._is_pattern(root))
+            for other in parts:
+                whole = other.statistic and other.roots >= stores and not one.curves
+                if one.level and not other.level and not whole and self._elements(stores & other.roots) > FEW:
+                    return True
+        return False
+
+    def _statistic(self, node: Node, parts: list[Made]) -> bool:
+        """Whether a node sums up what was spread out, or works on such a sum alone."""
+        if node.operator.has(Trait.SUMS):
+            return any(part.level or part.statistic for part in parts)
+        others = [part for part in parts if not part.statistic]
+        return len(others) < len(parts) and not any(self._holds_store(part) for part in others)
+
+    def _marks(self, node: Node, env: dict[str, Made]) -> bool:
+        """Whether a node puts numbers of a pattern to stored places: a choice by codes, as a one-hot is.
+
+        Stored values that are put to places are those values again, and what is around them is none.
+        """
+        if not node.operator.has(Trait.SCATTERS):
+            return False
+        chooses = node.operator.chooses
+        told = [env[name] for at, name in enumerate(node.inputs) if at in chooses and name in env]
+        updates = env.get(next((name for at, name in reversed([*enumerate(node.inputs)]) if at not in chooses), ""))
+        return any(self._holds_store(made) for made in told) and (updates is None or not self._holds_store(updates))
+
+    def _holds_store(self, made: Made) -> bool:
+        """Whether more numbers are in it than parameters have, which follow no pattern."""
+        return self._elements(root for root in made.roots if not self._is_pattern(root)) > FEW
 
     def _coordinates(self, node: Node, parts: list[Made]) -> bool:
         """Whether the largest store that is spread out follows a pattern."""
         if any(part.level for part in parts):
             return all(part.coordinates for part in parts if part.level)
         stores = [part for part in parts if self._elements(part.roots) > 0]
-        rows = max(stores, key=lambda part: self._elements(part.roots), default=None) if node.op in _LINEAR_PAIRS else (
-            stores[0] if stores else None)  # fmt: skip
+        rows = stores[0] if stores else None
+        if node.op in kinds.LINEAR_PAIRS:
+            rows = max(stores, key=lambda part: self._elements(part.roots), default=None)
         return rows is None or all(self._is_pattern(root) for root in rows.roots)
 
     def _elements(self, roots: Iterable[tuple[str, str]]) -> int:
@@ -272,9 +310,14 @@ class _Spread:
         kept = self._elements(codes)
         why = ""
         kind: Literal["expanded", "formula"] = "expanded"
-        if made.coordinates:
+        values = self.evaluations.setdefault(id(node.graph), Evaluation(node.graph)).value(name)
+        found = None if values is None else kernels(node.op, values)
+        if found is not None and found.numbers <= kept:
+            return None
+        if found is not None and found.open(kept):
+            kind, why = "formula", found.why(kept)
+        elif made.coordinates:
             kind = "formula"
-            values = self.evaluations.setdefault(id(node.graph), Evaluation(node.graph)).value(name)
             if values is not None and is_transform(values):
                 return None
             if values is None:
@@ -295,43 +338,8 @@ class _Spread:
             weights=made.weights,
             values=kept if made.coordinates else stored,
             bytes=sum((tensor.size * dtypes.bits(tensor.dtype) + 7) // 8 for tensor in sources),
-            sources=tuple(_described(tensor) for tensor in sources[:10]),
+            sources=tuple(described(tensor) for tensor in sources[:10]),
             made_by=(made.node,),
             used_by=(f"node {node.label!r}",),
             caveat=why,
         )
-
-
-def _interpolates(node: Node) -> bool:
-    """Whether a node puts new numbers between those it gets; copies of the nearest are none."""
-    return node.op in _INTERPOLATING and node.attributes.get("mode", b"nearest") not in (b"nearest", "nearest")
-
-
-def _kind(number: int) -> str:
-    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else ""
-
-
-def _described(tensor: Tensor) -> StoredTensor:
-    bits = dtypes.bits(tensor.dtype)
-    return StoredTensor(where=tensor.where, dtype=tensor.dtype, bits=bits, elements=tensor.size,
-                        bytes=(tensor.size * bits + 7) // 8)  # fmt: skip
-
-
-def joined(entries: list[SharedStorage]) -> list[SharedStorage]:
-    """Return entries made from the same stored tensors as one: storage that serves many layers counts once."""
-    pools: dict[tuple[str, tuple[str, ...]], SharedStorage] = {}
-    for entry in entries:
-        key = (entry.kind + bool(entry.caveat) * "?", tuple(source.where for source in entry.sources))
-        known = pools.get(key)
-        if known is None:
-            pools[key] = entry
-        elif known.made_by != entry.made_by and None not in (known.weights, entry.weights):
-            pools[key] = _both(known, entry)
-    return list(pools.values())
-
-
-def _both(one: SharedStorage, other: SharedStorage) -> SharedStorage:
-    """Return two uses of one store as one entry."""
-    weights = None if one.weights is None or other.weights is None else one.weights + other.weights
-    return structs.replace(one, weights=weights, made_by=(*one.made_by, *other.made_by)[:5],
-                           used_by=(*one.used_by, *other.used_by)[:5])  # fmt: skip

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from pytest_facechallenge.analyses.weights.formulas import Evaluation
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.onnx_graph.ir import Tensor
 from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
@@ -74,6 +75,9 @@ class Event:
     whole
         Whether it is a stored matrix or kernel again: divided by its own deviation, or its part above or below a
         bound (relu(w) and relu(-w) together are w).
+    before
+        The events that what it works on comes from: generations of one store, put together, are as many numbers as
+        all of them made.
     """
 
     index: int
@@ -85,6 +89,7 @@ class Event:
     elements: int | None = None
     bounded: bool = False
     whole: bool = False
+    before: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -115,13 +120,16 @@ class Sink:
     """A place where stored numbers meet what was computed from the image.
 
     ``learned`` says whether the operator there has trained parameters among its inputs: then even a handful of
-    integers is a weight.
+    integers is a weight. ``op`` and ``value`` name the operator and what it gets; "" inside of bodies, where a value is
+    another one in each turn.
     """
 
     node: str
     learned: bool
     flow: Flow
     chooses: bool = False
+    op: str = ""
+    value: str = ""
 
 
 #: A value that depends on the image.
@@ -130,9 +138,21 @@ IMAGE = Flow(constant=False)
 
 @dataclass
 class Trace:
-    """Everything that following the numbers found; ``sizes`` tells how many elements each value has."""
+    """Everything that following the numbers found; ``sizes`` tells how many elements each value has.
+
+    ``evaluation`` works values out that stored numbers and sizes alone make.
+    """
 
     sizes: ElementCounts
+    evaluation: Evaluation
     roots: list[Root] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
+
+    def size(self, name: str) -> int | None:
+        """Return how many elements a value has, worked out where its shape is computed of stored numbers."""
+        size = self.sizes[name]
+        if size is not None:
+            return size
+        value = self.evaluation.value(name)
+        return None if value is None else value.size

@@ -6,6 +6,7 @@ from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import ModelProto, ValueInfoProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from pytest_facechallenge.onnx_graph.open_shapes import infer_open
@@ -62,11 +63,21 @@ def _alike(array: npt.NDArray[np.float64]) -> float:
     return max(found)
 
 
-class Evaluation:
-    """The contents of values that stored numbers and sizes alone make, for one image."""
+def _alone(node: Node) -> ModelProto:
+    """Return a model of one node, of the version of the operators that it has: a node alone is run as of the newest."""
+    ends = [
+        [ValueInfoProto(name=name) for name in dict.fromkeys(names) if name] for names in (node.inputs, node.outputs)
+    ]
+    graph = helper.make_graph([node.proto], "node", *ends)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", max(node.opset, 1))])
 
-    def __init__(self, graph: Graph) -> None:
+
+class Evaluation:
+    """The contents of values that stored numbers and sizes alone make: for one image, or, of ``any_batch``, for any."""
+
+    def __init__(self, graph: Graph, *, any_batch: bool = False) -> None:
         self.graph = graph
+        self.any_batch = any_batch
         self.known: dict[str, npt.NDArray[Any] | None] = {}
         self.shapes: dict[str, tuple[int | None, ...]] | None = None
 
@@ -91,7 +102,7 @@ class Evaluation:
         if node.operator.along is Along.SIZES and node.op == "Shape":
             self.shapes = infer_open(self.graph) if self.shapes is None else self.shapes
             extents = self.shapes.get(node.inputs[0])
-            if extents is not None:
+            if extents is not None and not (self.any_batch and None in extents):
                 self.known[node.outputs[0]] = np.array([1 if e is None else e for e in extents], np.int64)
             return
         if node.subgraphs or node.domain or node.operator.has(Trait.RANDOM):
@@ -103,10 +114,10 @@ class Evaluation:
         if depth is not None:
             feeds[node.inputs[1]] = depth.reshape(-1)[:1].reshape(())
         try:
-            made = ReferenceEvaluator(node.proto, opsets={"": max(node.opset, 1)}).run(None, feeds)
+            made = ReferenceEvaluator(_alone(node)).run(None, feeds)
         except MemoryError:  # the run's limit shows nothing about the model
             raise
         except Exception:  # of many types: an operator or a form that it does not have
             return
-        found = zip(node.outputs, map(np.asarray, made), strict=False)
+        found = zip(filter(None, node.outputs), map(np.asarray, made), strict=False)
         self.known |= {output: value for output, value in found if output and value.size <= MOST}

@@ -7,6 +7,7 @@ from onnx import TensorProto
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.weights import constant_taint, expansion, inventory, storage_pools
+from pytest_facechallenge.analyses.weights.joining import joined
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.weights import SharedStorage, Stock, StoredTensor, WeightsFacts
 from pytest_facechallenge.onnx_graph.ir import Graph
@@ -44,7 +45,7 @@ def gather(context: Context) -> WeightsFacts:
         narrow_floats=tuple(narrow[:MAX_LISTED]),
         narrow_float_tensors=len(narrow),
         narrow_float_bytes=sum(tensor.bytes for tensor in narrow),
-        shared=(*measured.shared, *_not_told(measured.shared, expansion.joined(expansion.measure(context.graph)))),
+        shared=(*measured.shared, *_not_told(measured.shared, joined(expansion.measure(context.graph)))),
         covered=tuple(measured.covered),
         small_integers=measured.small_integers,
         blobs=tuple(inventory.blobs(model))[:MAX_LISTED],

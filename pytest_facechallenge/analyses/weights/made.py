@@ -31,6 +31,8 @@ class Made:
         used several times then, as a kernel is at every place of a map; any curve before would choose by a code.
     interpolated
         Of level 2: whether interpolation alone made more of the stored numbers.
+    statistic
+        Whether it is a sum over what was spread out (a mean, a norm), or a curve of one.
     """
 
     roots: frozenset[tuple[str, str]] = frozenset()
@@ -42,3 +44,4 @@ class Made:
     network: bool = False
     places: bool = False
     interpolated: bool = False
+    statistic: bool = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pytest_facechallenge.analyses.weights.flows import MANY, Event, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.kernels import Kernels, kernels
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
 from pytest_facechallenge.onnx_graph.ir import GraphError
@@ -42,8 +43,8 @@ def measure(found: Trace) -> Storage:
 class _Measure:
     def __init__(self, found: Trace) -> None:
         self.found = found
-        self.sizes = found.sizes
         self.storage = Storage()
+        self.made: dict[int, int | None] = {}
         self.pattern = cache(self._pattern)
 
     def _pattern(self, index: int) -> bool:
@@ -116,13 +117,30 @@ class _Measure:
 
     def _made(self, event: Event) -> int | None:
         """Return how many weights an event makes; None when that is not known before the model runs."""
+        if event.index not in self.made:
+            self.made[event.index] = 0  # a loop's body is gone through twice: an event may come of itself
+            self.made[event.index] = self._count_made(event)
+        return self.made[event.index]
+
+    def _count_made(self, event: Event) -> int | None:
         if event.elements is not None:
             return event.elements
-        size = self.sizes[event.value]
+        size = self.found.size(event.value)
         if not event.bounded:
             return size
         stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))
-        return stored if size is None else min(size, stored)
+        # Several events of one store that are put together made more numbers than it has.
+        before = self._total([self.found.events[index] for index in sorted(event.before)])
+        most = None if before is None else max(stored, before)
+        known = [count for count in (size, most) if count is not None]
+        return min(known) if known else None
+
+    def _total(self, events: list[Event]) -> int | None:
+        """Return how many weights events make together, where the two parts of a matrix are that matrix."""
+        parted = self._parted(events)
+        counts = [self._made(event) for event in events if not (event.whole and event.roots in parted)]
+        counts += [max(filter(None, (self._made(event) for event in parts)), default=None) for parts in parted.values()]
+        return None if None in counts else sum(count or 0 for count in counts)
 
     @staticmethod
     def _parted(events: list[Event]) -> dict[frozenset[int], list[Event]]:
@@ -148,6 +166,27 @@ class _Measure:
             return ""
         return f"a network of {values} stored numbers makes {weights} weights, as a hypernetwork of codes does"
 
+    def _used(self, events: list[Event], sinks: list[Sink], weights: int) -> int:
+        """Return how many numbers meet the image at most, where curves were summed up before (a state space's)."""
+        sizes = {sink.value: self.found.size(sink.value) if sink.value else None for sink in sinks}
+        if any(event.kind != "packed" for event in events) or any(sink.chooses for sink in sinks):
+            return weights
+        known = [size for size in sizes.values() if size is not None]
+        return sum(known) if len(known) == len(sizes) else weights
+
+    def _kernels(self, events: list[Event], sinks: list[Sink]) -> Kernels | None:
+        """Return what is known of kernels that are all that events make; None where they make anything else."""
+        if any(event.kind != "packed" for event in events):
+            return None
+        found: list[Kernels] = []
+        for op, name in sorted({(sink.op, sink.value) for sink in sinks}):
+            values = self.found.evaluation.value(name) if name else None
+            known = None if values is None else kernels(op, values)
+            if known is None:
+                return None
+            found.append(known)
+        return Kernels(sum(each.places for each in found), sum(each.numbers for each in found))
+
     def _count(self, events: list[Event], sinks_of: dict[int, list[Sink]], plain: set[int]) -> None:
         roots = self.found.roots
         data: set[int] = set()
@@ -159,10 +198,14 @@ class _Measure:
         data -= chosen  # an index says which value, it is none
         values = sum(roots[i].elements for i in data if roots[i].wide)
         parted = self._parted(events)
-        counts = [self._made(event) for event in events if not (event.whole and event.roots in parted)]
-        counts += [max(filter(None, (self._made(event) for event in parts)), default=None) for parts in parted.values()]
-        weights = None if None in counts else sum(count or 0 for count in counts)
-        if weights is not None:
+        weights = self._total(events)
+        sinks = [sink for event in events for sink in sinks_of[event.index]]
+        found = self._kernels(events, sinks)
+        kept = sum(roots[i].elements for i in data if roots[i].wide and not self.pattern(i))
+        if found is not None and found.numbers <= kept:
+            weights = found.numbers
+        elif weights is not None:
+            weights = min(weights, self._used(events, sinks, weights))
             weights += sum(roots[i].elements for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
         sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))
         result = SharedStorage(
@@ -172,8 +215,8 @@ class _Measure:
             bytes=sum(root.bytes for root in sources),
             sources=tuple(describe(root) for root in sources[:10]),
             made_by=tuple(dict.fromkeys(event.node for event in events))[:5],
-            used_by=tuple(dict.fromkeys(sink.node for event in events for sink in sinks_of[event.index]))[:5],
-            caveat=self._caveat(events, weights, values),
+            used_by=tuple(dict.fromkeys(sink.node for sink in sinks))[:5],
+            caveat=found.why(kept) if found is not None and found.open(kept) else self._caveat(events, weights, values),
         )
         covered = weights is not None and weights <= values
         (self.storage.covered if covered else self.storage.shared).append(result)

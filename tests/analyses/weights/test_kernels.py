@@ -1,0 +1,126 @@
+"""Rule no-float16: kernels that curves make of few numbers over the places of a sequence, and codes behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from evaluation.float16.builder import WeightBuilder as Net
+from pytest_facechallenge.analyses.weights.kernels import Kernels, kernels
+from pytest_facechallenge.core.outcome import Status
+from tests.analyses.weights.test_no_float16 import judge
+
+#: Places of a sequence: the 192 numbers of an image are four of each.
+PLACES = 48
+GAP = np.arange(PLACES)[:, None] - np.arange(PLACES)[None]
+CAUSAL = (GAP >= 0).astype(np.float32)
+
+
+def judged(net: Net, matrix: str) -> Status:
+    """Judge a network that multiplies the image, as 48 places of four numbers, by [C, 48, 48]."""
+    rows = net.node("Reshape", ["x", net.store("as_rows", np.array([-1, 1, PLACES, 4]))], "image")
+    net.node("MatMul", [matrix, rows], "unused")
+    return judge(net.model()).status
+
+
+def gaps(net: Net) -> str:
+    return net.store("gap", np.maximum(GAP, 0).astype(np.float32))
+
+
+def positive(net: Net, name: str, *shape: int) -> str:
+    return net.store(name, (0.1 + 0.8 * net.rng.random(shape)).astype(np.float32))
+
+
+def causal(net: Net, value: str, output: str = "causal") -> str:
+    return net.node("Mul", [value, net.store(f"{output}_mask", CAUSAL)], output)
+
+
+@pytest.mark.parametrize("channels", [8, 40])
+def test_a_complex_recurrence_in_its_parallel_form_passes(channels: int) -> None:
+    """LRU: powers of stored sizes, by cosines and sines of stored angles times the gap between two places."""
+    net = Net()
+    gap = gaps(net)
+    power = causal(net, net.node("Pow", [positive(net, "size", channels, 1, 1), gap], "power"))
+    turn = net.node("Mul", [positive(net, "angle", channels, 1, 1), gap], "turn")
+    parts = [net.node("Mul", [power, net.node(op, [turn], op)], f"by_{op}") for op in ("Cos", "Sin")]
+    rows = net.node("Reshape", ["x", net.store("shape", np.array([-1, 1, PLACES, 4]))], "pixels")
+    net.node("MatMul", [parts[1], rows], "unused_sine")
+    assert judged(net, parts[0]) is Status.PASSED
+
+
+@pytest.mark.parametrize("channels", [4, 40])
+def test_decays_of_a_distance_pass(channels: int) -> None:
+    """Retention to both sides: the exponential of a stored rate times the distance."""
+    net = Net()
+    distance = net.store("distance", -np.abs(GAP).astype(np.float32))
+    rate = net.node("Exp", [positive(net, "rate", channels, 1, 1)], "positive")
+    assert judged(net, net.node("Exp", [net.node("Mul", [rate, distance], "far")], "decay")) is Status.PASSED
+
+
+def test_a_diagonal_state_space_passes() -> None:
+    """S4D: a kernel of sixteen stored decays by stored factors, summed up, for each of eight channels."""
+    net = Net()
+    rate = net.node("Neg", [positive(net, "rate", 8, 1, 16)], "less")
+    place = net.store("place", np.arange(PLACES, dtype=np.float32)[None, :, None])
+    decay = net.node("Exp", [net.node("Mul", [rate, place], "far")], "decay")
+    terms = net.node("Mul", [decay, positive(net, "factor", 8, 1, 16)], "terms")
+    kernel = net.node("ReduceSum", [terms, net.store("axes", np.array([2]))], "kernel", keepdims=0)
+    matrix = net.node("Gather", [kernel, net.store("grid", np.maximum(GAP, 0))], "matrix", axis=1)
+    assert judged(net, causal(net, matrix)) is Status.PASSED
+
+
+def test_smooth_filters_of_stored_widths_are_left_open() -> None:
+    """A Gaussian for each channel: a formula of one number, over 48 places."""
+    net = Net()
+    square = net.store("square", -(np.abs(GAP) ** 2).astype(np.float32) / 200)
+    narrow = net.node("Mul", [positive(net, "width", 40, 1, 1), square], "narrow")
+    assert judged(net, net.node("Exp", [narrow], "bell")) is Status.UNDECIDED
+
+
+def test_a_long_kernel_of_exponentials_in_a_convolution_passes() -> None:
+    net = Net()
+    place = net.store("place", np.arange(8, dtype=np.float32)[None, None, None])
+    power = net.node("Pow", [positive(net, "size", 3, 1, 1, 1), place], "power")
+    net.node("Conv", ["x", power], "unused", group=3)
+    assert judge(net.model()).status is Status.PASSED
+
+
+def test_a_hash_of_the_gap_is_made_of_nothing() -> None:
+    net = Net()
+    square = net.store("square", (GAP**2 % 97).astype(np.float32))
+    turn = net.node("Mul", [net.node("Mul", [positive(net, "angle", 40, 1, 1), square], "turn"),
+                            net.store("often", np.float32(91.7))], "turns")  # fmt: skip
+    assert judged(net, net.node("Sin", [turn], "hash")) is Status.FAILED
+
+
+def test_codes_behind_a_matrix_of_diagonals_are_codes() -> None:
+    """A kernel that a soft codebook chooses, laid out as the matrix of a convolution."""
+    net = Net()
+    code = net.store("code", net.codes(np.float32, 80 * PLACES // 8, 1, high=32))
+    far = net.node("Sub", [code, net.store("places", np.arange(32, dtype=np.float32)[None])], "far")
+    share = net.node("Softmax", [net.node("Neg", [net.node("Mul", [far, far], "square")], "near")], "share", axis=1)
+    rows = net.node("MatMul", [share, net.store("book", net.floats(32, 8))], "rows")
+    kernel = net.node("Reshape", [rows, net.store("as_kernels", np.array([80, PLACES]))], "kernel")
+    matrix = net.node("Gather", [kernel, net.store("grid", np.abs(GAP))], "matrix", axis=1)
+    assert judged(net, matrix) is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("row", "numbers"),
+    [
+        (0.9 ** np.arange(PLACES), 1),
+        (0.95 ** np.arange(PLACES) * np.cos(2.3 * np.arange(PLACES)), 1),
+        (0.9 ** np.arange(PLACES) - 0.5 ** np.arange(PLACES) + np.cos(np.arange(PLACES)), 8),
+        (np.random.default_rng(5).normal(0, 1, PLACES), PLACES),
+        (np.zeros(PLACES), 0),
+    ],
+)
+def test_counts_the_numbers_of_a_recurrence(row: npt.NDArray[Any], numbers: int) -> None:
+    matrix = np.where(GAP >= 0, row[np.maximum(GAP, 0)], 0)
+
+    assert kernels("MatMul", matrix) == Kernels(PLACES, numbers)
+    assert kernels("Conv", row[None, None, None]) == Kernels(PLACES, numbers)
+    assert kernels("MatMul", np.random.default_rng(5).normal(0, 1, (PLACES, PLACES))) is None
