@@ -65,10 +65,9 @@ def _alike(array: npt.NDArray[np.float64]) -> float:
 
 def _alone(node: Node) -> ModelProto:
     """Return a model of one node, of the version of the operators that it has: a node alone is run as of the newest."""
-    ends = [
-        [ValueInfoProto(name=name) for name in dict.fromkeys(names) if name] for names in (node.inputs, node.outputs)
-    ]
-    graph = helper.make_graph([node.proto], "node", *ends)
+    given = [ValueInfoProto(name=name) for name in dict.fromkeys(node.inputs) if name]
+    made = [ValueInfoProto(name=name) for name in node.outputs if name]
+    graph = helper.make_graph([node.proto], "node", given, made)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", max(node.opset, 1))])
 
 
