@@ -55,11 +55,15 @@ class Grid:
         return self.straight and whole and near and self.skew <= wanted.scale
 
     def in_place(self, limits: Thresholds) -> bool:
-        """Whether every place of the map shows its own pixel most."""
+        """Whether every place of the map shows its own pixel, and hardly any other."""
+        return self.stays(limits) and self.sharp >= limits.alignment.own_place
+
+    def stays(self, limits: Thresholds) -> bool:
+        """Whether every place of the map shows its own pixel most, and others less."""
         own = all(abs(step - 1) <= limits.alignment.scale for step in self.scale)
         near = all(abs(off) <= limits.views.grid_offset for off in self.offset)
         unturned = self.straight and self.skew <= limits.alignment.scale
-        return unturned and own and near and self.sharp >= limits.alignment.own_place
+        return unturned and own and near
 
 
 def grid_of(shown: Shown, image: Array, span: float, limits: Thresholds) -> Grid | None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch import exact_pixels, tensor_duplicates
-from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
+from pytest_facechallenge.analyses.implicit_batch.dots import Grid, grid_of
 from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
 from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
@@ -120,7 +120,9 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
             view = _registered(model, name, limits) or view
         if view.kind in ELSEWHERE:
             view = _confirmed(model, name, view, noise, seen, limits)
-        if view.kind is ViewKind.CHOSEN and _by_neighbourhood(model, name, noise, limits):
+        if view.kind is ViewKind.CHOSEN and (
+            _by_neighbourhood(model, name, noise, limits) or _stays_for_all(model, name, noise, limits)
+        ):
             view = View(ViewKind.IN_PLACE, 1.0)
         exact = view.kind is ViewKind.EXACT
         done[name] = (view, _relation(model, seen, limits) if exact else Relation.NOT_COMPARABLE)
@@ -194,18 +196,39 @@ def _confirmed(model: TracedModel, name: str, view: View, noise: Array, seen: Ar
     if seen.ndim != 5 or seen.shape[1] != 1:
         return view
     in_place = View(ViewKind.IN_PLACE, 1.0)
-    if seen.shape[-2:] == noise.shape[-2:]:
-        runner = model.open([name])
-        span = model.feed.images.high - model.feed.images.low
-
-        def shown(image: Array) -> Array:
-            first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
-            return first
-
-        grid = grid_of(shown, model.natural[:1], span, limits)
-        if grid is not None and grid.in_place(limits):
-            return in_place
+    (grid,) = _grids(model, name, model.natural[:1], limits)
+    if grid is not None and grid.in_place(limits):
+        return in_place
+    if grid is not None and grid.stays(limits) and np.isnan(view.scale[0]) and view.kind is ViewKind.RESAMPLED:
+        return View(ViewKind.SMOOTHED, 1.0)  # a map with a border of its own, of which each place is a sum
     return in_place if lossless(noise, seen[:, 0], limits) else view
+
+
+def _grids(model: TracedModel, name: str, images: Array, limits: Thresholds) -> list[Grid | None]:
+    """Return for each image the grid on which a map shows dots that are put on it.
+
+    Parameters
+    ----------
+    images
+        float [n, C, H, W].
+    """
+    runner = model.open([name])
+    span = model.feed.images.high - model.feed.images.low
+
+    def shown(image: Array) -> Array:
+        first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
+        return first
+
+    return [grid_of(shown, image[None], span, limits) for image in images]
+
+
+def _stays_for_all(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:
+    """Whether a map of the image's size shows each pixel in its place for every image: only its colours are chosen."""
+    shape = model.structure.shapes[name]
+    if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
+        return False
+    images = np.concatenate([model.natural, noise[: limits.views.asked_again]])
+    return all(grid is not None and grid.in_place(limits) for grid in _grids(model, name, images, limits))
 
 
 def _by_neighbourhood(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:

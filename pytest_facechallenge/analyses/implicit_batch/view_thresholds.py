@@ -135,6 +135,7 @@ class Views:
     holding_most: float = of(0.8, "share of these channels", "that is image, from which the grid is measured")
     grid_scale: float = of(0.004, "factor", "away from 1 up to which every pixel is in its place")
     grid_offset: float = of(0.3, "pixels", "moved up to which every pixel is in its place")
+    asked_again: int = of(8, "noise images", "on which dots are put where some images seem to be turned or moved")
     stays: float = of(
         1.0, "pixels", "of the middle of some neighbours from a place below which they show what is there"
     )
