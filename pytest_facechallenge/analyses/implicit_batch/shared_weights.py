@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from math import prod
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.connected import Head
-from pytest_facechallenge.analyses.implicit_batch.layer_index import POOLING, Layer
+from pytest_facechallenge.analyses.implicit_batch.layer_index import POOLING, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, inputs_of
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
 from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
@@ -38,7 +39,7 @@ SAME_WEIGHTS = frozenset({WeightRelation.SHARED, WeightRelation.EQUAL})
 
 def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return every family of layers with related weights, first those side by side, then those after one another."""
-    return [*_side_by_side(model, limits), *_on_the_image_again(model, limits)]
+    return [*_side_by_side(model, limits), *_on_the_image_again(model, limits), *_on_what_it_set(model, limits)]
 
 
 def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
@@ -97,13 +98,53 @@ def _on_the_image_again(model: TracedModel, limits: Thresholds) -> list[Hypothes
     return found
 
 
+def _on_what_it_set(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
+    """Return first layers that work again on the image as what they found has set it (its brightness, say)."""
+    structure, regions = model.structure, model.regions
+    found: list[Hypothesis] = []
+    for one in model.front:
+        if regions[one.data].roots != {model.feed.name}:
+            continue
+        for other in structure.layers:
+            if structure.shapes[one.data] != structure.shapes[other.data] or not structure.depends(other, one):
+                continue
+            if model.feed.name not in regions[other.data].roots:
+                continue
+            if weight_relation(structure, one, other, limits) not in SAME_WEIGHTS:
+                continue
+            executed = _executed_again(model, other)
+            shared = SharedWeights(
+                layers=(one.node.label, other.node.label), count=len({layer.weight for layer in executed}),
+                weights=WeightRelation.SHARED, surplus=model.share(sum(layer.macs for layer in executed)),
+                inputs=SharedInput.DIFFERENT, same_settings=one.settings == other.settings, looks=True,
+                via=model.via(other), branch=model.branch,
+            )  # fmt: skip
+            found.append(Hypothesis(shared, inputs_of(structure, one, other)))
+            break
+    return found
+
+
 def _executed_again(model: TracedModel, start: Layer) -> list[Layer]:
-    """Return the layers from ``start`` on that use weights which were used before it."""
+    """Return the layers from ``start`` on that use weights which were used before it.
+
+    Exporters that fold a normalisation into weights write them once for each execution.
+    """
     structure = model.structure
     after = [layer for layer in structure.layers if layer is start or structure.depends(layer, start)]
     own = {id(layer) for layer in after}
-    before = {layer.weight for layer in structure.layers if id(layer) not in own}
-    return [layer for layer in after if layer.weight in before]
+    earlier = [layer for layer in structure.layers if id(layer) not in own]
+    before = {layer.weight for layer in earlier} | {_digest(structure, layer) for layer in earlier}
+    return [layer for layer in after if layer.weight in before or _digest(structure, layer) in before]
+
+
+def _digest(structure: Structure, layer: Layer) -> bytes:
+    """Return what two layers of one kind have in common only where their weights are equal."""
+    weights = structure.constant(layer.weight)
+    if weights is None:
+        return layer.weight.encode()
+    digest = hashlib.sha256(f"{layer.node.op} {weights.dtype} {weights.shape}".encode())
+    digest.update(np.ascontiguousarray(weights).data)
+    return digest.digest()
 
 
 def _apart(model: TracedModel, entry: WeightClass, head: WeightClass) -> bool:
