@@ -72,14 +72,33 @@ def seen_rounded_alone(net: Net) -> str:
     )
 
 
-@pytest.mark.parametrize("build", [half_turned_in_another_layout, seen_again_rounded])
+def seen_again_as_the_first_look_says(net: Net) -> str:
+    """The first look decides how bright the image is at the second; weights are written once for each look."""
+    kernels = net.body_weights((3, 16, 24, 32))
+    first = body_of(net, net.x, [net.const(w) for w in kernels])
+    gain = net.op("Sigmoid", net.op("Slice", first, net.ints(0), net.ints(1), net.ints(1)))
+    again = net.op("Mul", net.x, net.op("Unsqueeze", gain, net.ints(2, 3)))
+    second = body_of(net, again, [net.const(w.copy()) for w in kernels])
+    return net.fc(net.op("Add", first, second), net.weights(32, 16))
+
+
+def one_look_after_its_brightness(net: Net) -> str:
+    """Another small network sets the brightness of the image that the body sees."""
+    small = net.fc(body_of(net, net.x, [net.const(w) for w in net.body_weights((3, 8, 8))]), net.weights(8, 1))
+    lit = net.op("Mul", net.x, net.op("Unsqueeze", net.op("Sigmoid", small), net.ints(2, 3)))
+    return net.fc(body_of(net, lit, [net.const(w) for w in net.body_weights((3, 16, 24, 32))]), net.weights(32, 16))
+
+
+@pytest.mark.parametrize(
+    "build", [half_turned_in_another_layout, seen_again_rounded, seen_again_as_the_first_look_says]
+)
 def test_the_same_network_again_is_a_second_look_in_whatever_form(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.FAILED, outcome.message
     assert "confirmed: with the second part fed another image" in outcome.message
 
 
-@pytest.mark.parametrize("build", [other_kernels_in_another_layout, seen_rounded_alone])
+@pytest.mark.parametrize("build", [other_kernels_in_another_layout, seen_rounded_alone, one_look_after_its_brightness])
 def test_two_networks_or_one_look_are_not_accused(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message
@@ -193,7 +212,36 @@ def filtered_by_likeness(net: Net) -> str:
     return net.fc(net.pool(net.body(smooth, net.body_weights())), net.weights(16, 16))
 
 
-def test_a_filter_whose_weights_the_image_decides_re_aligns_nothing(tmp_path: Path) -> None:
-    outcomes = answer(filtered_by_likeness, tmp_path)
+def plane_of_light_taken_off(net: Net) -> str:
+    """The best plane through the brightness of each image is taken off: what is left depends on all of the image."""
+    at = np.linspace(-1, 1, 32)
+    plane = np.stack([np.ones((32, 32)), *np.meshgrid(at, at, indexing="ij")]).reshape(3, -1)
+    fit = (plane.T @ np.linalg.inv(plane @ plane.T) @ plane).astype(np.float32)
+    grey = net.op("Reshape", net.op("ReduceMean", net.x, axes=[1]), net.ints(0, 1, -1))
+    light = net.op("Reshape", net.fc(grey, fit), net.ints(0, 1, 32, 32))
+    even = net.op("Clip", net.op("Sub", net.x, light), net.const(-0.8), net.const(0.8))
+    return net.fc(net.pool(net.body(even, net.body_weights())), net.weights(16, 16))
+
+
+def less_its_blurred_form(net: Net) -> str:
+    """Logarithms less those of the image blurred by two passes, edges repeated (a retinex)."""
+    bell = np.exp(-(np.arange(-4, 5) ** 2) / 8)
+    bell /= bell.sum()
+    light = net.op("Add", net.op("Abs", net.x), net.const(0.1))
+    wide = net.op("Pad", light, net.ints(0, 0, 0, 4, 0, 0, 0, 4), mode="edge")
+    across = net.const(np.tile(bell.reshape(1, 1, 1, 9), (3, 1, 1, 1)))
+    down = net.const(np.tile(bell.reshape(1, 1, 9, 1), (3, 1, 1, 1)))
+    half = net.op("Conv", wide, across, group=3)
+    tall = net.op("Pad", half, net.ints(0, 0, 4, 0, 0, 0, 4, 0), mode="edge")
+    blurred = net.op("Conv", tall, down, group=3)
+    even = net.op("Sub", net.op("Log", light), net.op("Log", blurred))
+    return net.fc(net.pool(net.body(even, net.body_weights())), net.weights(16, 16))
+
+
+@pytest.mark.parametrize("build", [filtered_by_likeness, plane_of_light_taken_off, less_its_blurred_form])
+def test_what_evens_light_and_filters_by_the_image_re_aligns_nothing(
+    build: Callable[[Net], str], tmp_path: Path
+) -> None:
+    outcomes = answer(build, tmp_path)
     assert outcomes[ALIGN_RULE].status is Status.PASSED, outcomes[ALIGN_RULE].message
     assert outcomes[BATCH_RULE].status is Status.PASSED, outcomes[BATCH_RULE].message
