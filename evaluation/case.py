@@ -116,6 +116,7 @@ SEEDS = {
     "view_covered": 3687537602,
     "view_grey": 818702968,
     "view_rotate_small": 1675387445,
+    "clip_encoder_quick_gelu": 4167353565,
 }
 
 

@@ -237,9 +237,9 @@ def copied_constants(model: onnx.ModelProto) -> onnx.ModelProto:
             if name in stored:
                 seen[name] += 1
                 if seen[name] > 1:
-                    twin = made.graph.initializer.add()
-                    twin.CopyFrom(stored[name])
-                    twin.name = node.input[i] = f"{name}_copy{seen[name]}"
+                    again = made.graph.initializer.add()
+                    again.CopyFrom(stored[name])
+                    again.name = node.input[i] = f"{name}_copy{seen[name]}"
     return made
 
 

@@ -49,7 +49,7 @@ def stored_key_point_bias(n: Net, x: T) -> T:
 
 @honest_torch("CLIP's image tower: LayerNorm before, quick GELU, class token, a projection.", idea="vit",
               opset=17, trained=4)  # fmt: skip
-def clip_tower_quick_gelu(n: Net, x: T) -> T:
+def clip_encoder_quick_gelu(n: Net, x: T) -> T:
     y = n.conv(x, 24, 16, 16, padding=0, bias=False).flatten(2).transpose(1, 2)
     c = n.weight(1, 1, 24) + torch.zeros_like(y[:, :1])
     t = n.ln(torch.cat([c, y], 1) + n.weight(1, 50, 24))

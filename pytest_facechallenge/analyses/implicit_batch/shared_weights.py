@@ -33,6 +33,9 @@ WORST_FIRST = (
     SharedInput.ONE,
 )
 
+#: Values of spikes, also pooled, are few.
+SPIKES = 16
+
 #: Weights that give the same result on the same input.
 SAME_WEIGHTS = frozenset({WeightRelation.SHARED, WeightRelation.EQUAL})
 
@@ -61,6 +64,7 @@ def _side_by_side(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
             same_size=len({prod(structure.shapes[layer.data]) for layer in layers}) == 1,
             same_settings=len({layer.settings for layer in layers}) == 1,
             from_image=all(model.feed.name in model.regions[layer.data].roots for layer in layers),
+            spikes=all(_is_spikes(model, layer.data) for layer in layers),
             looks=any(model.regions[layer.data].roots == {model.feed.name} for layer in layers),
             differ=_results_differ(head), via=tuple(via)[: limits.running.named], branch=model.branch,
         )  # fmt: skip
@@ -151,6 +155,12 @@ def _apart(model: TracedModel, entry: WeightClass, head: WeightClass) -> bool:
     """Whether the executions of ``entry`` descend from different executions of ``head``."""
     above = {tuple(model.structure.depends(layer, first) for first in head.layers) for layer in entry.layers}
     return len(above) == len(entry.layers)
+
+
+def _is_spikes(model: TracedModel, name: str) -> bool:
+    """Whether a value is made of few numbers, as what neurons of a spiking network give is."""
+    values = model.values.get(name)
+    return values is not None and len(np.unique(values[:1])) <= SPIKES
 
 
 def _results_differ(head: Head) -> bool:

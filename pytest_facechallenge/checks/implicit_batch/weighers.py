@@ -127,10 +127,11 @@ def _weight_of_sharing(found: SharedWeights) -> Weight | None:
                 return Weight.PROOF
             return Weight.UNSURE if found.weights in TURNED_WEIGHTS else Weight.REMARK
         case SharedInput.RESAMPLED:
-            if found.from_image:
-                return Weight.PROOF if found.surplus >= LIMITS.body and several else None
+            least = LIMITS.body if found.from_image else LIMITS.resampled
+            if found.surplus < least or not several:
+                return None
             # One feature at several thresholds is what the time steps of a spiking network work on, too.
-            return Weight.UNSURE if found.surplus >= LIMITS.resampled and several else None
+            return Weight.UNSURE if found.spikes and not found.from_image else Weight.PROOF
         case SharedInput.POOLED:
             enough = found.count >= LIMITS.sets_pooled
             return Weight.PROOF if found.surplus >= LIMITS.pooled and enough else None

@@ -39,6 +39,8 @@ class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weigh
         Whether no layer stands between the image and any of them.
     looks
         Whether none stands between the image and one of them, whatever made the others' inputs.
+    spikes
+        Whether each of their inputs has a few values only.
     differ
         Whether they give different results (equal ones are redundant, not a second view).
     """
@@ -53,6 +55,7 @@ class SharedWeights(msgspec.Struct, frozen=True, kw_only=True, tag="shared-weigh
     same_settings: bool = True
     from_image: bool = False
     looks: bool = False
+    spikes: bool = False
     differ: bool = True
     via: tuple[str, ...] = ()
     branch: str = ""
