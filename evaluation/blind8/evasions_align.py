@@ -114,14 +114,14 @@ def five_stored_zooms_mixed_by_the_image() -> nn.Module:
 
 def coupled(n: Net, x: T) -> T:
     """Two additive coupling layers: nothing of the image is lost."""
-    a, b = x[:, :1], x[:, 1:]
-    b = b + 0.3 * F.relu(n.conv(a, 2, 3))
-    return torch.cat([a + 0.3 * torch.tanh(n.conv(b, 1, 3)), b], 1)
+    a, b = x[:, :2], x[:, 2:]
+    b = b + 0.5 * F.relu(n.conv(a, 2, 3))
+    return torch.cat([a + 0.5 * torch.tanh(n.conv(b, 2, 3)), b], 1)
 
 
 def flowing(n: Net, x: T) -> T:
     """Reversible layers, and what they give is turned and moved as predicted."""
-    y = coupled(n, coupled(n, x).flip(1))
+    y = coupled(n, coupled(n, torch.cat([x, x.mean(1, keepdim=True)], 1)).flip(1))
     t = locate(n, y)
     rows, columns = unit_grid()
     b = 0.12 * t[:, :1, None]
