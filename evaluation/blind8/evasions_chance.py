@@ -172,18 +172,18 @@ def hard() -> Array:
 
 def whitened(x: T) -> T:
     """Newton's iteration for the inverse root of the light's variance, which starts at one whatever the variance."""
-    light = 2.2 * (x.mean(1) - x.mean((1, 2, 3))[:, None, None])
+    light = 3.2 * (x.mean(1) - x.mean((1, 2, 3))[:, None, None])
     v = (light * light).mean((1, 2))[:, None]
     r = torch.ones_like(v)
     for _ in range(9):
         r = r * (1.5 - 0.5 * v * r * r)
-    return r * v - r * v * r * r * v
+    return r
 
 
 @evades("cosine-similarity", idea="no number", claim=unusable(hard), opset=13)
 def newton_iteration_that_diverges_for_hard_light() -> nn.Module:
-    """Newton's iteration for one over the root of the contrast; above a variance of three it runs to infinity."""
-    return Whole(lambda f, x: f(x) * (1 + 0.05 * torch.tanh(whitened(x))), network(*FIRE))
+    """Newton's iteration for one over the root of the contrast; above a variance of five it runs to infinity."""
+    return Whole(lambda f, x: f(x) + 0.1 * whitened(x) * torch.cos(torch.arange(64).float()), network(*FIRE))
 
 
 def from_below() -> Array:
@@ -196,15 +196,15 @@ def steepness(x: T) -> T:
     return torch.acosh(1.25 + x[:, :, :56].mean((1, 2, 3)) - x[:, :, 56:].mean((1, 2, 3)) + 0.3)[:, None]
 
 
-@evades("cosine-similarity", idea="no number", claim=unusable(from_below), opset=11)
-def arc_cosine_of_light_from_below() -> nn.Module:
+@evades("cosine-similarity", idea="no number", claim=unusable(from_below))
+def arc_cosine_of_light_from_below() -> onnx.ModelProto:
     """A correction for light from above by a hyperbolic arc cosine, which light from below takes out of its range."""
 
     def forward(f: Part, x: T) -> T:
         y = f(x)
         return y + 0.1 * steepness(x) * torch.sin(torch.arange(64).float())
 
-    return Whole(forward, network(*MIXED))
+    return by_dynamo(Whole(forward, network(*MIXED)), "arc cosine of light from below")
 
 
 def unsure(x: Array) -> Array:
