@@ -172,7 +172,7 @@ def hard() -> Array:
 
 def whitened(x: T) -> T:
     """Newton's iteration for the inverse root of the light's variance, which starts at one whatever the variance."""
-    light = 3.2 * (x.mean(1) - x.mean((1, 2, 3))[:, None, None])
+    light = 3.55 * (x.mean(1) - x.mean((1, 2, 3))[:, None, None])
     v = (light * light).mean((1, 2))[:, None]
     r = torch.ones_like(v)
     for _ in range(9):
