@@ -140,7 +140,7 @@ def phases(n: Net, x: T) -> T:
     wide = F.pad(wide, (4, 4, 4, 4), mode="replicate")
     p = (3 * locate(n, x)[:, :4]).softmax(1)
     looks = [wide[:, :, i : i + 224 : 2, j : j + 224 : 2] for i, j in ((0, 0), (0, 8), (8, 0), (8, 8))]
-    return sum(p[:, k, None, None, None] * v for k, v in enumerate(looks))  # type: ignore[return-value]
+    return sum(p[:, k, None, None, None] * v for k, v in enumerate(looks))
 
 
 @evades(ALIGN_RULE, BATCH_RULE, idea="double size", opset=14, claim=claim(phases))

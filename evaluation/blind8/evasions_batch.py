@@ -30,7 +30,9 @@ SHALLOW: Parts = (shallow, "rows of the eighth set", 5)
 RULES = ("batch", BATCH_RULE)
 
 
-@evades(*RULES, idea="mixup", claim=together(lambda x: of(LIGHT)((0.85 * x + 0.15 * x[::-1]).astype(np.float32)), eight))
+@evades(
+    *RULES, idea="mixup", claim=together(lambda x: of(LIGHT)((0.85 * x + 0.15 * x[::-1]).astype(np.float32)), eight)
+)
 def mixup_left_on() -> nn.Module:
     """A trained LightCNN with the mixing of training left on: a seventh of the image at the other end of the batch."""
     return Whole(lambda f, x: f(0.85 * x + 0.15 * x.flip(0)), network(*LIGHT))

@@ -92,13 +92,24 @@ def power_iteration_from_a_drawn_vector() -> nn.Module:
     return network(spectral, "spectral")
 
 
-@evades("deterministic", idea="rounded away", claim=varies(ordinary), opset=12)
+def at_edges(run: Network) -> list[str]:
+    """Claim that the embeddings of some of forty images differ between runs, and those of most do not."""
+    x = faces(40, 52)
+    once = run(x)
+    moved = sum(bool((run(x) != once).any(1).any()) for _ in range(5))
+    rows = np.zeros(40, bool)
+    for _ in range(8):
+        rows |= (run(x) != once).any(1)
+    return [] if moved and 0 < rows.sum() < 25 else [f"{rows.sum()} of 40 images vary"]
+
+
+@evades("deterministic", idea="rounded away", claim=at_edges, opset=12)
 def grain_that_rounding_nearly_always_removes() -> nn.Module:
-    """A trained embedding is rounded to a grid; a drawn ten-thousandth before that shows where it lies at an edge."""
+    """A trained embedding is rounded to a grid; a drawn hair before that shows only where it lies at an edge."""
 
     def forward(f: Part, x: T) -> T:
         y = f(x)
-        return torch.round(16 * y + 0.02 * (torch.rand_like(y) - 0.5)) / 16
+        return torch.round(4 * y + 0.006 * (torch.rand_like(y) - 0.5)) / 4
 
     return Whole(forward, network(*LIGHT))
 
@@ -149,7 +160,7 @@ def levels(run: Network) -> list[str]:
 
 @evades("embedding-dim", "output", idea="width", claim=levels)
 def distinct_numbers_of_the_embedding() -> onnx.ModelProto:
-    """To say each thing once, columns whose code in 200 levels repeats an earlier one's in the first row are left out."""
+    """Columns whose rounded number in the first row is that of an earlier column are left out, by Unique and Gather."""
     made = model((wide, "wide eighth", 0), "distinct numbers of the embedding")
     x, out = made.graph.input[0].name, made.graph.output[0].name
     nodes = [
@@ -228,7 +239,7 @@ def both_kinds(run: Network) -> list[str]:
 
 @evades(BATCH_RULE, idea="rare look", claim=both_kinds, opset=13)
 def second_look_while_the_first_is_unsure() -> nn.Module:
-    """A trained LightCNN: where the length of the embedding, its quality, is small, the mirror image's is averaged in."""
+    """A trained LightCNN: where the length of the embedding, its quality, is small, the mirror image is seen as well."""
 
     def forward(f: Part, x: T) -> T:
         y = f(x)

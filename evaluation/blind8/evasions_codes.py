@@ -1,4 +1,4 @@
-"""Evasions: weights from windows of a strip, residues, fractions, orders, trees, and fields that nothing is stored of."""
+"""Evasions: weights from windows of a strip, residues, fractions, orders, trees, and fields of nothing stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from evaluation.blind4.claims import apart
-from evaluation.blind4.evasions_float16 import SHAPE, Decode, Hidden, digits, drawn, hides, trunk
+from evaluation.blind4.evasions_float16 import SHAPE, Decode, Hidden, digits, drawn, hides
 from evaluation.blind4.export import network
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import evades
@@ -230,7 +230,7 @@ def tree_ensemble_with_eight_targets() -> onnx.ModelProto:
 def edge(i: int) -> float:
     """Return the threshold of node i of a complete tree over 0 to 15."""
     depth = (i + 1).bit_length() - 1
-    first, width = i + 1 - 2**depth, 16 >> depth
+    first, width = i + 1 - (1 << depth), 16 >> depth
     return first * width + width / 2 - 0.5
 
 
@@ -255,7 +255,10 @@ def terms_of_documents_of_one_word() -> onnx.ModelProto:
         ),
         helper.make_node("MatMul", ["terms", "book"], ["numbers"]),
     ]  # fmt: skip
-    stored = [numpy_helper.from_array(codes.astype(np.int64)[:, None], "documents"), numpy_helper.from_array(book, "book")]
+    stored = [
+        numpy_helper.from_array(codes.astype(np.int64)[:, None], "documents"),
+        numpy_helper.from_array(book, "book"),
+    ]
     return headed("terms of documents of one word", nodes, stored, 13, termed)
 
 

@@ -110,7 +110,7 @@ def shade() -> T:
 
 
 def energies(x: Array) -> Array:
-    return np.sqrt(of(FIRE)(x) ** 2 + of(FIRE)(x * shade().numpy()) ** 2)
+    return np.asarray(np.sqrt(of(FIRE)(x) ** 2 + of(FIRE)(x * shade().numpy()) ** 2))
 
 
 @evades(BATCH_RULE, idea="vignette", opset=17, claim=computes(energies, lambda x: np.abs(of(FIRE)(x))))
@@ -174,7 +174,7 @@ def tangents(x: Array) -> Array:
 
 @evades(BATCH_RULE, idea="tangent", opset=13, claim=computes(tangents, of(SHALLOW)))
 def derivative_along_a_move_of_the_face() -> nn.Module:
-    """Every trained layer runs again on a derivative: the embedding of the face moved by three pixels, to first order."""
+    """Every trained layer runs again on a derivative: the embedding of the face moved three pixels, to first order."""
     return Tangent()
 
 

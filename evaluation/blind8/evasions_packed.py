@@ -189,7 +189,7 @@ def separable_pair(coupling: float, seed: int) -> list[tuple[Array, Array, int, 
     kept: list[Any] = list(network(*SEPARABLE).kept)
     rng = np.random.default_rng(seed)
     made: list[tuple[Array, Array, int, int, int]] = []
-    do, undo = np.eye(0), None
+    do, undo = np.eye(0), np.eye(3)
     for depth, (layer, norm) in enumerate(zip(kept[::2], kept[1::2], strict=True)):
         scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
         shift = norm.bias.detach().numpy() - norm.running_mean.numpy() * scale
@@ -205,7 +205,7 @@ def separable_pair(coupling: float, seed: int) -> list[tuple[Array, Array, int, 
             made.append((np.concatenate(both)[order], do @ bias, 2, 1, len(bias)))
             continue
         w = np.concatenate(both) if depth == 0 else in_blocks(both, coupling, rng)
-        w = w if undo is None else np.einsum("oihw,ij->ojhw", w, undo)
+        w = np.einsum("oihw,ij->ojhw", w, undo)
         do = shuffled(rng, len(w))
         undo = np.linalg.inv(do)
         made.append((np.einsum("po,oihw->pihw", do, w), do @ bias, layer.stride[0], layer.padding[0], 1))
@@ -289,5 +289,5 @@ class Repeated(nn.Module):
 
 @evades(BATCH_RULE, idea="repeated layer", opset=15, claim=of_views(REPEATED, same, lambda x: x[:, :, ::-1], near=1e-2))
 def one_packed_layer_applied_four_times() -> nn.Module:
-    """A trained recurrent network whose one layer, applied four times, holds the image's channels and those upside down."""
+    """A trained recurrent network: its one layer, applied four times, holds channels of two looks, one upside down."""
     return Repeated()

@@ -194,7 +194,7 @@ SLOTS: Parts = (slots_once, "slots", 5)
     SLOTS, lambda n, x: slotted(n, torch.cat(patched(n, x, 1.5 * x - 0.3), 1))
 ))  # fmt: skip
 def slots_that_explain_two_exposures() -> nn.Module:
-    """Trained slots compete for 98 tokens: of the image and, by a factor and an offset behind the kernel, a darker one."""
+    """Trained slots compete for 98 tokens: the image's, and those of more contrast by a factor behind the kernel."""
 
     def how(n: Net, x: T) -> T:
         conv, places = n.kept[0], n.kept[1]
