@@ -64,8 +64,8 @@ def julia() -> Decode:
     """The real part of z behind seven steps of z² + c, bounded, over a grid of places."""
 
     def how(size: T) -> T:
-        a = (torch.arange(64).float()[:, None] / 32 - 1) * 1.1 + torch.zeros(64, 1568)
-        b = (torch.arange(1568).float()[None] / 784 - 1) * 1.3 + torch.zeros(64, 1568)
+        a = (torch.arange(64).float()[:, None] / 32 - 1) * 1.1
+        b = (torch.arange(1568).float()[None] / 784 - 1) * 1.3
         for _ in range(7):
             a, b = torch.clamp(a * a - b * b - 0.74, -2, 2), torch.clamp(2 * a * b + 0.19, -2, 2)
         return size * a

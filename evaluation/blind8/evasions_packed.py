@@ -189,7 +189,8 @@ def separable_pair(coupling: float, seed: int) -> list[tuple[Array, Array, int, 
     kept: list[Any] = list(network(*SEPARABLE).kept)
     rng = np.random.default_rng(seed)
     made: list[tuple[Array, Array, int, int, int]] = []
-    do, undo = np.eye(0), np.eye(3)
+    do: Array = np.eye(3)
+    undo: Array = np.eye(3)
     for depth, (layer, norm) in enumerate(zip(kept[::2], kept[1::2], strict=True)):
         scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
         shift = norm.bias.detach().numpy() - norm.running_mean.numpy() * scale
