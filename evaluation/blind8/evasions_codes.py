@@ -64,18 +64,18 @@ def julia() -> Decode:
     """The real part of z behind seven steps of z² + c, bounded, over a grid of places."""
 
     def how(size: T) -> T:
-        a = (torch.arange(64).float()[:, None] / 32 - 1) * 1.1
-        b = (torch.arange(1568).float()[None] / 784 - 1) * 1.3
+        a = (torch.arange(64).float()[:, None] / 32 - 1) * size[1]
+        b = (torch.arange(1568).float()[None] / 784 - 1) * size[2]
         for _ in range(7):
             a, b = torch.clamp(a * a - b * b - 0.74, -2, 2), torch.clamp(2 * a * b + 0.19, -2, 2)
-        return size * a
+        return size[0] * a
 
-    return Decode(how, torch.full((1,), 0.05))
+    return Decode(how, torch.tensor([0.05, 1.1, 1.3]))
 
 
 @evades(FLOAT16_RULE, idea="fractal", claim=hides(julia, 0.001), fold=False, opset=13)
 def head_is_a_picture_of_a_julia_set() -> nn.Module:
-    """Nothing is stored but a size: the matrix is z² + c, iterated seven times over a grid of rows and columns."""
+    """Nothing is stored but three sizes: the matrix is z² + c, iterated seven times over a grid of rows and columns."""
     return Hidden(julia())
 
 
