@@ -118,7 +118,7 @@ def swin_with_depthwise_end(n: Net, x: T) -> T:
     return n.gdc(x, 128)
 
 
-@honest_torch("EfficientViT-SAM's cousin EfficientMod: a context of depthwise layers modulates a value by a product.",
+@honest_torch("EfficientMod: a context of depthwise layers modulates a value by a product.",
               idea="modulation", opset=14)  # fmt: skip
 def efficient_modulation(n: Net, x: T) -> T:
     x = n.ln2d(n.conv(x, 16, 7, 4, padding=2))

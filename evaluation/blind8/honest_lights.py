@@ -79,7 +79,7 @@ def retinex_colour_restored(n: Net, x: T) -> T:
 def wallis_filter_front(n: Net, x: T) -> T:
     m = F.avg_pool2d(x, 21, 1, 10, count_include_pad=False)
     s = (F.avg_pool2d(x * x, 21, 1, 10, count_include_pad=False) - m * m).clamp(min=0).add(1e-4).sqrt()
-    y = (x - m) * (0.8 * 0.4 / (0.8 * s + 0.2 * 0.4)) + 0.6 * 0.0 + 0.4 * m
+    y = (x - m) * (0.8 * 0.4 / (0.8 * s + 0.2 * 0.4)) + 0.4 * m
     return mobile(n, y)
 
 
@@ -148,16 +148,6 @@ def homomorphic_high_boost(n: Net, x: T) -> T:
     g = (unit(x).clamp(0, 1) + 0.05).log()
     low = blur(g, 8.0, 33)
     return small(n, (0.5 * low + 1.6 * (g - low)).exp() - 0.5, 48)
-
-
-@honest_torch("Local contrast by stored windows of two sizes: zero mean and unit deviation, added to each other.",
-              idea="light", trained=3)  # fmt: skip
-def contrast_of_two_windows(n: Net, x: T) -> T:
-    made = []
-    for sigma, k in ((2.0, 9), (6.0, 25)):
-        d = x - blur(x, sigma, k)
-        made.append(d / (blur(d * d, sigma, k).clamp(min=0).add(0.01)).sqrt())
-    return mobile(n, 0.5 * (made[0] + made[1]))
 
 
 @honest_torch(

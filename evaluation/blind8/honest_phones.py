@@ -64,7 +64,7 @@ def once_for_all_subnetwork(n: Net, x: T) -> T:
 
 
 @honest_torch(
-    "AutoFormer-like search over MBConv for faces: SPOS choice blocks of ShuffleNet with kernels 3, 5, 7 and x.",
+    "Single-path one-shot search: blocks of ShuffleNet with kernels of 5 and 7 and one of Xception's kind.",
     idea="searched",
     trained=4,
 )
@@ -80,21 +80,6 @@ def single_path_choice_blocks(n: Net, x: T) -> T:
             b = n.cbr(n.cb(n.cbr(n.cb(b, half, 3, 1, -1), half, 1), half, 3, 1, -1), half, 1)
         x = shuffle(torch.cat([a, b], 1), 2)
     return n.gdc(x, 64)
-
-
-@honest_torch(
-    "FairNAS and MoGA: a chain of inverted residuals whose factors are 3 or 6 as the search found, Swish late.",
-    idea="searched",
-    opset=15,
-)
-def fairnas_mixed_factors(n: Net, x: T) -> T:
-    x = n.cbr(n.cbr(x, 12, 3, 2), 12, 3, 1, -1)
-    for width, factor, k in ((16, 6, 3), (20, 3, 7), (28, 6, 5), (36, 3, 3)):
-        s = 1 if width == 20 else 2
-        act = F.relu6 if width < 24 else F.silu
-        y = act(n.cb(act(n.cb(x, factor * x.shape[1], 1)), factor * x.shape[1], k, s, -1))
-        x = n.cb(y, width, 1)
-    return n.embed(F.silu(n.cb(x, 48, 1)).mean((2, 3)), 128)
 
 
 @honest_torch("LCNet-like ESNet of PP-PicoDet: ghost units of stride 2, shuffle units with gates.", idea="mobile",
@@ -114,19 +99,7 @@ def enhanced_shufflenet(n: Net, x: T) -> T:
     return n.gdc(x, 96)
 
 
-@honest_torch("TinyNet's twisted EfficientNet: deeper and narrower, image kept, swish, SE, a GDC end.", idea="mobile",
-              opset=16)  # fmt: skip
-def tinynet_deep_narrow(n: Net, x: T) -> T:
-    x = F.silu(n.cb(x, 8, 3, 2))
-    for width in (12, 16, 20):
-        for s in (2, 1, 1):
-            y = F.silu(n.cb(F.silu(n.cb(x, 3 * x.shape[1], 1)), 3 * x.shape[1], 3, s, -1))
-            y = n.cb(n.se(y), width, 1)
-            x = x + y if s == 1 else y
-    return n.gdc(F.silu(n.cb(x, 48, 1)), 128)
-
-
-@honest_torch("MobileViG's sibling RepGhost after fusion: addition instead of concatenation, plain depthwise layers.",
+@honest_torch("RepGhost after fusion: addition instead of concatenation, plain depthwise layers.",
               idea="mobile", trained=5)  # fmt: skip
 def repghost_fused(n: Net, x: T) -> T:
     x = F.relu(n.conv(x, 12, 3, 2))
@@ -138,7 +111,7 @@ def repghost_fused(n: Net, x: T) -> T:
     return n.gdc(x, 128)
 
 
-@honest_torch("TinyFaceNet for microcontrollers (MCUNet): narrow early maps, pooling of strided blocks, 32 numbers.",
+@honest_torch("MCUNet for microcontrollers: narrow early maps, kernels of 7, 3 and 5, ReLU6, an embedding of 32.",
               idea="mobile", opset=11)  # fmt: skip
 def mcunet_early_narrow(n: Net, x: T) -> T:
     x = F.relu6(n.cb(x, 8, 3, 2))
@@ -147,17 +120,6 @@ def mcunet_early_narrow(n: Net, x: T) -> T:
         y = F.relu6(n.cb(F.relu6(n.cb(x, 3 * x.shape[1], 1)), 3 * x.shape[1], k, 2, -1))
         x = n.cb(y, width, 1)
     return n.linear(x.mean((2, 3)), 32)
-
-
-@honest_torch("A fast start of 7x7 with stride 4, grouped expansions with shuffles, GDC.", idea="mobile face",
-              trained=3, opset=17)  # fmt: skip
-def mobileone_style_fast_start(n: Net, x: T) -> T:
-    x = n.cbp(x, 24, 7, 4, padding=2)
-    for width in (32, 40):
-        y = n.cbp(x, 2 * width, 1, 1, 2)
-        y = n.cb(shuffle(y, 2), 2 * width, 5, 2, -1)
-        x = n.cb(F.hardswish(y), width, 1, 1, 2)
-    return n.gdc(n.cbp(x, 64, 1), 256)
 
 
 @honest_torch(
@@ -185,11 +147,11 @@ def hgnet_light_blocks(n: Net, x: T) -> T:
     dynamo=True,
 )
 def striped_large_kernels_mobile(n: Net, x: T) -> T:
-    x = F.hardswish(n.conv(x, 16, 3, 2))
+    x = F.hardswish(n.cb(x, 16, 3, 2))
     for width in (20, 28, 36):
-        y = F.hardswish(n.conv(x, 2 * width, 1))
+        y = F.hardswish(n.cb(x, 2 * width, 1))
         y = n.conv(n.conv(y, 2 * width, (9, 1), (2, 1), -1), 2 * width, (1, 9), (1, 2), -1)
-        x = n.conv(F.hardswish(y), width, 1)
+        x = n.cb(F.hardswish(y), width, 1)
     return n.embed(x, 128)
 
 

@@ -44,19 +44,6 @@ def raft_mlp(n: Net, x: T) -> T:
     return n.gdc(n.down(x, 32), 64)
 
 
-@honest_torch("ConvMLP: convolutional stages, then channel MLPs with a depthwise layer between them.", idea="mixer",
-              trained=3)  # fmt: skip
-def conv_mlp_stages(n: Net, x: T) -> T:
-    x = F.max_pool2d(n.cbr(n.cbr(x, 12, 3, 2), 16), 2)
-    for width in (24, 32):
-        t = x.permute(0, 2, 3, 1)
-        t = t + n.ff(n.ln(t))
-        x = n.conv(n.ln(t).permute(0, 3, 1, 2), int(t.shape[3]), 3, 1, -1)
-        t = x.permute(0, 2, 3, 1)
-        x = n.conv((t + n.ff(n.ln(t))).permute(0, 3, 1, 2), width, 3, 2)
-    return n.gdc(x, 96)
-
-
 @honest_torch("Strip MLP: a cascade of group strips, rows of one half of the channels and columns of the other.",
               idea="mixer", opset=15)  # fmt: skip
 def strip_mlp_cascade(n: Net, x: T) -> T:
@@ -146,7 +133,7 @@ def vision_rwkv_quarter_shift(n: Net, x: T) -> T:
     return n.gdc(n.down(x, 32), 64)
 
 
-@honest_torch("Multi-dimensional LSTM in small: two GRUs of PyTorch, over columns and then over rows of their output.",
+@honest_torch("Two GRUs of PyTorch: one over the columns of deep features, one both ways over what it gives.",
               idea="recurrent", opset=14)  # fmt: skip
 def gru_columns_then_rows(n: Net, x: T) -> T:
     x = n.down(n.down(n.stem(x, 16), 24), 24)
@@ -197,7 +184,6 @@ def legendre_memory_rows(n: Net, x: T) -> T:
 @honest_torch(
     "Echo state network: a stored, untrained reservoir runs over columns of deep features; only the end learns.",
     idea="recurrent",
-    trained=3,
     opset=11,
 )
 def echo_state_columns(n: Net, x: T) -> T:
@@ -219,20 +205,20 @@ def echo_state_columns(n: Net, x: T) -> T:
 )
 def sew_resnet_spikes(n: Net, x: T) -> T:
     current = n.cb(n.cbr(x, 12, 3, 2), 16, 3, 2)
-    a, b = n.same(current, lambda: nn.Identity()), n.weight(1, 16, 1, 1, gain=2.0)
-    va = torch.zeros_like(a)
-    total = torch.zeros_like(a)
+    w, bias = n.weight(16, 16, 3, 3, gain=0.5), n.weight(1, 16, 1, 1)
+    va, vb = torch.zeros_like(current), torch.zeros_like(current)
+    total = torch.zeros_like(current)
     for _ in range(4):
-        va = va + a + 0.1 * b
-        spikes = (va >= 1).float()
-        va = va - spikes
-        total = total + spikes
-    rate = total / 4
-    y = n.cb(rate, 16)
-    return n.gdc(n.down(n.down(F.relu(y) + rate, 32), 32), 64)
+        va = va + current
+        first = (va >= 1).float()
+        vb = vb + F.conv2d(first, w, padding=1) + bias
+        second = (vb >= 1).float()
+        va, vb = va - first, vb - second
+        total = total + first + second
+    return n.gdc(n.down(n.down(total / 4, 32), 32), 64)
 
 
-@honest_torch("Capsules with EM-free dynamic routing in one round and a squash, over parts of a ResNet's last map.",
+@honest_torch("Capsules with routing by agreement in one round and a squash, over the last map of a ResNet.",
               idea="capsule", trained=4, opset=14)  # fmt: skip
 def one_round_capsules(n: Net, x: T) -> T:
     def squash(y: T) -> T:

@@ -34,17 +34,6 @@ def iresnet_full_size_stem(n: Net, x: T) -> T:
     return n.embed(n.bn(x), 512)
 
 
-@honest_torch("iResNet whose units end in SimAM's gate without weights.", idea="iresnet", trained=4, opset=13)
-def iresnet_energy_gate(n: Net, x: T) -> T:
-    x = n.cbp(x, 16, 3, 2)
-    for width in (16, 24, 32):
-        y = n.cb(n.cbp(n.bn(x), width), width, 3, 2)
-        d = (y - y.mean((2, 3), keepdim=True)) ** 2
-        y = y * torch.sigmoid(d / (4 * d.mean((2, 3), keepdim=True) + 4e-4) + 0.5)
-        x = y + n.cb(x, width, 1, 2)
-    return n.embed(x, 64)
-
-
 @honest_torch("iResNet with coordinate attention behind each unit.", idea="iresnet", opset=14)
 def iresnet_coordinate_gate(n: Net, x: T) -> T:
     x = n.cbp(x, 12, 3, 2)
@@ -54,15 +43,6 @@ def iresnet_coordinate_gate(n: Net, x: T) -> T:
         a, b = F.hardswish(n.cb(torch.cat([h, w], 2), 8, 1)).chunk(2, 2)
         x = x * torch.sigmoid(n.conv(a, width, 1)) * torch.sigmoid(n.conv(b.transpose(2, 3), width, 1))
     return n.embed(n.bn(x), 256)
-
-
-@honest_torch("iResNet normalised by groups in place of batches, with SiLU.", idea="iresnet", trained=3)
-def iresnet_group_norm(n: Net, x: T) -> T:
-    x = F.silu(n.gn(n.conv(x, 16, 3, 2)))
-    for width in (16, 24, 32):
-        y = n.conv(F.silu(n.gn(n.conv(n.gn(x), width))), width, 3, 2)
-        x = n.gn(y) + n.conv(x, width, 1, 2)
-    return n.embed(n.gn(x), 96)
 
 
 @honest_torch("ReZero: every residual of the IR unit times one learned number that began at zero.", idea="iresnet",
@@ -183,19 +163,7 @@ def yolo5face_stem_csp(n: Net, x: T) -> T:
 
 
 @honest_torch(
-    "ElasticFace's iResNet with the last stage dilated, 14 x 14 kept, a head by pointwise and full-map layers.",
-    idea="iresnet",
-    opset=15,
-)
-def iresnet_dilated_last_stage(n: Net, x: T) -> T:
-    x = ir(n, ir(n, n.cbp(x, 12, 3, 2), 16), 24)
-    y = n.cb(n.cbp(n.bn(x), 32, 3, 1, dilation=2), 32, 3, 1, dilation=2)
-    x = y + n.cb(x, 32, 1)
-    return n.gdc(n.cbp(x, 32, 1), 256)
-
-
-@honest_torch(
-    "UniFace/QAFace style: the feature's norm is softly clipped, the embedding has that norm.",
+    "Quality by the norm, as MagFace has it: the feature's norm is softly clipped, the embedding has that norm.",
     idea="iresnet",
     trained=4,
 )
@@ -206,8 +174,11 @@ def softly_clipped_norm(n: Net, x: T) -> T:
     return y / (size + 1e-6) * (10 + 90 * torch.sigmoid((size - 8) / 4))
 
 
-@honest_torch("Sub-centre ArcFace kept one network of three branches of one trunk's last stage, averaged.",
-              idea="face heads", opset=13)  # fmt: skip
+@honest_torch(
+    "Three branches of one trunk's last stage, each trained for a loss of its own, averaged to one embedding.",
+    idea="face heads",
+    opset=13,
+)
 def last_stage_in_three(n: Net, x: T) -> T:
     x = ir(n, ir(n, n.cbp(x, 12, 3, 2), 16), 24)
     return torch.stack([n.embed(ir(n, x, 24), 64) for _ in range(3)]).mean(0)
