@@ -39,7 +39,6 @@ def alibi_by_distance(n: Net, x: T) -> T:
 @honest_torch(
     "Grouped-query attention: four query heads share two heads of keys and values, queries and keys normalised.",
     idea="vit",
-    trained=3,
     opset=15,
 )
 def grouped_query_vit(n: Net, x: T) -> T:
@@ -118,8 +117,11 @@ def swin_with_depthwise_end(n: Net, x: T) -> T:
     return n.gdc(x, 128)
 
 
-@honest_torch("EfficientMod: a context of depthwise layers modulates a value by a product.",
-              idea="modulation", opset=14)  # fmt: skip
+@honest_torch(
+    "EfficientMod: a context of depthwise layers modulates a value by a product.",
+    idea="modulation",
+    opset=20,
+)
 def efficient_modulation(n: Net, x: T) -> T:
     x = n.ln2d(n.conv(x, 16, 7, 4, padding=2))
     for width in (24, 32):
@@ -173,8 +175,11 @@ def window_then_reading_token(n: Net, x: T) -> T:
     return n.embed(y, 128)
 
 
-@honest_torch("LocalViT with an inverted residual and gates inside the feed-forward; tokens become a map for it.",
-              idea="vit", opset=13)  # fmt: skip
+@honest_torch(
+    "LocalViT with an inverted residual and gates inside the feed-forward; tokens become a map for it.",
+    idea="vit",
+    opset=20,
+)
 def localvit_gated_feed_forward(n: Net, x: T) -> T:
     t = n.patches(x, 24, 8)
     for _ in range(2):
@@ -219,8 +224,11 @@ def continuous_position_bias(n: Net, x: T) -> T:
     return n.gdc(x, 64)
 
 
-@honest_torch("Vision transformer with Hydra attention: as many heads as channels, cosines, all in linear time.",
-              idea="vit", trained=3, opset=11)  # fmt: skip
+@honest_torch(
+    "Vision transformer with Hydra attention: as many heads as channels, cosines, all in linear time.",
+    idea="vit",
+    opset=11,
+)
 def hydra_attention(n: Net, x: T) -> T:
     t = n.patches(x, 32, 8)
     for _ in range(2):

@@ -197,12 +197,14 @@ def mindspore_encoder_parts(n: Styled) -> str:
     return n.head(n.reshape(n.layernorm(t, 24), -1, 49 * 24), 49 * 24, 1)
 
 
-@honest_written(
+@honest_styled(
     "A pointwise and a 3x3 layer with hard swish as a function of the model, called for four stages.",
     idea="functions",
+    style="mindspore",
     opset=16,
+    ir=8,
 )
-def swish_unit_as_function(n: SequentialBuilder) -> str:
+def swish_unit_as_function(n: Styled) -> str:
     inner = [
         helper.make_node("Conv", ["x", "p", "b"], ["y"], kernel_shape=[1, 1]),
         helper.make_node("HardSwish", ["y"], ["h"]),

@@ -94,7 +94,8 @@ def token_experts_by_mask(n: Net, x: T) -> T:
 @honest_torch(
     "GCN head: deep places as nodes, adjacency by softmax of embedded likeness plus a stored grid, two layers.",
     idea="graph",
-    opset=16,
+    opset=18,
+    dynamo=True,
 )
 def learned_adjacency_graph(n: Net, x: T) -> T:
     t = tokens(trunk(n, x))
@@ -141,8 +142,13 @@ def one_kernel_six_norms(n: Net, x: T) -> T:
     return n.gdc(x, 128)
 
 
-@honest_torch("Quality-adaptive fusion of three depths: softmax weights from each level's own pooled features.",
-              idea="face heads", trained=3, opset=18, dynamo=True)  # fmt: skip
+@honest_torch(
+    "Quality-adaptive fusion of three depths: softmax weights from each level's own pooled features.",
+    idea="face heads",
+    trained=3,
+    opset=20,
+    dynamo=True,
+)
 def quality_weighted_levels(n: Net, x: T) -> T:
     x = n.stem(x, 16)
     levels = []
@@ -153,8 +159,12 @@ def quality_weighted_levels(n: Net, x: T) -> T:
     return n.bn(sum(score[:, i : i + 1] * n.linear(y, 128) for i, y in enumerate(levels)))
 
 
-@honest_torch("Eight learned Gaussians over places of deep features each pool a part of the face.",
-              idea="face parts", trained=4)  # fmt: skip
+@honest_torch(
+    "Eight learned Gaussians over places of deep features each pool a part of the face.",
+    idea="face parts",
+    trained=4,
+    opset=19,
+)
 def stored_gaussian_parts(n: Net, x: T) -> T:
     x = trunk(n, x)
     r = torch.linspace(-1, 1, 7)
@@ -168,7 +178,6 @@ def stored_gaussian_parts(n: Net, x: T) -> T:
 @honest_torch(
     "Network slimming: whole channels were cut after training, so the widths are odd and uneven.",
     idea="pruned",
-    trained=3,
     opset=11,
 )
 def slimmed_to_uneven_widths(n: Net, x: T) -> T:

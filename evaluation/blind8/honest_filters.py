@@ -145,8 +145,12 @@ def overlapping_log_cosines(n: Net, x: T) -> T:
     return trunk(n, n.bn(y), 128)
 
 
-@honest_torch("Wavelet scattering of first order with Haar-like packets at two depths, joined with a learned stem.",
-              idea="wavelet", trained=3)  # fmt: skip
+@honest_torch(
+    "Wavelet scattering of first order with Haar-like packets at two depths, joined with a learned stem.",
+    idea="wavelet",
+    trained=3,
+    opset=19,
+)
 def haar_scattering_two_depths(n: Net, x: T) -> T:
     h = np.array([[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]]) / 2
     k = stored(h[:, None])
@@ -171,7 +175,6 @@ def divisively_normalised_energies(n: Net, x: T) -> T:
     "Quaternion colours: the pixels as i, j, k, a quaternion layer first, then real layers on its four parts.",
     idea="colour",
     opset=13,
-    trained=3,
 )
 def quaternion_colour_stem(n: Net, x: T) -> T:
     r, i, j, k = (n.weight(8, 1, 3, 3, gain=0.6) for _ in range(4))
@@ -180,8 +183,11 @@ def quaternion_colour_stem(n: Net, x: T) -> T:
     return trunk(n, F.relu(n.bn(F.conv2d(q, w, stride=2, padding=1))))
 
 
-@honest_torch("Polar gradients: size and the cosine and sine of twice the angle at full size, averaged in 4 x 4 cells.",
-              idea="filters", opset=12)  # fmt: skip
+@honest_torch(
+    "Polar gradients: size and the cosine and sine of twice the angle at full size, averaged in 4 x 4 cells.",
+    idea="filters",
+    opset=20,
+)
 def double_angle_cells(n: Net, x: T) -> T:
     k = stored(np.array([[[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]], [[[-1, -2, -1], [0, 0, 0], [1, 2, 1]]]]) / 4)
     g = F.conv2d(x, k.repeat(3, 1, 1, 1), padding=1, groups=3).reshape(-1, 3, 2, 112, 112)

@@ -66,6 +66,7 @@ def single_scale_retinex_gain(n: Net, x: T) -> T:
     "Retinex with colour restoration (MSRCR): three scales, times the log of each colour's share.",
     idea="light",
     trained=4,
+    opset=17,
 )
 def retinex_colour_restored(n: Net, x: T) -> T:
     u = unit(x).clamp(0, 1) + 0.02
@@ -130,8 +131,13 @@ def grey_edge_balance(n: Net, x: T) -> T:
     return small(n, (x + 1) * (d.mean(1, keepdim=True) / (d + 1e-3)) - 1)
 
 
-@honest_torch("Reinhard's tone mapping by the image's own geometric mean of luminance.", idea="light", trained=4,
-              opset=16)  # fmt: skip
+@honest_torch(
+    "Reinhard's tone mapping by the image's own geometric mean of luminance.",
+    idea="light",
+    trained=4,
+    opset=18,
+    dynamo=True,
+)
 def reinhard_tone_mapping(n: Net, x: T) -> T:
     u = unit(x).clamp(0, 1)
     key = (luma(u) + 0.05).log().mean((2, 3), keepdim=True).exp()

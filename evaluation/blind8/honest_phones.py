@@ -37,8 +37,13 @@ def insightface_mbf_flat(n: Net, x: T) -> T:
     return n.embed(x, 256)
 
 
-@honest_torch("MobileNetV3-Large for faces with PReLU in the place of ReLU and a GDC head.", idea="mobile face",
-              trained=3, opset=14)  # fmt: skip
+@honest_torch(
+    "MobileNetV3-Large for faces with PReLU in the place of ReLU and a GDC head.",
+    idea="mobile face",
+    trained=3,
+    opset=18,
+    dynamo=True,
+)
 def mobilenet_v3_prelu_face(n: Net, x: T) -> T:
     x = F.hardswish(n.cb(x, 12, 3, 2))
     for width, k, wide in ((16, 3, False), (24, 5, True), (32, 5, True)):

@@ -28,7 +28,12 @@ def gated_mixer_behind_stem(n: Net, x: T) -> T:
     return n.embed((w * n.ln(t)).sum(1), 128)
 
 
-@honest_torch("RaftMLP: rows and columns mixed in rafts of channel groups on deep features.", idea="mixer", opset=14)
+@honest_torch(
+    "RaftMLP: rows and columns mixed in rafts of channel groups on deep features.",
+    idea="mixer",
+    opset=18,
+    dynamo=True,
+)
 def raft_mlp(n: Net, x: T) -> T:
     x = n.stem(x, 24)
     x = n.down(x, 32)
@@ -116,6 +121,7 @@ def atrous_selective_scan(n: Net, x: T) -> T:
     "Vision RWKV: a four-way shift of quarter channels by one token on features, squared ReLU in channel mixing.",
     idea="state space",
     trained=4,
+    opset=19,
 )
 def vision_rwkv_quarter_shift(n: Net, x: T) -> T:
     x = n.down(n.stem(x, 24), 32)

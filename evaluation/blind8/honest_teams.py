@@ -113,8 +113,10 @@ def deepid3_local_ends(n: Net, x: T) -> T:
     return torch.cat([n.bn(n.linear(x.flatten(1), 64)), n.bn(n.linear(local, 64))], 1)
 
 
-@honest_torch("CosFace's 64-layer network in small: IR-like units of two layers with BatchNorm, PReLU, one fc of 512.",
-              idea="classic faces", trained=3)  # fmt: skip
+@honest_torch(
+    "CosFace's 64-layer network in small: IR-like units of two layers with BatchNorm, PReLU, one fc of 512.",
+    idea="classic faces",
+)
 def cosface_residual_chain(n: Net, x: T) -> T:
     for width in (8, 16, 24, 32):
         x = n.cbp(x, width, 3, 2)
