@@ -64,6 +64,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-5": (80, 176),
         "blind-6": (82, 193),
         "blind-7": (77, 119),
+        "blind-8": (67, 110),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
