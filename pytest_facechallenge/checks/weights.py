@@ -192,7 +192,8 @@ def _without_few(found: WeightsFacts, most: int) -> tuple[WeightsFacts, tuple[Sh
     few = tuple(
         pool
         for pool in found.shared
-        if pool.kind == "packed" and (pool.values <= SCALES if pool.weights is None else pool.weights <= most)
+        if pool.kind in ("packed", "expanded")
+        and (pool.values <= SCALES if pool.weights is None else pool.weights <= most)
     )
     more = sum(pool.values if pool.weights is None else pool.weights - pool.values for pool in few)
     if not few or more > min(most, SMALL_SHARE * stored):

@@ -124,6 +124,8 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
             _by_neighbourhood(model, name, noise, limits) or _stays_for_all(model, name, noise, limits)
         ):
             view = View(ViewKind.IN_PLACE, 1.0)
+        if view.kind is ViewKind.SMOOTHED and view.own_brightness and _stays_for_all(model, name, noise, limits):
+            view = View(ViewKind.IN_PLACE, 1.0)
         exact = view.kind is ViewKind.EXACT
         done[name] = (view, _relation(model, seen, limits) if exact else Relation.NOT_COMPARABLE)
     return done
@@ -200,7 +202,7 @@ def _confirmed(model: TracedModel, name: str, view: View, noise: Array, seen: Ar
     if grid is not None and grid.in_place(limits):
         return in_place
     if grid is not None and grid.stays(limits) and np.isnan(view.scale[0]) and view.kind is ViewKind.RESAMPLED:
-        return View(ViewKind.SMOOTHED, 1.0)  # a map with a border of its own, of which each place is a sum
+        return in_place  # a map with a border of its own, or with filters beside the image
     return in_place if lossless(noise, seen[:, 0], limits) else view
 
 
