@@ -67,9 +67,9 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         along each diagonal), counts as many numbers as tell its exponentials: one for each size or angle of a linear
         recurrence (LRU, S4, RetNet), two for each term of a sum. An integer counts with the bytes that it takes in the
         file, where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps)
-        and small parameters of single operators are no weights, and weights taken apart from wider ones that are up to
-        1 % of the stored elements in all, and at most 1024, are none either. Float32 weights whose values would fit
-        into
+        and small parameters of single operators are no weights, and weights taken apart from wider ones, or made of
+        them by curves, that are up to 1 % of the stored elements in all, and at most 1024, are none either. Float32
+        weights whose values would fit into
         float16 pass, and so does casting to float16 when the model runs (a note).
     How to fix:
         Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise

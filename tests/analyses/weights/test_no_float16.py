@@ -206,6 +206,21 @@ def test_a_gate_beside_one_minus_it_is_no_store_of_weights() -> None:
     assert any("too little to hold weights" in note for note in outcome.notes)
 
 
+@pytest.mark.parametrize(("others", "status"), [(60_000, Status.PASSED), (4_000, Status.FAILED)])
+def test_windows_of_stored_middles_are_no_store_in_a_file_of_many_weights(others: int, status: Status) -> None:
+    """Bells around 32 stored middles over 8 places: 256 weights, 224 more than are stored."""
+    net = Net()
+    net.store("W", net.floats(COUNT))
+    net.store("others", net.floats(others))
+    off = net.node(
+        "Sub", [net.store("at", np.arange(8, dtype=np.float32)), net.store("middles", net.floats(32)[:, None])], "off"
+    )
+    bells = net.node("Exp", [net.node("Neg", [net.node("Mul", [off, off], "squared")], "negative")], "bells")
+    total = net.node("ReduceSum", ["x"], "total", keepdims=0)
+    net.node("MatMul", [net.node("Expand", [total, net.store("width", np.array([1, 32]))], "wide"), bells], "unused_0")
+    assert judge(net.model()).status is status
+
+
 def test_many_gates_beside_one_minus_each_are_a_store() -> None:
     """A store in pieces: no piece is large, and all of them together are."""
     net = Net()
