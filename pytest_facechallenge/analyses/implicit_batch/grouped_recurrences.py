@@ -56,7 +56,8 @@ def _states(model: TracedModel, layer: Layer) -> Array | None:
     hidden = int(layer.node.attributes.get("hidden_size", 0))
     if weights is None or weights.ndim != 3 or len(weights) != 1 or hidden < 1 or weights.shape[1] % hidden:
         return None  # two directions: what reads a sequence both ways is looked at elsewhere
-    return np.moveaxis(weights[0].astype(np.float64).reshape(-1, hidden, hidden), 0, 2)
+    states: Array = np.moveaxis(weights[0].astype(np.float64).reshape(-1, hidden, hidden), 0, 2)
+    return states
 
 
 def _groups(states: Array, limits: Thresholds) -> TwoGroups | None:

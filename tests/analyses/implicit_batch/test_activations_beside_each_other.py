@@ -126,9 +126,9 @@ def test_a_map_from_two_activations_has_the_channels_of_both() -> None:
     assert maps.keys() == {y, z}
     assert all(each.reached == {first, second} for each in maps.values())
     both = np.block([[np.eye(8), -np.eye(8)], [np.eye(8), np.eye(8)]])
-    constants = [model.structure.constant(layer.weight)[..., 0, 0] for layer in maps[y].layers]
+    constants = [np.asarray(model.structure.constant(layer.weight))[..., 0, 0] for layer in maps[y].layers]
     np.testing.assert_allclose(maps[y].work()[0], constants[1] @ constants[0] @ both, atol=1e-5)
-    constants = [model.structure.constant(layer.weight)[..., 0, 0] for layer in maps[z].layers]
+    constants = [np.asarray(model.structure.constant(layer.weight))[..., 0, 0] for layer in maps[z].layers]
     np.testing.assert_allclose(maps[z].work()[0], constants[1] @ constants[0] @ both[[3, 1, 9]], atol=1e-5)
 
 

@@ -22,7 +22,8 @@ WIDTH = 12
 
 def packed(net: Net, chains: list[list[Array]], noise: float = 0.0) -> str:
     """Pack chains of kernels, and give the mean of what they give."""
-    x, undo = net.x, np.eye(3)
+    x = net.x
+    undo: Array = np.eye(3)
     for depth, kernels in enumerate(zip(*chains, strict=True)):
         outs, ins = [len(k) for k in kernels], [0] * len(kernels) if depth == 0 else [k.shape[1] for k in kernels]
         w = np.concatenate(kernels) if depth == 0 else 0.02 * net.weights(sum(outs), sum(ins), 3, 3)
