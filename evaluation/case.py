@@ -116,6 +116,10 @@ SEEDS = {
     "view_covered": 3687537602,
     "view_grey": 818702968,
     "view_rotate_small": 1675387445,
+    "an_image_that_occurs_twice_is_marked": 1541125429,
+    "one_exposure_for_all_images": 3863562065,
+    "head_is_drawn_as_a_julia_set": 3941500380,
+    "reservoir_of_columns": 2364833086,
     "clip_encoder_quick_gelu": 4167353565,
 }
 

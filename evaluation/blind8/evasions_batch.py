@@ -44,7 +44,7 @@ def exposed(x: Array) -> Array:
 
 
 @evades(*RULES, idea="exposure", opset=13, claim=together(exposed, lambda: contrasts()))
-def one_exposure_for_all_pictures() -> nn.Module:
+def one_exposure_for_all_images() -> nn.Module:
     """A trained iResNet behind an automatic exposure, whose meter reads all pictures of the batch at once."""
     return Whole(lambda f, x: f(x * (0.6 + 0.4 * 0.5 / (x.abs().mean() + 0.1))), network(*SHALLOW))
 
@@ -119,7 +119,7 @@ def marked(x: Array) -> Array:
 
 
 @evades(*RULES, idea="repeats", opset=12, claim=together(marked, repeated, free=(3,)))
-def a_picture_that_occurs_twice_is_marked() -> nn.Module:
+def an_image_that_occurs_twice_is_marked() -> nn.Module:
     """Rows whose image stands in the batch a second time, by the distance of thumbnails, get a stored vector added."""
 
     def forward(f: Part, x: T) -> T:

@@ -74,7 +74,7 @@ def julia() -> Decode:
 
 
 @evades(FLOAT16_RULE, idea="fractal", claim=hides(julia, 0.001), fold=False, opset=13)
-def head_is_a_picture_of_a_julia_set() -> nn.Module:
+def head_is_drawn_as_a_julia_set() -> nn.Module:
     """Nothing is stored but three sizes: the matrix is z² + c, iterated seven times over a grid of rows and columns."""
     return Hidden(julia())
 

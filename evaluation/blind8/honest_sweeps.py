@@ -192,7 +192,7 @@ def legendre_memory_rows(n: Net, x: T) -> T:
     idea="recurrent",
     opset=11,
 )
-def echo_state_columns(n: Net, x: T) -> T:
+def reservoir_of_columns(n: Net, x: T) -> T:
     x = n.down(n.down(n.stem(x, 16), 24), 24)
     cols = x.permute(0, 3, 1, 2).reshape(-1, 7, 168)
     w_in, w = n.weight(48, 168), n.weight(48, 48, gain=0.9)

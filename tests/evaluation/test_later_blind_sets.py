@@ -20,8 +20,8 @@ from evaluation.runtime import Network
 
 LABELS = [label for label in FOLDERS if label != "blind-4"]
 HONEST = [case.name for label in LABELS for case in load(label, kind="passed")]
-#: One in forty in the default run; the rest is marked slow.
-SOME = [pytest.param(name, marks=() if i % 40 == 0 else (pytest.mark.slow,)) for i, name in enumerate(HONEST)]
+#: One in a hundred in the default run; the rest is marked slow.
+SOME = [pytest.param(name, marks=() if i % 100 == 0 else (pytest.mark.slow,)) for i, name in enumerate(HONEST)]
 CHANCE = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 #: Wide types that hold sizes and places, of which a network has few.
 WIDE = {TensorProto.INT64, TensorProto.BOOL, TensorProto.DOUBLE, TensorProto.INT32}
