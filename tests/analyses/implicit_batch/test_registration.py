@@ -25,7 +25,10 @@ FIELDS = IMAGES.fields(16)
 
 def moved(step: float, first: float) -> Array:
     return np.stack(
-        [[ndimage.affine_transform(p, [step] * 2, [first] * 2, order=1, mode="nearest") for p in x] for x in FIELDS]
+        [
+            [ndimage.affine_transform(p, np.diag([step] * 2), [first] * 2, order=1, mode="nearest") for p in x]
+            for x in FIELDS
+        ]
     )
 
 
