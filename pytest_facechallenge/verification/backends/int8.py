@@ -30,8 +30,6 @@ MAX_WIDTH = 65_000
 # Covers the rounding of the bound's own float64 arithmetic and of the deciding score: n * 2**-53 < 1e-11 for MAX_WIDTH
 # terms, a few times over.
 _SLACK = 1e-9
-#: Values of a side below which tiles are half as large: what a thread holds would be much beside the features.
-_SMALL = 1 << 25
 #: Unit rows have norms up to 1 + 2**-23 (see `rounding.float32_margin`).
 _NORM = 1 + 2.0**-22
 
@@ -91,8 +89,6 @@ class Int8Filter:
             msg = "The runtime's u8 x s8 product saturates on this CPU, so its bound would not hold. Use 'sgemm'."
             raise BackendUnavailableError(msg)
         self.make_product = make_product
-        if len(plan.left) * unit.width < _SMALL:
-            self.left_block = BLOCK
         # One BLAS thread for each of ours: BLAS threads that wait for each other on busy cores burn more than they do.
         with threadpool_limits(1, "blas") if reduce else nullcontext():
             self.basis = choose_basis(unit, plan, keep) if reduce else None

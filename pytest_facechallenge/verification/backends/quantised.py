@@ -25,7 +25,7 @@ _ROOM, _ROOM_WITH_BASIS = 4, 8
 GROUP = 4
 """Columns that processors multiply at once."""
 #: Rows that a thread works on at once: what it holds for a moment stays small beside the features.
-_PIECE = 128
+_PIECE = 256
 _SAMPLE_ROWS = 512
 _SAMPLE_GROUP = 64
 #: With smaller steps, rows that neither the step nor the basis fits would need hundreds of columns for their bound.
