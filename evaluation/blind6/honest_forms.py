@@ -6,6 +6,7 @@ import copy
 import io
 import tempfile
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -102,11 +103,12 @@ def _apart(model: nn.Module, name: str, opset: int) -> onnx.ModelProto:
 # ---- layers that are changed when the training is over
 
 
-class Deployed(nn.Module):
+class Deployed(nn.Module, ABC):
     """A layer with another form for use than for training."""
 
+    @abstractmethod
     def deploy(self) -> None:
-        raise NotImplementedError
+        """Take the form for use."""
 
 
 class Merged(Deployed):

@@ -48,16 +48,15 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         The data is followed from the input: everything that maps each channel by itself before the first layer (Sub,
         Mul, Div, Add, BatchNormalization, Cast, Transpose, 1x1 convolutions of single channels) is multiplied out,
         together with what the server feeds. At the first layer black and white must lie at least 0.5 and at most 16
-        apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255), and their middle
-        at most 4 times as far from zero as they lie apart (taking 127.5 away twice gives 64 times). A network whose
-        graph does nothing to the pixels is taken to expect what the server feeds. Where the server feeds 0..255 and the
-        graph changes the pixels and leaves them wide (a mean taken away, luma and chroma), it may have been trained so:
-        that is undecided. Where a first stage is not affine
-        (an image standardised by itself, HSV, logarithms, gates, pyramids) the model is run as the server feeds it, and
-        as it would feed it with the opposite normalisation. It passes where both give one embedding (1 - cos at most
-        0.001: the first stage scales each image by itself), or where, as served, the first layers with weights get
-        finite values that lie as far apart as said above and lose no more pixels than with the other feed. It fails
-        where only the other feed gives such values.
+        apart ([-1, 1] is 2, ImageNet's normalisation 4.4, normalising twice 0.016, not at all 255), and their middle at
+        most 4 times as far from zero as they lie apart (taking 127.5 away twice gives 64 times). A network whose graph
+        does nothing to the pixels is taken to expect what the server feeds. Where the server feeds 0..255 and the graph
+        changes the pixels and leaves them wide (a mean taken away, luma and chroma), it may have been trained so: that
+        is undecided. Where a first stage is not affine (an image standardised by itself, HSV, logarithms, gates,
+        pyramids) the model is run as the server feeds it, and as it would feed it with the opposite normalisation. It
+        passes where both give one embedding (1 - cos at most 0.001: the first stage scales each image by itself), or
+        where, as served, the first layers with weights get finite values that lie as far apart as said above and lose
+        no more pixels than with the other feed. It fails where only the other feed gives such values.
     How to fix:
         Either take the normalisation out of the exported graph (do it in the data loader) so that the server's
         applies, or keep it as the first nodes and name them so that the server sees it:
@@ -134,7 +133,9 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
             measured=measured,
             limit=limit,
             evidence=evidence,
-            remedy=f"Give a testset: its accuracy decides it. If it was trained on normalised pixels: {remedy}",
+            remedy="The accuracy on a testset shows which it is. If the network was trained on these pixels, multiply "
+            "them by 0.0078125 in the graph and the weights of the first layer by 128: no embedding changes, and the "
+            f"rule passes. If it was trained on normalised pixels: {remedy}",
         )
     if raw:
         remedy = "Put exactly one normalisation of 0..255 pixels into the graph, such as (x - 127.5) * 0.0078125."

@@ -69,8 +69,7 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         file, where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps)
         and small parameters of single operators are no weights, and weights taken apart from wider ones, or made of
         them by curves, that are up to 1 % of the stored elements in all, and at most 1024, are none either. Float32
-        weights whose values would fit into
-        float16 pass, and so does casting to float16 when the model runs (a note).
+        weights whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).
     How to fix:
         Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise
         the exported model (no onnxconverter_common.float16, no onnxruntime.quantization), remove initializers that

@@ -170,7 +170,7 @@ def test_rows_that_a_basis_does_not_hold_at_all_cost_some_columns() -> None:
     backend = Int8Filter(unit, plan, reduce=True)
     assert backend.basis is not None
     assert backend.columns < backend.right.width + 32
-    left, right = backend.worker().candidates(Tile(0, backend.left_block, 0, 512), 1 - 1e-6)
+    left, right = backend.worker().candidates(Tile(0, 1024, 0, 512), 1 - 1e-6)
     assert (1, 3) in set(zip(left.tolist(), right.tolist(), strict=True))
 
 

@@ -198,7 +198,9 @@ def _confirmed(model: TracedModel, name: str, view: View, noise: Array, seen: Ar
     if seen.ndim != 5 or seen.shape[1] != 1:
         return view
     in_place = View(ViewKind.IN_PLACE, 1.0)
-    (grid,) = _grids(model, name, model.natural[:1], limits)
+    # A map that is smaller than the image and shows it pixel by pixel is a crop.
+    covers = all(rows >= own for rows, own in zip(seen.shape[-2:], noise.shape[-2:], strict=True))
+    (grid,) = _grids(model, name, model.natural[:1], limits) if covers else (None,)
     if grid is not None and grid.in_place(limits):
         return in_place
     if grid is not None and grid.stays(limits) and np.isnan(view.scale[0]) and view.kind is ViewKind.RESAMPLED:

@@ -238,6 +238,36 @@ def less_its_blurred_form(net: Net) -> str:
     return net.fc(net.pool(net.body(even, net.body_weights())), net.weights(16, 16))
 
 
+def cropped(net: Net, image: str) -> str:
+    """The middle of an image, without four rows and columns on each side, through a body."""
+    middle = net.op("Slice", image, net.ints(4, 4), net.ints(28, 28), net.ints(2, 3))
+    return net.fc(net.pool(net.body(middle, net.body_weights())), net.weights(16, 16))
+
+
+def curved(net: Net, image: str) -> str:
+    return str(net.op("Mul", net.op("Tanh", net.op("Mul", image, net.const(1.5))), net.const(1.2)))
+
+
+def curve_and_crop(net: Net) -> str:
+    return cropped(net, curved(net, net.x))
+
+
+def contrast_and_crop(net: Net) -> str:
+    return cropped(net, curved(net, net.op("Sub", net.x, net.op("ReduceMean", net.x, axes=[2, 3]))))
+
+
+def blur_and_crop(net: Net) -> str:
+    bell = np.tile(np.outer([0.2, 0.6, 0.2], [0.2, 0.6, 0.2])[None, None], (3, 1, 1, 1)).astype(np.float32)
+    return cropped(net, curved(net, net.conv(net.x, bell, group=3)))
+
+
+@pytest.mark.parametrize("build", [curve_and_crop, contrast_and_crop, blur_and_crop])
+def test_a_crop_is_one_whatever_is_done_to_the_light(build: Callable[[Net], str], tmp_path: Path) -> None:
+    """What is left of the image stands where it stood, which is no proof that all of it is there."""
+    outcome = answer(build, tmp_path)[ALIGN_RULE]
+    assert outcome.status is Status.FAILED, outcome.message
+
+
 @pytest.mark.parametrize("build", [filtered_by_likeness, plane_of_light_taken_off, less_its_blurred_form])
 def test_what_evens_light_and_filters_by_the_image_re_aligns_nothing(
     build: Callable[[Net], str], tmp_path: Path

@@ -148,6 +148,31 @@ def test_another_number_of_normalisations_fails(name: str, tmp_path: Path) -> No
     assert outcome.remedy
 
 
+WIDE: dict[str, tuple[Step, ...]] = {
+    "a mean taken away": (("Sub_0", "Sub", [IMAGENET_MEAN]), ("Mul_1", "Mul", [f(1.0)])),
+    "the range of video": (("Sub_0", "Sub", [f(128.0)]), ("Mul_1", "Mul", [f(255 / 219)])),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_pixels_that_a_graph_changes_and_leaves_wide_are_undecided(name: str, tmp_path: Path) -> None:
+    """A network may have been trained on them: nothing in the graph says so, and nothing says otherwise."""
+    outcome = preprocessing(Facts.of(facts_of(model_of(*WIDE[name]), tmp_path)), rule())
+
+    assert outcome.status is Status.UNDECIDED, outcome
+    assert "may be handed in" in outcome.message
+    assert "The accuracy on a testset shows which it is." in outcome.remedy
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_what_the_remedy_for_wide_pixels_says_passes(name: str, tmp_path: Path) -> None:
+    """The network is the same where its first layer's weights are 128 times as large."""
+    steps = (*WIDE[name], ("scaled", "Mul", [f(0.0078125)]))
+    outcome = preprocessing(Facts.of(facts_of(model_of(*steps), tmp_path)), rule())
+
+    assert outcome.status is Status.PASSED, outcome
+
+
 @pytest.mark.parametrize("spread", [0.5, 0.499, 16.0, 16.01])
 def test_limits_of_the_spread(spread: float, tmp_path: Path) -> None:
     steps = (("Sub_0", "Sub", [f(127.5)]), ("Mul_1", "Mul", [np.float64(spread / 255).astype(np.float64)]))
