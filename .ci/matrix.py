@@ -93,7 +93,7 @@ def commands(name: str, wheel: Path, folder: Path, tests: list[str] | None) -> l
     if constraints:
         first = first.replace("install -q .", f"install -q -c {constraints} {shlex.quote(str(wheel))}")
         if kind == "oldest":
-            packages = f"-c {constraints} -r .ci/oldest-tests.txt -e . "
+            packages = f"-c .ci/constraints.txt -c {constraints} -r .ci/oldest-tests.txt -e . "
             second = re.sub(r"-c \.ci/constraints\.txt -e \S+ ", packages, second)
     if tests is None:
         return [first]

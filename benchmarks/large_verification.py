@@ -130,9 +130,10 @@ def finished(process: subprocess.Popen[str]) -> tuple[dict[str, float], Verifica
     return found, msgspec.convert(found["result"], VerificationResult)
 
 
-def killed_on_the_way(folder: Path, options: argparse.Namespace, more: list[str]) -> list[int]:
-    """Kill the verification after some more parts each time; return how many parts were kept at each kill."""
+def killed_on_the_way(folder: Path, options: argparse.Namespace, more: list[str]) -> tuple[list[int], float]:
+    """Kill the verification after some more parts each time; return the parts kept at each kill, and the seconds."""
     kept: list[int] = []
+    begun = time.perf_counter()
     for _ in range(options.kills):
         process = started(folder, options, *more)
         before = len(list((folder / STATE).glob("*/*.part")))
@@ -141,7 +142,7 @@ def killed_on_the_way(folder: Path, options: argparse.Namespace, more: list[str]
         process.kill()
         process.communicate()
         kept.append(len(list((folder / STATE).glob("*/*.part"))))
-    return kept
+    return kept, time.perf_counter() - begun
 
 
 def main() -> None:
@@ -168,9 +169,9 @@ def main() -> None:
         print(f"{options.rows:,} rows of {options.width} values in {options.identities:,} identities ({size >> 20} MB)")
         print(f"made in {time.perf_counter() - begun:.0f} s; FAR < {options.far}", flush=True)
         more = [f"--dask={options.dask}"] if options.dask else []
-        kept = killed_on_the_way(folder, options, more)
+        kept, before = killed_on_the_way(folder, options, more)
         told, result = finished(started(folder, options, *more))
-        report(options, result, told, size, kept)
+        report(options, result, told, size, kept, before)
         if options.in_memory:
             again, other = finished(started(folder, options, "--in-memory"))
             same = msgspec.structs.replace(other, backend="") == msgspec.structs.replace(result, backend="")
@@ -178,7 +179,12 @@ def main() -> None:
 
 
 def report(
-    options: argparse.Namespace, result: VerificationResult, told: dict[str, float], size: int, kept: list[int]
+    options: argparse.Namespace,
+    result: VerificationResult,
+    told: dict[str, float],
+    size: int,
+    kept: list[int],
+    before: float,
 ) -> None:
     point, pairs = result.points[0], result.pairs.genuine + result.pairs.impostor
     where = f" by {options.dask}" if options.dask else ""
@@ -189,7 +195,8 @@ def report(
     )
     print(f"memory beyond mapped files: {extra / 2**20:.0f} MB, {extra / size:.3f} of the features")
     if kept:
-        print(f"killed {len(kept)} times; parts kept at each: {kept}; the time above is that of the last process")
+        print(f"killed {len(kept)} times; parts kept at each: {kept}; the time above is of the last process, ", end="")
+        print(f"the killed ones took {before:.0f} s: {(before + seconds) / 60:.1f} min together")
     elif not options.dask:  # there the time of processes that start is in it, and their processor time is not
         whole = MR_ALL * (MR_ALL - 1) // 2
         print(f"{pairs:.3g} pairs, {pairs / seconds:.3g} a second, {pairs / cpu:.3g} a second of processor time")

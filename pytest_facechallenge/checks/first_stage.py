@@ -10,6 +10,9 @@ from pytest_facechallenge.core.outcome import Evidence, Outcome, failed, passed,
 #: 1 - cos up to which two feeds give one embedding: a small constant beside a deviation, in the two scales.
 ONE_EMBEDDING = 1e-3
 
+#: Share of the distance of two images' embeddings up to which two feeds give one: more, and the images hardly count.
+OF_APART = 0.1
+
 #: Share of the pixels that may be lost as served beyond those that the other feed loses.
 LOST = 0.2
 
@@ -48,10 +51,10 @@ def judge_stage(
     )
     limit = f"values {limits.least:g} to {limits.most:g} apart"
     measured = f"{stage.served.spread:.4g} apart"
-    if stage.change <= ONE_EMBEDDING:
+    if stage.change <= min(ONE_EMBEDDING, OF_APART * stage.apart):
         return passed(
             f"The first stage scales each image by itself: fed {other}, the embeddings of {stage.images} images are "
-            f"the same ({change}). {feed}",
+            f"the same ({change}; {stage.apart:.2g} between two images). {feed}",
             measured=change, limit=limit, evidence=evidence,
         )  # fmt: skip
     lost = stage.served.pixels_lost - stage.other.pixels_lost > LOST

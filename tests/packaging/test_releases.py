@@ -57,6 +57,13 @@ def test_the_oldest_versions_are_the_bounds() -> None:
     assert constraints(".ci/oldest.txt") == bounds
 
 
+def test_with_the_oldest_versions_all_tests_run_but_that_of_one_tool() -> None:
+    extras = PROJECT["optional-dependencies"]
+    asked = [line for line in text(".ci/oldest-tests.txt").splitlines() if line and not line.startswith("#")]
+    wanted = extras["test"] + extras["fvcore"]
+    assert asked == [each for each in wanted if not each.startswith("import-linter")] != wanted
+
+
 def test_the_newest_versions_are_of_all_that_is_needed_and_allowed() -> None:
     found = constraints(".ci/newest.txt")
     assert set(found) == set(NEEDED)

@@ -16,6 +16,7 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, part_for
 from pytest_facechallenge.analyses.preprocessing.feed import NORMALISED, RAW
+from pytest_facechallenge.analyses.preprocessing.follow import FEW
 from pytest_facechallenge.core.facts.preprocessing import FirstStageFacts, PreprocessingFacts, StageView
 from pytest_facechallenge.inference.images import SIDE, natural, to_input
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, from_model, inline_functions
@@ -32,8 +33,8 @@ SAME = 1e-6
 #: Share of the values of a channel left out at each end: a quotient of small numbers has a few that are far off.
 ENDS = 0.002
 
-#: First layers that are looked at, and values of a constant up to which it only scales or mixes colours.
-LAYERS, FEW = 8, 16
+#: First layers that are looked at.
+LAYERS = 8
 
 
 def gather(context: Context) -> FirstStageFacts:
@@ -76,6 +77,7 @@ def gather(context: Context) -> FirstStageFacts:
         other_mean=other[0],
         other_std=other[1],
         change=_change(embeddings, embedded(images, other)),
+        apart=_apart(embeddings),
         colours_change=_change(embeddings, embedded(images[..., ::-1], served)),
         images=IMAGES,
     )
@@ -192,3 +194,13 @@ def _change(one: Array, other: Array) -> float:
     if not norms.all():
         return 2.0
     return float(f"{max(0.0, float((1 - (one * other).sum(1) / norms).max())):.3g}")
+
+
+def _apart(embeddings: Array) -> float:
+    """Return the median 1 - cos between two different embeddings, 0..2; 0 where one is not finite or none."""
+    norms = np.linalg.norm(embeddings, axis=1)
+    if not (np.isfinite(embeddings).all() and norms.all()):
+        return 0.0
+    unit = embeddings / norms[:, None]
+    distances = (1 - unit @ unit.T)[np.triu_indices(len(unit), 1)]
+    return float(f"{max(0.0, float(np.median(distances))):.3g}")

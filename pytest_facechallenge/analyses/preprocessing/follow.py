@@ -23,6 +23,9 @@ Array = npt.NDArray[Any]
 #: Constants computed from constants are evaluated up to this size; a mean per channel has three elements.
 MAX_ELEMENTS = 1 << 20
 
+#: Weights up to which a layer only mixes the colours of each pixel (three of three, a luma of three).
+FEW = 16
+
 #: Nodes that move or repeat pixels, which the scale does not notice.
 RESIZING = ("Pad", "Resize", "Upsample")
 

@@ -6,7 +6,7 @@ import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
-from pytest_facechallenge.analyses.preprocessing.follow import Image, follow
+from pytest_facechallenge.analyses.preprocessing.follow import FEW, Image, follow
 from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
 from pytest_facechallenge.onnx_graph.operators import Kind
@@ -40,6 +40,9 @@ def gather(context: Context) -> PreprocessingFacts:
         elif unclear:
             not_affine = True
             obstacle = f"{unclear[0].op} (node {unclear[0].label!r}) changes the pixels in a way that is not affine"
+        elif mixing := [node for node, _ in found if _mixes_colours(graph, node)]:
+            not_affine = True
+            obstacle = f"{mixing[0].op} (node {mixing[0].label!r}) mixes the colours of each pixel"
     return PreprocessingFacts(
         first_names=names,
         server_mean=mean,
@@ -59,6 +62,15 @@ def _unreadable(node: Node) -> bool:
     """
     pointwise = node.operator.kind in (Kind.UNARY, Kind.PAIR) or node.op == "BatchNormalization"
     return pointwise or node.operator.kind is Kind.CONTROL or bool(node.domain)
+
+
+def _mixes_colours(graph: Graph, node: Node) -> bool:
+    """Return whether the node makes colours of colours: behind a colour matrix pixels are pixels, of another scale."""
+    if node.operator.kind not in (Kind.CONVOLUTION, Kind.PRODUCT):
+        return False
+    stored = (graph.constant(name) for name in node.inputs[1:])
+    weights = next((tensor for tensor in stored if tensor is not None), None)
+    return weights is not None and len(weights.shape) > 1 and weights.size <= FEW
 
 
 def _layer(node: Node, image: Image) -> FirstLayer:

@@ -82,7 +82,7 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
     obstacle
         Why the pixels could not be followed to a layer; empty when they could.
     not_affine
-        Whether that is because a node is no affine map: then running the model can tell more.
+        Whether that is because a node is no affine map of each channel by itself: then running the model tells more.
     """
 
     step: ClassVar[str] = "preprocessing"
@@ -142,8 +142,10 @@ class FirstStageFacts(StepFacts, frozen=True, kw_only=True):
         Of that other feed, (pixel - mean) / std.
     change
         Largest 1 - cos between the embeddings of one image with the two, 0..2.
+    apart
+        Median 1 - cos between the embeddings of two different images, as the server feeds them, 0..2.
     colours_change
-        The same between an image and itself with red and blue exchanged, as the server feeds them.
+        As ``change``, between an image and itself with red and blue exchanged, as the server feeds them.
     images
         Natural images shown.
     """
@@ -156,5 +158,6 @@ class FirstStageFacts(StepFacts, frozen=True, kw_only=True):
     other_mean: float = 0.0
     other_std: float = 1.0
     change: float = 2.0
+    apart: float = 0.0
     colours_change: float = 2.0
     images: int = 0

@@ -94,6 +94,32 @@ def both_signs(net: ExportBuilder, x: str) -> str:
     return net.op("Concat", net.op("Relu", x), net.op("Relu", net.op("Neg", x)), axis=1)
 
 
+VIDEO = np.array([[0.257, 0.504, 0.098], [-0.148, -0.291, 0.439], [0.439, -0.368, -0.071]], np.float32)
+
+
+def video(scale: float) -> Stage:
+    """Luma and chroma of raw pixels by a colour matrix, about 128, and scaled behind it."""
+
+    def stage(net: ExportBuilder, x: str) -> str:
+        mixed = net.op("Conv", x, VIDEO[..., None, None], np.array([16, 128, 128], np.float32))
+        return net.op("Mul", net.op("Sub", mixed, 128.0), scale)
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("scale", "status"), [(0.0078, Status.PASSED), (1.0, Status.UNDECIDED), (0.0078 / 128, Status.UNDECIDED)]
+)
+def test_what_a_colour_matrix_leaves_is_scaled_behind_it_or_not(scale: float, status: Status, tmp_path: Path) -> None:
+    """The matrix is no layer yet: what the layers behind it get is what counts."""
+    names = ("c0", "c1", "Conv_2", "c3", "Sub_4", "c5", "Mul_6")
+    facts = observed(video(scale), tmp_path, names=names)
+    assert facts.need(PreprocessingFacts).server_because == ("Sub_4", "Mul_6")
+    assert "mixes the colours of each pixel" in facts.need(PreprocessingFacts).obstacle
+    outcome = preprocessing(facts, rule())
+    assert outcome.status is status, outcome
+
+
 HONEST = [
     (standardised, 3), (pyramid, 6), (hsv, 3), (local_contrast, 3), (oval, 3), (gated, 3), (logarithms, 3),
     (both_signs, 6),
@@ -159,11 +185,17 @@ def test_a_rulebook_that_feeds_raw_pixels_reads_the_other_view(tmp_path: Path) -
         ({"served": StageView(spread=2.0, pixels_lost=0.21)}, Status.UNDECIDED),
         ({"served": StageView(spread=0.4), "change": 1e-3}, Status.PASSED),
         ({"served": StageView(spread=0.4), "change": 1.1e-3}, Status.UNDECIDED),
+        ({"served": StageView(spread=0.4), "change": 1e-3, "apart": 9e-3}, Status.UNDECIDED),
     ],
 )
 def test_limits_of_what_the_first_layers_get(change: dict[str, Any], status: Status) -> None:
     stage = FirstStageFacts(
-        layers=("Conv_3",), served=StageView(spread=2.0), other=StageView(spread=255.0), change=0.3, images=4
+        layers=("Conv_3",),
+        served=StageView(spread=2.0),
+        other=StageView(spread=255.0),
+        change=0.3,
+        apart=0.5,
+        images=4,
     )
     found = PreprocessingFacts(
         first_names=(), server_mean=127.5, server_std=127.5, obstacle="Log changes", not_affine=True
