@@ -1,9 +1,9 @@
 """Following the image through a network: which views of it the body works on, how often, and which images mix.
 
 The way of a submission: `variants` (no control flow left, one model per way through the conditions; `unroll`,
-`force_selection`), `opened` (structure and sessions; `layer_index`, `runner`, `feed`), `trace` (pixels recovered,
-layers related, values for noise images kept: `pixel_recovery`, `connected`, `stacked_blocks`), then every row of
-`observers`, whose hypotheses (`parts`) are tried by the interventions of `confirm` (`exchange`, `decouple`).
+`force_selection`, and `force_decisions` for those without an If), `opened` (structure and sessions; `layer_index`,
+`runner`, `feed`), `trace` (pixels recovered, layers related, values for noise images kept: `pixel_recovery`,
+`connected`, `stacked_blocks`), then every row of `observers`, whose hypotheses (`parts`) are tried by the interventions of `confirm` (`exchange`, `decouple`).
 `gather` does all of it; `thresholds` holds every number that decides.
 
 What observers share: `signatures` (which elements are one datum), `tensor_duplicates` and `places` (where it stands and

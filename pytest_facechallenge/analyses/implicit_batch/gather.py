@@ -12,12 +12,13 @@ from pytest_facechallenge.analyses.implicit_batch import batch_independence
 from pytest_facechallenge.analyses.implicit_batch.branch_places import EarlyMap, compare, early_maps
 from pytest_facechallenge.analyses.implicit_batch.confirm import confirm
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.force_decisions import decided_ways
 from pytest_facechallenge.analyses.implicit_batch.observers import OBSERVERS
 from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS, Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel, trace
-from pytest_facechallenge.analyses.implicit_batch.variants import variants
+from pytest_facechallenge.analyses.implicit_batch.variants import EVERYTHING, variants
 from pytest_facechallenge.core.facts.flow import FlowFacts
 from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Observation, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
@@ -69,8 +70,9 @@ def follow(
             seen.append(found)
             continue
         seen += observe(found, limits)
-        ways.append(early_maps(found, limits))
-        seen += compare(ways[0], ways[-1], limits) if len(ways) > 1 else []
+        if maps := early_maps(found, limits):
+            ways.append(maps)
+            seen += compare(ways[0], maps, limits) if len(ways) > 1 else []
         layers = max(layers, len(found.structure.layers))
         macs = max(macs, found.structure.total_macs)
         branches.append(found.branch)
@@ -100,6 +102,14 @@ def traced(model: onnx.ModelProto, feed: Feed, threads: int, limits: Thresholds)
             yield Unseen(gap=Gap.BRANCH_NOT_RUN, error=str(error)[:TEXT], branch=variant.branch)
             continue
         yield trace(opened, limits)
+        for way in () if variant.branch == EVERYTHING else decided_ways(opened, limits):
+            if isinstance(way, Unseen):
+                yield way
+                continue
+            try:
+                yield trace(open_variant(way, feed, threads, limits), limits)
+            except RunError as error:
+                yield Unseen(gap=Gap.BRANCH_NOT_RUN, error=str(error)[:TEXT], branch=way.branch)
 
 
 def observe(model: TracedModel, limits: Thresholds) -> list[Observation]:

@@ -15,6 +15,7 @@ class Running:
     iterations: int = of(256, "iterations", "of one loop that are unrolled")
     nodes: int = of(50_000, "nodes", "that unrolling may give")
     ways: int = of(6, "ways", "through the conditions on the image that are followed")
+    ways_decided: int = of(12, "ways", "through decisions on the image without an If that are followed")
     ways_batch: int = of(8, "images", "in the largest batch that a way through the conditions is run with")
     large: int = of(2_000_000_000, "multiply-adds", "from which on 32 images at once need too much memory")
     small: int = of(100_000_000, "multiply-adds", "up to which a batch beyond the organisers' 32 is cheap")
