@@ -119,7 +119,7 @@ def deterministic(facts: Facts, rule: Rule) -> Outcome:
         A score that cannot be reproduced cannot be verified, which the organisers do after the submissions closed.
 
     How it is measured:
-        Two images are embedded three times: twice in one session, once in a new one. The largest difference must
+        One image is embedded three times: twice in one session, once in a new one. The largest difference must
         stay below 1e-5 of the largest value, which leaves room for another order of summation and nothing else.
         A node that draws random numbers, seeded or not, from which a path leads to an output breaks the rule, also
         where a condition seldom lets it through; one from which none leads is a note.
@@ -173,5 +173,5 @@ def _seen(found: RepeatFacts) -> str:
     """Return what two runs showed of random numbers, as the rest of a sentence."""
     worst = max(found.same_session, found.new_session)
     if found.error or worst <= REPEAT_TOLERANCE:
-        return " (two ordinary images did not show it, so a condition or a small factor lies between)"
+        return " (an ordinary image did not show it, so a condition or a small factor lies between)"
     return f"; the same image's embedding differs by {worst:.2g} of its largest value"

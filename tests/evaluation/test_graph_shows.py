@@ -38,7 +38,7 @@ def test_the_rule_says_what_it_has_to(name: str, tmp_path: Path) -> None:
     [
         ("mean_of_seventeen", "the node 'ReduceMean_13' (ReduceMean) puts the images of the batch together"),
         ("near_duplicates_by_softmax", "images beside nearly the same, mirrored"),
-        ("noise_when_dark", "two ordinary images did not show it"),
+        ("noise_when_dark", "an ordinary image did not show it"),
         ("another_network_for_one_brightness", "no image was found for the other one"),
         ("codebook_by_hats", "4096 weights come from fewer stored numbers, of which curves make more"),
     ],

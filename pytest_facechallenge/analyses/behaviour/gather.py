@@ -24,8 +24,8 @@ from pytest_facechallenge.inference.session import DeviceError, Session, describ
 
 #: The organisers' checker runs 32; 1 is the online evaluation's latency case; 2 and 7 catch baked-in batch sizes.
 BATCH_SIZES = (1, 2, 7, 32)
-#: Images that are embedded again for ``repeat``: enough to see noise, cheap on a large network.
-REPEATED = 2
+#: Images that are embedded again for ``repeat``: noise is in every number of one, and a large network takes its time.
+REPEATED = 1
 
 
 def text_of(error: Exception) -> str:
@@ -200,7 +200,7 @@ def gather_repeat(context: Context) -> RepeatFacts:
     session = open_shared(context)
     mean, std = normalisation(context)
     batch = to_input(natural(REPEATED, context.options.seed + 2), mean, std)
-    context.report(f"embedding {REPEATED} images again, in this session and in a new one")
+    context.report("embedding an image again, in this session and in a new one")
     try:
         first = np.asarray(session.run(batch)[0], np.float64)
         again = np.asarray(session.run(batch)[0], np.float64)

@@ -3,7 +3,8 @@
 The way of a submission: `variants` (no control flow left, one model per way through the conditions; `unroll`,
 `force_selection`, and `force_decisions` for those without an If), `opened` (structure and sessions; `layer_index`,
 `runner`, `feed`), `trace` (pixels recovered, layers related, values for noise images kept: `pixel_recovery`,
-`connected`, `stacked_blocks`), then every row of `observers`, whose hypotheses (`parts`) are tried by the interventions of `confirm` (`exchange`, `decouple`).
+`connected`, `stacked_blocks`), then every row of `observers`, whose hypotheses (`parts`) are tried by the interventions
+of `confirm` (`exchange`, `decouple`).
 `gather` does all of it; `thresholds` holds every number that decides.
 
 What observers share: `signatures` (which elements are one datum), `tensor_duplicates` and `places` (where it stands and

@@ -56,31 +56,28 @@ def of_whole_model(
     threads
         Of the runtime; 0 leaves it the choice.
     apart
-        Whether the graph shows that the images of a batch never meet. What is left to see is that the runtime does what
-        the graph says: an image between a white and a black one has its own embedding.
+        Whether the graph shows that the images of a batch never meet: then no batch is run. That the runtime does what
+        the graph says is seen by the step `batch`, which runs batches of four sizes.
     """
+    if apart:
+        return []
     running = limits.running
     if macs >= running.large:
         largest = running.large_batch
     else:
         largest = running.usual_batch if macs >= running.small else running.small_batch
-    return _run(feed.model, feed, threads, largest, "", apart=apart)
+    return _run(feed.model, feed, threads, largest, "")
 
 
-def _run(
-    model: onnx.ModelProto, feed: Feed, threads: int, largest: int, branch: str, *, apart: bool = False
-) -> list[BatchComposition]:
+def _run(model: onnx.ModelProto, feed: Feed, threads: int, largest: int, branch: str) -> list[BatchComposition]:
     images = feed.images
     try:
-        # The step `batch` runs the optimised graph; for three images optimising costs more than it saves.
-        runner = Runner(model, [feed.output], threads, optimised=not apart)
+        runner = Runner(model, [feed.output], threads, optimised=True)
         extremes = np.concatenate([images.flat(0.0), images.flat(1.0)])
 
         def run(batch: Array) -> Array:
             return np.asarray(runner.raw(feed(batch))[feed.output])
 
-        if apart:
-            return one_composition(run, images.natural(1), extremes, branch)
         diverse = np.concatenate([images.natural(3), images.noise(1)])
         return compositions(run, diverse, extremes, largest, branch)
     except RunError as error:
@@ -110,12 +107,6 @@ def compositions(run: Run, images: Array, extremes: Array, largest: int, branch:
     """
     alone = [np.asarray(run(images[i : i + 1])) for i in range(len(images))]
     return _compared(run, _plan(images, extremes, largest), alone, branch)
-
-
-def one_composition(run: Run, image: Array, extremes: Array, branch: str) -> list[BatchComposition]:
-    """Embed an image alone, and between a white and a black one."""
-    batch = np.concatenate([extremes[1:2], image, extremes[:1]])
-    return _compared(run, [(Companions.BLACK_AND_WHITE, batch, [(1, 0)])], [np.asarray(run(image))], branch)
 
 
 def _compared(run: Run, plan: list[Planned], alone: list[Array], branch: str) -> list[BatchComposition]:

@@ -43,10 +43,11 @@ class _Grouped:
 def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     """Return the two networks that a model's layers hold, if they do; compared with the coupling taken out."""
     found = _grouped_layers(model, limits)
-    share = model.share(sum(entry.layer.macs for entry in found))
-    if len(found) < limits.clusters.layers or _share_of_the_body(model, found) < limits.clusters.share:
+    own = [entry for entry in found if entry.layer.groups == 1]
+    if not own or len(found) < limits.clusters.layers or _share_of_the_body(model, own) < limits.clusters.share:
         return []
-    coupling = {entry.layer.weight: (entry.groups.outputs, entry.groups.inputs) for entry in found}
+    share = model.share(sum(entry.layer.macs for entry in found))
+    coupling = {entry.layer.weight: (entry.groups.outputs, entry.groups.inputs) for entry in own}
     changed = without_coupling(model, coupling)
     if changed is None:
         return []
@@ -61,8 +62,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         layers=tuple(entry.layer.node.label for entry in found[: limits.running.named]),
         count=len(found),
         share=share,
-        coupling=round(max(entry.groups.coupling for entry in found), 5),
-        reordered=round(_reordered(model, found, limits), 3),
+        coupling=round(max(entry.groups.coupling for entry in own), 5),
+        reordered=round(_reordered(model, own, limits), 3),
         alike=round(alike, 3),
         alike_unchanged=round(unchanged, 3),
         transform=candidate.transform if candidate else Transform.NONE,
@@ -84,11 +85,15 @@ def _share_of_the_body(model: TracedModel, found: list[_Grouped]) -> float:
 
 
 def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
+    """Return the layers whose channels fall into two groups, by their weights or because the file says so.
+
+    Where the file says so of all of them, other observers look at those.
+    """
     structure = model.structure
     found = []
     for layer in structure.layers:
-        if layer.groups > 1:
-            continue  # the file says so itself, and other observers look at those
+        if layer.groups > limits.clusters.groups:
+            continue
         weights = structure.constant(layer.weight)
         if weights is None or weights.size > limits.clusters.largest_layer:
             continue

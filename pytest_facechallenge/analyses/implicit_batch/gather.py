@@ -47,7 +47,7 @@ def follow(
     threads
         Of the runtime; 0 leaves it the choice.
     apart
-        Whether the graph shows that the images of a batch never meet: one batch is run then, and six else.
+        Whether the graph shows that the images of a batch never meet: no batch is run then, and six else.
 
     Raises
     ------

@@ -184,7 +184,7 @@ def unseen(found: Unseen) -> str:
         case Gap.CONTROL_FLOW:
             return f"with {found.branch}: {found.error}" if found.branch else found.error
         case Gap.MORE_WAYS:
-            return f"{found.count} ways through the If nodes exist; {found.followed} were followed"
+            return f"{found.count} ways through its conditions exist; {found.followed} were followed"
         case Gap.SIZE_DEPENDS:
             return f"the size of {names} depends on the image; it was not looked into"
         case Gap.IDLE:

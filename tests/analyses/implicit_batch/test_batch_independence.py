@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from pytest_facechallenge.analyses.implicit_batch.batch_independence import compositions, one_composition
+from pytest_facechallenge.analyses.implicit_batch.batch_independence import compositions
+from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.core.facts.implicit_batch import BatchComposition
+from tests.analyses.implicit_batch.nets import Net
 
 IMAGES = np.random.default_rng(0).random((4, 3, 8, 8)).astype(np.float32)
 EXTREMES = np.stack([np.zeros((3, 8, 8)), np.ones((3, 8, 8))]).astype(np.float32)
@@ -20,10 +25,8 @@ def test_rows_of_another_width_are_said_and_stop_nothing() -> None:
     assert {entry.change for entry in found if entry.size != 3} == {0.0}
 
 
-def test_one_composition_shows_a_runtime_that_mixes_images() -> None:
-    """Where the graph shows that images never meet, one batch is left to show that the runtime does what it says."""
-    (found,) = one_composition(lambda batch: batch.reshape(len(batch), -1), IMAGES[:1], EXTREMES, "")
-    assert (found.size, found.change) == (3, 0.0)
-    (found,) = one_composition(lambda batch: (batch - batch.mean(0)).reshape(len(batch), -1), IMAGES[:1], EXTREMES, "")
-    assert found.change is not None
-    assert found.change > 0.1
+def test_no_batch_is_run_where_the_graph_shows_that_images_never_meet(tmp_path: Path) -> None:
+    net = Net()
+    path = net.save(net.fc(net.pool(net.body(net.x, net.body_weights())), net.weights(16, 16)), tmp_path)
+    kinds = [[type(seen) for seen in follow(path, apart=apart).observations] for apart in (True, False)]
+    assert [BatchComposition in each for each in kinds] == [False, True]

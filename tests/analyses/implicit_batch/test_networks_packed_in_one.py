@@ -66,6 +66,38 @@ def three_networks_of_their_own(net: Net) -> str:
     return packed(net, [chain(net) for _ in range(3)])
 
 
+def shuffled(net: Net, x: str) -> str:
+    """Weave the two halves of the channels, as the shuffle of a ShuffleNet does."""
+    apart = net.op("Reshape", x, net.ints(0, 2, WIDTH, 32 * 32))
+    return str(net.op("Reshape", net.op("Transpose", apart, perm=[0, 2, 1, 3]), net.ints(0, 2 * WIDTH, 32, 32)))
+
+
+def by_groups(net: Net, one: list[Array], other: list[Array]) -> str:
+    """Two networks in layers of two groups and in layers that hardly connect the two."""
+    woven = np.arange(2 * WIDTH).reshape(2, WIDTH).T.ravel()
+    x = net.op("Relu", net.conv(net.x, np.concatenate([one[0], other[0]])[woven]))
+    unwoven = np.argsort(woven)
+    x = net.op("Gather", x, net.ints(*unwoven.tolist()), axis=1)
+    x = net.op("Relu", net.conv(x, np.concatenate([one[1], other[1]]), group=2))
+    w = 0.02 * net.weights(2 * WIDTH, 2 * WIDTH, 3, 3)
+    w[:WIDTH, :WIDTH], w[WIDTH:, WIDTH:] = one[2], other[2]
+    x = net.op("Relu", net.conv(shuffled(net, x), w[:, woven]))
+    return net.fc(net.pool(x), np.tile(net.weights(WIDTH, 16), (2, 1)))
+
+
+def test_groups_that_the_file_gives_count_beside_those_of_the_weights(tmp_path: Path) -> None:
+    own: list[Array] = []
+
+    def build(net: Net) -> str:
+        own[:] = chain(net)
+        return by_groups(net, own, recoloured(mirrored(own)))
+
+    outcome = answer(build, tmp_path)[BATCH_RULE]
+    assert outcome.status is Status.FAILED, outcome.message
+    assert "'Conv_3', 'Conv_8': the channels of 2 layers" in outcome.message
+    assert "zeroing the weights between the groups in 1 layers" in outcome.message
+
+
 @pytest.mark.parametrize(
     "build", [the_image_and_two_recoloured_mirror_images, a_recoloured_mirror_image_with_noise_on_all_weights]
 )
