@@ -160,6 +160,8 @@ def _margins(
         margin = parts[0] - parts[1] if len(parts) > 1 else parts[0]
     except ValueError:
         return None
+    if condition.kind == "growth":
+        return _far_from_infinite(margin, count)
     if condition.op in ("Floor", "Ceil", "Round"):
         margin = margin - np.floor(margin.min())
     elif condition.op == "Exp":
@@ -171,6 +173,15 @@ def _margins(
     if margin.shape[:1] != (count,) or margin.size > count * MOST_VALUES or np.isnan(margin).any():
         return None
     return margin.reshape(count, -1)
+
+
+def _far_from_infinite(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64] | None:
+    """Return how far the logarithm of an image's largest value lies below that of the largest number, [images, 1]."""
+    if values.shape[:1] != (count,):
+        return None
+    largest = np.abs(values).reshape(count, -1).max(1, initial=0, where=~np.isnan(values).reshape(count, -1))
+    broken = ~np.isfinite(values).reshape(count, -1).all(1)
+    return np.where(broken, -1.0, OVERFLOW - np.log(np.maximum(largest, 1e-30)))[:, None]
 
 
 def _guards(graph: Graph, condition: Condition) -> bool:

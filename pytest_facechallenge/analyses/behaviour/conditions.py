@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_facechallenge.analyses.behaviour.growth import growing
 from pytest_facechallenge.core.facts.flow import Condition
 from pytest_facechallenge.onnx_graph.operators import Kind, names
 from pytest_facechallenge.onnx_graph.sizes import COMPARING
@@ -50,6 +51,7 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
             name = _undefined_for(graph, node, signs)
             if name:
                 found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(name,)))
+    found += [Condition(node=node.label, op=node.op, kind="growth", margin=(name,)) for node, name in growing(graph)]
     return tuple(found[:MOST])
 
 

@@ -116,6 +116,7 @@ EXTREMES: tuple[Look, ...] = (
     Look(light=0.45),
     Look(contrast=0.15),
     Look(contrast=3.0),
+    Look(contrast=9.0, colour=0.0),
     Look(contrast=0.0),
     Look(covered="lower half", cover=0.85),
     Look(covered="lower part", cover=0.45),

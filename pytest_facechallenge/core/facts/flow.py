@@ -45,19 +45,20 @@ class RandomNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """A node whose result is a choice, or is not defined for some numbers, and that depends on the image.
+    """A node whose result is a choice, or is no finite number for some images, and that depends on the image.
 
     Attributes
     ----------
     kind
-        "choice": it compares; "domain": it gives no finite number for some values (Sqrt, Log, Exp, Div…).
+        "choice": it compares; "domain": it gives no finite number for some values (Sqrt, Log, Exp, Div…);
+        "growth": its result grows as a high power of what the image shows, until it is infinite.
     margin
         The values (names) whose difference decides: the first less the second, which may be stored.
     """
 
     node: str
     op: str
-    kind: Literal["choice", "domain"]
+    kind: Literal["choice", "domain", "growth"]
     margin: tuple[str, ...]
 
 
