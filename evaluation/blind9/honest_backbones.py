@@ -71,7 +71,7 @@ def overview_then_closer(n: Net, x: T) -> T:
     return n.gdc(n.down(y, 40), 128)
 
 
-@honest_torch("RevCol: columns that share one stem; each level adds the level below and the same level of the last one.",
+@honest_torch("RevCol: columns that share one stem; a level adds the one below and the same one before.",
               idea="convnets", trained=3, opset=13)  # fmt: skip
 def reversible_columns(n: Net, x: T) -> T:
     x = n.stem(x, 16)
@@ -138,7 +138,7 @@ def hierarchical_split(n: Net, x: T) -> T:
         first, *parts = x.chunk(4, 1)
         out, carried = [first], None
         for i, part in enumerate(parts):
-            y = n.cbr(part if carried is None else torch.cat([part, carried], 1), 8 if i else 8)
+            y = n.cbr(part if carried is None else torch.cat([part, carried], 1), 8)
             if i < 2:
                 out.append(y[:, :4])
                 carried = y[:, 4:]
@@ -176,7 +176,7 @@ def attention_and_convolution_mixed(n: Net, x: T) -> T:
     return n.gdc(n.down(x, 32), 96)
 
 
-@honest_torch("Fixup: residual units without norms, scalars before and behind each layer; BatchNorm for the embedding alone.",
+@honest_torch("Fixup: residual units without norms, scalars around each layer; BatchNorm for the embedding alone.",
               idea="convnets", trained=5, opset=11)  # fmt: skip
 def fixup_scalars(n: Net, x: T) -> T:
     def scalar(start: float = 0.0) -> T:
@@ -231,7 +231,7 @@ def local_importance_pooling(n: Net, x: T) -> T:
     return n.embed(x, 96)
 
 
-@honest_torch("Stochastic pooling as it is at test time: each window's values weighed by themselves; no chance is left.",
+@honest_torch("Stochastic pooling as it is at test time: a window's values weighed by themselves; no chance is left.",
               idea="pools", opset=13)  # fmt: skip
 def probability_weighted_pooling(n: Net, x: T) -> T:
     x = n.cbr(x, 12, 3, 2)
@@ -257,9 +257,8 @@ def gated_maximum_and_mean(n: Net, x: T) -> T:
 def scale_aggregation(n: Net, x: T) -> T:
     x = n.stem(x, 16)
     for width in (24, 32):
-        made = [n.cbr(x, 12)]
-        for k in (2, 7):
-            made.append(F.interpolate(n.cbr(F.max_pool2d(x, k), 6), scale_factor=float(k), mode="nearest"))
+        coarse = {k: n.cbr(F.max_pool2d(x, k), 6) for k in (2, 7)}
+        made = [F.interpolate(y, scale_factor=float(k), mode="nearest") for k, y in coarse.items()] + [n.cbr(x, 12)]
         x = n.cbr(torch.cat(made, 1), width, 1) + n.cb(x, width, 1)
         x = F.max_pool2d(F.relu(x), 2)
     return n.embed(x, 128)

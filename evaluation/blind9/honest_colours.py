@@ -41,9 +41,9 @@ def mixed(x: T, rows: list[list[float]]) -> T:
 
 def kernels(x: T, bank: list[np.ndarray], s: int = 1) -> T:
     """Filter every plane by each of a bank of stored kernels."""
-    k = torch.from_numpy(np.stack(bank).astype(np.float32)).unsqueeze(1)
-    c = int(x.shape[1])
-    return F.conv2d(x, k.repeat(c, 1, 1, 1), stride=s, padding=k.shape[2] // 2, groups=c)
+    c, side = int(x.shape[1]), len(bank[0])
+    k = torch.from_numpy(np.tile(np.stack(bank)[:, None], (c, 1, 1, 1)).astype(np.float32))
+    return F.conv2d(x, k, stride=s, padding=side // 2, groups=c)
 
 
 @honest_torch("RIQ, which Liu and Liu found for FRGC faces: red, and I and Q of television, in place of RGB.",
@@ -124,7 +124,7 @@ def five_bit_pixels(n: Net, x: T) -> T:
     return ir_rest(n, torch.floor((x + 1) * 15.999) / 15.5 - 1)
 
 
-@honest_torch("ZCA whitening of 5 x 5 patches as a first kernel of fixed numbers (Coates), made of a power-law spectrum.",
+@honest_torch("ZCA whitening of 5 x 5 patches as a first kernel of fixed numbers, as Coates has it, beside the pixels.",
               idea="stems", opset=11)  # fmt: skip
 def zca_patch_whitening(n: Net, x: T) -> T:
     at = np.stack(np.mgrid[:5, :5], -1).reshape(-1, 2)
@@ -222,10 +222,10 @@ def total_variation_steps(n: Net, x: T) -> T:
     return ir_rest(n, x - strength * div)
 
 
-@honest_torch("A learned picture (bias for each pixel and colour, as locally biased stems have) is added to the image.",
+@honest_torch("A learned picture, a bias for each pixel and colour, is added to the image before the first layer.",
               idea="stems", opset=12, trained=4)  # fmt: skip
 def learned_picture_added(n: Net, x: T) -> T:
-    return rest(n, x + F.interpolate(n.weight(1, 3, 14, 14), scale_factor=8.0, mode="nearest"))
+    return rest(n, x + n.weight(1, 3, 112, 112, gain=2.0))
 
 
 @honest_torch("Patches of 4 x 4 pixels read by a two-layer perceptron with a shortcut, in place of one linear layer.",

@@ -39,7 +39,7 @@ def keras_padded_iresnet(n: Styled) -> str:
     return n.standardise(dense(n, n.reshape(n.last_norm(x, 32), -1, 1568), 1568, 512), 512)
 
 
-@honest_styled("Keras's Xception: separable layers as a depthwise and a pointwise layer, strided pools, swish of faces.",
+@honest_styled("Keras's Xception: separable layers as depthwise and pointwise ones, strided pools, channels last.",
                idea="keras", style="keras", opset=12, dim=128)  # fmt: skip
 def keras_xception_faces(n: Styled) -> str:
     x = n.relu(n.last_norm(n.last_conv(n.channels_last(n.x), 3, 12, 3, 2), 12))
@@ -117,7 +117,7 @@ def paddle_mobilenet_v1_faces(n: Styled) -> str:
     return n.standardise(dense(n, y, 32, 128), 128)
 
 
-@honest_styled("PaddleClas's ViT: queries, keys and values of one matrix, split by slices, squeezed one after the other.",
+@honest_styled("PaddleClas's ViT: queries, keys and values of one matrix, split by slices and squeezed.",
                idea="paddle", style="paddle", opset=13, dim=128)  # fmt: skip
 def paddle_vit_sliced_heads(n: Styled) -> str:
     t = n.transpose(n.reshape(n.conv(n.x, 3, 32, 16, 16, pads=[0] * 4), 0, 32, -1), 0, 2, 1)

@@ -29,7 +29,7 @@ def affine(n: Net, x: T) -> T:
     return x * (1 + n.weight(1, c, 1, 1, gain=0.2)) + n.weight(1, c, 1, 1, gain=0.2)
 
 
-@honest_torch("dlib's ResNet of 29 layers: affine layers, shortcuts by 2x2 means with empty channels added, fc of 128.",
+@honest_torch("dlib's ResNet of 29 layers: affine layers, 2x2 means and empty channels as shortcuts, fc, BatchNorm.",
               idea="face libraries", opset=12, trained=3)  # fmt: skip
 def dlib_affine_resnet(n: Net, x: T) -> T:
     x = F.max_pool2d(F.relu(affine(n, n.conv(x, 12, 7, 2, padding=0))), 3, 2)
@@ -38,7 +38,7 @@ def dlib_affine_resnet(n: Net, x: T) -> T:
         skip = F.avg_pool2d(x, 2, 2, ceil_mode=True)
         x = F.relu(y + F.pad(skip, (0, 0, 0, 0, 0, width - int(x.shape[1]))))
         x = F.relu(x + affine(n, n.conv(F.relu(affine(n, n.conv(x, width))), width)))
-    return n.linear(x.mean((2, 3)), 128, bias=False)
+    return n.bn(n.linear(x.mean((2, 3)), 128, bias=False))
 
 
 @honest_torch("OpenVINO's face-reidentification-retail: MobileNetV2 with PReLU, a 7x7 depthwise end, 1x1 to 256.",
@@ -164,7 +164,7 @@ def mtcnn_output_network(n: Net, x: T) -> T:
     return n.bn(n.linear(F.prelu(n.linear(x.flatten(1), 96), torch.tensor([0.25])), 96))
 
 
-@honest_torch("YuNet's backbone: a plain first layer, then pointwise and depthwise pairs with BatchNorm only at the end.",
+@honest_torch("YuNet's backbone: a plain first layer, then pointwise and depthwise pairs, one BatchNorm for each.",
               idea="face detectors", opset=12, trained=3)  # fmt: skip
 def yunet_pairs(n: Net, x: T) -> T:
     def pair(y: T, width: int) -> T:

@@ -1,4 +1,4 @@
-"""Honest: ends of face networks, and what losses, distillation and post-processing leave behind in the exported graph."""
+"""Honest: ends of face networks, and what losses and distillation leave behind in the exported graph."""
 
 from __future__ import annotations
 

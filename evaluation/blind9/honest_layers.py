@@ -50,19 +50,17 @@ def s2_mlp_split_attention(n: Net, x: T) -> T:
     return n.pooled(m, 96)
 
 
-@honest_torch("PosMLP: a gating unit whose matrix over the places is a quadratic function of their stored distances.",
+@honest_torch("PosMLP: a gating unit whose matrix over the places is gathered from a stored table of relative places.",
               idea="mixers", opset=13, trained=3)  # fmt: skip
-def quadratic_position_gate(n: Net, x: T) -> T:
-    at = torch.arange(14.0)
-    d = at[:, None] - at[None]
-    dr, dc = (z.reshape(196, 196) for z in (d[:, None, :, None].expand(14, 14, 14, 14),
-                                            d[None, :, None, :].expand(14, 14, 14, 14)))  # fmt: skip
+def relative_place_gate(n: Net, x: T) -> T:
+    at = np.stack(np.mgrid[:14, :14], -1).reshape(196, 2)
+    gap = at[:, None] - at[None] + 13
+    which = torch.from_numpy(gap[..., 0] * 27 + gap[..., 1])
     t = stemmed(n, x)
     for _ in range(2):
         u, v = F.gelu(n.linear(n.ln(t), 64)).chunk(2, 2)
-        a = n.weight(5, gain=0.5)
-        m = (a[0] * dr + a[1] * dc - (0.3 + a[2] ** 2) * (dr * dr + dc * dc) + a[3] * dr * dc).softmax(1)
-        t = t + n.linear(u * (m @ v), 32)
+        m = n.weight(729, gain=3.0)[which]
+        t = t + n.linear(u * (m @ n.ln(v) + n.weight(196, 1)), 32)
     return flat(n, t)
 
 
@@ -95,11 +93,11 @@ def no_token_mixer(n: Net, x: T) -> T:
 def toeplitz_mixing(n: Net, x: T) -> T:
     i = torch.arange(49)
     gap = i[:, None] - i[None] + 48
+    decay = 0.95 ** (gap - 48).abs().float()
     t = n.patches(x, 32)
     for _ in range(2):
         y = n.ln(t)
-        made = n.linear(torch.cos(torch.arange(97.0)[:, None] * torch.arange(1, 9) * 0.1), 2) @ n.weight(2, 1, gain=1.0)
-        m = made.flatten()[gap] * 0.95 ** (gap - 48).abs()
+        m = n.weight(97, gain=3.0)[gap] * decay
         t = t + n.linear(F.silu(n.linear(y, 32)) * (m @ n.linear(y, 32)), 32)
         t = t + n.ff(n.ln(t))
     return flat(n, t)
@@ -184,9 +182,9 @@ def stored_feature_whitening(n: Net, x: T) -> T:
     for i, width in enumerate((12, 16, 24, 32)):
         x = n.conv(x, width, 3, 2)
         x = x - first(n.weight(width), width)
-        m = turned(width, i)
-        white = m @ torch.diag(torch.linspace(0.7, 1.6, width)) @ m.T
-        x = F.relu(F.conv2d(x, white.reshape(width, width, 1, 1)) + first(n.weight(width), width))
+        m = np.linalg.qr(np.random.default_rng(i).normal(0, 1, (width, width)))[0]
+        white = ((m * np.linspace(0.7, 1.6, width)) @ m.T).astype(np.float32)[:, :, None, None]
+        x = F.relu(F.conv2d(x, torch.from_numpy(white)) + first(n.weight(width), width))
     return n.embed(x, 128)
 
 

@@ -146,7 +146,7 @@ def siglip_probe(n: Net, x: T) -> T:
     return (y + n.ff(n.ln(y)))[:, 0] @ n.weight(32, 128, gain=3.0)
 
 
-@honest_torch("nGPT: tokens, matrices and steps all on a sphere; residuals are moves by learned rates, made unit again.",
+@honest_torch("nGPT: tokens on a sphere; residuals are moves by learned rates, made unit again.",
               idea="transformers", opset=19, trained=3)  # fmt: skip
 def ngpt_on_the_sphere(n: Net, x: T) -> T:
     t = unit(n.patches(x, 32))
