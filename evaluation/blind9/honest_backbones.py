@@ -195,8 +195,8 @@ def fixup_scalars(n: Net, x: T) -> T:
 def all_convolutional(n: Net, x: T) -> T:
     x = F.relu(n.conv(x, 12, 3, 2))
     for width in (16, 24, 32):
-        x = F.relu(n.conv(F.relu(n.conv(x, width)), width, 3, 2))
-    return n.bn(n.conv(F.relu(n.conv(x, 64, 1)), 96, 1).mean((2, 3)))
+        x = n.cbr(n.cbr(x, width), width, 3, 2)
+    return n.bn(n.conv(n.cbr(x, 64, 1), 96, 1).mean((2, 3)))
 
 
 @honest_torch("PReLU-net of MSRA: PReLU everywhere, a spatial pyramid of 7, 3, 2 and 1 cells, two linear layers.",

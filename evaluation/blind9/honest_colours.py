@@ -127,7 +127,7 @@ def five_bit_pixels(n: Net, x: T) -> T:
 @honest_torch("ZCA whitening of 5 x 5 patches as a first kernel of fixed numbers, as Coates has it, beside the pixels.",
               idea="stems", opset=11)  # fmt: skip
 def zca_patch_whitening(n: Net, x: T) -> T:
-    at = np.stack(np.mgrid[:5, :5], -1).reshape(-1, 2)
+    at = np.indices((5, 5)).reshape(2, 25).T
     far = np.sqrt(((at[:, None] - at[None]) ** 2).sum(-1))
     values, vectors = np.linalg.eigh(0.95**far)
     white = (vectors / np.sqrt(values + 0.05)) @ vectors.T

@@ -139,7 +139,8 @@ def deepvisage_standardised(n: Net, x: T) -> T:
 @honest_torch("FaceXFormer: features of three stages as tokens; tokens for tasks read them, that of identity goes on.",
               idea="face transformers", opset=17)  # fmt: skip
 def task_tokens_over_stages(n: Net, x: T) -> T:
-    made, x = [], n.stem(x, 16)
+    made: list[T] = []
+    x = n.stem(x, 16)
     for width in (16, 24, 32):
         x = n.res(n.down(x, width)) if made else n.res(x)
         pool = {28: 4, 14: 2, 7: 1}[int(x.shape[2])]

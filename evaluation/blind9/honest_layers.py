@@ -53,7 +53,7 @@ def s2_mlp_split_attention(n: Net, x: T) -> T:
 @honest_torch("PosMLP: a gating unit whose matrix over the places is gathered from a stored table of relative places.",
               idea="mixers", opset=13, trained=3)  # fmt: skip
 def relative_place_gate(n: Net, x: T) -> T:
-    at = np.stack(np.mgrid[:14, :14], -1).reshape(196, 2)
+    at = np.indices((14, 14)).reshape(2, 196).T
     gap = at[:, None] - at[None] + 13
     which = torch.from_numpy(gap[..., 0] * 27 + gap[..., 1])
     t = stemmed(n, x)
