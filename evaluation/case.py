@@ -121,6 +121,7 @@ SEEDS = {
     "head_is_drawn_as_a_julia_set": 3941500380,
     "reservoir_of_columns": 2364833086,
     "clip_encoder_quick_gelu": 4167353565,
+    "learned_image_added": 3983512583,
 }
 
 

@@ -304,7 +304,7 @@ def framed(n: Net, x: T, looks: bool) -> T:
 FRAMED: Parts = (lambda n, x: framed(n, x, True), "framed", 6)
 
 
-@evades(BATCH_RULE, idea="picture in picture", opset=14, claim=computes(
+@evades(BATCH_RULE, idea="image in image", opset=14, claim=computes(
     of(FRAMED), lambda x: in_strip(x)
 ))  # fmt: skip
 def strip_of_four_small_turned_faces() -> nn.Module:

@@ -222,9 +222,9 @@ def total_variation_steps(n: Net, x: T) -> T:
     return ir_rest(n, x - strength * div)
 
 
-@honest_torch("A learned picture, a bias for each pixel and colour, is added to the image before the first layer.",
+@honest_torch("A learned image, a bias for each pixel and colour, is added to the image before the first layer.",
               idea="stems", opset=12, trained=4)  # fmt: skip
-def learned_picture_added(n: Net, x: T) -> T:
+def learned_image_added(n: Net, x: T) -> T:
     return rest(n, x + n.weight(1, 3, 112, 112, gain=2.0))
 
 

@@ -65,6 +65,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-6": (82, 193),
         "blind-7": (77, 119),
         "blind-8": (67, 110),
+        "blind-9": (77, 140),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
@@ -84,7 +85,7 @@ def test_a_blind_set_says_until_when_and_how_its_first_run_went(label: str) -> N
 
 def test_an_unknown_set_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"expected a set of splits\.toml"):
-        load("blind-9")
+        load("blind-99")
 
 
 def test_every_case_says_what_it_is() -> None:
