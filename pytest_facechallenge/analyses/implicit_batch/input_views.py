@@ -11,7 +11,7 @@ from pytest_facechallenge.analyses.implicit_batch import exact_pixels, tensor_du
 from pytest_facechallenge.analyses.implicit_batch.dots import Grid, grid_of
 from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
-from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
+from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood, is_local
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, inputs_of
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
@@ -124,8 +124,9 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
             _by_neighbourhood(model, name, noise, limits) or _stays_for_all(model, name, noise, limits)
         ):
             view = View(ViewKind.IN_PLACE, 1.0)
-        if view.kind is ViewKind.SMOOTHED and view.own_brightness and _stays_for_all(model, name, noise, limits):
-            view = View(ViewKind.IN_PLACE, 1.0)
+        if view.kind is ViewKind.SMOOTHED:
+            stays = _stays_for_all if view.own_brightness else _filters
+            view = View(ViewKind.IN_PLACE, 1.0) if stays(model, name, noise, limits) else view
         exact = view.kind is ViewKind.EXACT
         done[name] = (view, _relation(model, seen, limits) if exact else Relation.NOT_COMPARABLE)
     return done
@@ -233,6 +234,19 @@ def _stays_for_all(model: TracedModel, name: str, noise: Array, limits: Threshol
         return False
     images = np.concatenate([model.natural, noise[: limits.views.asked_again]])
     return all(grid is not None and grid.in_place(limits) for grid in _grids(model, name, images, limits))
+
+
+def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:
+    """Whether a tensor of the image's size shows at each place what its neighbourhood in the image decides alone."""
+    shape = model.structure.shapes[name]
+    if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
+        return False
+    runner = model.open([name])
+
+    def shown(image: Array) -> Array:
+        return np.asarray(runner(model.feed(image[None]))[name], np.float64)
+
+    return is_local(shown, model.natural[: limits.neighbourhoods.images], limits)
 
 
 def _by_neighbourhood(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:

@@ -1,6 +1,7 @@
 """Pixels changed by their neighbourhood (local contrast) told apart from pixels that a condition on the image chose.
 
-On noise, whose neighbourhoods are all alike, both look like the image itself; on natural images neither does.
+What depends on the neighbourhood alone stands nowhere else, whatever a filter makes of it. On noise, whose
+neighbourhoods are all alike, both look like the image itself; on natural images neither does.
 """
 
 from __future__ import annotations
@@ -33,8 +34,30 @@ def follows_its_neighbourhood(shown: Shown, natural: Array, noise: Array, limits
     others = np.roll(natural, 1, axis=0)
     return all(
         _rough(shown(image)[0]) >= limits.neighbourhoods.as_rough * _rough(image)
-        and _local(shown, image, other, limits)
+        and _local(shown, image, other, limits.neighbourhoods.far, limits)
         and not _jumps(shown, image, noise, limits)
+        for image, other in zip(natural, others, strict=True)
+    )
+
+
+def is_local(shown: Shown, natural: Array, limits: Thresholds) -> bool:
+    """Whether what is seen of a place of natural images depends on what lies near it, and on nothing far away.
+
+    Parameters
+    ----------
+    shown
+        An image [C, H, W] to what is seen of it, float [1, channels, H, W].
+    natural
+        Images, float [n, C, H, W], at least two.
+    """
+
+    def turned(image: Array) -> Array:
+        return shown(image[..., ::-1, ::-1])[..., ::-1, ::-1]
+
+    others = np.roll(natural, 1, axis=0)
+    return all(
+        _local(shown, image, other, limits.neighbourhoods.nothing, limits)
+        and _local(turned, image[..., ::-1, ::-1], other[..., ::-1, ::-1], limits.neighbourhoods.nothing, limits)
         for image, other in zip(natural, others, strict=True)
     )
 
@@ -45,10 +68,13 @@ def _rough(planes: Array) -> float:
     return float(np.median(steps / np.maximum(planes.var((-2, -1)), 1e-30)))
 
 
-def _local(shown: Shown, image: Array, other: Array, limits: Thresholds) -> bool:
+def _local(shown: Shown, image: Array, other: Array, most: float, limits: Thresholds) -> bool:
     """Whether another left (upper) half changes what is seen on the left (above), and next to nothing opposite.
 
-    Next to nothing: a share of the whole image's contrast may reach every pixel.
+    Parameters
+    ----------
+    most
+        Share of the change that may lie opposite, where some of the whole image's contrast may reach every pixel.
     """
     wanted = limits.neighbourhoods
     height, width = image.shape[-2:]
@@ -57,7 +83,7 @@ def _local(shown: Shown, image: Array, other: Array, limits: Thresholds) -> bool
         first = np.arange(image.shape[axis]) < half
         mixed = np.where(first if axis == -1 else first[:, None], other, image)
         moved = np.moveaxis((shown(mixed) - before) ** 2, axis, -1)
-        if moved[..., half + wanted.reach :].sum() > wanted.far * moved.sum():
+        if moved[..., half + wanted.reach :].sum() > most * moved.sum():
             return False
     return True
 

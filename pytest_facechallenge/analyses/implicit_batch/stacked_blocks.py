@@ -80,7 +80,8 @@ def _in_value(model: ConnectedModel, layer: Layer, name: str, values: Array, lim
             continue
         if relation is Relation.RESCALED and pair.coverage < limits.copies.rescaled:
             continue
-        windows = _neighbouring_windows(pair, values.shape[1:], limits) and not model.is_pixels(layer)
+        apart = _neighbouring_windows(pair, values.shape[1:], limits) or _slides(values, pair, limits)
+        windows = apart and not model.is_pixels(layer)
         found.append(StackedBlocks(layer, name, pair, pair.axis == contracted, windows))
     return found
 
@@ -93,6 +94,26 @@ def _neighbouring_windows(pair: BlockPair, shape: tuple[int, ...], limits: Thres
     return any(
         abs(by) > limits.copies.window_step * extent for by, extent in zip(pair.difference.shift, own, strict=True)
     )
+
+
+def _slides(values: Array, pair: BlockPair, limits: Thresholds) -> bool:
+    """Whether every window begins a step behind the one before: a map unfolded, of which the blocks are every second.
+
+    Parameters
+    ----------
+    values
+        float [images, *shape].
+    """
+    moved = [(axis + 1, by) for axis, by in enumerate(pair.difference.shift) if by]
+    place = pair.axis + 1
+    if not pair.interleaved or pair.difference.relation is not Relation.SHIFTED or len(moved) != 1:
+        return False
+    inside, by = moved[0][0], abs(moved[0][1])
+    if inside == place or by >= values.shape[inside] or values.shape[place] <= 2:
+        return False
+    rows = np.moveaxis(values, (place, inside), (0, 1))
+    ways = (rows[1:, :-by] == rows[:-1, by:], rows[:-1, :-by] == rows[1:, by:])
+    return any(float(same.mean()) >= limits.copies.whole for same in ways)
 
 
 def own_axes(structure: Structure, layer: Layer, limits: Thresholds) -> frozenset[int]:

@@ -60,10 +60,11 @@ def _part_behind(model: OpenedModel, source: str, base: Array) -> onnx.ModelProt
     part.graph.initializer.extend(tensor for tensor in whole.graph.initializer if tensor.name in fixed)
     part.graph.sparse_initializer.extend(whole.graph.sparse_initializer)
     for name in fixed - stored:
-        # What was computed from constants, or from the image's shape alone, is known for one image: freeze it.
+        # What was computed from constants, or from the image's shape alone, is known for one image: freeze it. A single
+        # number stays one: a Gather of one index has an axis less than that of a list of one.
         value = structure.constant(name)
         if value is not None:
-            part.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+            part.graph.initializer.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
     return part
 
 

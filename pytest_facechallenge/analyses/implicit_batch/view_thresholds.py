@@ -191,4 +191,7 @@ class Neighbourhoods:
     jump: float = of(0.25, "share of the step", "that a jump still has then")
     reach: int = of(12, "pixels", "that a neighbourhood reaches over an edge")
     far: float = of(0.02, "share of a change's energy", "that may lie where nothing of the image was changed")
+    nothing: float = of(
+        1e-9, "share of a change's energy", "that rounding may leave there: a filter reaches no further"
+    )
     as_rough: float = of(0.9, "of the image's roughness", "at least: a blurred image has less")

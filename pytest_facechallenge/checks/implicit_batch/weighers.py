@@ -249,7 +249,7 @@ def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:
             text += "; what the second adds to the first was not found: show what each of them is trained on"
             weight = Weight.UNSURE if found.coupling > LIMITS.coupled else Weight.REMARK
             if found.together:
-                yield Sign(weight, f"layers {names}", text)
+                yield weighed(Sign(weight, f"layers {names}", text), found.intervention)
                 continue
             shown = unsettled(
                 weighed(Sign(Weight.PROOF, f"layers {names}", text), found.intervention), found.intervention

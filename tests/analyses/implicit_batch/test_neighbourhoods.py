@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood
+from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood, is_local
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 
@@ -22,6 +22,10 @@ NATURAL, NOISE = IMAGES.natural(3), IMAGES.noise(1)[0]
 
 def blurred(x: Array, size: float = 2) -> Array:
     return np.asarray(ndimage.gaussian_filter(x, (0, size, size)))
+
+
+def median(x: Array) -> Array:
+    return np.asarray(ndimage.median_filter(x, (1, 3, 3)))
 
 
 def smooth(x: Array) -> float:
@@ -51,3 +55,26 @@ def local_contrast(x: Array) -> Array:
 )
 def test_local_contrast_is_told_from_a_choice(right: bool, seen: Callable[[Array], Array]) -> None:
     assert follows_its_neighbourhood(lambda x: seen(x.astype(np.float64))[None], NATURAL, NOISE, DEFAULTS) is right
+
+
+def moved(x: Array) -> Array:
+    """Move the image by up to two pixels, by how bright it is, as an interpolation does."""
+    return np.asarray(ndimage.shift(x, (0, 0, 2 * np.tanh(2 * x.mean())), order=1, mode="nearest"))
+
+
+@pytest.mark.parametrize(
+    ("right", "seen"),
+    [
+        (True, blurred),
+        (True, median),
+        (True, local_contrast),
+        (False, moved),
+        (False, lambda x: x[..., ::-1]),
+        (False, lambda x: x / x.std()),
+    ],
+    ids=["blur", "median", "contrast", "moved", "mirrored", "scaled"],
+)
+def test_what_a_neighbourhood_decides_is_told_from_what_all_of_the_image_decides(
+    right: bool, seen: Callable[[Array], Array]
+) -> None:
+    assert is_local(lambda x: seen(x.astype(np.float64))[None], NATURAL, DEFAULTS) is right
