@@ -208,7 +208,7 @@ class _Spread:
         # A size that nobody knows may be any: what comes of it is undecided then, and no silent pass.
         grows = (size is None or size > stored) and len({*names}) > 1
         to_float = node.op == "Cast" and dtypes.is_float(kinds.element_type(node.attributes.get("to", 0)))
-        if grows and self._puts_together(node, names) and self._differ(parts):
+        if grows and (node.op == kinds.SAMPLING or (self._puts_together(node, names) and self._differ(parts))):
             return 2
         if node.operator.kind in kinds.COPYING and node.op != "OneHot":
             return highest

@@ -17,6 +17,8 @@ PRODUCTS = frozenset({"MatMul", "Gemm", "Einsum", "Conv", "ConvTranspose"})
 COPYING = (Kind.LAYOUT, Kind.MOVING)
 #: Operators that put numbers between stored ones, by a rule that is not stored.
 INTERPOLATING = frozenset({"Resize", "Upsample"})
+#: Looks stored numbers up in a stored table, as Gather does, by numbers that need not be whole.
+SAMPLING = "GridSample"
 READING = frozenset({"Gather", "GatherElements", "GatherND"})
 #: Curves that a network puts behind its layers; of those the ones that keep the part of a number beyond a bound, which
 #: is that number again (relu(w) and relu(-w) are w).

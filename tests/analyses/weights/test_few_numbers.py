@@ -73,6 +73,17 @@ def looked_up_and_bent(net: Net) -> None:
     net.node("Tanh", [net.node("Gather", [net.store("table", net.floats(FEWER)), index], "read")], "W")
 
 
+def texels(net: Net) -> None:
+    """Eight weights for each code, out of a texture of eight channels, at places that the codes name."""
+    texture = net.store("texture", net.floats(1, 8, 1, 20))
+    codes = net.store("codes", np.linspace(-0.95, 0.95, 20, dtype=np.float32)[net.codes(np.int64, FEWER, high=20)])
+    level = net.node("Mul", [codes, number(net, 0)], "level")
+    pair = net.node("Reshape", [codes, net.store("line", np.array([1, 1, FEWER, 1]))], "pair")
+    other = net.node("Reshape", [level, "line"], "other")
+    places = net.node("Concat", [pair, other], "places", axis=3)
+    shaped(net, net.node("GridSample", [texture, places], "texels", mode="nearest"))
+
+
 def both_parts(net: Net) -> None:
     """relu(w) beside relu(-w), shifted by nothing: the convolution's kernel twice."""
     store = net.store("store", net.floats(16, 27))
@@ -81,7 +92,7 @@ def both_parts(net: Net) -> None:
     net.node("Conv", ["x", shaped(net, below, "V")], "unused")
 
 
-@pytest.mark.parametrize("write", [automaton, parts_between_bounds, looked_up_and_bent])
+@pytest.mark.parametrize("write", [automaton, parts_between_bounds, looked_up_and_bent, texels])
 def test_generations_of_a_store_are_more_numbers_than_it_has(write: Write) -> None:
     assert status(write) is Status.FAILED
 
