@@ -36,7 +36,35 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
         share = max((comparison.model.macs_after(layer) / 2 for pair in pairs for layer in pair), default=0.0)
     if pairs:
         parts = results_of(*(layer.node.outputs[0] for layer in pairs[0]))
-        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs))
+        places = _stand_as_places(structure, *pairs[0])
+        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs), places=places)
+
+
+def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:
+    """Whether a Concat puts the results of two layers beside each other on an axis of places, as tokens."""
+    reached = [_before_the_next_layers(structure, layer) for layer in (one, other)]
+    shape = structure.shapes[one.node.outputs[0]]
+    places = prod(shape) // shape[channel_axis(one, shape)]
+    for node in structure.nodes:
+        sides = [values.intersection(node.inputs) for values in reached]
+        if node.op != "Concat" or not (sides[0] - reached[1] and sides[1] - reached[0]):
+            continue
+        joined = structure.shapes[next(iter(sides[0]))]
+        if joined[int(node.attributes.get("axis", 0)) % len(joined)] == places:
+            return True
+    return False
+
+
+def _before_the_next_layers(structure: Structure, layer: Layer) -> set[str]:
+    """Return the names of a layer's results and of all that is made of them without another layer."""
+    reached, pending = set(layer.node.outputs), list(layer.node.outputs)
+    while pending:
+        for node in structure.graph.consumers.get(pending.pop(), ()):
+            fresh = {name for name in node.outputs if name in structure.varying} - reached
+            if id(node) not in structure.layer_of:
+                reached |= fresh
+                pending.extend(fresh)
+    return reached
 
 
 def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:

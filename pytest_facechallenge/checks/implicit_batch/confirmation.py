@@ -52,6 +52,21 @@ def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
     return replace(sign, weight=Weight.UNSURE) if open_ else sign
 
 
+def as_tokens(sign: Sign, shown: Intervention | None) -> Sign:
+    """Return what two sets of tokens count, one of the image as it is and one of it turned, that are mixed at once.
+
+    Attention mixes them, and so do Fourier layers: that one goes on apart is not asked for, only that each matters.
+    """
+    if not isinstance(shown, Exchanged) or min(median for _, median, _ in shown.moved) < LIMITS.moved:
+        return sign
+    return replace(sign, weight=Weight.UNSURE, what=f"{sign.what}; the two stand side by side as tokens")
+
+
+def one_function(shown: Intervention | None) -> bool:
+    """Whether what follows gives the same of two parts that are fed the same."""
+    return isinstance(shown, Exchanged) and 0 <= shown.apart <= LIMITS.apart
+
+
 def one_network_on_parts(shown: Intervention | None) -> bool:
     """Whether two parts go through all of the network apart, through the same layers, and both matter."""
     return (

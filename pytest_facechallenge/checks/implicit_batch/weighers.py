@@ -10,7 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_facechallenge.checks.implicit_batch import wording
-from pytest_facechallenge.checks.implicit_batch.confirmation import one_network_on_parts, unsettled, weighed
+from pytest_facechallenge.checks.implicit_batch.confirmation import (
+    as_tokens,
+    one_function,
+    one_network_on_parts,
+    unsettled,
+    weighed,
+)
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.checks.implicit_batch.views import weigh_views
@@ -214,8 +220,11 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
         counted = weighed(sign, found.intervention, in_turn=in_turn)
         if found.home is FeatureHome.LAYERS and found.pairs < LIMITS.agreeing:
             counted = unsettled(counted, found.intervention)
-            if counted.weight is Weight.PROOF:
-                # Fixed filters do that which are each other turned, at the head of two different streams.
+            if found.places and found.share >= LIMITS.body and counted.weight is Weight.REMARK:
+                counted = as_tokens(counted, found.intervention)
+            if counted.weight is Weight.PROOF and not one_function(found.intervention):
+                # Fixed filters do that which are each other turned, at the head of two different streams. One function
+                # of both is no two streams.
                 text = "; what follows may treat the two as different things, as streams of an ensemble do"
                 counted = replace(counted, weight=Weight.UNSURE, what=counted.what + text)
         yield counted

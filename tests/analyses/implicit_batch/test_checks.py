@@ -334,3 +334,13 @@ def test_facts_survive_json() -> None:
     assert {type(entry) for entry in seen} == set(get_args(Observation))
     known = ImplicitBatchFacts(layers=9, macs=100, observations=seen)
     assert msgspec.json.decode(msgspec.json.encode(known), type=ImplicitBatchFacts) == known
+
+
+@pytest.mark.parametrize(
+    ("apart", "status"), [(-1.0, Status.UNDECIDED), (0.3, Status.UNDECIDED), (1e-6, Status.FAILED)]
+)
+def test_one_pair_of_layers_is_a_look_where_one_function_goes_on(apart: float, status: Status) -> None:
+    """Two first filters that are each other turned may begin two streams; not where both are put to one use."""
+    shown = msgspec.structs.replace(SHOWN, apart=apart)
+    found = msgspec.structs.replace(FEATURES, pairs=1, intervention=shown)
+    assert batch(found).status is status

@@ -275,3 +275,27 @@ def test_what_evens_light_and_filters_by_the_image_re_aligns_nothing(
     outcomes = answer(build, tmp_path)
     assert outcomes[ALIGN_RULE].status is Status.PASSED, outcomes[ALIGN_RULE].message
     assert outcomes[BATCH_RULE].status is Status.PASSED, outcomes[BATCH_RULE].message
+
+
+def two_sets(net: Net, *, as_tokens: bool) -> str:
+    """Patches by one kernel and by it upside down, beside each other as tokens or as channels, mixed at once."""
+    kernel = net.weights(WIDTH, 3, 4, 4)
+    sets = []
+    for w in (kernel, kernel[:, :, ::-1]):
+        patches = net.conv(net.x, np.ascontiguousarray(w), stride=4, pads=[0] * 4)
+        flat = net.op("Reshape", patches, net.ints(0, WIDTH, 64))
+        sets.append(net.op("Transpose", net.op("Relu", flat), perm=[0, 2, 1]))
+    tokens = net.op("Concat", *sets, axis=1 if as_tokens else 2)
+    count, width = (128, WIDTH) if as_tokens else (64, 2 * WIDTH)
+    for _ in range(2):
+        over_places = net.op("MatMul", net.const(net.weights(count, count)), tokens) if as_tokens else tokens
+        tokens = net.op("Relu", net.fc(over_places, net.weights(width, width)))
+    return net.fc(net.op("ReduceMean", tokens, axes=[1], keepdims=0), net.weights(width, 16))
+
+
+def test_two_sets_of_tokens_that_are_mixed_at_once_are_not_passed(tmp_path: Path) -> None:
+    outcome = answer(lambda net: two_sets(net, as_tokens=True), tmp_path)[BATCH_RULE]
+    assert outcome.status is Status.UNDECIDED, outcome.message
+    assert "the two stand side by side as tokens" in outcome.message
+    beside = answer(lambda net: two_sets(net, as_tokens=False), tmp_path)[BATCH_RULE]
+    assert beside.status is Status.PASSED, beside.message
