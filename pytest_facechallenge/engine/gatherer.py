@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, cast
 
-from pytest_facechallenge.analyses.table import ANALYSES, ANALYSIS_OF, STEPS, with_needs
+from pytest_facechallenge.analyses.table import ANALYSIS_OF, STEPS, with_needs
 from pytest_facechallenge.core.analysis import SourceKind
 from pytest_facechallenge.core.facts.base import Facts, FailureKind
 from pytest_facechallenge.core.outcome import Outcome
-from pytest_facechallenge.core.rulebook import Rule
 from pytest_facechallenge.engine.judge import judge_rule
 from pytest_facechallenge.engine.plan import JudgedRule, Plan
 from pytest_facechallenge.sandbox.fact_store import FactStore
@@ -79,23 +77,14 @@ class Gatherer:
         }
 
     def select(self, judged: Iterable[JudgedRule]) -> None:
-        """Gather no more than these rules need; said once, before anything is gathered.
-
-        Where other machines have a part in the run, they were told of all of it and nothing is left out.
-        """
-        if self.elsewhere is not None or "store" in vars(self):
+        """Gather no more than these rules need; said once, before anything is gathered."""
+        if "store" in vars(self):
             return
-        reading: dict[str, list[Rule]] = {}
+        only: dict[str, list[tuple[str, str]]] = {}
         for each in judged:
             for name in {ANALYSIS_OF[step].name for step in with_needs(set(self.plan.steps_of(each)))}:
-                reading.setdefault(name, []).append(each.rule)
-        options = {
-            each.name: each.narrowed(self.plan.options[each.name], reading[each.name])
-            if each.name in reading
-            else self.plan.options[each.name]
-            for each in ANALYSES
-        }
-        self.plan = dataclasses.replace(self.plan, options=options)
+                only.setdefault(name, []).append(each.key[2:])
+        self.plan = self.plan.narrowed(only)
 
     def note(self, judged: Iterable[JudgedRule]) -> None:
         """Note which facts will be needed, so that one process can gather them together.

@@ -46,6 +46,8 @@ def ordered(plan: Plan, folder: Path) -> Iterator[Order]:
         "base": str(plan.values.base),
         # A machine that is given work has none of its own to give.
         "values": {**plan.values.values, "dask": None},
+        # What was not selected is not done there either.
+        "only": plan.only,
         "entries": [[str(path), source.named] for path, source in plan.sources.items()],
     }
     content = json.dumps(about).encode("ascii")
@@ -84,6 +86,8 @@ def plan_of(order: Order) -> Plan:
         entries = {Path(path): bool(named) for path, named in about["entries"]}
         plan = make_plan(OptionValues(given, Path(about["base"])), submissions=entries)
         plan.validate()
+        if about["only"] is not None:
+            plan = plan.narrowed({name: [tuple(key) for key in keys] for name, keys in about["only"].items()})
     except MachinesError:
         raise
     except (OSError, ValueError) as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -104,6 +104,9 @@ class Plan:
         How folders that were named were read, a sentence each.
     options
         The typed options of every analysis that has some, by its name.
+    only
+        Where not every rule was selected, those that read each analysis' facts, by its name: full track and rule with
+        its case, as in `JudgedRule.key`. The options are no wider than these need.
     """
 
     values: OptionValues
@@ -113,6 +116,7 @@ class Plan:
     checks: Mapping[str, Check]
     readings: tuple[str, ...]
     options: Mapping[str, AnalysisOptions | None]
+    only: Mapping[str, Sequence[tuple[str, str]]] | None = None
     _expected: dict[Path, list[JudgedRule]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -120,6 +124,17 @@ class Plan:
         """What the sandboxed process is told."""
         common = RunOptions(threads=self.values.number("threads"), device=self.values.text("device"))
         return common.with_analyses(*self.options.values())
+
+    def narrowed(self, only: Mapping[str, Sequence[tuple[str, str]]]) -> Plan:
+        """Return the plan with options as far as some rules need them; see ``only``."""
+        rules = {each.key[2:]: each.rule for path in self.sources for each in self.expected(path)}
+        options = {
+            each.name: each.narrowed(self.options[each.name], [rules[key] for key in only[each.name]])
+            if each.name in only
+            else self.options[each.name]
+            for each in ANALYSES
+        }
+        return replace(self, options=options, only=only)
 
     def validate(self) -> None:
         """Make sure once more that every rule can be judged: a conftest.py that was read late may have added to it.

@@ -57,7 +57,7 @@ def share_out(gatherer: Gatherer, *, connect_now: bool) -> None:
             with connect(text, base):  # there is nothing for them to do; an address that is wrong is wrong all the same
                 pass
         return
-    gatherer.elsewhere = sharing = Sharing(plan, gatherer.store)
+    gatherer.elsewhere = sharing = Sharing(gatherer)
     if connect_now:
         sharing.machines.check(Path(plan.values.path_of("cache")))
 
@@ -79,15 +79,22 @@ class Sharing:
 
     Parameters
     ----------
-    plan, store
-        Of the run.
+    gatherer
+        Of the run; its plan is asked for when there is work, and may be narrowed to what was selected until then.
     """
 
-    def __init__(self, plan: Plan, store: FactStore) -> None:
-        self._plan = plan
-        self._store = store
+    def __init__(self, gatherer: Gatherer) -> None:
+        self._gatherer = gatherer
         self._stack = contextlib.ExitStack()
         self._done: set[tuple[Path, str]] = set()
+
+    @property
+    def _plan(self) -> Plan:
+        return self._gatherer.plan
+
+    @property
+    def _store(self) -> FactStore:
+        return self._gatherer.store
 
     @cached_property
     def machines(self) -> Cluster:

@@ -93,6 +93,26 @@ def test_machines_embed_the_same(folder: Path) -> None:
     assert not list((folder / "there").glob("*.json"))
 
 
+@pytest.mark.parametrize(("selected", "chunks"), [("mr-all", 2), ("mr-all or children", 3)])
+def test_machines_do_what_is_selected_only(folder: Path, selected: str, chunks: int, pytester: pytest.Pytester) -> None:
+    """The testset of a rule that -k leaves out is embedded neither here nor there."""
+    world.write_folders(folder / "others", world.people(4, 3))
+    found = pytester.runpytest_inprocess(
+        f"--facechallenge-model={folder / 'model.onnx'}",
+        f"--facechallenge-rules={RULES}",
+        f"--track={BOOK.id}/B",
+        f"--facechallenge-testset=mr-all={folder / 'faces'}",
+        f"--facechallenge-testset=children={folder / 'others'}",
+        f"--facechallenge-cache={folder / 'there'}",
+        "--facechallenge-device=cpu",
+        "--facechallenge-dask=local:2",
+        "-k",
+        f"accuracy and ({selected})",
+    )
+    assert found.ret == 0, found.stdout.str()
+    assert len(list((folder / "there").rglob("*.chunk"))) == chunks
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_changes_nothing(folder: Path, machines: Cluster) -> None:
     killed: list[int] = []
