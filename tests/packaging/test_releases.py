@@ -57,13 +57,6 @@ def test_the_oldest_versions_are_the_bounds() -> None:
     assert constraints(".ci/oldest.txt") == bounds
 
 
-def test_with_the_oldest_versions_all_tests_run_but_that_of_one_tool() -> None:
-    extras = PROJECT["optional-dependencies"]
-    asked = [line for line in text(".ci/oldest-tests.txt").splitlines() if line and not line.startswith("#")]
-    wanted = extras["test"] + extras["fvcore"]
-    assert asked == [each for each in wanted if not each.startswith("import-linter")] != wanted
-
-
 def test_the_newest_versions_are_of_all_that_is_needed_and_allowed() -> None:
     found = constraints(".ci/newest.txt")
     assert set(found) == set(NEEDED)
@@ -76,7 +69,7 @@ def test_the_matrix_runs_the_commands_of_the_readme_on_every_python() -> None:
     first, second = [line for line in text("README.md").splitlines() if line.startswith("python3 -m venv ")]
     judged = first.partition("pytest ")[2]
     assert said.count(judged) == said.count(f"pytest {second.partition('pytest ')[2]} ") == 5
-    assert said.count(" -r .ci/oldest-tests.txt -e . ") == 1
+    assert said.count(" -c .ci/constraints.txt -c .ci/oldest.txt -e ") == 1
     pythons = {line.rpartition(" :: ")[2] for line in PROJECT["classifiers"] if "Python :: 3." in line}
     assert pythons == set(re.findall(r"^(\S+)-newest: ", said, re.MULTILINE))
     assert set(re.findall(r"-c (\S+) dist/the.whl", said)) == {".ci/newest.txt", ".ci/oldest.txt"}

@@ -20,7 +20,7 @@ def test_a_batch_baked_into_a_reshape(tmp_path: Path) -> None:
     path = export(face, tmp_path / "model.onnx", output_names=["embedding"])
     found = findings(path, tmp_path / "before")
     assert broken(found) == {"batch"}
-    assert explained(found) == {"deterministic": "batch", "helper-verdict": "batch"}
+    assert explained(found) == {"helper-verdict": "batch"}
     assert "batch of 2 does not run" in found["batch"].message
     assert "'/Reshape' makes [1,-1]" in found["batch"].message
     assert "64 values" in found["embedding-dim"].message
@@ -46,7 +46,7 @@ def test_the_default_export_of_today(tmp_path: Path) -> None:
     assert producer_of(onnx.load(str(path), load_external_data=False)) is Producer.TORCH_DYNAMO
     found = findings(path, tmp_path / "before")
     assert broken(found) == {"server-runtime"}
-    assert set(explained(found)) == {"package", "batch", "deterministic", "helper-verdict"}
+    assert set(explained(found)) == {"package", "batch", "helper-verdict"}
     assert set(explained(found).values()) == {"server-runtime"}
     assert found["server-runtime"].remedy.count("torch.onnx.export") == 1
     run_words(found["server-runtime"].remedy, tmp_path, model=face)

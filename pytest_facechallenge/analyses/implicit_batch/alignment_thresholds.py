@@ -39,6 +39,7 @@ class Alignment:
     worst: float = of(0.2, "share of the dots", "left out of a grid: those at an edge, or where a feature is silent")
     dot: float = of(0.25, "of the range", "by which a dot changes the image")
     peak: float = of(0.3, "of the largest change", "from which a place belongs to a dot")
+    elsewhere: float = of(1.2, "places", "from its own, at which a dot on an image shows that it was moved")
     own_place: float = of(0.6, "share of the change", "within a place of its middle: the map shows one place, not many")
     off_grid: float = of(0.75, "places", "off the grid, the median, up to which dots lie on one")
     found_share: float = of(0.7, "share of the dots", "that must be found")

@@ -78,6 +78,43 @@ def grid_of(shown: Shown, image: Array, span: float, limits: Thresholds) -> Grid
     span
         Of the range of pixel values.
     """
+    found = _dots(shown, image, span, limits)
+    if found is None:
+        return None
+    sources, places, shares, _ = found
+    return _fitted(sources, places, float(np.median(shares)), limits)
+
+
+def elsewhere(shown: Shown, image: Array, span: float, limits: Thresholds) -> float:
+    """Return the share of dots that a map shows at another place than theirs, 0..1; -1 where too few are found.
+
+    A map that is larger than the image has it in its middle, as padding leaves it; a smaller one has all of it.
+
+    Parameters
+    ----------
+    shown, image, span
+        See `grid_of`.
+    """
+    found = _dots(shown, image, span, limits)
+    if found is None:
+        return -1.0
+    sources, places, _, size = found
+    own = sources * np.minimum(1, (size - 1) / (np.array(image.shape[2:]) - 1))
+    return float((np.abs(places - own).max(1) > limits.alignment.elsewhere).mean())
+
+
+def _dots(shown: Shown, image: Array, span: float, limits: Thresholds) -> tuple[Array, Array, Array, Array] | None:
+    """Put dots on an image, and find them in a map; None where too few are found.
+
+    Returns
+    -------
+    sources, places
+        Of the dots found, in the image and in the map, both from the middle, float [dots, 2].
+    shares
+        Of a dot's change, see `Grid`; float [dots].
+    size
+        Height and width of the map.
+    """
     wanted = limits.alignment
     height, width = image.shape[2:]
     before = shown(image)
@@ -103,7 +140,7 @@ def grid_of(shown: Shown, image: Array, span: float, limits: Thresholds) -> Grid
             shares.append(share)
     if len(places) < wanted.found_share * wanted.dots**2:
         return None
-    return _fitted(np.array(sources), np.array(places), float(np.median(shares)), limits)
+    return np.array(sources), np.array(places), np.array(shares), size
 
 
 def _middle(change: Array, limits: Thresholds) -> tuple[Array, float]:

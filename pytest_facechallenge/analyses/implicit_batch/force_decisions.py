@@ -29,6 +29,13 @@ MAP = 1024
 #: Distance from 0 and 1 up to which a number is a decision that a steep curve makes.
 STEEP = 1e-3
 
+#: Operators whose result is 0 or 1, or is so from some size of what they read on, or that take one of several such.
+#: A small number is no decision.
+SATURATING = frozenset(
+    {"Sigmoid", "HardSigmoid", "Softmax", "Clip", "Round", "Floor", "Ceil", "Sign", "Cast", "Where"}
+    | {"Split", "Slice", "Gather"}
+)
+
 #: Relative difference of two images' embeddings up to which a way does not look at its image.
 SAME = 1e-6
 
@@ -56,7 +63,7 @@ def decided_ways(opened: OpenedModel, limits: Thresholds) -> Iterator[Variant | 
     for way in islice(different.values(), followed):
         model = with_decisions(opened.variant.model, way, types)
         if _tells_images_apart(opened, model):
-            said = [f"'{opened.structure.producer[name].label}' {str(made).lower()}" for name, made in way.items()]
+            said = [f"'{_label(opened.structure, name)}' {str(made).lower()}" for name, made in way.items()]
             words = ", ".join(filter(None, [opened.variant.branch, *said]))
             yield Variant(model, words, opened.variant.by_size)
 
@@ -88,8 +95,18 @@ def decisions(opened: OpenedModel) -> dict[str, np.dtype[Any]]:
     for name in reversed(single):  # what decides a decision
         if name in meeting:
             meeting |= decided.intersection(structure.producer[name].inputs)
-    first = (name for name in single if name in meeting and not meeting.intersection(structure.producer[name].inputs))
-    return {name: np.asarray(rows[0][name]).dtype for name in first}
+    types = {name: np.asarray(rows[0][name]).dtype for name in single if name in meeting}
+    return {
+        name: kind for name, kind in types.items()
+        if not meeting.intersection(structure.producer[name].inputs)
+        and (kind == np.bool_ or structure.producer[name].op in SATURATING)
+    }  # fmt: skip
+
+
+def _label(structure: Structure, name: str) -> str:
+    """Return the label of the node that makes a value; the value's name where the node makes several."""
+    node = structure.producer[name]
+    return node.label if len(node.outputs) == 1 else name
 
 
 def _meets_map(structure: Structure, name: str) -> bool:
@@ -120,11 +137,12 @@ def with_decisions(
     nodes = list(changed.graph.node)
     del changed.graph.node[:]
     for node in nodes:
-        changed.graph.node.append(node)
+        kept = changed.graph.node.add()
+        kept.CopyFrom(node)
         for at, name in enumerate(node.output):
             if name in way:
                 found, shape = f"{name}/found", f"{name}/shape"
-                changed.graph.node[-1].output[at] = found
+                kept.output[at] = found
                 truth = numpy_helper.from_array(np.array([way[name]], types[name]), "truth")
                 changed.graph.node.append(helper.make_node("Shape", [found], [shape], name=shape))
                 made = helper.make_node("ConstantOfShape", [shape], [name], name=f"{name}/made", value=truth)

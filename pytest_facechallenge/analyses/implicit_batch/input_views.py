@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch import exact_pixels, tensor_duplicates
-from pytest_facechallenge.analyses.implicit_batch.dots import Grid, grid_of
+from pytest_facechallenge.analyses.implicit_batch.dots import Grid, elsewhere, grid_of
 from pytest_facechallenge.analyses.implicit_batch.image_ramps import ramps_of
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ELEMENTWISE, POOLING, Layer, is_map
 from pytest_facechallenge.analyses.implicit_batch.neighbourhoods import follows_its_neighbourhood, is_local
@@ -23,7 +24,7 @@ from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
 from pytest_facechallenge.core.facts.implicit_batch import InputView
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Relation, ViewKind
-from pytest_facechallenge.onnx_graph.operators import Kind, names
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait, names
 
 Array = npt.NDArray[Any]
 
@@ -59,7 +60,8 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputVi
             unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
             via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
             common=round(common, 4), masked=_masked(view, relation, model.values[layer.data], images),
-            residual=_residual(model, layer),
+            residual=_residual(model, layer), elsewhere=_elsewhere(model, layer.data, view, limits),
+            interpolated=_interpolated(model, layer.data),
             branch=model.branch,
         )  # fmt: skip
         found.append((layer, seen))
@@ -81,6 +83,16 @@ def _another(seen: InputView, view: InputView) -> bool:
     """Whether one view is of the image as it was given (or also a part), and the other is not."""
     moved = seen.kind is not ViewKind.FEATURES and (seen.kind, seen.relation) != (view.kind, view.relation)
     return moved or (seen.kind is ViewKind.EXACT and seen.common > 0)
+
+
+def _elsewhere(model: TracedModel, name: str, view: View, limits: Thresholds) -> float:
+    """Return how many dots on an image a moved view shows elsewhere; see `InputView`."""
+    if view.kind not in MOVED or len(model.structure.shapes[name]) != 4:
+        return -1.0
+    noise = model.values[model.feed.name][: limits.views.asked_again, 0]
+    shown, span = _shown(model, name)
+    shares = [elsewhere(shown, image[None], span, limits) for image in np.concatenate([model.natural, noise])]
+    return round(max(shares), 4)
 
 
 def _masked(view: View, relation: Relation, seen: Array, images: Images) -> bool:
@@ -217,14 +229,19 @@ def _grids(model: TracedModel, name: str, images: Array, limits: Thresholds) -> 
     images
         float [n, C, H, W].
     """
+    shown, span = _shown(model, name)
+    return [grid_of(shown, image[None], span, limits) for image in images]
+
+
+def _shown(model: TracedModel, name: str) -> tuple[Callable[[Array], Array], float]:
+    """Return a function from an image [1, C, H, W] to a value's first row, and the span of pixel values."""
     runner = model.open([name])
-    span = model.feed.images.high - model.feed.images.low
 
     def shown(image: Array) -> Array:
         first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
         return first
 
-    return [grid_of(shown, image[None], span, limits) for image in images]
+    return shown, model.feed.images.high - model.feed.images.low
 
 
 def _stays_for_all(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:
@@ -237,9 +254,15 @@ def _stays_for_all(model: TracedModel, name: str, noise: Array, limits: Threshol
 
 
 def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:
-    """Whether a tensor of the image's size shows at each place what its neighbourhood in the image decides alone."""
+    """Whether a tensor of the image's size shows at each place what its neighbourhood in the image decides alone.
+
+    An image that is made smaller and larger again is one that was sampled elsewhere, and no filter: by an operator that
+    interpolates, or by a matrix.
+    """
     shape = model.structure.shapes[name]
     if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
+        return False
+    if _interpolated(model, name):
         return False
     runner = model.open([name])
 
@@ -247,6 +270,12 @@ def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) ->
         return np.asarray(runner(model.feed(image[None]))[name], np.float64)
 
     return is_local(shown, model.natural[: limits.neighbourhoods.images], limits)
+
+
+def _interpolated(model: TracedModel, name: str) -> bool:
+    """Whether what lies before a value interpolates: an operator, or a product or convolution that is no layer."""
+    made = [node.operator for node in model.regions[name].nodes]
+    return any(each.kind in (Kind.CONVOLUTION, Kind.PRODUCT) or each.has(Trait.INTERPOLATES) for each in made)
 
 
 def _by_neighbourhood(model: TracedModel, name: str, noise: Array, limits: Thresholds) -> bool:

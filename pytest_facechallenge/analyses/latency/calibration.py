@@ -98,7 +98,10 @@ def default_folder() -> Path:
     """Return the user's cache folder for this package; it need not exist."""
     import platformdirs  # only where a folder is asked for: it costs a tenth of a second
 
-    return platformdirs.user_cache_path("pytest-facechallenge", appauthor=False, opinion=False)
+    name = "pytest-facechallenge"
+    found = platformdirs.user_cache_path(name, appauthor=False, opinion=False)
+    # Releases before 4.12 take a relative XDG_CACHE_HOME as it is; the standard says to ignore it.
+    return found if found.is_absolute() else Path.home() / ".cache" / name
 
 
 def path_for(folder: Path, machine: Machine, busy: float) -> Path:

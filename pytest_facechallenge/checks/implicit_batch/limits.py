@@ -64,6 +64,11 @@ class Limits:
         "R squared",
         "of independent pixels recovered, from which it is not clear; behind two strides of 2 at most 0.33",
     )
+    elsewhere: float = of(
+        0.25,
+        "share of the dots",
+        "put on an image that are shown elsewhere, from which it was moved: a zoom leaves those in the middle",
+    )
     alone: float = of(0.05, "share of the multiply-adds behind two parts", "that follow the one alone, and the other")
     pure: float = of(
         0.85,

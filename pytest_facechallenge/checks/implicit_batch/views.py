@@ -82,14 +82,31 @@ def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
 
 def weigh_realignment(views: Sequence[InputView]) -> Iterator[Sign]:
     """Weigh what the layers get: an image warped, cropped or re-sampled is a re-aligned one."""
-    whole = any(sees_all(view) for view in views)
+    whole = {view.branch for view in views if sees_all(view)}
     for view in views:
-        found = _realigned(view, whole)
+        found = _realigned(view, view.branch in whole)
         if found is not None:
             through = f" (through {', '.join(view.via)})" if view.via else ""
             branch = f" when {view.branch}" if view.branch else ""
             text = f"gets {wording.view(view)}{found}{through}{branch}"
-            yield Sign(Weight.UNSURE if _may_be_a_layer(view) else Weight.PROOF, f"layer '{view.layer}'", text)
+            told, moved = _places_told(view), view.elsewhere >= LIMITS.elsewhere
+            if moved:
+                text += f"; of dots put on an image it shows {view.elsewhere:.0%} elsewhere"
+            elif not told:
+                text += "; that it shows anything elsewhere than it was, dots put on images do not show"
+            sure = (told or moved) and not _may_be_a_layer(view)
+            yield Sign(Weight.PROOF if sure else Weight.UNSURE, f"layer '{view.layer}'", text)
+
+
+def _places_told(view: InputView) -> bool:
+    """Whether what was fed told by itself which places of the image a layer gets, and the graph that it samples them.
+
+    Exact pixels tell it, a grid of each image's own, and a straight one; so does an image in its place that was
+    interpolated on the way.
+    """
+    straight = view.kind is ViewKind.RESAMPLED and any(view.scale)
+    sampled = view.kind is ViewKind.SMOOTHED and view.interpolated and not view.own_brightness
+    return view.kind in (ViewKind.EXACT, ViewKind.PREDICTED) or straight or sampled
 
 
 def _may_be_a_layer(view: InputView) -> bool:
@@ -109,7 +126,7 @@ def _realigned(view: InputView, whole: bool) -> str | None:
     Parameters
     ----------
     whole
-        Whether some layer gets every pixel: then one that gets a part is no crop.
+        Whether some layer gets every pixel on the same way: then one that gets a part is no crop.
     """
     match view.kind:
         case ViewKind.EXACT:

@@ -84,6 +84,11 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
         Of exact views of the image's size: whether the pixels that are there stand in their places.
     residual
         Whether it is the image with features of it added, subtracted or set beside it, and nothing else.
+    elsewhere
+        Of views that are moved, or re-sampled at no places that could be told: the largest share of dots put on an
+        image that it shows at other places, 0..1; -1 where it was not asked or too few dots were found.
+    interpolated
+        Whether an operator that interpolates, or a product with a matrix, lies between the image and the layer.
     branch
         The way through the model's conditions on which it was seen; "" when there is none.
     """
@@ -106,6 +111,8 @@ class InputView(msgspec.Struct, frozen=True, kw_only=True, tag="input-view"):
     common: float = 0.0
     masked: bool = False
     residual: bool = False
+    elsewhere: float = -1.0
+    interpolated: bool = False
     branch: str = ""
     intervention: Intervention | None = None
 

@@ -38,7 +38,7 @@ EARLY = DEFAULTS.alignment.nearly_image
 def trace(net: Net, features: str, channels: int) -> TracedModel:
     y = net.body(features, net.body_weights((channels, 8, 16, 16)))
     made = net.model(net.fc(net.pool(y), net.weights(16, 8)))
-    (found,) = traced(made, Feed(made, Path(), 1, DEFAULTS), 1, DEFAULTS)
+    found = next(traced(made, Feed(made, Path(), 1, DEFAULTS), 1, DEFAULTS))
     assert isinstance(found, TracedModel)
     return found
 

@@ -275,6 +275,16 @@ def test_two_networks_in_one(change: dict[str, object], kept: float, status: Sta
         ({"coverage": 0.73, "together": 0.73, "box": (0, 0, 95, 95)}, Status.FAILED),
         ({"kind": ViewKind.PREDICTED}, Status.FAILED),
         ({"kind": ViewKind.IN_PLACE}, Status.PASSED),
+        # Where no place is told by what was fed, dots put on images have to be elsewhere.
+        ({"kind": ViewKind.RESAMPLED, "via": ("Gather_3",)}, Status.UNDECIDED),
+        ({"kind": ViewKind.RESAMPLED, "via": ("Gather_3",), "elsewhere": 0.24}, Status.UNDECIDED),
+        ({"kind": ViewKind.RESAMPLED, "via": ("Gather_3",), "elsewhere": 0.25}, Status.FAILED),
+        ({"kind": ViewKind.CHOSEN, "elsewhere": 0.0}, Status.UNDECIDED),
+        ({"kind": ViewKind.CHOSEN, "elsewhere": 0.9}, Status.FAILED),
+        ({"kind": ViewKind.SMOOTHED}, Status.UNDECIDED),
+        ({"kind": ViewKind.SMOOTHED, "interpolated": True}, Status.FAILED),
+        ({"kind": ViewKind.SMOOTHED, "interpolated": True, "own_brightness": True}, Status.UNDECIDED),
+        ({"kind": ViewKind.SMOOTHED, "own_brightness": True, "elsewhere": 0.5}, Status.FAILED),
         ({"coverage": 0.9, "together": 0.9, "box": (0, 0, 100, 111)}, Status.FAILED),
         ({"coverage": 0.5, "together": 1.0}, Status.PASSED),
         ({"coverage": 0.6, "together": 0.6, "masked": True}, Status.PASSED),
@@ -282,6 +292,13 @@ def test_two_networks_in_one(change: dict[str, object], kept: float, status: Sta
 )
 def test_what_the_first_layer_sees(change: dict[str, object], status: Status) -> None:
     assert alignment(msgspec.structs.replace(WHOLE, **change)).status is status
+
+
+def test_a_crop_on_one_way_is_one_whatever_is_seen_on_another() -> None:
+    crop = msgspec.structs.replace(WHOLE, coverage=0.25, together=0.25, box=(28, 28, 83, 83), branch="'If_3' true")
+    other = msgspec.structs.replace(WHOLE, branch="'If_3' false")
+    assert alignment(crop, other).status is Status.FAILED
+    assert alignment(msgspec.structs.replace(crop, together=1.0), other).status is Status.PASSED
 
 
 @pytest.mark.parametrize("seen", [STEERED, GRID], ids=["steered", "grid"])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import pytest
+from scipy import ndimage
 
 from evaluation.case import ALIGN_RULE, BATCH_RULE
+from pytest_facechallenge.analyses.implicit_batch.dots import elsewhere
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow
 from pytest_facechallenge.analyses.implicit_batch.opened import open_variant
+from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.subgraph import cut_at
 from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.implicit_batch.variants import Variant
@@ -18,6 +25,8 @@ from pytest_facechallenge.core.facts.implicit_batch import StackedCopies
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import SIZE, Net
 from tests.analyses.implicit_batch.test_detector import answer
+
+Array = npt.NDArray[Any]
 
 #: Comparisons after which the middle one of nine numbers is the median.
 MEDIAN = (
@@ -83,3 +92,26 @@ def test_a_part_of_the_model_keeps_an_index_that_is_one_number(tmp_path: Path) -
     opened = open_variant(Variant(feed.model, ""), feed, 1, DEFAULTS)
     run, values = cut_at(opened, first, DEFAULTS)
     assert run(values[:1], [second])[second].shape == (1, 1, 4, SIZE, SIZE)
+
+
+IMAGES = Images(3, 64, 64, -1, 1, 3, DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("share", "seen"),
+    [
+        (0.0, lambda x: ndimage.gaussian_filter(x, (0, 1, 1))),
+        (0.0, lambda x: x / x.std()),
+        (0.0, lambda x: np.pad(x, ((0, 0), (8, 8), (8, 8)))),
+        (0.0, lambda x: x.reshape(3, 32, 2, 32, 2).mean((2, 4))),
+        (1.0, lambda x: np.pad(x[..., 4:], ((0, 0), (0, 0), (0, 4)))),
+        (1.0, lambda x: np.roll(x, 3, -2)),
+        (0.8, lambda x: x[..., ::-1]),
+        (0.96, lambda x: x.repeat(2, -1).repeat(2, -2)),
+        (-1.0, lambda x: x[..., :20, :20]),
+    ],
+    ids=["blur", "contrast", "padded", "smaller", "cut", "rolled", "mirrored", "larger", "a corner"],
+)
+def test_dots_on_an_image_show_whether_it_was_moved(share: float, seen: Callable[[Array], Array]) -> None:
+    found = elsewhere(lambda image: seen(image[0].astype(np.float64)), IMAGES.natural(1), 2.0, DEFAULTS)
+    assert found == pytest.approx(share, abs=0.05)

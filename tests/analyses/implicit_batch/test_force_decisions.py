@@ -79,6 +79,10 @@ def test_another_light_for_such_images_passes(choose: Choice, tmp_path: Path) ->
     assert {found[rule].status for rule in (ALIGN_RULE, BATCH_RULE)} == {Status.PASSED}, found
 
 
+#: Both ways of two decisions, and each alone.
+MADE = [("true", "true"), ("false", "false"), ("false", "true"), ("true", "false")]
+
+
 def ways(build: Callable[[Net], str], folder: Path) -> tuple[str, ...]:
     net = Net()
     return follow(net.save(build(net), folder)).branches
@@ -86,9 +90,21 @@ def ways(build: Callable[[Net], str], folder: Path) -> tuple[str, ...]:
 
 def test_a_way_is_named_by_what_decides_it(tmp_path: Path) -> None:
     assert ways(network(by_where, darker), tmp_path) == ("", "'Less_2' true", "'Less_2' false")
-    made = [("true", "true"), ("false", "false"), ("false", "true"), ("true", "false")]
-    both = [f"'Greater_2' {one}, 'Less_4' {other}" for one, other in made]
+    both = [f"'Greater_2' {one}, 'Less_4' {other}" for one, other in MADE]
     assert ways(network(by_two_conditions, darker), tmp_path) == ("", *both)
+
+
+def by_two_bits(net: Net, one: str, other: str) -> str:
+    """Two numbers of one node, as those of a code are."""
+    both = net.op("Concat", mean(net), net.op("ReduceMax", net.x, axes=[1, 2, 3]), axis=3)
+    first, second = net.op("Split", net.op("Cast", net.op("Less", both, net.const(-0.6)), to=1), outputs=2, axis=3)
+    x = net.op("Add", net.op("Mul", one, first), net.op("Mul", other, net.op("Sub", net.const(1.0), first)))
+    return str(net.op("Add", x, net.op("Mul", net.op("Mul", net.x, net.const(0.1)), second)))
+
+
+def test_several_decisions_of_one_node_are_told_by_their_values(tmp_path: Path) -> None:
+    found = ways(network(by_two_bits, darker), tmp_path)
+    assert found[1:] == tuple(f"'split6_0' {one}, 'split6_1' {other}" for one, other in MADE)
 
 
 def test_ways_that_are_not_followed_are_told(tmp_path: Path) -> None:
