@@ -105,17 +105,19 @@ def no_realignment(facts: Facts, rule: Rule) -> Outcome:
     How it is measured:
         For every layer that gets the image without another layer in between, noise images show which pixels are
         present; ramps and natural images show where in the image each value was taken, also when the image itself
-        steers the warp (a spatial transformer). Behind first layers three interventions on the running network decide:
-        (1) each way from the image to a product is fed from another image; where one field of steps, a whole step or a
-        turn then explains at least 90% of what changes in all channels, the image decides where its features stand;
-        (2) values are followed into the inputs that say where a node samples (GridSample, Gather, Resize, Slice...),
-        and the positions of two images are compared, whatever their size; (3) dots put on an image are found again in
-        the features, which tells their grid. Where the graph has conditions, early features on two ways through them
-        are compared. Features are the image in another form where a linear map of 3x3 of them
-        gives back at least 70% of the variation of independent pixels (a first layer of full resolution 79% to 100%,
-        a stem of stride 2 37% to 89%, behind two strides of 2 at most 33%); below 45% they are deep, and free; between
-        the two the rule is undecided, and so it is for an enlarged map that layers with weights made, or any enlarged
-        early map where the rulebook allows to enlarge features.
+        steers the warp (a spatial transformer). Where these tell no places, dots put on images have to be shown
+        elsewhere, a quarter of them at least: a filter shows them where they are. Behind first layers three
+        interventions on the running network decide: (1) each way from the image to a product is fed from another image;
+        where one field of steps, a whole step or a turn then explains at least 90% of what changes in all channels, the
+        image decides where its features stand; (2) values are followed into the inputs that say where a node samples
+        (GridSample, Gather, Resize, Slice...), and the positions of two images are compared, whatever their size; (3)
+        dots put on an image are found again in the features, which tells their grid. Where the graph has conditions, or
+        numbers of 0 or 1 for a whole image that choose between maps, each is made both ways, and early features on two
+        ways are compared. Features are the image in another form where a linear map of 3x3 of them gives back at least
+        70% of the variation of independent pixels (a first layer of full resolution 79% to 100%, a stem of stride 2 37%
+        to 89%, behind two strides of 2 at most 33%); below 45% they are deep, and free; between the two the rule is
+        undecided, and so it is for an enlarged map that layers with weights made, or any enlarged early map where the
+        rulebook allows to enlarge features.
 
     How to fix:
         Remove the Resize, crop, GridSample, RoiAlign (or product with an interpolation matrix) in front of the first
