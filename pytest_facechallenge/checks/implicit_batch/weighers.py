@@ -67,7 +67,7 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
         elif relation is Relation.IDENTICAL:
             if stack.macs_after >= LIMITS.most:
                 text += ": the same twice, so something behind it must tell the two apart"
-                yield Sign(Weight.UNSURE, where, text)
+                yield weighed(Sign(Weight.UNSURE, where, text), stack.intervention)
         elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
             continue  # neighbouring windows that overlap
         elif apart or (stack.from_image and relation in TURNED):

@@ -361,3 +361,13 @@ def test_one_pair_of_layers_is_a_look_where_one_function_goes_on(apart: float, s
     shown = msgspec.structs.replace(SHOWN, apart=apart)
     found = msgspec.structs.replace(FEATURES, pairs=1, intervention=shown)
     assert batch(found).status is status
+
+
+@pytest.mark.parametrize(("stages", "status"), [(1, Status.PASSED), (2, Status.UNDECIDED)])
+def test_the_same_twice_is_open_where_the_two_go_on_apart(stages: int, status: Status) -> None:
+    """A number for each channel, spread over the places of a map, is the same everywhere and no second look."""
+    same = msgspec.structs.replace(
+        COPIES, difference=Difference(relation=Relation.IDENTICAL, rank=4), from_image=False,
+        intervention=msgspec.structs.replace(SHOWN, stages=stages),
+    )  # fmt: skip
+    assert batch(same).status is status
