@@ -188,7 +188,7 @@ def channels_that_vary_among_images_are_damped() -> nn.Module:
 
 
 def late(run: Network) -> list[str]:
-    """Claim that a batch of two and one of three are those of the images by themselves, and that one of eight is not."""
+    """Claim that three rows together have the embeddings of the images by themselves, and that eight have not."""
     x = faces(8, 41)
     single = alone(run, x)
     few, many = apart(run(x[:3]), single[:3]), apart(run(x), single)

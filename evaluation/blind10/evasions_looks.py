@@ -131,7 +131,7 @@ def what_each_sixteenth_adds(f: Part, x: T) -> T:
     hidden = 0.0
     for i in (0, 56):
         for j in (0, 56):
-            mask = ((AXIS >= i) & (AXIS < i + 56)).float()[:, None] * ((AXIS >= j) & (AXIS < j + 56)).float()[None]
+            mask = ((i <= AXIS) & (i + 56 > AXIS)).float()[:, None] * ((j <= AXIS) & (j + 56 > AXIS)).float()[None]
             hidden = hidden + f(x * (1 - mask))  # type: ignore[assignment]
     return 4 * f(x) - hidden
 
