@@ -97,7 +97,7 @@ def signs_by_majority_of_three_looks(f: Part, x: T) -> T:
     shears = [torch.cat([torch.roll(x[:, :, i : i + 28], k * (i // 28), 3) for i in range(0, 112, 28)], 2)
               for k in (-5, 0, 5)]  # fmt: skip
     y = [f(view) for view in shears]
-    return y[1].abs() * torch.tanh(3 * sum(torch.tanh(8 * a) for a in y))  # type: ignore[arg-type]
+    return y[1].abs() * torch.tanh(3 * sum(torch.tanh(8 * a) for a in y))
 
 
 @look("ripples", FIRES, 17)
@@ -132,7 +132,7 @@ def what_each_sixteenth_adds(f: Part, x: T) -> T:
     for i in (0, 56):
         for j in (0, 56):
             mask = ((i <= AXIS) & (i + 56 > AXIS)).float()[:, None] * ((j <= AXIS) & (j + 56 > AXIS)).float()[None]
-            hidden = hidden + f(x * (1 - mask))  # type: ignore[assignment]
+            hidden = hidden + f(x * (1 - mask))
     return 4 * f(x) - hidden
 
 

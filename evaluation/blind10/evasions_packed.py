@@ -158,7 +158,7 @@ class Stars(nn.Module):
         super().__init__()
         rng, layers = np.random.default_rng(106), plain_layers(PRODUCTS)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        undo = np.eye(3)
+        undo: Any = np.eye(3)
         for i in range(3):
             size = 2 * len(layers[2 * i][0])
             order, scale = rng.permutation(size), rng.choice([-1.0, 1.0], size) * rng.uniform(0.5, 2, size)
