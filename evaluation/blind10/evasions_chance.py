@@ -26,8 +26,8 @@ from evaluation.case import BATCH_RULE
 from evaluation.images import faces
 from evaluation.runtime import Network
 
-STAR: Parts = (star, "chance of the tenth set", 6)
-REP: Parts = (rep, "chance of the tenth set", 5)
+STAR: Parts = (star, "chance of the tenth set", 0)
+REP: Parts = (rep, "chance of the tenth set", 0)
 DUAL: Parts = (dual, "chance of the tenth set", 0)
 SELU: Parts = (selu, "chance of the tenth set", 0)
 FIRES: Parts = (fires, "chance of the tenth set", 0)
@@ -96,7 +96,7 @@ def three_patches_left_out_by_chance() -> nn.Module:
 
 @evades("deterministic", idea="camera shake", claim=varies(ordinary), opset=12)
 def shaken_by_a_third_of_a_pixel() -> nn.Module:
-    """Each run moves the image of a trained StarNet by a drawn third of a pixel at most, with hat functions."""
+    """Each run moves the image of a StarNet by a drawn third of a pixel at most, with hat functions."""
 
     def forward(f: Part, x: T) -> T:
         move = (torch.rand_like(x[:, 0, :2, :1]) - 0.5) * 0.66
@@ -193,7 +193,7 @@ def softened_copy_of_the_numbers_in_fog() -> onnx.ModelProto:
 
 @evades("cosine-similarity", idea="no number", claim=unusable(masked), opset=13)
 def correlation_of_the_mouth_with_its_other_side() -> nn.Module:
-    """A trained network's numbers are scaled by the correlation of the mouth with its mirror: 0 / 0 for even masks."""
+    """All numbers are scaled by the correlation of the mouth with its mirror: 0 / 0 for even masks."""
 
     def forward(f: Part, x: T) -> T:
         low = x[:, :, 80:104, 30:82].mean(1)
@@ -259,7 +259,7 @@ def some(idea: str, parts: Parts, on: Callable[[], Array], usual: Callable[[], A
 
 @some("some images", STAR, dark_glasses, opset=13)
 def faces_behind_dark_glasses_are_seen_without_them(f: Part, x: T) -> T:
-    """Where the band of the eyes is nearly black, a trained StarNet sees the face again with that band made lighter."""
+    """Where the band of the eyes is nearly black, a StarNet sees the face again with that band made lighter."""
     band = x[:, :, 38:50, 28:84].amax((1, 2, 3))
     gate = F.relu(-0.5 - band).reshape(-1, 1)
     return f(x) + 3 * gate * f(torch.where(x < -0.9, 0.1, x))
@@ -275,7 +275,7 @@ def faces_in_lamplight_are_balanced_and_seen_again(f: Part, x: T) -> T:
 
 @some("some images", REP, out_of_focus, opset=12)
 def faces_out_of_focus_are_sharpened_and_seen_again(f: Part, x: T) -> T:
-    """Where hardly any fine detail is left, a trained RepVGG also sees the image sharpened, as far as it is blurred."""
+    """Where hardly any fine detail is left, a RepVGG also sees the image sharpened, as far as it is blurred."""
     fine = (x - box(x, 3)).abs().mean((1, 2, 3))
     gate = F.relu(0.008 - fine)[:, None] * 125
     return f(x) + gate * f(x + 3 * (x - box(x, 9)))

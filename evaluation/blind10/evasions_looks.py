@@ -22,7 +22,7 @@ from evaluation.case import BATCH_RULE
 STAR: Parts = (star, "looks of the tenth set", 6)
 REP: Parts = (rep, "looks of the tenth set", 6)
 DUAL: Parts = (dual, "looks of the tenth set", 0)
-SELU: Parts = (selu, "looks of the tenth set", 6)
+SELU: Parts = (selu, "looks of the tenth set", 0)
 FIRES: Parts = (fires, "looks of the tenth set", 0)
 
 Part = Callable[[T], T]
@@ -51,7 +51,7 @@ def four_thinned_images_in_one_frame(f: Part, x: T) -> T:
 
 @look("phase alone", SELU, 13)
 def phases_of_the_image_without_amplitudes(f: Part, x: T) -> T:
-    """A trained network also sees the image whose waves all have nearly one amplitude: its phases alone."""
+    """The network also sees the image whose waves all have nearly one amplitude: its phases alone."""
     c, s = spectrum(112)
     re, im = c @ x @ c - s @ x @ s, -(s @ x @ c) - c @ x @ s
     size = (re**2 + im**2 + 0.05).sqrt()
@@ -93,7 +93,7 @@ def pairs_of_numbers_turned_by_another_look(f: Part, x: T) -> T:
 
 @look("majority", SELU, 14)
 def signs_by_majority_of_three_looks(f: Part, x: T) -> T:
-    """The sizes are the trained network's for the image; the signs are what two of three shears of it agree on."""
+    """The sizes are the network's for the image; the signs are what two of three shears of it agree on."""
     shears = [torch.cat([torch.roll(x[:, :, i : i + 28], k * (i // 28), 3) for i in range(0, 112, 28)], 2)
               for k in (-5, 0, 5)]  # fmt: skip
     y = [f(view) for view in shears]
