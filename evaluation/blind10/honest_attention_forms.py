@@ -39,7 +39,7 @@ def rest_v2_shuffled_values(n: Net, x: T) -> T:
 
 
 @honest_torch("P2T: keys and values come from a pyramid of average pools of the same features, joined.",
-              idea="attention forms", trained=3, opset=12)  # fmt: skip
+              idea="attention forms", opset=12)  # fmt: skip
 def pyramid_pooled_keys(n: Net, x: T) -> T:
     t = tokens(deep_map(n, x))
     for _ in range(2):
@@ -113,7 +113,7 @@ def refiner_convolved_scores(n: Net, x: T) -> T:
 
 
 @honest_torch("GroupMixFormer: groups of queries, keys and values pass aggregators of 3, 5 and 7, linear attention.",
-              idea="attention forms", trained=3, opset=13)  # fmt: skip
+              idea="attention forms", opset=13)  # fmt: skip
 def group_mix_aggregators(n: Net, x: T) -> T:
     x = deep_map(n, x)
     for _ in range(2):

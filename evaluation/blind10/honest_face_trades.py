@@ -42,7 +42,7 @@ def s3fd_scaled_levels(n: Net, x: T) -> T:
 
 
 @honest_torch("DSFD: a feature enhance module multiplies a level by the coarser one, three dilated chains joined.",
-              idea="face detectors", trained=3, opset=13)  # fmt: skip
+              idea="face detectors", opset=13)  # fmt: skip
 def dsfd_feature_enhance(n: Net, x: T) -> T:
     fine = vgg(n, vgg(n, n.cbr(x, 8, 3, 2), 16), 24)
     deep = n.cbr(fine, 32, 3, 2)
@@ -130,7 +130,7 @@ def mlfn_factor_gates(n: Net, x: T) -> T:
 
 
 @honest_torch("SNR: instance norm takes style off, a gate gives back the part of it that tells people apart.",
-              idea="re-identification", trained=3, opset=11)  # fmt: skip
+              idea="re-identification", opset=11)  # fmt: skip
 def snr_style_restitution(n: Net, x: T) -> T:
     x = n.cbr(x, 16, 3, 2)
     for width in (24, 32, 40):

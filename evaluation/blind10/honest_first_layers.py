@@ -90,7 +90,7 @@ def laws_texture_energies(n: Net, x: T) -> T:
 
 
 @honest_torch("Schmid's ring filters, which look the same from all sides, and a learned layer for the rest.",
-              idea="stored filters", trained=3, opset=12)  # fmt: skip
+              idea="stored filters", opset=12)  # fmt: skip
 def schmid_ring_answers(n: Net, x: T) -> T:
     at = np.arange(11) - 5
     r, made = np.hypot(at[:, None], at[None]), []
@@ -155,7 +155,7 @@ def entropy_of_cells(n: Net, x: T) -> T:
 
 
 @honest_torch("Morphology: dilation less erosion and what an opening takes off, planes beside the colours.",
-              idea="light and shape", trained=3, opset=11)  # fmt: skip
+              idea="light and shape", opset=11)  # fmt: skip
 def morphological_gradient_planes(n: Net, x: T) -> T:
     grey = (x * LUMA).sum(1, keepdim=True)
     wide, thin = F.max_pool2d(grey, 3, 1, 1), -F.max_pool2d(-grey, 3, 1, 1)
@@ -223,7 +223,7 @@ def soft_parsing_mask_front(n: Net, x: T) -> T:
 
 
 @honest_torch("YCoCg: luma in a stem of its own, both chroma planes in a narrower one of stride 2, joined.",
-              idea="colours", trained=3, opset=12)  # fmt: skip
+              idea="colours", opset=12)  # fmt: skip
 def ycocg_separate_stems(n: Net, x: T) -> T:
     m = torch.tensor([[0.25, 0.5, 0.25], [0.5, 0.0, -0.5], [-0.25, 0.5, -0.25]]).reshape(3, 3, 1, 1)
     y = F.conv2d(x, m)

@@ -50,7 +50,7 @@ def linear_context_transform(n: Net, x: T) -> T:
 
 
 @honest_torch("NAM: the share of each channel's stored batch-norm scale weighs its own normalised value in the gate.",
-              idea="gates", trained=3, opset=13)  # fmt: skip
+              idea="gates", opset=13)  # fmt: skip
 def norm_scales_as_gate(n: Net, x: T) -> T:
     def gate(y: T) -> T:
         c = int(y.shape[1])

@@ -49,7 +49,7 @@ def simple_recurrent_units(n: Net, x: T) -> T:
 
 
 @honest_torch("IndRNN: each neuron keeps one number of memory, two layers over the places of the last map.",
-              idea="recurrent", trained=3, opset=11)  # fmt: skip
+              idea="recurrent", opset=11)  # fmt: skip
 def independent_neurons(n: Net, x: T) -> T:
     t = tokens(F.avg_pool2d(deep_map(n, x), 2))[:, ::3]
     for _ in range(2):
@@ -153,7 +153,7 @@ def gated_swin_windows(n: Net, x: T) -> T:
 
 
 @honest_torch("Hamburger: the deep map as a product of two non-negative factors, by six multiplying updates.",
-              idea="mixers", trained=3, opset=13)  # fmt: skip
+              idea="mixers", opset=13)  # fmt: skip
 def hamburger_matrix_factors(n: Net, x: T) -> T:
     x = deep_map(n, x)
     v = F.relu(n.conv(x, 24, 1)).flatten(2) + 0.01

@@ -61,7 +61,7 @@ def dolg_orthogonal_fusion(n: Net, x: T) -> T:
 
 
 @honest_torch("SALAD: features assigned to clusters and a dustbin by three Sinkhorn rounds, sums to length one.",
-              idea="poolings", opset=13)  # fmt: skip
+              idea="poolings", opset=13, trained=4)  # fmt: skip
 def salad_dustbin_assignment(n: Net, x: T) -> T:
     x = mobile(n, x)
     scores = F.pad(n.conv(F.relu(n.conv(x, 24, 1)), 8, 1).flatten(2), (0, 0, 0, 1), value=0.5)
@@ -83,7 +83,7 @@ def how_smoothed_descriptors(n: Net, x: T) -> T:
 
 
 @honest_torch("FSPool: each channel's values sorted over the places and weighed by a stored curve.",
-              idea="poolings", trained=3, opset=12)  # fmt: skip
+              idea="poolings", opset=12)  # fmt: skip
 def featurewise_sorted_pool(n: Net, x: T) -> T:
     x = mobile(n, x, 64).flatten(2)
     y = x.topk(49, dim=2)[0]
@@ -144,13 +144,13 @@ def matched_hidden_sets(n: Net, x: T) -> T:
 
 
 @honest_torch("Deep TEN: residuals of features to stored codewords, soft assignment with learned smoothing factors.",
-              idea="poolings", trained=3, opset=13)  # fmt: skip
+              idea="poolings", opset=13)  # fmt: skip
 def texture_encoding_residuals(n: Net, x: T) -> T:
     t = tokens(n.cbr(trunk(n, x), 16, 1))
     r = t.unsqueeze(2) - n.weight(1, 1, 8, 16, gain=2.0)
     a = (-F.softplus(n.weight(1, 1, 8)) * r.pow(2).sum(3)).softmax(2)
     e = F.normalize((a.unsqueeze(3) * r).sum(1).flatten(1), dim=1)
-    return n.linear(e, 128)
+    return n.bn(n.linear(e, 128))
 
 
 @honest_torch("SCF: a mean direction on the sphere times the concentration that a small branch predicts.",

@@ -37,7 +37,7 @@ def asymmnet_reused_channels(n: Net, x: T) -> T:
 
 
 @honest_torch("EMO: inverted residual mobile blocks, attention in windows inside an expanded depthwise block.",
-              idea="hybrid nets", trained=3, opset=13)  # fmt: skip
+              idea="hybrid nets", opset=13)  # fmt: skip
 def emo_inverted_attention(n: Net, x: T) -> T:
     x = F.silu(n.cb(n.stem(x, 16), 24, 3, 2))
     y = n.bn(x)
@@ -117,7 +117,7 @@ def thundernet_context_enhanced(n: Net, x: T) -> T:
 
 
 @honest_torch("EfficientViM: hidden states mixed among themselves, made and read by input-dependent weights.",
-              idea="hybrid nets", trained=3, opset=14)  # fmt: skip
+              idea="hybrid nets", opset=14)  # fmt: skip
 def efficientvim_hidden_mixer(n: Net, x: T) -> T:
     x = n.down(n.stem(x, 16), 32)
     for _ in range(2):

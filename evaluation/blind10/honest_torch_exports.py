@@ -25,7 +25,7 @@ def do_conv_products_left(n: Net, x: T) -> T:
 
 
 @honest_torch("Spectral norm left in: kernels over their largest stretch, by the stored vectors of the power rounds.",
-              idea="weights in the graph", trained=3, opset=11, fold=False)  # fmt: skip
+              idea="weights in the graph", opset=11, fold=False)  # fmt: skip
 def spectral_norm_left_in(n: Net, x: T) -> T:
     for cin, cout in ((3, 12), (12, 16), (16, 24), (24, 32)):
         w = kernel(n, cout, cin)
@@ -42,7 +42,8 @@ def spectral_norm_left_in(n: Net, x: T) -> T:
 def asymmetric_kernels_added(n: Net, x: T) -> T:
     for cin, cout in ((3, 12), (12, 16), (16, 24), (24, 32)):
         flat, upright = n.weight(cout, cin, 1, 3, gain=0.3), n.weight(cout, cin, 3, 1, gain=0.15)
-        w = kernel(n, cout, cin) + F.pad(flat, (0, 0, 1, 1)) + F.pad(upright, (1, 1, 0, 0))
+        row, column = torch.zeros(cout, cin, 1, 3), torch.zeros(cout, cin, 3, 1)
+        w = kernel(n, cout, cin) + torch.cat([row, flat, row], 2) + torch.cat([column, upright, column], 3)
         x = F.relu(n.bn(F.conv2d(x, w, None, 2, 1)))
     return n.embed(x, 192)
 
@@ -114,18 +115,18 @@ def dynamo_windows_of_depth(n: Net, x: T) -> T:
     return n.bn(t)
 
 
-@honest_torch("By torch.export: pre-activated residual units with group norms, a norm before the mean, opset 19.",
+@honest_torch("By torch.export: pre-activated residual units with group norms, the last map flattened, opset 19.",
               idea="torch.export", trained=3, opset=19, dynamo=True)  # fmt: skip
 def dynamo_group_norm_units(n: Net, x: T) -> T:
     x = n.conv(x, 12, 3, 2)
     for width in (16, 24, 32):
         y = F.silu(n.gn(x))
         x = n.conv(F.silu(n.gn(n.conv(y, width, 3, 2))), width) + n.conv(y, width, 1, 2)
-    return n.linear(F.silu(n.gn(x)).mean((2, 3)), 128)
+    return n.embed(F.silu(n.gn(x)), 128)
 
 
 @honest_torch("By torch.export: DenseNet's joins with PReLU and strided transitions, cells flattened, opset 18.",
-              idea="torch.export", trained=3, opset=18, dynamo=True)  # fmt: skip
+              idea="torch.export", opset=18, dynamo=True)  # fmt: skip
 def dynamo_dense_joins(n: Net, x: T) -> T:
     x = n.cbp(x, 16, 3, 2)
     for width in (24, 32, 40):
