@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -135,7 +137,7 @@ def snr_style_restitution(n: Net, x: T) -> T:
     x = n.cbr(x, 16, 3, 2)
     for width in (24, 32, 40):
         x = n.res(n.cbr(x, width, 3, 2))
-        y = n.same(x, lambda c=width: torch.nn.InstanceNorm2d(c, affine=True))
+        y = n.same(x, partial(torch.nn.InstanceNorm2d, width, affine=True))
         rest = x - y
         gate = torch.sigmoid(n.linear(F.relu(n.linear(rest.mean((2, 3)), 8)), width))
         x = F.relu(y + rest * gate[:, :, None, None])
