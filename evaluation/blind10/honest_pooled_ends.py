@@ -60,7 +60,7 @@ def dolg_orthogonal_fusion(n: Net, x: T) -> T:
     return n.embed(torch.cat([(local - along).mean((2, 3)), whole.flatten(1)], 1), 128)
 
 
-@honest_torch("SALAD: features assigned to clusters and a dustbin by three Sinkhorn rounds, sums to length one.",
+@honest_torch("SALAD: features assigned to clusters and a dustbin by three Sinkhorn rounds, standardised sums.",
               idea="poolings", opset=13, trained=4)  # fmt: skip
 def salad_dustbin_assignment(n: Net, x: T) -> T:
     x = mobile(n, x)
@@ -70,7 +70,7 @@ def salad_dustbin_assignment(n: Net, x: T) -> T:
         scores = scores - torch.logsumexp(scores, 2, keepdim=True)
     a = scores.exp()[:, :8]
     y = unit(a @ tokens(n.conv(F.relu(n.conv(x, 24, 1)), 12, 1)), 2).flatten(1)
-    return unit(torch.cat([y, n.linear(F.relu(n.linear(x.mean((2, 3)), 32)), 32)], 1))
+    return unit(n.bn(torch.cat([y, n.linear(F.relu(n.linear(x.mean((2, 3)), 32)), 32)], 1)))
 
 
 @honest_torch("HOW: local descriptors smoothed by a mean of 3 x 3, weighed by their lengths, whitened, summed.",
