@@ -66,6 +66,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-7": (77, 119),
         "blind-8": (67, 110),
         "blind-9": (77, 140),
+        "blind-10": (93, 126),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
