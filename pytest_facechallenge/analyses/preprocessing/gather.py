@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
@@ -9,7 +10,7 @@ from pytest_facechallenge.analyses.preprocessing.feed import first_names, server
 from pytest_facechallenge.analyses.preprocessing.follow import FEW, Image, follow
 from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
-from pytest_facechallenge.onnx_graph.operators import Kind
+from pytest_facechallenge.onnx_graph.operators import Along, Kind
 
 #: So many first layers are listed; a graph with more takes the image in in parts.
 MAX_LAYERS = 8
@@ -40,7 +41,7 @@ def gather(context: Context) -> PreprocessingFacts:
         elif unclear:
             not_affine = True
             obstacle = f"{unclear[0].op} (node {unclear[0].label!r}) changes the pixels in a way that is not affine"
-        elif mixing := [node for node, _ in found if _mixes_colours(graph, node)]:
+        elif mixing := [node for node, seen in found if _mixes_colours(graph, node, seen.axis)]:
             not_affine = True
             obstacle = f"{mixing[0].op} (node {mixing[0].label!r}) mixes the colours of each pixel"
     return PreprocessingFacts(
@@ -64,8 +65,14 @@ def _unreadable(node: Node) -> bool:
     return pointwise or node.operator.kind is Kind.CONTROL or bool(node.domain)
 
 
-def _mixes_colours(graph: Graph, node: Node) -> bool:
-    """Return whether the node makes colours of colours: behind a colour matrix pixels are pixels, of another scale."""
+def _mixes_colours(graph: Graph, node: Node, axis: int) -> bool:
+    """Return whether the node makes colours of colours: behind a colour matrix pixels are pixels, of another scale.
+
+    So does a luma, a weighted sum over the axis of the channels.
+    """
+    if node.operator.along is Along.REDUCED:
+        stated = node.constant(1) if len(node.inputs) > 1 else node.attributes.get("axes")
+        return stated is None or axis in {int(each) % 4 for each in np.ravel(stated)}
     if node.operator.kind not in (Kind.CONVOLUTION, Kind.PRODUCT):
         return False
     stored = (graph.constant(name) for name in node.inputs[1:])

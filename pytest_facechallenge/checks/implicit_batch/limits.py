@@ -40,6 +40,9 @@ class Limits:
     pool_scale: float = of(1.9, "pixels", "from which on a step of whole pixels is a pooling")
     pool_whole: float = of(0.02, "pixels", "up to which a step is whole")
     pool_offset: float = of(1.5, "steps", "that a pooling may begin before or behind the first pixel")
+    spectrum: float = of(
+        0.95, "share of the data", "below which a map that is its own image, half turned, may be a spectrum"
+    )
     windows: float = of(0.75, "share of the data", "below which rearranged copies are windows that overlap")
     mixed: float = of(0.15, "share of the weights", "over both versions on the channels from which a layer mixes them")
     copied: float = of(0.45, "times the rows", "as many data from which rows are copies and not pieces")

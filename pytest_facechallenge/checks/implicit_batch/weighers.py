@@ -71,7 +71,11 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
         elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
             continue  # neighbouring windows that overlap
         elif apart or (stack.from_image and relation in TURNED):
-            yield weighed(Sign(Weight.PROOF, where, text), stack.intervention)
+            # The spectrum of a real map is its own image about frequency 0, which itself has no other half.
+            spectrum = relation is Relation.ROTATED and not stack.from_image and stack.coverage < LIMITS.spectrum
+            if spectrum:
+                text += "; so do the halves of a map's spectrum"
+            yield weighed(Sign(Weight.UNSURE if spectrum else Weight.PROOF, where, text), stack.intervention)
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:

@@ -371,3 +371,17 @@ def test_the_same_twice_is_open_where_the_two_go_on_apart(stages: int, status: S
         intervention=msgspec.structs.replace(SHOWN, stages=stages),
     )  # fmt: skip
     assert batch(same).status is status
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"coverage": 0.94}, Status.UNDECIDED),
+        ({"coverage": 0.95}, Status.FAILED),
+        ({"coverage": 0.94, "from_image": True}, Status.FAILED),
+    ],
+)
+def test_the_halves_of_a_spectrum_are_no_proof(change: dict[str, object], status: Status) -> None:
+    turned = Difference(relation=Relation.ROTATED, rank=4, mirrored=(2, 3))
+    stack = msgspec.structs.replace(COPIES, difference=turned, from_image=False, axis=3)
+    assert batch(msgspec.structs.replace(stack, **change)).status is status

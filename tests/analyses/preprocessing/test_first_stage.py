@@ -120,6 +120,24 @@ def test_what_a_colour_matrix_leaves_is_scaled_behind_it_or_not(scale: float, st
     assert outcome.status is status, outcome
 
 
+def luma(scale: float) -> Stage:
+    """Grey by a weighted sum over the colours, on three channels again."""
+
+    def stage(net: ExportBuilder, x: str) -> str:
+        weighted = net.op("Mul", x, np.array([0.299, 0.587, 0.114], np.float32)[:, None, None] * scale)
+        grey = net.op("ReduceSum", weighted, np.array([1]), keepdims=1)
+        return net.op("Concat", grey, grey, grey, axis=1)
+
+    return stage
+
+
+@pytest.mark.parametrize(("scale", "status"), [(1.0, Status.PASSED), (1 / 127.5, Status.FAILED)])
+def test_a_luma_is_what_its_sum_gives(scale: float, status: Status, tmp_path: Path) -> None:
+    facts = observed(luma(scale), tmp_path)
+    assert "ReduceSum" in facts.need(PreprocessingFacts).obstacle
+    assert preprocessing(facts, rule()).status is status, preprocessing(facts, rule())
+
+
 HONEST = [
     (standardised, 3), (pyramid, 6), (hsv, 3), (local_contrast, 3), (oval, 3), (gated, 3), (logarithms, 3),
     (both_signs, 6),
