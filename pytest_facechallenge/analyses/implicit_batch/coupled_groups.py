@@ -24,6 +24,7 @@ from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candid
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.reordered_weights import reordered
+from pytest_facechallenge.analyses.implicit_batch.silent_channels import groups_without, silent_channels
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups
@@ -91,6 +92,7 @@ def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
     """
     structure = model.structure
     found = []
+    silent = silent_channels(model, limits)
     for layer in structure.layers:
         if layer.groups > limits.clusters.groups:
             continue
@@ -98,7 +100,7 @@ def _grouped_layers(model: TracedModel, limits: Thresholds) -> list[_Grouped]:
         if weights is None or weights.size > limits.clusters.largest_layer:
             continue
         matrix = mixing(structure, layer)
-        groups = two_groups(matrix**2, limits) if matrix is not None else None
+        groups = groups_without(silent, layer, matrix**2, limits) if matrix is not None else None
         if groups is not None and len(structure.shapes[layer.data]) > layer.contracted:
             found.append(_Grouped(layer, groups))
     return found

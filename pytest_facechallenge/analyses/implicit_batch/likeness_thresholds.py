@@ -186,6 +186,7 @@ class Clusters:
     smallest: int = of(8, "channels", "that a layer must have on either side")
     largest: int = of(4_000_000, "pairs of channels", "of a layer that is looked at: beyond are maps laid out flat")
     largest_layer: int = of(8_000_000, "weights", "of a layer that is looked at")
+    silent: float = of(8, "times the weights' norm", "below zero, from which a bias may keep a channel silent")
     groups: int = of(2, "groups", "that the file itself gives a layer which counts beside layers that fall into two")
     rounds: int = of(30, "rounds", "of the power method: vectors whose value is half as large are gone by then")
     glance: int = of(7, "rounds", "after which most layers are settled")
@@ -215,6 +216,7 @@ class Reordering:
     """One layer's weights that are another's with its channels in another order and scale."""
 
     smallest: int = of(8, "channels", "on either side of the layers compared")
+    silent: float = of(8, "times the weights' norm", "below zero, from which a bias may keep a channel silent")
     groups: int = of(2, "groups", "that the file itself gives a layer which counts beside layers that fall into two")
     rounds: int = of(30, "rounds", "of taking scales out")
     nearer: float = of(

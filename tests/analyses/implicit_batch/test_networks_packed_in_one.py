@@ -98,6 +98,31 @@ def test_groups_that_the_file_gives_count_beside_those_of_the_weights(tmp_path: 
     assert "zeroing the weights between the groups in 1 layers" in outcome.message
 
 
+def tied_by(net: Net, bias: float) -> str:
+    """A network and its mirror image, with channels that tie the two by weights as large as theirs."""
+    own, x, more = chain(net), net.x, 0
+    for depth, (a, b) in enumerate(zip(own, mirrored(own), strict=True)):
+        w = np.concatenate([a, b]) if depth == 0 else np.zeros((2 * WIDTH, 2 * WIDTH, 3, 3))
+        if depth:
+            w[:WIDTH, :WIDTH], w[WIDTH:, WIDTH:] = a, b
+        tie = net.random.normal(0, a.std(), (2 * WIDTH, more, 3, 3))
+        w = np.concatenate([w, tie], 1)
+        more = WIDTH
+        w = np.concatenate([w, net.random.normal(0, a.std(), (more, *w.shape[1:]))]).astype(np.float32)
+        shift = np.concatenate([np.zeros(2 * WIDTH), np.full(more, bias)]).astype(np.float32)
+        x = net.op("Relu", net.conv(x, w, stride=2 if depth else 1, bias=shift))
+    ends = np.concatenate([np.tile(net.weights(WIDTH, 16), (2, 1)), net.weights(more, 16)])
+    return net.fc(net.pool(x), ends.astype(np.float32))
+
+
+def test_channels_that_are_never_active_connect_nothing(tmp_path: Path) -> None:
+    silent = answer(lambda net: tied_by(net, -60.0), tmp_path)[BATCH_RULE]
+    assert silent.status is Status.FAILED, silent.message
+    assert "two networks in one" in silent.message
+    active = answer(lambda net: tied_by(net, 0.0), tmp_path)[BATCH_RULE]
+    assert "two networks in one" not in active.message
+
+
 @pytest.mark.parametrize(
     "build", [the_image_and_two_recoloured_mirror_images, a_recoloured_mirror_image_with_noise_on_all_weights]
 )
