@@ -12,6 +12,9 @@ from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, resul
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
 
+#: Operators by which attention, gates and memories put two values together.
+MULTIPLYING = frozenset({"MatMul", "Mul", "Einsum"})
+
 #: (layer, the one whose features on the changed image it has)
 Pair = tuple[Layer, Layer]
 
@@ -36,8 +39,8 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
         share = max((comparison.model.macs_after(layer) / 2 for pair in pairs for layer in pair), default=0.0)
     if pairs:
         parts = results_of(*(layer.node.outputs[0] for layer in pairs[0]))
-        places = _stand_as_places(structure, *pairs[0])
-        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs), places=places)
+        tokens = _stand_as_places(structure, *pairs[0]) or _are_multiplied(structure, *pairs[0])
+        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs), tokens=tokens)
 
 
 def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:
@@ -52,6 +55,21 @@ def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:
         joined = structure.shapes[next(iter(sides[0]))]
         if joined[int(node.attributes.get("axis", 0)) % len(joined)] == places:
             return True
+    return False
+
+
+def _are_multiplied(structure: Structure, one: Layer, other: Layer) -> bool:
+    """Whether something made of one layer alone is multiplied with something made of the other alone."""
+    sides: list[set[str]] = [set(layer.node.outputs) for layer in (one, other)]
+    for node in structure.nodes:
+        read = [bool(values.intersection(node.inputs)) for values in sides]
+        if all(read):
+            alone = [set(node.inputs) & (values - sides[1 - at]) for at, values in enumerate(sides)]
+            if all(alone) and node.op in MULTIPLYING:
+                return True
+        for values, reads in zip(sides, read, strict=True):
+            if reads:
+                values.update(name for name in node.outputs if name in structure.varying)
     return False
 
 

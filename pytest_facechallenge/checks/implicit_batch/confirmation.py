@@ -55,11 +55,16 @@ def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
 def as_tokens(sign: Sign, shown: Intervention | None) -> Sign:
     """Return what two sets of tokens count, one of the image as it is and one of it turned, that are mixed at once.
 
-    Attention mixes them, and so do Fourier layers: that one goes on apart is not asked for, only that each matters.
+    Attention mixes them, and so do Fourier layers and gates: that one goes on apart is not asked for, only that each
+    matters.
     """
     if not isinstance(shown, Exchanged) or min(median for _, median, _ in shown.moved) < LIMITS.moved:
         return sign
-    return replace(sign, weight=Weight.UNSURE, what=f"{sign.what}; the two stand side by side as tokens")
+    return replace(
+        sign,
+        weight=Weight.UNSURE,
+        what=f"{sign.what}; the two stand side by side as tokens, or are multiplied with each other",
+    )
 
 
 def one_function(shown: Intervention | None) -> bool:

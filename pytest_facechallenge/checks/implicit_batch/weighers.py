@@ -224,7 +224,7 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
         counted = weighed(sign, found.intervention, in_turn=in_turn)
         if found.home is FeatureHome.LAYERS and found.pairs < LIMITS.agreeing:
             counted = unsettled(counted, found.intervention)
-            if found.places and found.share >= LIMITS.body and counted.weight is Weight.REMARK:
+            if found.tokens and found.share >= LIMITS.body and counted.weight is Weight.REMARK:
                 counted = as_tokens(counted, found.intervention)
             if counted.weight is Weight.PROOF and not one_function(found.intervention):
                 # Fixed filters do that which are each other turned, at the head of two different streams. One function

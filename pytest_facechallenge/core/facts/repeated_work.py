@@ -173,9 +173,9 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
         Multiply-adds beyond one view of the image, as a share of all, 0..1.
     axis, parts, interleaved
         For parts: the axis, the numbers of the two, whether they take turns along it.
-    pairs, places
+    pairs, tokens
         For layers: how many pairs there are; whether the results of the first are put beside each other as places of
-        one value (two sets of tokens).
+        one value, or multiplied with each other, as two sets of tokens are.
     fed_by
         In turn: the layers whose features the weights are fed with.
     """
@@ -191,7 +191,7 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     parts: tuple[int, int] = (-1, -1)
     interleaved: bool = False
     pairs: int = 0
-    places: bool = False
+    tokens: bool = False
     fed_by: tuple[str, ...] = ()
     branch: str = ""
     intervention: Intervention | None = None

@@ -296,6 +296,26 @@ def two_sets(net: Net, *, as_tokens: bool) -> str:
 def test_two_sets_of_tokens_that_are_mixed_at_once_are_not_passed(tmp_path: Path) -> None:
     outcome = answer(lambda net: two_sets(net, as_tokens=True), tmp_path)[BATCH_RULE]
     assert outcome.status is Status.UNDECIDED, outcome.message
-    assert "the two stand side by side as tokens" in outcome.message
+    assert "the two stand side by side as tokens, or are multiplied" in outcome.message
     beside = answer(lambda net: two_sets(net, as_tokens=False), tmp_path)[BATCH_RULE]
     assert beside.status is Status.PASSED, beside.message
+
+
+def gated(net: Net) -> str:
+    """Patches by one kernel, brought to each place by how alike they are to those of the kernel mirrored."""
+    kernel = net.weights(WIDTH, 3, 4, 4)
+    sets = []
+    for w in (kernel, kernel[..., ::-1]):
+        patches = net.conv(net.x, np.ascontiguousarray(w), stride=4, pads=[0] * 4)
+        flat = net.op("Reshape", patches, net.ints(0, WIDTH, 64))
+        sets.append(net.op("Transpose", net.op("Relu", flat), perm=[0, 2, 1]))
+    alike = net.op("MatMul", sets[0], net.op("Transpose", sets[1], perm=[0, 2, 1]))
+    brought = net.op("MatMul", net.op("Softmax", net.op("Mul", alike, net.const(0.2)), axis=2), sets[1])
+    tokens = net.op("Relu", net.fc(net.op("Add", sets[0], brought), net.weights(WIDTH, 32)))
+    return net.fc(net.op("ReduceMean", tokens, axes=[1], keepdims=0), net.weights(32, 16))
+
+
+def test_two_sets_of_tokens_that_meet_in_a_product_are_not_passed(tmp_path: Path) -> None:
+    outcome = answer(gated, tmp_path)[BATCH_RULE]
+    assert outcome.status is Status.UNDECIDED, outcome.message
+    assert "or are multiplied with each other" in outcome.message
