@@ -11,7 +11,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
@@ -19,7 +18,7 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE
 from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
-from pytest_facechallenge.analyses.implicit_batch.variants import Variant
+from pytest_facechallenge.analyses.implicit_batch.variants import TEXT, Variant
 from pytest_facechallenge.core.facts.implicit_batch import Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 
@@ -44,14 +43,13 @@ def decided_ways(opened: OpenedModel, limits: Thresholds) -> Iterator[Variant | 
     """Yield the variant again with its decisions made: all one way, all the other, and each alone.
 
     Nothing is yielded where there is no decision; a way on which every image gives the same is left out. More ways
-    than are followed are yielded as what they are.
-
-    Raises
-    ------
-    RunError
-        A part of the variant does not run.
+    than are followed, and decisions that some images do not reach, are yielded as what they are.
     """
-    types = decisions(opened)
+    try:
+        types = decisions(opened)
+    except RunError as error:
+        yield Unseen(gap=Gap.CONTROL_FLOW, error=str(error)[:TEXT], branch=opened.variant.branch)
+        return
     if not types:
         return
     ways = [dict.fromkeys(types, True), dict.fromkeys(types, False)]
@@ -90,7 +88,7 @@ def decisions(opened: OpenedModel) -> dict[str, np.dtype[Any]]:
     runner = opened.open(single)
     shown = [*opened.natural[:, None], images.noise(1), *(images.flat(level) for level in (0.0, 0.5, 1.0))]
     rows = [runner(opened.feed(image)) for image in shown]
-    decided = {name for name in single if all(_is_decision(np.asarray(row[name])) for row in rows)}
+    decided = {name for name in single if all(_is_decision(row[name]) for row in rows)}
     meeting = {name for name in decided if _meets_map(structure, name)}
     for name in reversed(single):  # what decides a decision
         if name in meeting:
@@ -115,9 +113,12 @@ def _meets_map(structure: Structure, name: str) -> bool:
     return any(prod(structure.shapes.get(output, (0,))) >= MAP for node in readers for output in node.outputs)
 
 
-def _is_decision(value: npt.NDArray[Any]) -> bool:
-    if value.dtype == np.bool_:
-        return True
+def _is_decision(value: Any) -> bool:
+    """Whether a value is one truth, or a number that is 0 or 1; how many it holds may depend on the image."""
+    if not isinstance(value, np.ndarray) or value.size != 1:
+        return False
+    if value.dtype.kind != "f":
+        return bool(value.dtype.kind == "b")
     number = float(value.reshape(-1)[0])
     return min(abs(number), abs(number - 1)) <= STEEP
 

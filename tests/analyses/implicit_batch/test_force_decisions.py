@@ -129,3 +129,16 @@ def guarded(net: Net) -> str:
 
 def test_guards_of_an_embedding_and_soft_numbers_are_no_decisions(tmp_path: Path) -> None:
     assert ways(guarded, tmp_path) == ("",)
+
+
+def selected(net: Net) -> str:
+    """Images are selected where they are very dark: what the images' numbers are has another size for each image."""
+    chosen = net.op("NonZero", net.op("Reshape", very_dark(net), net.ints(-1)))
+    dark = net.op("Gather", net.x, net.op("Reshape", chosen, net.ints(-1)), axis=0)
+    lit = net.op("Concat", dark, net.x, axis=0)
+    return net.fc(net.pool(net.body(net.op("Slice", lit, net.ints(-1), net.ints(99), net.ints(0)), net.body_weights())),
+                  net.weights(16, 16))  # fmt: skip
+
+
+def test_values_whose_size_depends_on_the_image_stop_nothing(tmp_path: Path) -> None:
+    assert ways(selected, tmp_path)[0] == ""
