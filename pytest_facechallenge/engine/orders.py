@@ -90,6 +90,8 @@ def plan_of(order: Order) -> Plan:
             plan = plan.narrowed({name: [tuple(key) for key in keys] for name, keys in about["only"].items()})
     except MachinesError:
         raise
+    except LookupError as error:
+        raise MachinesError(f"{where}: the order names {error}, which no rule or analysis there is called") from error
     except (OSError, ValueError) as error:
         raise MachinesError(f"{where}: {error}") from error
     return plan

@@ -14,7 +14,7 @@ from pytest_facechallenge.onnx_graph.sizes import COMPARING
 if TYPE_CHECKING:
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
 
-#: So many conditions are looked at; more of them in one network are its way of computing, and no exception.
+#: So many conditions of a kind are looked at; more of them in one network are its way of computing, and no exception.
 MOST = 24
 #: So many nodes are gone back to show that a number is never negative.
 DEEPEST = 40
@@ -51,8 +51,8 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
             name = _undefined_for(graph, node, signs)
             if name:
                 found.append(Condition(node=node.label, op=node.op, kind="domain", margin=(name,)))
-    found += [Condition(node=node.label, op=node.op, kind="growth", margin=(name,)) for node, name in growing(graph)]
-    return tuple(found[:MOST])
+    grown = [Condition(node=node.label, op=node.op, kind="growth", margin=(name,)) for node, name in growing(graph)]
+    return (*found[:MOST], *grown[:MOST])  # one kind does not crowd the other out
 
 
 def _undefined_for(graph: Graph, node: Node, signs: dict[str, bool]) -> str:

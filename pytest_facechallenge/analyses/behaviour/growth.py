@@ -64,8 +64,7 @@ def _power(node: Node, given: list[float], powers: dict[str, float]) -> float:
     if node.op == "Sqrt":
         return given[0] / 2
     if node.op == "Div":
-        above, below = (powers.get(name, 0.0) for name in node.inputs)
-        return max(0.0, above - below)
+        return max(0.0, powers.get(node.inputs[0], 0.0) - powers.get(node.inputs[-1], 0.0))
     return max(given)
 
 

@@ -47,6 +47,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputVi
     data = {layer.data for layer in model.front}
     parts = [view.present for name, (view, _) in done.items() if view.present and name in data]
     together = round(len(frozenset().union(*parts)) / pixels, 4)
+    moved = {name: _elsewhere(model, name, view, limits) for name, (view, _) in done.items()}
     found: list[tuple[Layer, InputView]] = []
     for layer in [*model.front, *model.pools]:
         if layer.data not in done or (layer in model.pools and done[layer.data][0].kind not in MOVED):
@@ -60,7 +61,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis | InputVi
             unchanged=round(view.unchanged, 4), pooled=_shrinks(model, layer), plain=_only_pools(model, layer),
             via=model.via(layer), macs_after=round(model.macs_after(layer), 4), together=together,
             common=round(common, 4), masked=_masked(view, relation, model.values[layer.data], images),
-            residual=_residual(model, layer), elsewhere=_elsewhere(model, layer.data, view, limits),
+            residual=_residual(model, layer), elsewhere=moved[layer.data],
             interpolated=_interpolated(model, layer.data),
             branch=model.branch,
         )  # fmt: skip

@@ -216,8 +216,6 @@ class Reordering:
     """One layer's weights that are another's with its channels in another order and scale."""
 
     smallest: int = of(8, "channels", "on either side of the layers compared")
-    silent: float = of(8, "times the weights' norm", "below zero, from which a bias may keep a channel silent")
-    groups: int = of(2, "groups", "that the file itself gives a layer which counts beside layers that fall into two")
     rounds: int = of(30, "rounds", "of taking scales out")
     nearer: float = of(
         0.5,

@@ -63,7 +63,10 @@ def groups_without(silent: Silent, layer: Layer, energy: Array, limits: Threshol
         float [outputs, inputs]; see `two_groups`.
     """
     inputs, outputs = silent.get(id(layer.node), (np.zeros(0, bool), np.zeros(0, bool)))
-    if inputs.size != energy.shape[1] or outputs.size != energy.shape[0] or not (inputs.any() or outputs.any()):
+    # Without a bias nothing is known of a layer's outputs, and without a run nothing of its inputs: none is silent.
+    inputs = inputs if inputs.size == energy.shape[1] else np.zeros(energy.shape[1], bool)
+    outputs = outputs if outputs.size == energy.shape[0] else np.zeros(energy.shape[0], bool)
+    if not (inputs.any() or outputs.any()):
         return two_groups(energy, limits)
     groups = two_groups(energy[np.ix_(~outputs, ~inputs)], limits)
     if groups is None:

@@ -72,7 +72,8 @@ def _mixes_colours(graph: Graph, node: Node, axis: int) -> bool:
     """
     if node.operator.along is Along.REDUCED:
         stated = node.constant(1) if len(node.inputs) > 1 else node.attributes.get("axes")
-        return stated is None or axis in {int(each) % 4 for each in np.ravel(stated)}
+        axes = {int(each) % 4 for each in np.ravel(stated)} if stated is not None else set()
+        return not axes or axis in axes  # without axes it is all of them
     if node.operator.kind not in (Kind.CONVOLUTION, Kind.PRODUCT):
         return False
     stored = (graph.constant(name) for name in node.inputs[1:])
