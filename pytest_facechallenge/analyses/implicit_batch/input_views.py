@@ -34,6 +34,9 @@ MOVED = frozenset({ViewKind.RESAMPLED, ViewKind.SMOOTHED, ViewKind.PREDICTED, Vi
 #: Views whose places differ from the image's: confirmed before they are told.
 ELSEWHERE = frozenset({ViewKind.RESAMPLED, ViewKind.PREDICTED})
 
+#: Operators by which a filter written by hand lays images a few pixels apart over each other.
+SLIDING = frozenset({"Pad", "Slice", "Split", "Concat", "Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape"})
+
 #: Operators that only change how a tensor is laid out.
 LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
@@ -137,7 +140,7 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
             _by_neighbourhood(model, name, noise, limits) or _stays_for_all(model, name, noise, limits)
         ):
             view = View(ViewKind.IN_PLACE, 1.0)
-        if view.kind is ViewKind.SMOOTHED:
+        if view.kind is ViewKind.SMOOTHED or (view.kind is ViewKind.RESAMPLED and np.isnan(view.scale[0])):
             stays = _stays_for_all if view.own_brightness else _filters
             view = View(ViewKind.IN_PLACE, 1.0) if stays(model, name, noise, limits) else view
         exact = view.kind is ViewKind.EXACT
@@ -258,12 +261,13 @@ def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) ->
     """Whether a tensor of the image's size shows at each place what its neighbourhood in the image decides alone.
 
     An image that is made smaller and larger again is one that was sampled elsewhere, and no filter: by an operator that
-    interpolates, or by a matrix.
+    interpolates, or by a matrix. A filter is made of whole images that lie a few pixels apart.
     """
     shape = model.structure.shapes[name]
     if len(shape) != 4 or shape[-2:] != noise.shape[-2:]:
         return False
-    if _interpolated(model, name):
+    moving = {node.op for node in model.regions[name].nodes if node.operator.kind in (Kind.LAYOUT, Kind.MOVING)}
+    if _interpolated(model, name) or not moving <= SLIDING:
         return False
     runner = model.open([name])
 

@@ -52,8 +52,15 @@ def median(net: Net) -> str:
     return embedded(net, nine[4])
 
 
-def test_a_filter_that_a_neighbourhood_decides_is_no_re_alignment(tmp_path: Path) -> None:
-    outcome = answer(median, tmp_path)[ALIGN_RULE]
+def eroded(net: Net) -> str:
+    """The darkest of five pixels above each other: a bright dot is shown by none of them, or by another."""
+    padded = net.op("Pad", net.x, net.ints(0, 0, 2, 0, 0, 0, 2, 0), mode="edge")
+    return embedded(net, net.op("Min", *(cut(net, padded, down, 0) for down in range(5))))
+
+
+@pytest.mark.parametrize("build", [median, eroded])
+def test_a_filter_that_a_neighbourhood_decides_is_no_re_alignment(build: Callable[[Net], str], tmp_path: Path) -> None:
+    outcome = answer(build, tmp_path)[ALIGN_RULE]
     assert outcome.status is Status.PASSED, outcome.message
 
 
