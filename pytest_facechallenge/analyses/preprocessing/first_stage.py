@@ -16,11 +16,10 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, part_for
 from pytest_facechallenge.analyses.preprocessing.feed import NORMALISED, RAW
-from pytest_facechallenge.analyses.preprocessing.follow import FEW
+from pytest_facechallenge.analyses.preprocessing.layers import first_layers
 from pytest_facechallenge.core.facts.preprocessing import FirstStageFacts, PreprocessingFacts, StageView
 from pytest_facechallenge.inference.images import SIDE, natural, to_input
-from pytest_facechallenge.onnx_graph.ir import Graph, Node, from_model, inline_functions
-from pytest_facechallenge.onnx_graph.operators import Kind
+from pytest_facechallenge.onnx_graph.ir import from_model, inline_functions
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +45,7 @@ def gather(context: Context) -> FirstStageFacts:
         The model does not run.
     """
     found = context.facts.need(PreprocessingFacts)
-    if not found.not_affine:
+    if not found.by_running:
         return FirstStageFacts()
     model = onnx.load(str(context.runnable_path))
     model = inline_functions(model) if model.functions else model
@@ -80,37 +79,6 @@ def gather(context: Context) -> FirstStageFacts:
         apart=_apart(embeddings),
         colours_change=_change(embeddings, embedded(images[..., ::-1], served)),
         images=IMAGES,
-    )
-
-
-def first_layers(graph: Graph) -> list[tuple[Node, str]]:
-    """Return the first layers with weights behind the input, each with the name of what it works on.
-
-    A constant of few values scales or mixes colours, and a kernel for each channel filters: neither is a layer yet.
-    """
-    reached, found = {graph.inputs[0]}, []
-    for node in graph.nodes:
-        given = [name for name in node.inputs if name in reached]
-        if not given or node.operator.kind is Kind.ABOUT_SHAPE:
-            continue
-        if _is_layer(graph, node):
-            found.append((node, given[0]))
-        else:
-            reached.update(name for name in node.outputs if name)
-    return found
-
-
-def _is_layer(graph: Graph, node: Node) -> bool:
-    """Whether a node sums over channels or places with more than a few weights."""
-    if node.operator.kind not in (Kind.CONVOLUTION, Kind.PRODUCT, Kind.RECURRENT):
-        return False
-    sizes = [
-        tensor for name in node.inputs[1:] if (tensor := graph.constant(name)) is not None and len(tensor.shape) > 1
-    ]
-    if not sizes or max(tensor.size for tensor in sizes) <= FEW:
-        return False
-    return not (
-        node.operator.kind is Kind.CONVOLUTION and sizes[0].shape[1] == 1 and node.attributes.get("group", 1) > 1
     )
 
 

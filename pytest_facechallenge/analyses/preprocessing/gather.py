@@ -8,7 +8,8 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
 from pytest_facechallenge.analyses.preprocessing.follow import FEW, Image, follow
-from pytest_facechallenge.core.facts.preprocessing import Channel, FirstLayer, PreprocessingFacts
+from pytest_facechallenge.analyses.preprocessing.layers import is_layer
+from pytest_facechallenge.core.facts.preprocessing import SELF_SCALING, Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
 from pytest_facechallenge.onnx_graph.operators import Along, Kind
 
@@ -28,7 +29,7 @@ def gather(context: Context) -> PreprocessingFacts:
     mean, std, because = server_feed(names)
     graph = context.graph
     layers: list[FirstLayer] = []
-    obstacle, not_affine = "", False
+    obstacle, not_affine, unsure = "", False, ""
     axis = _channel_axis(graph)
     if isinstance(axis, str):
         obstacle = axis
@@ -44,6 +45,8 @@ def gather(context: Context) -> PreprocessingFacts:
         elif mixing := [node for node, seen in found if _mixes_colours(graph, node, seen.axis)]:
             not_affine = True
             obstacle = f"{mixing[0].op} (node {mixing[0].label!r}) mixes the colours of each pixel"
+        elif early := [node for node, _ in found if not (is_layer(graph, node) or node.op in SELF_SCALING)]:
+            unsure = f"{early[0].op} (node {early[0].label!r}) is no layer with weights yet"
     return PreprocessingFacts(
         first_names=names,
         server_mean=mean,
@@ -53,6 +56,7 @@ def gather(context: Context) -> PreprocessingFacts:
         normalises=any((c.gain, c.offset) != (1.0, 0.0) for layer in layers for c in layer.channels),
         obstacle=obstacle,
         not_affine=not_affine,
+        unsure=unsure,
     )
 
 

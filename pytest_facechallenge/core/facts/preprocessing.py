@@ -83,6 +83,8 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
         Why the pixels could not be followed to a layer; empty when they could.
     not_affine
         Whether that is because a node is no affine map of each channel by itself: then running the model tells more.
+    unsure
+        Which of ``layers`` has no weights, so that what it sees need not be what a layer sees; empty where all have.
     """
 
     step: ClassVar[str] = "preprocessing"
@@ -95,6 +97,12 @@ class PreprocessingFacts(StepFacts, frozen=True, kw_only=True):
     normalises: bool = False
     obstacle: str = ""
     not_affine: bool = False
+    unsure: str = ""
+
+    @property
+    def by_running(self) -> bool:
+        """Whether what the first layers with weights get is to be looked at in the running model."""
+        return self.not_affine or bool(self.unsure)
 
 
 def fits(layers: Iterable[FirstLayer], mean: float, std: float) -> bool:

@@ -75,6 +75,7 @@ def test_the_clock_of_the_moment_does_not_make_another_machine(tmp_path: Path) -
         (msgspec.json.encode(made(made="2026-01-01T00:00:00")), "no time zone"),
         (msgspec.json.encode(made(points=tuple(reversed(made().points)))), "positive, growing"),
     ],
+    ids=["cut", "other", "newer", "empty", "undated", "zoneless", "reversed"],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "c.json").write_bytes(content)

@@ -13,9 +13,9 @@ import pytest
 
 from evaluation.exported import ExportBuilder
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.preprocessing.first_stage import first_layers
 from pytest_facechallenge.analyses.preprocessing.first_stage import gather as gather_stage
 from pytest_facechallenge.analyses.preprocessing.gather import gather
+from pytest_facechallenge.analyses.preprocessing.layers import first_layers
 from pytest_facechallenge.checks.preprocessing import preprocessing, rgb_order
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.package import PackageFacts
@@ -138,6 +138,35 @@ def test_a_luma_is_what_its_sum_gives(scale: float, status: Status, tmp_path: Pa
     assert preprocessing(facts, rule()).status is status, preprocessing(facts, rule())
 
 
+def halves(scale: float) -> Stage:
+    """Frames of a few rows each, put together again before the first layer: nothing of it has weights."""
+
+    def stage(net: ExportBuilder, x: str) -> str:
+        scaled = net.op("Mul", x, scale / 255)
+        cut = net.op("Reshape", scaled, np.array([-1, 3, 2, 56, 112]))
+        return net.op("Mul", net.op("Reshape", cut, np.array([-1, 3, 112, 112])), 127.5 / scale)
+
+    return stage
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0, 255.0 * 255])
+def test_a_node_without_weights_refuses_nothing_by_itself(scale: float, tmp_path: Path) -> None:
+    """The graph is followed to the Reshape only, which gets 1/255, 1 or 255 of what is fed; the layer gets half."""
+    facts = observed(halves(scale), tmp_path)
+    assert facts.need(PreprocessingFacts).unsure == "Reshape (node '/Reshape_3') is no layer with weights yet"
+    assert preprocessing(facts, rule()).status is Status.PASSED, preprocessing(facts, rule())
+
+
+def test_a_node_without_weights_hides_no_mistake(tmp_path: Path) -> None:
+    def twice(net: ExportBuilder, x: str) -> str:
+        return net.op("Reshape", net.op("Mul", x, 1 / 255), np.array([-1, 3, 112, 112]))
+
+    facts = observed(twice, tmp_path)
+    assert preprocessing(facts, rule()).status is Status.FAILED, preprocessing(facts, rule())
+    unrun = Facts.of(facts.need(PreprocessingFacts))
+    assert preprocessing(unrun, rule()).status is Status.UNDECIDED
+
+
 HONEST = [
     (standardised, 3), (pyramid, 6), (hsv, 3), (local_contrast, 3), (oval, 3), (gated, 3), (logarithms, 3),
     (both_signs, 6),
@@ -196,7 +225,12 @@ def test_a_rulebook_that_feeds_raw_pixels_reads_the_other_view(tmp_path: Path) -
         ({"served": StageView(spread=0.5)}, Status.PASSED),
         ({"served": StageView(spread=0.49)}, Status.UNDECIDED),
         ({"served": StageView(spread=16.1)}, Status.UNDECIDED),
-        ({"served": StageView(spread=0.49), "other": StageView(spread=2.0)}, Status.FAILED),
+        ({"served": StageView(spread=0.49), "other": StageView(spread=2.0)}, Status.UNDECIDED),
+        ({"served": StageView(spread=0.13), "other": StageView(spread=2.0)}, Status.UNDECIDED),
+        ({"served": StageView(spread=0.12), "other": StageView(spread=2.0)}, Status.FAILED),
+        ({"served": StageView(spread=64.1), "other": StageView(spread=2.0)}, Status.FAILED),
+        ({"served": StageView(spread=2.0, middle=32.1), "other": StageView(spread=2.0)}, Status.FAILED),
+        ({"served": StageView(spread=2.0, pixels_lost=0.21), "other": StageView(spread=2.0)}, Status.FAILED),
         ({"served": StageView(spread=2.0, middle=8.1)}, Status.UNDECIDED),
         ({"served": StageView(spread=2.0, finite=False)}, Status.UNDECIDED),
         ({"served": StageView(spread=2.0, pixels_lost=0.2)}, Status.PASSED),

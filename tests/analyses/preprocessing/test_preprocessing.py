@@ -173,16 +173,25 @@ def test_what_the_remedy_for_wide_pixels_says_passes(name: str, tmp_path: Path) 
     assert outcome.status is Status.PASSED, outcome
 
 
-@pytest.mark.parametrize("spread", [0.5, 0.499, 16.0, 16.01])
-def test_limits_of_the_spread(spread: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        (0.5, Status.PASSED), (0.499, Status.UNDECIDED), (0.1251, Status.UNDECIDED), (0.1249, Status.FAILED),
+        (16.0, Status.PASSED), (16.01, Status.UNDECIDED), (63.9, Status.UNDECIDED), (64.1, Status.UNDECIDED),
+    ],
+)  # fmt: skip
+def test_limits_of_the_spread(spread: float, expected: Status, tmp_path: Path) -> None:
+    """A network may have been trained beyond a limit; the known mistakes miss it by 16 times and more."""
     steps = (("Sub_0", "Sub", [f(127.5)]), ("Mul_1", "Mul", [np.float64(spread / 255).astype(np.float64)]))
     facts = facts_of(model_of(*steps), tmp_path)
 
-    expected = Status.PASSED if spread in (0.5, 16.0) else Status.FAILED
     assert preprocessing(Facts.of(facts), rule()).status is expected
 
 
-@pytest.mark.parametrize(("offset", "status"), [(8.0, Status.PASSED), (8.01, Status.FAILED), (-8.01, Status.FAILED)])
+@pytest.mark.parametrize(
+    ("offset", "status"),
+    [(8.0, Status.PASSED), (8.01, Status.UNDECIDED), (-8.01, Status.UNDECIDED), (32.1, Status.FAILED)],
+)
 def test_limits_of_the_offset(offset: float, status: Status, tmp_path: Path) -> None:
     """The server feeds -1 to 1, which lie 2 apart: a middle at 8 is 4 times that away from zero."""
     facts = facts_of(model_of(("Add_0", "Add", [np.float64(offset).astype(np.float64)])), tmp_path)
