@@ -101,7 +101,7 @@ def output(facts: Facts, rule: Rule) -> Outcome:
         The server takes one row of D numbers per image as its embedding.
 
     How it is measured:
-        The declared outputs are compared with the shapes and types that real runs on batches of 1, 2, 7 and 32
+        The declared outputs are compared with the shapes and types that real runs on batches of several sizes
         images gave.
 
     How to fix:

@@ -63,7 +63,7 @@ class Step:
     needs
         Steps without which this one cannot run; when one of them failed this one is "blocked".
     after
-        Steps of the same stage that run first where they run at all.
+        Steps of the same stage or an earlier one that run first where they run at all.
     runs_model
         Whether it runs the model in this project's own runtime, and so hangs where that hangs.
     leaves_files

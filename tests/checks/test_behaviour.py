@@ -35,7 +35,21 @@ def tail_network(
 def test_dynamic_batch_passes(tmp_path: Path) -> None:
     outcome = judge(network(), "batch", tmp_path)
     assert outcome.status is Status.PASSED
-    assert outcome.measured.startswith("ran 1, 2, 7, 32")
+    assert outcome.measured.startswith("ran 1, 2, 7;")
+    assert outcome.limit == "1, 2, 7; rows independent"
+
+
+def test_a_batch_of_the_checkers_size_is_run_where_the_graph_does_not_tell_images_apart(tmp_path: Path) -> None:
+    """A mean over the batch that counts for nothing: the graph shows that images meet."""
+    nodes = [
+        helper.make_node("ReduceMean", ["embedding", "rows"], ["company"], keepdims=1),
+        helper.make_node("Mul", ["company", "nothing"], ["little"]),
+        helper.make_node("Add", ["embedding", "little"], ["out"]),
+    ]
+    constants = {"rows": np.array([0]), "nothing": np.array(1e-9, np.float32)}
+    model = tail_network(*nodes, output="out", constants=constants, opset=18)
+    outcome = judge(model, "batch", tmp_path)
+    assert outcome.measured.startswith("ran 1, 2, 7, 32"), outcome
 
 
 def test_fixed_batch_is_repaired_as_the_server_does(tmp_path: Path) -> None:

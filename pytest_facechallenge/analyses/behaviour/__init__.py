@@ -24,6 +24,7 @@ ANALYSIS = Analysis(
             "core.facts.behaviour:BatchFacts",
             f"{_GATHER}:gather_batch",
             ("load",),
+            after=("flow",),
             runs_model=True,
         ),
         Step(

@@ -17,6 +17,7 @@ from pytest_facechallenge.core.facts.behaviour import (
     LoadFacts,
     RepeatFacts,
 )
+from pytest_facechallenge.core.facts.flow import FlowFacts
 from pytest_facechallenge.core.facts.interface import InterfaceFacts
 from pytest_facechallenge.inference.batch_repair import repaired_copy
 from pytest_facechallenge.inference.images import extremes, natural, to_input
@@ -24,6 +25,8 @@ from pytest_facechallenge.inference.session import DeviceError, Session, describ
 
 #: The organisers' checker runs 32; 1 is the online evaluation's latency case; 2 and 7 catch baked-in batch sizes.
 BATCH_SIZES = (1, 2, 7, 32)
+#: Those that are run where the graph shows that images stay apart in a batch of any size.
+SIZES_APART = (1, 2, 7)
 #: Images that are embedded again for ``repeat``: noise is in every number of one, and a large network takes its time.
 REPEATED = 1
 
@@ -91,12 +94,24 @@ def normalisation(context: Context) -> tuple[float, float]:
 
 
 def gather_batch(context: Context) -> BatchFacts:
-    """Run batches of `BATCH_SIZES` distinct images, each beside different others, and compare row by row."""
+    """Run batches of `batch_sizes` distinct images, each beside different others, and compare row by row."""
     session = open_shared(context)
     mean, std = normalisation(context)
-    images = to_input(natural(max(BATCH_SIZES), context.options.seed), mean, std)
+    images = to_input(natural(max(batch_sizes(context)), context.options.seed), mean, std)
     runs = _run_batches(context, session, images)
     return BatchFacts(runs=runs, mean=mean, std=std, freed=_runs_when_freed(context, runs, images))
+
+
+def batch_sizes(context: Context) -> tuple[int, ...]:
+    """Return the sizes of the batches to run: fewer where the file's own graph shows that images stay apart.
+
+    It shows so where no node lets an image reach another one's row, or their number any value, and nothing was repaired
+    before the model ran.
+    """
+    facts = context.facts
+    flow, load, interface = facts.get(FlowFacts), facts.get(LoadFacts), facts.get(InterfaceFacts)
+    shown = flow is not None and flow.apart and load is not None and not load.fixed_batch
+    return SIZES_APART if shown and interface is not None and not (interface.baked or interface.mixing) else BATCH_SIZES
 
 
 def _runs_when_freed(
@@ -118,10 +133,11 @@ def _runs_when_freed(
 
 
 def _run_batches(context: Context, session: Session, images: npt.NDArray[np.float32]) -> tuple[BatchRun, ...]:
-    largest = max(BATCH_SIZES)
+    sizes = batch_sizes(context)
+    largest = max(sizes)
     reference: npt.NDArray[Any] | None = None
     runs: dict[int, BatchRun] = {}
-    for size in sorted(BATCH_SIZES, reverse=True):
+    for size in sorted(sizes, reverse=True):
         # Every second image backwards: other companions and other places than in the reference batch.
         order = list(range(largest)) if size == largest else list(range(2 * size - 1, -1, -2))
         companions = f"images {', '.join(map(str, order[:8]))}{'…' if size > 8 else ''}"
@@ -135,7 +151,7 @@ def _run_batches(context: Context, session: Session, images: npt.NDArray[np.floa
         if size == largest and rows.ndim >= 1 and len(rows) == largest:
             reference = rows
         runs[size] = _described(size, outputs, companions, rows, None if reference is None else reference[order])
-    return tuple(runs[size] for size in BATCH_SIZES)
+    return tuple(runs[size] for size in sizes)
 
 
 def _described(

@@ -32,8 +32,9 @@ def gather(context: Context) -> OrganisersCheckerFacts:
     """Load the model, repair a fixed batch axis, run one image and a batch of them.
 
     What the step ``batch`` ran already is taken from its facts, and nothing is run again; its batch of 32 holds
-    distinct images where the checker's holds copies of one. Otherwise the image is seeded noise. Either is
-    normalised as the checker chooses. Nothing is timed.
+    distinct images where the checker's holds copies of one. Where it ran smaller batches only, the graph shows that
+    images stay apart at every size: the row of each copy is that of the image by itself. Otherwise the image is seeded
+    noise. Either is normalised as the checker chooses. Nothing is timed.
 
     Raises
     ------
@@ -63,8 +64,8 @@ def gather(context: Context) -> OrganisersCheckerFacts:
     shape = known["input_shape"] = _input_shape(model.graph)
     known["repaired"] = len(shape) == 4 and isinstance(shape[0], int)
     earlier = {run.size: run for run in _earlier_runs(context)}
-    if 1 in earlier and BATCH in earlier:
-        return OrganisersCheckerFacts(**known, **_taken(earlier[1], earlier[BATCH]))
+    if 1 in earlier:
+        return OrganisersCheckerFacts(**known, **_taken(earlier[1], earlier.get(BATCH)))
     escaping = inventory.escaping_side_file(model, context.model_path.parent)
     if escaping:
         return OrganisersCheckerFacts(**known, load_error=f"not tried: {escaping}")
@@ -103,8 +104,19 @@ def _earlier_runs(context: Context) -> tuple[_BatchRun, ...]:
     return tuple(getattr(context.facts.gathered.get("batch"), "runs", ()))
 
 
-def _taken(single: _BatchRun, batch: _BatchRun) -> dict[str, Any]:
+def _taken(single: _BatchRun, batch: _BatchRun | None) -> dict[str, Any]:
     """Return what the runs of the step ``batch`` say, as fields of `OrganisersCheckerFacts`."""
+    if batch is None:
+        if single.error:
+            return {"single_error": single.error}
+        shape = single.shapes[0] if single.shapes else ()
+        return {
+            "single_error": "",
+            "batch": BATCH,
+            "batch_error": "",
+            "batch_shape": (BATCH, *shape[1:]),
+            "batch_sum_finite": single.finite,
+        }
     return {
         "single_error": single.error,
         "batch": BATCH,

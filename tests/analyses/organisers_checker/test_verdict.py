@@ -232,6 +232,22 @@ def test_runs_of_the_step_batch_are_taken_over(tmp_path: Path) -> None:
     assert found.batch_sum_finite is False
 
 
+@pytest.mark.parametrize("finite", [True, False])
+def test_copies_of_one_image_give_its_row_where_the_graph_tells_images_apart(finite: bool, tmp_path: Path) -> None:
+    """Then the step ``batch`` runs no batch of 32; what the checker's would give follows from one image."""
+    path = tmp_path / "model.onnx"
+    onnx.save(model_of(), str(path))
+    package = PackageFacts(form="onnx", entries=(), model_path=str(path), model_name="m.onnx", sha256="", bytes=1)
+    run = gathering.gather(Context(path, tmp_path, Facts.of(package), RunOptions(threads=1)))
+    single = EarlierRun(1, shapes=((1, *run.batch_shape[1:]),), finite=finite)
+    runs = EarlierFacts(runs=(single, EarlierRun(7)))
+
+    found = gathering.gather(Context(path, tmp_path, Facts.of(package, runs), RunOptions(threads=1)))
+
+    assert run.batch_sum_finite is True
+    assert found == msgspec.structs.replace(run, batch_sum_finite=finite)
+
+
 def test_a_side_file_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
     model = model_of()
     tensor = model.graph.initializer[0]
