@@ -41,6 +41,9 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     SharedInput,
 )
 
+#: Relations of a feature map to itself that windows and shifted tokens bring about.
+MOVED = frozenset({Relation.SHIFTED, Relation.REARRANGED})
+
 Weigher = Callable[[Sequence[Any]], Iterator[Sign]]
 
 
@@ -73,9 +76,14 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
         elif apart or (stack.from_image and relation in TURNED):
             # The spectrum of a real map is its own image about frequency 0, which itself has no other half.
             spectrum = relation is Relation.ROTATED and not stack.from_image and stack.coverage < LIMITS.spectrum
+            # Windows and tokens take a map from a place further on, for each of their channels.
+            windows = relation in MOVED and not stack.from_image and stack.axis != 0
             if spectrum:
                 text += "; so do the halves of a map's spectrum"
-            yield weighed(Sign(Weight.UNSURE if spectrum else Weight.PROOF, where, text), stack.intervention)
+            if windows:
+                text += "; so do windows, and tokens that are shifted by a place"
+            weight = Weight.UNSURE if spectrum or windows else Weight.PROOF
+            yield weighed(Sign(weight, where, text), stack.intervention)
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:

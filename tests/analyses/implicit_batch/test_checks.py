@@ -373,6 +373,22 @@ def test_the_same_twice_is_open_where_the_two_go_on_apart(stages: int, status: S
     assert batch(same).status is status
 
 
+@pytest.mark.parametrize("relation", [Relation.SHIFTED, Relation.REARRANGED])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"axis": 3}, Status.UNDECIDED),
+        ({"axis": 0}, Status.FAILED),
+        ({"axis": 3, "from_image": True}, Status.FAILED),
+    ],
+)
+def test_windows_of_features_are_no_proof(relation: Relation, change: dict[str, object], status: Status) -> None:
+    """A map that stands beside itself moved is what windows and shifted tokens make; images in a batch are not."""
+    moved = Difference(relation=relation, rank=4, shift=(0, 0, 0, -1))
+    stack = msgspec.structs.replace(COPIES, difference=moved, from_image=False, coverage=1.0)
+    assert batch(msgspec.structs.replace(stack, **change)).status is status
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
