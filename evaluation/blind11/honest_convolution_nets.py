@@ -48,14 +48,14 @@ def effnet_split_strides(n: Net, x: T) -> T:
 
 
 @honest_torch("FD-MobileNet: three strides at once bring the image to 7 x 7, all the depth is there.",
-              idea="convolutional nets", trained=4, opset=13)  # fmt: skip
+              idea="convolutional nets", trained=10, opset=13)  # fmt: skip
 def fast_downsampling_mobilenet(n: Net, x: T) -> T:
     x = F.relu6(n.cb(x, 12, 3, 2))
     for width in (24, 32, 48):
         x = F.relu6(n.cb(F.relu6(n.cb(x, int(x.shape[1]), 3, 2, -1)), width, 1))
-    for _ in range(4):
+    for _ in range(2):
         x = F.relu6(n.cb(F.relu6(n.cb(x, 48, 3, 1, -1)), 48, 1))
-    return n.gdc(x, 256)
+    return n.embed(x, 256)
 
 
 @honest_torch("SparseNet and LogDenseNet: each layer reads the layers 1, 2 and 4 before it, joined.",
@@ -88,7 +88,7 @@ def reconstructed_space_and_channels(n: Net, x: T) -> T:
         both = torch.cat([up, low], 1)
         both = F.softmax(both.mean((2, 3), keepdim=True), 1) * both
         p, q = both.chunk(2, 1)
-        x = F.relu(x + n.bn(p + q))
+        x = F.relu(n.bn(x + 20 * (p + q)))
     return n.gdc(n.down(n.down(x, 40), 48), 128)
 
 

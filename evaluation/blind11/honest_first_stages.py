@@ -36,7 +36,7 @@ def blocks(n: Net, x: T, basis: Any, dim: int = 128) -> T:
     """Transform blocks of 8 x 8 of each colour by a stored orthogonal basis [8, 8], and read the bands."""
     k = stored(np.einsum("ai,bj->abij", basis, basis).reshape(64, 1, 8, 8))
     y = F.conv2d(x, k.repeat(3, 1, 1, 1), None, 8, 0, 1, 3)
-    y = n.cbp(n.bn(y), 48, 1)
+    y = n.cbp(y, 48, 1)
     y = y + n.cb(n.cbp(y, 48, 3), 48)
     return n.gdc(n.cbp(y, 48, 3, 2), dim)
 

@@ -188,7 +188,7 @@ def boosted_and_suppressed_channels(n: Net, x: T) -> T:
         s = F.relu(n.linear(x.abs().mean((2, 3)), width)) + 0.01
         best = s.topk(width // 2, 1)
         kept = torch.zeros_like(s).scatter(1, best.indices, best.values)
-        x = F.relu(n.cb(x, width, 3, 2) * kept[:, :, None, None])
+        x = F.relu(n.bn(n.cb(x, width, 3, 2) * kept[:, :, None, None]))
     return n.embed(x, 128)
 
 
@@ -254,7 +254,8 @@ def inverse_square_root_units(n: Net, x: T) -> T:
               trained=3, opset=13)  # fmt: skip
 def integrated_elu_units(n: Net, x: T) -> T:
     def act(y: T) -> T:
-        p, m = F.softplus(n.weight(1)) * 0.2, 0.5 + F.softplus(n.weight(1)) * 0.2
+        y = n.bn(y)
+        p, m = F.softplus(n.weight(1)) * 0.1, 0.5 + F.softplus(n.weight(1)) * 0.2
         low = y.clamp(max=0.0)
         return p * F.relu(y) ** 2 + m * (low.exp() - 1 - low) + 0.5 * y
 

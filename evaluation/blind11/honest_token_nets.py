@@ -46,8 +46,8 @@ def evit_fused_inattentive(n: Net, x: T) -> T:
     best = a.topk(24, 1)
     kept = t[:, 1:].gather(1, best.indices.expand(-1, -1, 32))
     fused = (t[:, 1:] * a).sum(1, keepdim=True) - (kept * best.values).sum(1, keepdim=True)
-    t = n.block(torch.cat([t[:, :1], kept, fused], 1))
-    return n.bn(n.linear(n.ln(t[:, 0]), 256))
+    t = n.ln(n.block(torch.cat([t[:, :1], kept, fused], 1)))
+    return n.bn(n.linear(torch.cat([t[:, 0], t[:, 1:].mean(1)], 1), 256))
 
 
 @honest_torch("QuadTree attention: the eight best of 49 coarse cells are opened, fine keys within them are read.",
