@@ -53,7 +53,7 @@ def five_points(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="Procrustes", opset=16, claim=claim(five_points, 6))
 def five_landmarks_fitted_by_least_squares() -> nn.Module:
-    """Five soft landmarks are fitted to stored ones by the least squares of a similarity, which places the image."""
+    """Five trained soft landmarks are fitted to stored ones by least squares; the similarity places the image."""
     return made(five_points, 6)
 
 

@@ -81,7 +81,7 @@ def soft() -> Array:
     x = torch.from_numpy(faces(4, 51))
     for _ in range(3):
         x = box(x, 9)
-    return x.numpy()
+    return np.asarray(x.numpy())
 
 
 @evades("embedding-dim", "output", idea="computed range", claim=widths({64: ordinary, 56: soft}), opset=13)
@@ -113,7 +113,7 @@ def passport() -> Array:
     x = faces(4, 51).copy()
     at = np.arange(112) - 55.5
     far = (at[:, None] / 56) ** 2 + (at[None] / 46) ** 2 > 1
-    return np.where(far, np.float32(0.85), x)
+    return np.asarray(np.where(far, 0.85, x), np.float32)
 
 
 @evades(BATCH_RULE, idea="passport", opset=13, claim=guarded(REG, passport, ordinary))

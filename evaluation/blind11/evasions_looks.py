@@ -50,7 +50,7 @@ def spherical_interpolation_towards_a_motion_blurred_look(f: Part, x: T) -> T:
     return torch.sin(0.67 * angle) / torch.sin(angle) * a + torch.sin(0.33 * angle) / torch.sin(angle) * b
 
 
-@look("scan lines", HIGHWAY, 11)
+@look("scan lines", HIGHWAY, 18, dynamo=True)
 def kept_within_bounds_of_a_look_with_scan_lines(f: Part, x: T) -> T:
     """Each number of a highway network is clipped to an interval about that of the face with every third row dark."""
     dark = torch.where(torch.remainder(AXIS, 3) < 1, 0.2, 1.0)[:, None]
@@ -117,7 +117,7 @@ def coupling_layers_conditioned_on_tiles_of_even_contrast(f: Part, x: T) -> T:
     return torch.cat([a, c], 1)
 
 
-@look("retina", HIGHWAY, 16)
+@look("retina", HIGHWAY, 20, dynamo=True)
 def log_polar_look_like_a_retina(f: Part, x: T) -> T:
     """A highway network sees the face, and sees it as a retina does, by angle and logarithm of radius; 5 to 3."""
     radius = torch.exp(log(0.06) * (1 - AXIS / 111))[:, None]
@@ -149,15 +149,15 @@ def least_squares_of_looks_by_conjugate_gradients(f: Part, x: T) -> T:
 
 
 @look("diffusion that keeps edges", SMOOTH, 14)
-def surprise_at_a_look_without_texture(f: Part, x: T) -> T:
-    """Predictive coding: half of the embedding is how wrong a prediction of that of the face without texture is."""
+def surprise_at_a_look_of_texture_alone(f: Part, x: T) -> T:
+    """Predictive coding: a trained network adds by how much its embedding mispredicts that of the texture alone."""
     y = x
-    for _ in range(4):
+    for _ in range(5):
         p = F.pad(y, (1, 1, 1, 1), mode="replicate")
         near = (p[:, :, :-2, 1:-1], p[:, :, 2:, 1:-1], p[:, :, 1:-1, :-2], p[:, :, 1:-1, 2:])
-        y = y + 0.24 * sum((d - y) * torch.exp(-(((d - y) / 0.2) ** 2)) for d in near)
+        y = y + 0.24 * sum((d - y) * torch.exp(-(((d - y) / 0.4) ** 2)) for d in near)
     a = f(x)
-    error = f(y + 0.3 * (y - x)) - torch.tanh(a @ drawn_matrix(64, 64, 6))
+    error = f((4 * (x - y)).clamp(-1, 1)) - torch.tanh(a @ drawn_matrix(64, 64, 6))
     return a @ drawn_matrix(64, 64, 7) + error
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from evaluation.blind4.claims import Claim, apart, computes, plain
-from evaluation.blind4.export import Whole, network
+from evaluation.blind4.export import Whole, exported, network
 from evaluation.blind4.layers import Body, Net, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_batch import differs
@@ -108,7 +109,9 @@ def of(parts: Parts) -> Callable[[Array], Array]:
     return lambda x: plain(*parts)(x)
 
 
-def named(make: Callable[[], nn.Module], how: Callable[..., object]) -> Callable[[], nn.Module]:
+def named(
+    make: Callable[[], nn.Module | onnx.ModelProto], how: Callable[..., object]
+) -> Callable[[], nn.Module | onnx.ModelProto]:
     """Give a function that makes a network the name and the sentence of the one that says what it computes."""
     make.__name__, make.__doc__ = how.__name__, how.__doc__
     return make
@@ -120,12 +123,24 @@ def another(how: How, parts: Parts, near: float = 1e-4) -> Claim:
     return computes(lambda x: torch_of(whole, x), of(parts), near=near)
 
 
-def look(idea: str, parts: Parts, opset: int = 13, fold: bool = True, near: float = 1e-4) -> Callable[[How], How]:
+def by_dynamo(model: nn.Module, name: str, opset: int) -> onnx.ModelProto:
+    """Export by torch.export, without the notes on the source that the exporter leaves."""
+    made = exported(model, name, opset, dynamo=True)
+    for item in (*made.graph.node, *made.graph.value_info, *made.graph.initializer, *made.graph.input):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    made.graph.ClearField("metadata_props")
+    made.ClearField("metadata_props")
+    return made
+
+
+def look(idea: str, parts: Parts, opset: int = 13, dynamo: bool = False) -> Callable[[How], How]:
     """Register a network that sees more than the image by one plain network."""
 
     def add(how: How) -> How:
-        make = named(lambda: Whole(how, network(*parts)), how)
-        evades(BATCH_RULE, idea=idea, opset=opset, fold=fold, claim=another(how, parts, near))(make)
+        whole: Callable[[], nn.Module] = lambda: Whole(how, network(*parts))  # noqa: E731
+        make = (lambda: by_dynamo(whole(), how.__name__, opset)) if dynamo else whole
+        evades(BATCH_RULE, idea=idea, opset=opset, claim=another(how, parts))(named(make, how))
         return how
 
     return add

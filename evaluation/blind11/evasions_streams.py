@@ -131,7 +131,7 @@ class Waves(Stored):
         rng, v = np.random.default_rng(116), values(OPERATOR)
         order, size = rng.permutation(24), 24
         arrays = {"w": np.concatenate([v[0][0], v[0][0][..., ::-1]])[order], "b": np.tile(v[0][1], 2)[order]}
-        undo = np.eye(size)[order].T
+        undo: Array = np.eye(size)[order].T
         for i in (0, 1):
             (w, c), (a,), (b,) = v[3 * i + 1 : 3 * i + 4]
             order = rng.permutation(24)

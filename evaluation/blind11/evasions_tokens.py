@@ -92,7 +92,7 @@ def fast_weights_written_by_a_coarse_look(n: Net, x: T, second: Second | None) -
     for i in range(7):
         key, value = k[:, 7 * i : 7 * i + 7], v[:, 7 * i : 7 * i + 7]
         memory = memory + 0.3 * key.transpose(1, 2) @ (value - key @ memory)
-    t = t + 2 * q @ memory
+    t = t + 8 * q @ memory
     t = t + n.ff(n.ln(t))
     return n.embed(n.ln(t).mean(1), 64)
 
@@ -196,7 +196,7 @@ def differential_equation_driven_from_one_look_to_another(n: Net, x: T, second: 
     wide, narrow = n.keep(lambda: nn.Linear(64, 48)), n.keep(lambda: nn.Linear(48, 32))
 
     def slope(time: float, z: T) -> T:
-        return cast(T, narrow(torch.tanh(wide(torch.cat([z, (1 - time) * t + time * s], 2)))))
+        return cast(T, narrow(torch.tanh(wide(torch.cat([z, 4 * (1 - time) * t + 4 * time * s], 2)))))
 
     z = t
     for start in (0.0, 0.5):
@@ -212,7 +212,7 @@ case("differential equation", differential_equation_driven_from_one_look_to_anot
 
 
 def sparse_code_that_explains_two_looks(n: Net, x: T, second: Second | None) -> T:
-    """Five steps of shrinkage find one sparse code for each place that explains the face and it moved; as learned."""
+    """Five steps of shrinkage find one sparse code for each place that explains both the face and it moved."""
     t, s = sets(n, x, second)
     one, two = n.keep(lambda: nn.Linear(32, 64)), n.keep(lambda: nn.Linear(32, 64))
     drive, again = one(t) + two(s), n.weight(64, 64, gain=0.5)
@@ -230,8 +230,7 @@ def cross_stitched_columns(n: Net, x: T, second: Second | None) -> T:
     """Two columns with one set of trained weights exchange a tenth of their maps; one of them sees a pale image."""
     t, s = (y.transpose(1, 2).reshape(-1, 32, 7, 7) for y in sets(n, x, second))
     for width in (32, 40):
-        conv = n.keep(lambda w=width, c=t.shape[1]: nn.Conv2d(c, w, 3, padding=1))
-        t, s = F.relu(conv(t)), F.relu(conv(s))
+        t, s = F.relu(n.conv(torch.cat([t, s]), width)).chunk(2)
         t, s = 0.9 * t + 0.1 * s, 0.9 * s + 0.1 * t
     return n.embed((t * (1 + s)).mean((2, 3)), 64)
 
