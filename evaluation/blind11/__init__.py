@@ -1,1 +1,1 @@
-"""The eleventh blind set: networks that evade and networks that are honest, by authors who had not read the detector."""
+"""The eleventh blind set: networks that evade and networks that are honest; their authors had not read the detector."""

@@ -67,6 +67,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-8": (67, 110),
         "blind-9": (77, 140),
         "blind-10": (93, 126),
+        "blind-11": (74, 150),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
