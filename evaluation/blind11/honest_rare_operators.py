@@ -45,7 +45,7 @@ def reductions_of_three_kinds(n: Pen) -> str:
 
 
 @honest_pen("ShuffleNet's shuffle by GatherND of channels that stand first for a moment.", idea="rare operators",
-            style="onnxscript", opset=12)  # fmt: skip
+            style="onnxscript", opset=12, dim=192)  # fmt: skip
 def shuffle_by_gather_nd(n: Pen) -> str:
     x = trunk(n, n.x, 12, 24)
     places = n.const(np.arange(24).reshape(3, 8).T.reshape(24, 1))
@@ -69,7 +69,7 @@ def cubic_resize_of_features(n: Pen) -> str:
 
 
 @honest_pen("A two-way recurrence by ReverseSequence over deep columns, one RNN operator for each way, tanh.",
-            idea="rare operators", style="keras2onnx", opset=11, ir=6)  # fmt: skip
+            idea="rare operators", style="keras2onnx", opset=11, ir=6, dim=96)  # fmt: skip
 def reversed_sequence_of_columns(n: Pen) -> str:
     x = trunk(n, n.x, 12, 16, 24, 16)
     s = n.reshape(n.transpose(x, 0, 3, 1, 2), -1, 7, 112)
@@ -95,7 +95,7 @@ def response_norms_and_lp_pools(n: Pen) -> str:
 
 
 @honest_pen("Opset 20 by hand: Gelu as an operator, ReduceMax of features, a Swish-like gate, LayerNormalization.",
-            idea="rare operators", style="onnxscript", opset=20, ir=9)  # fmt: skip
+            idea="rare operators", style="onnxscript", opset=20, ir=9, dim=256)  # fmt: skip
 def opset_twenty_gelu_gates(n: Pen) -> str:
     x = n.conv(n.x, 3, 24, 8, 8, pads=[0] * 4)
     for _ in range(2):
