@@ -181,6 +181,8 @@ class Follower:
             return batch_bodies.outputs(self, node)
         inputs = [self._read(node, at) for at in range(len(node.inputs))]
         along = node.operator.along
+        if along is Along.NOTHING and any(inputs[at].image for at in node.operator.sizes if at < len(inputs)):
+            return self._spread(node, batch_moves.sized(self, node, together(inputs)))  # made as large as they say
         if not any(state.image for state in inputs) or along in (Along.SIZES, Along.NOTHING):
             return [self._unseen(node, name, inputs) for name in node.outputs]
         rule = _RULES.get(along if along is not Along.OWN else node.op)

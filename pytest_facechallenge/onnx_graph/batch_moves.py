@@ -172,8 +172,8 @@ def split(follower: Following, node: Node, inputs: list[State], whole: State) ->
 def gather(follower: Following, node: Node, inputs: list[State], whole: State) -> State:
     """Entries of an axis, by constant places."""
     data, chosen = inputs[0], inputs[1]
-    dims, places = follower.dims(node.inputs[0]), follower.dims(node.inputs[1])
-    if dims is None or places is None:
+    dims, rank = follower.dims(node.inputs[0]), _rank(follower, node.inputs[1])
+    if dims is None or rank is None:
         return whole.losing(node.label)
     axis = node.attributes.get("axis", 0) % len(dims)
     if data.place is None:
@@ -181,12 +181,21 @@ def gather(follower: Following, node: Node, inputs: list[State], whole: State) -
     if chosen.place is not None:
         return whole.losing(node.label)
     if data.place.axis != axis:
-        shift = len(places) - 1 if data.place.axis > axis else 0
+        shift = rank - 1 if data.place.axis > axis else 0
         return whole.at(data.place._replace(axis=data.place.axis + shift))
     numbers, before = follower.numbers(node, 1), dims[axis]
     if numbers and len(set(numbers)) == 1 and before is not None and before.factor == 1:
         return crossing(follower, node, whole, "takes one image of the batch, for all of them")
     return whole.losing(node.label)
+
+
+def _rank(follower: Following, name: str) -> int | None:
+    """Return how many axes a value has, also where its extents depend on what is in the images."""
+    dims = follower.dims(name)
+    if dims is not None:
+        return len(dims)
+    maker = follower.graph.producers.get(name)
+    return 1 if maker is not None and maker.op == "Range" else None
 
 
 def gather_elements(follower: Following, node: Node, inputs: list[State], whole: State) -> State:

@@ -219,3 +219,19 @@ def test_a_model_without_a_batch_axis_is_not_followed() -> None:
     )
     model: onnx.ModelProto = helper.make_model(graph)
     assert follow(from_model(model, Path())).lost.startswith("the input")
+
+
+@pytest.mark.parametrize("over_rows", [True, False])
+def test_a_range_that_images_end_makes_as_many_values_as_they_say(over_rows: bool) -> None:
+    """Its numbers are indices; that the images of the batch end it together is a flow all the same."""
+
+    def chosen(net: Net, e: str) -> str:
+        light = net.mean(e, *((0, 1) if over_rows else (1,)))
+        most = light if over_rows else net.op("ReduceMax", net.cut(light, 0, 1, 0), keepdims=0)
+        end = net.op("Cast", net.op("Add", net.op("Mul", net.op("Relu", most), 8.0), 8.0), to=TensorProto.INT64)
+        return net.op("Gather", e, net.op("Range", np.array(0), end, np.array(1)), axis=1)
+
+    found = followed(chosen)
+    assert not found.lost
+    assert [(flow.op, flow.by_content) for flow in found.widths] == [("Range", True)]
+    assert [flow.kind for flow in found.flows] == [FlowKind.OVER_ROWS]

@@ -1,7 +1,8 @@
 """Changes of the image that are folded into first kernels: one bank of kernels is another one behind a filter.
 
 A layer of kernels K on the filtered image g * x is the layer of kernels K * g on x: a blur, a shift, a grey or a
-recoloured view needs no operator of its own. The kernels of the second bank may stand in any order and have any
+recoloured view needs no operator of its own. So does a coarse view, averaged in cells that strides go over whole: its
+kernels are even in each cell. The kernels of the second bank may stand in any order and have any
 scale, so each is compared with each of the first, and those that agree must agree on one g.
 """
 
@@ -35,15 +36,19 @@ class Folded:
         float [rows, columns]: every colour filtered by it, its centre the pixel itself. 1 x 1 where colours mix.
     colours
         float [new colours, colours]. The identity where the image is filtered.
+    cell
+        Rows and columns of the cells in which the image is averaged first; 1 for none.
     """
 
     turn: Transform
     taps: Array
     colours: Array
+    cell: int = 1
 
     def __call__(self, images: Array) -> Array:
         """Return images [N, C, H, W] changed; what leaves one side comes in at the other (they are even there)."""
         turned = images if self.turn is Transform.NONE else TURNS[self.turn](images)
+        turned = _even(turned, self.cell)
         mixed = np.einsum("ij,njhw->nihw", self.colours, turned)
         rows, columns = (extent // 2 for extent in self.taps.shape)
         filtered = np.zeros_like(mixed)
@@ -70,7 +75,7 @@ def folded_changes(structure: Structure, front: Sequence[Layer], limits: Thresho
             continue
         for name in (Transform.NONE, *TURNS):
             turned = one.kernels if name is Transform.NONE else TURNS[name](one.kernels)
-            for kind in (_filter, _mix):
+            for kind in (_filter, _mix, _coarse):
                 folded = kind(turned, one, other, name, limits)
                 if folded is not None and not any(_alike(folded, known, limits) for known in found):
                     found.append(folded)
@@ -165,6 +170,32 @@ def _mix(turned: Array, one: _Bank, other: _Bank, name: Transform, limits: Thres
     return Folded(name, np.ones((1, 1)), mix)
 
 
+def _coarse(turned: Array, one: _Bank, other: _Bank, name: Transform, limits: Thresholds) -> Folded | None:
+    """Return the cells in which the image is averaged, behind which a bank is another one; None when there are none."""
+    if turned.shape[1:] != other.kernels.shape[1:] or one.start != other.start:
+        return None
+    extents = (*turned.shape[2:], *one.start, *one.strides)
+    for cell in limits.transforms.cells:
+        if any(extent % cell for extent in extents):
+            continue
+        even = _even(turned, cell)
+        if np.linalg.norm(even - turned) < limits.transforms.colourful * np.linalg.norm(turned):
+            return None  # it sees cells already
+        if _common(even[:, None], other.kernels, one is other, limits) is not None:
+            return Folded(name, np.ones((1, 1)), np.eye(turned.shape[1]), cell)
+    return None
+
+
+def _even(images: Array, cell: int) -> Array:
+    """Return images, or kernels, [N, C, H, W] averaged in cells of as many rows and columns."""
+    if cell == 1:
+        return images
+    count, colours, height, width = images.shape
+    cells = images.reshape(count, colours, height // cell, cell, width // cell, cell).mean((3, 5), keepdims=True)
+    even: Array = np.broadcast_to(cells, (*cells.shape[:3], cell, cells.shape[4], cell)).reshape(images.shape)
+    return even
+
+
 def _of_gain_one(taps: Array) -> Array:
     """Scale a filter so that it leaves an even image as it is; one that removes even images, to length 1."""
     total = float(taps.sum())
@@ -225,6 +256,7 @@ def _alike(one: Folded, other: Folded, limits: Thresholds) -> bool:
     near = limits.transforms.colourful
     return (
         one.turn is other.turn
+        and one.cell == other.cell
         and one.taps.shape == other.taps.shape
         and bool(np.abs(one.taps - other.taps).max() < near and np.abs(one.colours - other.colours).max() < near)
     )

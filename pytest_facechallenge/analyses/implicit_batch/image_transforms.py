@@ -99,7 +99,7 @@ def candidates(structure: Structure, front: Sequence[Layer], limits: Thresholds)
     folded = [
         change
         for change in folded_changes(structure, front, limits)
-        if change.turn or change.taps.size > 1
+        if change.turn or change.taps.size > 1 or change.cell > 1
         or not any(np.abs(change.colours - mix).max() < limits.transforms.colourful for mix in known)
     ]  # fmt: skip
     return [*(Candidate(name, change) for name, change in found.items()), *mixes, *map(_candidate, folded)]
@@ -108,6 +108,8 @@ def candidates(structure: Structure, front: Sequence[Layer], limits: Thresholds)
 def _candidate(change: Folded) -> Candidate:
     """Return the candidate for a change that first kernels hold."""
     colours = tuple(map(tuple, np.round(change.colours, 2).tolist()))
+    if change.cell > 1:
+        return Candidate(Transform.COARSE, change, turn=change.turn)
     if change.taps.size == 1 and change.turn is Transform.NONE:
         return Candidate(Transform.COLOURS_MIXED, change, colours)
     return Candidate(

@@ -172,6 +172,7 @@ class Transforms:
     equations: int = of(8, "per unknown", "equations for that matrix")
     colourful: float = of(0.02, "entry", "by which it must differ from no mix, and from a mix known already")
     mixes: int = of(4, "mixes", "that are tried")
+    cells: tuple[int, ...] = of((8, 7, 4, 2), "rows and columns", "of the cells in which an image may be averaged")
     equations_each: int = of(2, "per unknown", "equations for what one kernel shows of a change, at least")
     silent: float = of(1e-3, "of the largest kernel", "below which a kernel says nothing")
     matched: float = of(0.4, "share of the kernels", "that must follow from others by one change: half of two banks")

@@ -52,6 +52,21 @@ def unsettled(sign: Sign, shown: Intervention | None) -> Sign:
     return replace(sign, weight=Weight.UNSURE) if open_ else sign
 
 
+def seen_exactly(sign: Sign, shown: Intervention | None) -> Sign:
+    """Return what a second view of the image counts that was seen in pixels, features or kernels: no mere remark.
+
+    The intervention did not confirm that the two go on apart, or that the second matters as a second look does. That it
+    stands beside the first was seen all the same, and nothing that is honest needs it: where it moves the embedding by
+    more than rounding, the rule is undecided.
+    """
+    if isinstance(shown, Decoupled):
+        shown = shown.exchanged
+    if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged):
+        return sign
+    least = min(max(abs(low), abs(high)) for low, _, high in shown.moved)
+    return replace(sign, weight=Weight.UNSURE) if least >= LIMITS.influence else sign
+
+
 def as_tokens(sign: Sign, shown: Intervention | None) -> Sign:
     """Return what two sets of tokens count, one of the image as it is and one of it turned, that are mixed at once.
 

@@ -14,6 +14,7 @@ from pytest_facechallenge.checks.implicit_batch.confirmation import (
     as_tokens,
     one_function,
     one_network_on_parts,
+    seen_exactly,
     unsettled,
     weighed,
 )
@@ -83,7 +84,8 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
             if windows:
                 text += "; so do windows, and tokens that are shifted by a place"
             weight = Weight.UNSURE if spectrum or windows else Weight.PROOF
-            yield weighed(Sign(weight, where, text), stack.intervention)
+            counted = weighed(Sign(weight, where, text), stack.intervention)
+            yield seen_exactly(counted, stack.intervention) if stack.from_image else counted
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
@@ -125,7 +127,8 @@ def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
             f"weights run so from here on, {found.surplus:.0%} of the multiply-adds beyond one run"
             f"{through(found.via)}",
         )  # fmt: skip
-        yield weighed(sign, found.intervention)
+        counted = weighed(sign, found.intervention)
+        yield seen_exactly(counted, found.intervention) if weight is Weight.PROOF and found.looks else counted
 
 
 def _weight_of_sharing(found: SharedWeights) -> Weight | None:
@@ -189,7 +192,8 @@ def weigh_branches(pairs: Sequence[ParallelBranches]) -> Iterator[Sign]:
             f"start two branches of the network ({pair.shares[0]:.0%} and {pair.shares[1]:.0%} of the "
             f"multiply-adds) that meet only at '{pair.meet}'; {why}",
         )  # fmt: skip
-        yield weighed(sign, pair.intervention)
+        counted = weighed(sign, pair.intervention)
+        yield seen_exactly(counted, pair.intervention) if weight is Weight.PROOF else counted
 
 
 def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
@@ -239,7 +243,7 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
                 # of both is no two streams.
                 text = "; what follows may treat the two as different things, as streams of an ensemble do"
                 counted = replace(counted, weight=Weight.UNSURE, what=counted.what + text)
-        yield counted
+        yield seen_exactly(counted, found.intervention) if found.share >= LIMITS.hint else counted
 
 
 def weigh_groups(groups: Sequence[CoupledGroups]) -> Iterator[Sign]:

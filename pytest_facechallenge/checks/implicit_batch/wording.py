@@ -125,6 +125,8 @@ def change(found: EquivariantFeatures | CoupledGroups) -> str:
         return f"with its colours mixed as {[list(row) for row in found.colours]}"
     if found.transform is Transform.FILTERED:
         return ", ".join(filter(None, [str(found.turn), _filtered(found)]))
+    if found.transform is Transform.COARSE:
+        return ", ".join(filter(None, [str(found.turn), str(found.transform)]))
     return str(found.transform)
 
 

@@ -53,6 +53,7 @@ class Transform(StrEnum):
     """Each colour a sum of the three."""
     FILTERED = "filtered"
     """Each pixel a sum over its neighbours: blurred, or moved; perhaps turned before."""
+    COARSE = "coarse, averaged in cells of pixels"
     READ_BACKWARDS = "read backwards"
     """A sequence, by a recurrence."""
 

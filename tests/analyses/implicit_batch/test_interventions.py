@@ -29,6 +29,7 @@ from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.api import explain
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups, SharedWeights, StackedCopies
+from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.core.facts.interventions import INTERVENTIONS, Decoupled, Exchanged
 from pytest_facechallenge.core.outcome import Status
 from tests.analyses.implicit_batch.nets import Net
@@ -161,6 +162,26 @@ def test_a_change_folded_into_first_kernels_is_solved_for(name: str) -> None:
     wanted = changes[name](images)
     found = [change(images) for change in folded_changes(model.structure, model.front, DEFAULTS)]
     assert min(np.abs(each - wanted).max() for each in found) < 1e-3
+
+
+@pytest.mark.parametrize("cell", [4, 8])
+@pytest.mark.parametrize("turned", [False, True])
+def test_kernels_that_are_even_in_cells_show_a_coarse_image(cell: int, turned: bool) -> None:
+    net = Net()
+    fine = net.weights(16, 3, 16, 16)
+    cells = fine.reshape(16, 3, 16 // cell, cell, 16 // cell, cell).mean((3, 5), keepdims=True)
+    coarse = np.broadcast_to(cells, (16, 3, 16 // cell, cell, 16 // cell, cell)).reshape(fine.shape)
+    looks = [
+        net.conv(net.x, kernels, stride=16, pads=[0] * 4) for kernels in (fine, coarse[..., ::-1] if turned else coarse)
+    ]
+    model = trace(net.model(embedding(net, net.op("Mul", *looks))))
+    images = np.random.default_rng(3).random((1, 3, 32, 32), np.float32)
+    wanted = images.reshape(1, 3, 32 // cell, cell, 32 // cell, cell).mean((3, 5)).repeat(cell, 2).repeat(cell, 3)
+    found = [change for change in folded_changes(model.structure, model.front, DEFAULTS) if change.cell > 1]
+    assert {change.cell for change in found} == {cell}
+    assert {change.turn for change in found} == {Transform.MIRRORED if turned else Transform.NONE}
+    changed = found[0](images)[..., ::-1] if turned else found[0](images)
+    assert np.abs(changed - wanted).max() < 1e-6
 
 
 def test_coupled_networks_are_told_with_what_zeroing_did() -> None:
