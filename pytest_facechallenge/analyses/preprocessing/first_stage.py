@@ -32,6 +32,9 @@ SAME = 1e-6
 #: Share of the values of a channel left out at each end: a quotient of small numbers has a few that are far off.
 ENDS = 0.002
 
+#: What values count as that are larger: curves that are fed 0..255 in place of -1..1 may grow without end.
+LARGEST = 1e30
+
 #: First layers that are looked at.
 LAYERS = 8
 
@@ -124,7 +127,7 @@ def _view(rows: list[list[Array]], changed: list[list[Array]]) -> StageView:
             continue
         stacked = np.stack([_channels(value) for value in values])
         finite = finite and bool(np.isfinite(stacked).all())
-        low, high = np.quantile(np.nan_to_num(stacked), (ENDS, 1 - ENDS), axis=(0, 2))
+        low, high = np.quantile(_kept(stacked), (ENDS, 1 - ENDS), axis=(0, 2))
         widest = int(np.argmax(high - low))
         if high[widest] - low[widest] > spread:
             spread, middle = float(high[widest] - low[widest]), float(abs(high[widest] + low[widest]) / 2)
@@ -141,8 +144,13 @@ def _same(one: Array, other: Array) -> bool:
     """Whether two values are the same but for rounding; those that are not finite tell nothing apart."""
     if one.shape != other.shape:
         return False
-    a, b = np.nan_to_num(one), np.nan_to_num(other)
+    a, b = _kept(one), _kept(other)
     return bool(np.abs(a - b).max(initial=0) <= SAME * np.abs(a).max(initial=0))
+
+
+def _kept(values: Array) -> Array:
+    """Return values of which none is infinite or so large that a difference would be."""
+    return np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
 
 
 def _channels(value: Array) -> Array:

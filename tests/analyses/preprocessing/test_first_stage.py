@@ -167,6 +167,22 @@ def test_a_node_without_weights_hides_no_mistake(tmp_path: Path) -> None:
     assert preprocessing(unrun, rule()).status is Status.UNDECIDED
 
 
+def test_a_curve_that_grows_without_end_on_the_other_feed_passes(tmp_path: Path) -> None:
+    """Each round squares what it gets: pixels of 0..255 are infinite in the end, and those as served are not."""
+
+    def curve(net: ExportBuilder, x: str) -> str:
+        y = unit(net, x)
+        for _ in range(8):
+            y = net.op("Sub", y, net.op("Mul", net.op("Sub", net.op("Mul", y, y), y), 0.2))
+        return y
+
+    facts = observed(curve, tmp_path)
+    stage = facts.need(FirstStageFacts)
+    assert (stage.served.finite, stage.other.finite) == (True, False)
+    assert msgspec.json.decode(msgspec.json.encode(stage), type=FirstStageFacts) == stage
+    assert preprocessing(facts, rule()).status is Status.PASSED, preprocessing(facts, rule())
+
+
 HONEST = [
     (standardised, 3), (pyramid, 6), (hsv, 3), (local_contrast, 3), (oval, 3), (gated, 3), (logarithms, 3),
     (both_signs, 6),
