@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import NamedTuple
 
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement, channel_axis
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
@@ -15,8 +16,18 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Tr
 #: Operators by which attention, gates and memories put two values together.
 MULTIPLYING = frozenset({"MatMul", "Mul", "Einsum"})
 
-#: (layer, the one whose features on the changed image it has)
-Pair = tuple[Layer, Layer]
+
+class Pair(NamedTuple):
+    """A layer, the one whose features on the changed image it has, and in how many of its channels."""
+
+    one: Layer
+    other: Layer
+    channels: int
+
+    @property
+    def layers(self) -> tuple[Layer, Layer]:
+        """The two."""
+        return self.one, self.other
 
 
 def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis]:
@@ -30,17 +41,20 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
     yield from _fed_in_turn(comparison, pairs)
     pairs = [pair for pair in pairs if _separate(structure, pair, pairs)]
     # One layer with turned kernels, merged at once, is one layer: the two must go on side by side.
-    goes_on = any(structure.depends(late[0], layer) for early in pairs for late in pairs for layer in early)
+    goes_on = any(structure.depends(late.one, layer) for early in pairs for late in pairs for layer in early.layers)
     if len(pairs) >= limits.equivariance.together and goes_on:
-        share = comparison.model.share(sum(min(one.macs, other.macs) for one, other in pairs))
+        share = comparison.model.share(sum(min(one.macs, other.macs) for one, other, _ in pairs))
     else:
         # Two first layers may go on in one tensor (two sets of tokens): whether they stay apart there is tried.
-        pairs = [pair for pair in pairs if all(layer in comparison.model.front for layer in pair)]
-        share = max((comparison.model.macs_after(layer) / 2 for pair in pairs for layer in pair), default=0.0)
+        pairs = [pair for pair in pairs if all(layer in comparison.model.front for layer in pair.layers)]
+        share = max((comparison.model.macs_after(layer) / 2 for pair in pairs for layer in pair.layers), default=0.0)
     if pairs:
-        parts = results_of(*(layer.node.outputs[0] for layer in pairs[0]))
-        tokens = _stand_as_places(structure, *pairs[0]) or _are_multiplied(structure, *pairs[0])
-        yield comparison.found(FeatureHome.LAYERS, pairs[0], round(share, 4), parts, pairs=len(pairs), tokens=tokens)
+        one, other, channels = pairs[0]
+        parts = results_of(one.node.outputs[0], other.node.outputs[0])
+        tokens = _stand_as_places(structure, one, other) or _are_multiplied(structure, one, other)
+        yield comparison.found(
+            FeatureHome.LAYERS, (one, other), round(share, 4), parts, pairs=len(pairs), tokens=tokens, channels=channels
+        )
 
 
 def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:
@@ -102,32 +116,37 @@ def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:
             for j in of_one_size:
                 if i == j or {i, j} & taken:
                     continue
-                if _repeats(plain[i][WHOLE], turned[j][WHOLE], plain[j][WHOLE], limits):
-                    pairs.append((chosen[i], chosen[j]))
+                if repeated := _repeats(plain[i][WHOLE], turned[j][WHOLE], plain[j][WHOLE], limits):
+                    pairs.append(Pair(chosen[i], chosen[j], repeated))
                     taken |= {i, j}
     return pairs
 
 
-def _repeats(one: Statistics, other: Statistics, other_plain: Statistics, limits: Thresholds) -> bool:
-    """Whether most of one's channels are the other's on the changed image, and not the other's on the same one."""
+def _repeats(one: Statistics, other: Statistics, other_plain: Statistics, limits: Thresholds) -> int:
+    """Return how many of one's channels are the other's on the changed image; 0 unless most are, and not on this one.
+
+    Of very many channels a sample is counted.
+    """
     wanted = limits.equivariance
     few = wanted.glance
     some = Statistics((one.marks[0][..., :few], one.marks[1][..., :few]), (one.live[0][:, :few], one.live[1][:, :few]))
     alike, live = agreement(some, other)
     if live.sum() < wanted.channels or (alike.max(1)[live] >= wanted.alike).mean() < wanted.glance_share:
-        return False
+        return 0
     asked = asked_channels(one.live[0].shape[1], limits)
     alike, live = agreement(one, other, asked=asked)
     if live.sum() < wanted.channels or (alike.max(1)[live] >= wanted.alike).mean() < wanted.share:
-        return False
+        return 0
     same, _ = agreement(one, other_plain, asked=asked)
-    return bool((same.max(1)[live] >= wanted.alike).mean() < wanted.unchanged)
+    if (same.max(1)[live] >= wanted.alike).mean() >= wanted.unchanged:
+        return 0
+    return int((alike.max(1)[live] >= wanted.alike).sum())
 
 
 def _fed_in_turn(comparison: Comparison, pairs: list[Pair]) -> Iterator[Hypothesis]:
     """Find weights that are fed a feature in one execution and that of the changed image in another, in turn."""
     model = comparison.model
-    for one, other in pairs:
+    for one, other, _ in pairs:
         fed: dict[str, tuple[list[Layer], list[Layer]]] = {}
         for layer in model.structure.layers:
             roots = model.regions[layer.data].roots
@@ -158,6 +177,7 @@ def _repeated(structure: Structure, starts: list[Layer]) -> int:
 def _separate(structure: Structure, pair: Pair, pairs: list[Pair]) -> bool:
     """Whether no other pair feeds both of this pair's layers from both of its own."""
     for early in pairs:
-        if early is not pair and all(structure.depends(mine, theirs) for theirs in early for mine in pair):
+        above = early is not pair
+        if above and all(structure.depends(mine, theirs) for theirs in early.layers for mine in pair.layers):
             return False
     return True

@@ -150,7 +150,8 @@ def _same(one: Array, other: Array) -> bool:
 
 def _kept(values: Array) -> Array:
     """Return values of which none is infinite or so large that a difference would be."""
-    return np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
+    kept: Array = np.clip(np.nan_to_num(values), -LARGEST, LARGEST)
+    return kept
 
 
 def _channels(value: Array) -> Array:

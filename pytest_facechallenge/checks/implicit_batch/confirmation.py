@@ -56,12 +56,11 @@ def seen_exactly(sign: Sign, shown: Intervention | None) -> Sign:
     """Return what a second view of the image counts that was seen in pixels, features or kernels: no mere remark.
 
     The intervention did not confirm that the two go on apart, or that the second matters as a second look does. That it
-    stands beside the first was seen all the same, and nothing that is honest needs it: where it moves the embedding by
-    more than rounding, the rule is undecided.
+    stands beside the first was seen all the same, and nothing that is honest needs it: where the next layer works for
+    one of them alone, and each moves the embedding by more than rounding, the rule is undecided. Where it does not, the
+    two are one layer, as symmetric kernels written as two are.
     """
-    if isinstance(shown, Decoupled):
-        shown = shown.exchanged
-    if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged):
+    if sign.weight is not Weight.REMARK or not isinstance(shown, Exchanged) or shown.pure < LIMITS.pure:
         return sign
     least = min(max(abs(low), abs(high)) for low, _, high in shown.moved)
     return replace(sign, weight=Weight.UNSURE) if least >= LIMITS.influence else sign
@@ -80,6 +79,26 @@ def as_tokens(sign: Sign, shown: Intervention | None) -> Sign:
         weight=Weight.UNSURE,
         what=f"{sign.what}; the two stand side by side as tokens, or are multiplied with each other",
     )
+
+
+def learned_twice(sign: Sign, counted: Sign, channels: int, shown: Intervention | None) -> Sign:
+    """Return what two first layers count of which one gives for the image what the other gives for the changed image.
+
+    That was seen by feeding them both images. So many channels that do so are a bank of learned kernels, stored a
+    second time for the changed image: where each of the two layers moves the embedding, they are two looks, whatever
+    puts them together.
+
+    Parameters
+    ----------
+    sign, counted
+        Before the intervention, and after it.
+    """
+    if counted.weight is not Weight.UNSURE or not isinstance(shown, Exchanged):
+        return counted
+    if min(median for _, median, _ in shown.moved) < LIMITS.moved:
+        return counted
+    text = f"confirmed: {channels} channels of one give for the image what the other gives for the changed one"
+    return replace(sign, weight=Weight.PROOF, what=f"{sign.what}; {text}; {_words(shown)}")
 
 
 def one_function(shown: Intervention | None) -> bool:

@@ -57,6 +57,9 @@ class Limits:
     agreeing: int = of(
         2, "layers", "that give what others give for a changed image, from which it is the network that does"
     )
+    learned: int = of(
+        16, "channels", "of one first layer that are another one's for a changed image, from which no fixed filters are"
+    )
     nearly_image: float = of(
         0.7,
         "R squared",

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_facechallenge.checks.implicit_batch import wording
 from pytest_facechallenge.checks.implicit_batch.confirmation import (
     as_tokens,
+    learned_twice,
     one_function,
     one_network_on_parts,
     seen_exactly,
@@ -42,7 +43,7 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     SharedInput,
 )
 
-#: Relations of a feature map to itself that windows and shifted tokens bring about.
+#: Relations of a map to itself that windows and shifted tokens bring about.
 MOVED = frozenset({Relation.SHIFTED, Relation.REARRANGED})
 
 Weigher = Callable[[Sequence[Any]], Iterator[Sign]]
@@ -85,7 +86,8 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
                 text += "; so do windows, and tokens that are shifted by a place"
             weight = Weight.UNSURE if spectrum or windows else Weight.PROOF
             counted = weighed(Sign(weight, where, text), stack.intervention)
-            yield seen_exactly(counted, stack.intervention) if stack.from_image else counted
+            known = stack.from_image and relation not in MOVED
+            yield seen_exactly(counted, stack.intervention) if known else counted
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
@@ -238,7 +240,9 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
             counted = unsettled(counted, found.intervention)
             if found.tokens and found.share >= LIMITS.body and counted.weight is Weight.REMARK:
                 counted = as_tokens(counted, found.intervention)
-            if counted.weight is Weight.PROOF and not one_function(found.intervention):
+            if found.channels >= LIMITS.learned and found.share >= LIMITS.body:
+                counted = learned_twice(sign, counted, found.channels, found.intervention)
+            elif counted.weight is Weight.PROOF and not one_function(found.intervention):
                 # Fixed filters do that which are each other turned, at the head of two different streams. One function
                 # of both is no two streams.
                 text = "; what follows may treat the two as different things, as streams of an ensemble do"

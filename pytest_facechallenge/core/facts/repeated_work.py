@@ -176,6 +176,8 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     pairs, tokens
         For layers: how many pairs there are; whether the results of the first are put beside each other as places of
         one value, or multiplied with each other, as two sets of tokens are.
+    channels
+        For layers: how many channels of the first pair's second layer give what one of the first layer's does.
     fed_by
         In turn: the layers whose features the weights are fed with.
     """
@@ -192,6 +194,7 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     interleaved: bool = False
     pairs: int = 0
     tokens: bool = False
+    channels: int = 0
     fed_by: tuple[str, ...] = ()
     branch: str = ""
     intervention: Intervention | None = None
