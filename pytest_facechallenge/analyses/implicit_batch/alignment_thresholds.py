@@ -42,6 +42,8 @@ class Alignment:
     elsewhere: float = of(1.2, "places", "from its own, at which a dot on an image shows that it was moved")
     own_place: float = of(0.6, "share of the change", "within a place of its middle: the map shows one place, not many")
     off_grid: float = of(0.75, "places", "off the grid, the median, up to which dots lie on one")
+    aspect: float = of(2.0, "times", "as long as the image's one side of a map may be: others are windows of tokens")
+    roughly: float = of(2.0, "times", "as far off the grid dots may be found that a layer's grid shows through filters")
     found_share: float = of(0.7, "share of the dots", "that must be found")
     scale: float = of(0.03, "factor", "away from a whole stride up to which a grid is that of a layer")
     coarse: float = of(0.1, "factor", "away from a stride of 2 or more: a dot is found to half a place of the map")

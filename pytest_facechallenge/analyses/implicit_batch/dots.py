@@ -25,8 +25,8 @@ class Grid:
         Place in the image = scale * place in the map + offset, both from the middle, along height and width, pixels.
     skew
         Largest part of a step along one axis that goes along the other one.
-    straight
-        Whether the dots lie on such a grid.
+    straight, roughly
+        Whether the dots lie on such a grid; whether they lie near one, as far as a dot may be found beside its place.
     sharp
         Median share of a dot's change that lies within one place of its middle, 0..1.
     dots
@@ -39,6 +39,7 @@ class Grid:
     straight: bool
     sharp: float
     dots: int
+    roughly: bool = True
 
     def is_a_layers(self, limits: Thresholds) -> bool:
         """Whether convolutions and poolings give such a grid: whole strides, about the same middle."""
@@ -52,7 +53,7 @@ class Grid:
         # A kernel of stride 2 may begin half a step beside the middle.
         room = [wanted.offset + step / 2 for step in self.scale]
         near = all(abs(off) <= most for off, most in zip(self.offset, room, strict=True))
-        return self.straight and whole and near and self.skew <= wanted.scale
+        return self.roughly and whole and near and self.skew <= wanted.scale
 
     def in_place(self, limits: Thresholds) -> bool:
         """Whether every place of the map shows its own pixel, and hardly any other."""
@@ -168,6 +169,14 @@ def _fitted(sources: Array, places: Array, sharp: float, limits: Thresholds) -> 
     scale = float(fit[0, 0]), float(fit[1, 1])
     steps = max(0.1, *map(abs, scale))
     room = limits.alignment.off_grid * max(1.0, steps)
-    straight = float(np.quantile(off, most)) <= room
+    left = float(np.quantile(off, most))
     skew = max(abs(float(fit[0, 1])), abs(float(fit[1, 0]))) / steps
-    return Grid(scale, (float(fit[2, 0]), float(fit[2, 1])), skew, straight, sharp, len(places))
+    return Grid(
+        scale,
+        (float(fit[2, 0]), float(fit[2, 1])),
+        skew,
+        left <= room,
+        sharp,
+        len(places),
+        left <= limits.alignment.roughly * room,
+    )

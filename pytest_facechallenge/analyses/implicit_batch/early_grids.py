@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
-from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
+from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.pixel_content import recovered
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
 from pytest_facechallenge.analyses.implicit_batch.steered_places import as_channels, content
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import layers_before, map_size
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import channels_last, layers_before, map_size
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.alignment import EarlyGrid
@@ -77,6 +77,9 @@ def _asked(model: TracedModel, limits: Thresholds) -> Iterator[Layer]:
         size = map_size(structure.shapes.get(layer.data, ()), structure.shapes[structure.image], limits)
         if layer.data in done or size is None or len(done) >= limits.alignment.grids:
             continue
+        longest = max(size[0] * width, size[1] * height) / min(size[0] * width, size[1] * height)
+        if _sums_over_columns(structure, layer) or longest > limits.alignment.aspect:
+            continue  # windows of tokens: an axis is that of the windows, or of the channels
         if not 0 < before.get(layer.data, 0) <= limits.alignment.layers:
             continue
         times = limits.alignment.larger
@@ -86,6 +89,13 @@ def _asked(model: TracedModel, limits: Thresholds) -> Iterator[Layer]:
         if larger or placed:
             done.add(layer.data)
             yield layer
+
+
+def _sums_over_columns(structure: Structure, layer: Layer) -> bool:
+    """Whether a product takes the last axis of its data as channels, where a map has its columns there."""
+    shape, image = structure.shapes[layer.data], structure.shapes[structure.image]
+    right = layer.node.op == "MatMul" and layer.node.inputs[0] == layer.data
+    return right and len(shape) == 4 and not channels_last(shape, image)
 
 
 def _learned(model: TracedModel, layer: Layer) -> bool:

@@ -16,6 +16,7 @@ from evaluation.case import ALIGN_RULE
 from evaluation.cases import get
 from evaluation.product import RULES, judge_case, problem
 from pytest_facechallenge.analyses.implicit_batch import early_grids, sample_positions, steered_places
+from pytest_facechallenge.analyses.implicit_batch.dots import grid_of
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
 from pytest_facechallenge.analyses.implicit_batch.gather import follow, traced
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
@@ -217,6 +218,36 @@ def test_another_grid_behind_a_first_layer_is_found_by_dots(place: Any, scale: f
     np.testing.assert_allclose(found[0].scale, scale, atol=0.03)
     assert found[0].recovered > EARLY
     assert found[0].learned is (place is learned)
+
+
+@pytest.mark.parametrize(("beside", "is_a_layers"), [(0, True), (1, True), (3, False)])
+def test_dots_found_a_little_beside_their_places_are_on_the_grid_of_a_layer(beside: int, is_a_layers: bool) -> None:
+    """Filters of their own put what a dot changes most to one side or the other, by a pixel; a warp by more."""
+    random = np.random.default_rng(4)
+
+    def shown(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        change = (image - 0.5)[0].sum(0)
+        moved = np.zeros_like(change)
+        for row, column in zip(*np.nonzero(change), strict=True):
+            down, right = random.integers(-beside, beside + 1, 2)
+            moved[np.clip(row + down, 0, 111), np.clip(column + right, 0, 111)] = change[row, column]
+        return (moved + 1)[None]
+
+    grid = grid_of(shown, np.full((1, 3, 112, 112), 0.5), 1.0, DEFAULTS)
+    assert grid is not None
+    assert grid.is_a_layers(DEFAULTS) is is_a_layers
+    assert grid.straight is (beside == 0)
+
+
+def test_windows_of_tokens_are_no_map() -> None:
+    """A product takes their last axis as channels: dots do not lie on a grid of tokens and channels."""
+    net = Net()
+    cut = net.op("Reshape", mixed(net), net.ints(0, 6, 4, 8, 4, 8))
+    windows = net.op("Reshape", net.op("Transpose", cut, perm=[0, 2, 4, 3, 5, 1]), net.ints(0, 16, 64, 6))
+    mapped = net.fc(net.op("Relu", net.fc(windows, net.weights(6, 96))), net.weights(96, 6))
+    back = net.op("Transpose", net.op("Reshape", mapped, net.ints(0, 4, 4, 8, 8, 6)), perm=[0, 5, 1, 3, 2, 4])
+    model = trace(net, net.op("Reshape", back, net.ints(0, 6, 32, 32)), 6)
+    assert early_grids.observe(model, DEFAULTS) == []
 
 
 def test_a_border_cut_and_put_back_is_the_same_grid() -> None:
