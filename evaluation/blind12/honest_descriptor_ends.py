@@ -55,18 +55,6 @@ def centre_free_vlad(n: Net, x: T) -> T:
     return z / (z.norm(dim=1, keepdim=True) + 1e-6)
 
 
-@honest_torch("Hierarchical bilinear pooling: products of projections of three layers, summed over places, roots.",
-              idea="descriptor heads", trained=3, opset=11)  # fmt: skip
-def hierarchical_bilinear_products(n: Net, x: T) -> T:
-    a = n.down(n.stem(x, 24), 32)
-    b = n.res(a)
-    c = n.res(b)
-    p, q, r = (n.conv(z, 48, 1) for z in (a, b, c))
-    z = torch.cat([(p * q).mean((2, 3)), (p * r).mean((2, 3)), (q * r).mean((2, 3))], 1)
-    z = torch.sign(z) * (z.abs() + 1e-5).sqrt()
-    return n.bn(n.linear(F.normalize(z, dim=1), 128))
-
-
 @honest_torch("LiftPool: a learned lifting step splits features into an approximation and details, both kept deeper.",
               idea="poolings", trained=3, opset=13)  # fmt: skip
 def lifted_feature_pooling(n: Net, x: T) -> T:
@@ -156,7 +144,7 @@ def salience_then_suppressed(n: Net, x: T) -> T:
 
 
 @honest_torch("TransVPR: attention masks of three transformer depths weigh these depths' tokens, all joined.",
-              idea="descriptor heads", trained=3, opset=14)  # fmt: skip
+              idea="descriptor heads", opset=14)  # fmt: skip
 def masks_of_three_depths(n: Net, x: T) -> T:
     t, made = tokens(n.down(n.stem(x, 24), 32)), []
     for _ in range(3):

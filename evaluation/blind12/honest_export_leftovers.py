@@ -123,7 +123,7 @@ def float_lists_and_gemm_apart(n: Net, x: T) -> T:
 
 
 @honest_form("Kernels read through Identity nodes, hashed names, a residual net of ELU.", idea="changed files",
-             forms=(through_identities, hashed_names), trained=3, opset=14)  # fmt: skip
+             forms=(through_identities, hashed_names), opset=14)  # fmt: skip
 def kernels_through_identities(n: Net, x: T) -> T:
     x = F.elu(n.cb(x, 12, 3, 2))
     for w in (16, 24, 32):
@@ -218,7 +218,7 @@ def dynamo_response_norm_twenty(n: Net, x: T) -> T:
 
 
 @honest_torch("By torch.export: cross-covariance of channels, unit queries, local 3x3 layers between; opset 19.",
-              idea="torch.export", trained=3, opset=19, dynamo=True)  # fmt: skip
+              idea="torch.export", opset=19, dynamo=True)  # fmt: skip
 def dynamo_channel_covariances(n: Net, x: T) -> T:
     t = tokens(n.cbr(n.cbr(n.stem(x, 20), 24, 3, 2), 32, 3, 2))
     for _ in range(2):

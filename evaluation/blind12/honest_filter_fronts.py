@@ -41,7 +41,7 @@ def krawtchouk_moment_blocks(n: Net, x: T) -> T:
 
 
 @honest_torch("CDF 9/7 wavelet of JPEG 2000: stored long filters by strided layers, four bands of each colour.",
-              idea="wavelets", trained=3, opset=12)  # fmt: skip
+              idea="wavelets", opset=12)  # fmt: skip
 def cdf_nine_seven_bands(n: Net, x: T) -> T:
     low = np.array([0.0267, -0.0169, -0.0782, 0.2669, 0.6029, 0.2669, -0.0782, -0.0169, 0.0267])
     high = np.array([0, 0.0456, -0.0288, -0.2956, 0.5575, -0.2956, -0.0288, 0.0456, 0])
@@ -156,18 +156,3 @@ def on_and_off_adapted(n: Net, x: T) -> T:
     light = F.avg_pool2d(x * 0.5 + 0.5, 15, 1, 7, count_include_pad=False) + 0.2
     y = F.conv2d(x, k, None, 1, 3, 1, 3) / light
     return from_image(n, torch.cat([F.relu(y), F.relu(-y)], 1))
-
-
-@honest_torch("Slanted second derivatives of Gaussians at three scales as a Frangi-like ridge measure, strided.",
-              idea="filter energies", trained=3, opset=11)  # fmt: skip
-def frangi_ridge_measure(n: Net, x: T) -> T:
-    at = np.arange(11) - 5.0
-    v, u = np.meshgrid(at, at, indexing="ij")
-    bank = []
-    for s in (1.0, 1.6, 2.4):
-        g = np.exp(-(u**2 + v**2) / (2 * s * s)) / (2 * np.pi * s * s)
-        bank += [(u * u / s**2 - 1) * g, (v * v / s**2 - 1) * g, u * v / s**2 * g]
-    k = np.stack(bank) - np.mean(bank, (1, 2))[:, None, None]
-    h = F.conv2d(luma(x), stored(k)[:, None], None, 2, 5).reshape(-1, 3, 3, 56, 56)
-    half, spread = (h[:, :, 0] + h[:, :, 1]) / 2, (((h[:, :, 0] - h[:, :, 1]) / 2) ** 2 + h[:, :, 2] ** 2 + 1e-6).sqrt()
-    return rest(n, n.bn(torch.cat([half + spread, half - spread], 1)))

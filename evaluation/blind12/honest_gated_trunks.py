@@ -28,7 +28,7 @@ def acted(n: Net, x: T, act: Callable[[T], T], dim: int = 128) -> T:
 
 
 @honest_torch("CPCA: channel attention from two pools, then spatial attention for each channel by strips summed.",
-              idea="gates", trained=3, opset=12)  # fmt: skip
+              idea="gates", opset=12)  # fmt: skip
 def channel_prior_strip_attention(n: Net, x: T) -> T:
     def gate(y: T) -> T:
         c = int(y.shape[1])
@@ -115,7 +115,7 @@ def competitive_inner_imaging(n: Net, x: T) -> T:
 
 
 @honest_torch("Aggregated excitation: four narrow layers in parallel between the pool and the channel gate (SaENet).",
-              idea="gates", trained=3, opset=11)  # fmt: skip
+              idea="gates", opset=11)  # fmt: skip
 def squeeze_aggregated_excitation(n: Net, x: T) -> T:
     def gate(y: T) -> T:
         z = y.mean((2, 3))
@@ -224,7 +224,7 @@ def parametric_elu_units(n: Net, x: T) -> T:
     def act(y: T) -> T:
         c = int(y.shape[1])
         a, b = n.weight(1, c, 1, 1, gain=0.3) + 1, (n.weight(1, c, 1, 1, gain=0.3) + 1).abs() + 0.2
-        return torch.where(y >= 0, a / b * y, a * (y.clamp(max=0.0) / b).expm1())
+        return torch.where(y >= 0, a / b * y, a * ((y.clamp(max=0.0) / b).exp() - 1))
 
     return acted(n, x, act, 192)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import nn
 
 from evaluation.blind4.layers import Net, T, grid, shuffle, tokens
 from evaluation.blind4.register import honest_torch
@@ -12,6 +13,12 @@ from evaluation.blind4.register import honest_torch
 def up(x: T, side: int, mode: str = "bilinear") -> T:
     """Bring a map of features to another size."""
     return F.interpolate(x, size=(side, side), mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def strip(n: Net, x: T, width: int, k: tuple[int, int], d: int, g: int = 1) -> T:
+    """Convolve along rows or columns, dilated."""
+    pad = (d * (k[0] // 2), d * (k[1] // 2))
+    return n.same(x, lambda: nn.Conv2d(int(x.shape[1]), width, k, 1, pad, d, g))
 
 
 def hs(x: T) -> T:
@@ -44,7 +51,7 @@ def partial_self_attention_c2psa(n: Net, x: T) -> T:
 
 
 @honest_torch("CSPNeXt of RTMDet: depthwise 5x5 layers within a CSP split, hard-sigmoid channel attention behind.",
-              idea="detector trunks", trained=3, opset=14)  # fmt: skip
+              idea="detector trunks", opset=14)  # fmt: skip
 def cspnext_five_by_five(n: Net, x: T) -> T:
     x = hs(n.cb(hs(n.cb(x, 8, 3, 2)), 16, 3, 2))
     for width in (24, 32):
@@ -69,18 +76,6 @@ def ddrnet_bilateral_fusion(n: Net, x: T) -> T:
     return n.gdc(n.down(torch.cat([n.down(fine, 24), deep], 1), 40), 128)
 
 
-@honest_torch("BiSeNet: a shallow spatial path, a context path with attention refinement, both fused by a gated sum.",
-              idea="parsing trunks", trained=3, opset=12)  # fmt: skip
-def bisenet_two_paths_fused(n: Net, x: T) -> T:
-    first = n.cbr(n.cbr(x, 12, 5, 2), 20, 3, 2)
-    space = n.cbr(first, 24, 3, 2)
-    deep = n.down(n.down(first, 24), 32)
-    gate = torch.sigmoid(n.cb(deep.mean((2, 3), keepdim=True), 32, 1))
-    context = up(n.conv(deep * gate + deep.mean((2, 3), keepdim=True), 24, 1), 14)
-    y = n.cbr(torch.cat([space, context], 1), 32, 1)
-    return n.gdc(n.down(n.se(y) + y, 40), 128)
-
-
 @honest_torch("ERFNet: residual blocks of 3x1 and 1x3 layers, the second pair dilated; pools joined.",
               idea="parsing trunks", opset=11)  # fmt: skip
 def erfnet_one_dimensional(n: Net, x: T) -> T:
@@ -88,8 +83,8 @@ def erfnet_one_dimensional(n: Net, x: T) -> T:
         cin = int(x.shape[1])
         x = F.relu(n.bn(torch.cat([n.conv(x, width - cin, 3, 2), F.max_pool2d(x, 2)], 1)))
         y = n.cbr(F.relu(n.conv(x, width, (3, 1))), width, (1, 3))
-        y = F.relu(n.conv(y, width, (3, 1), padding=(d, 0), dilation=(d, 1)))
-        x = F.relu(x + n.bn(n.conv(y, width, (1, 3), padding=(0, d), dilation=(1, d))))
+        y = F.relu(strip(n, y, width, (3, 1), d))
+        x = F.relu(x + n.bn(strip(n, y, width, (1, 3), d)))
     return n.embed(x, 128)
 
 
@@ -115,8 +110,8 @@ def dabnet_asymmetric_bottlenecks(n: Net, x: T) -> T:
         x = n.cbp(x, width, 3, 2)
         y = n.cbp(n.prelu(n.bn(x)), width // 2)
         a = n.cbp(n.conv(y, width // 2, (3, 1), 1, -1), width // 2, (1, 3), 1, -1)
-        b = n.conv(y, width // 2, (3, 1), 1, -1, padding=(d, 0), dilation=(d, 1))
-        b = n.prelu(n.bn(n.conv(b, width // 2, (1, 3), 1, -1, padding=(0, d), dilation=(1, d))))
+        b = strip(n, y, width // 2, (3, 1), d, width // 2)
+        b = n.prelu(n.bn(strip(n, b, width // 2, (1, 3), d, width // 2)))
         x = x + n.conv(n.prelu(n.bn(a + b)), width, 1)
     return n.gdc(x, 192)
 
@@ -129,8 +124,8 @@ def edanet_dense_asymmetric(n: Net, x: T) -> T:
         for _ in range(2):
             y = n.cbr(x, 8, 1)
             y = n.cbr(n.conv(y, 8, (3, 1)), 8, (1, 3))
-            y = n.conv(y, 8, (3, 1), padding=(d, 0), dilation=(d, 1))
-            x = torch.cat([x, n.cbr(y, 8, (1, 3), padding=(0, d), dilation=(1, d))], 1)
+            y = strip(n, strip(n, y, 8, (3, 1), d), 8, (1, 3), d)
+            x = torch.cat([x, F.relu(n.bn(y))], 1)
         x = n.cbr(x, 28, 3, 2)
     return n.embed(x, 128)
 
@@ -147,7 +142,7 @@ def linknet_decoders_added(n: Net, x: T) -> T:
 
 
 @honest_torch("SegNeXt: strips of 7, 11 and 21 summed behind a 5x5 depthwise layer gate the features (MSCA).",
-              idea="parsing trunks", trained=3, opset=14)  # fmt: skip
+              idea="parsing trunks", opset=14)  # fmt: skip
 def segnext_multi_scale_strips(n: Net, x: T) -> T:
     x = n.cbr(n.cb(x, 16, 3, 2), 24, 3, 2)
     for width in (24, 32):

@@ -64,7 +64,7 @@ def ipt_planes(n: Net, x: T) -> T:
 
 
 @honest_torch("YIQ by NTSC's stored matrix, luma read by 5x5 kernels and chroma by 3x3 ones.",
-              idea="colours", trained=3, opset=13)  # fmt: skip
+              idea="colours", opset=13)  # fmt: skip
 def yiq_two_kernel_sizes(n: Net, x: T) -> T:
     y = mixed(x, [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     return rest(n, torch.cat([n.cbp(y[:, :1], 8, 5, 2), n.cbp(y[:, 1:], 6, 3, 2)], 1))
@@ -164,7 +164,7 @@ def unrolled_illumination_search(n: Net, x: T) -> T:
 
 
 @honest_torch("DehazeNet: maxout of a first layer, filters of three sizes, a local maximum, a held transmission.",
-              idea="restoration fronts", trained=3, opset=13)  # fmt: skip
+              idea="restoration fronts", opset=13)  # fmt: skip
 def dehazenet_transmission(n: Net, x: T) -> T:
     a = n.conv(x, 12, 5)
     y = torch.maximum(torch.maximum(a[:, :4], a[:, 4:8]), a[:, 8:])
@@ -183,7 +183,7 @@ def rednet_symmetric_skips(n: Net, x: T) -> T:
 
 
 @honest_torch("CBDNet: a noise-level map by a small net, then a denoiser that reads it beside the image.",
-              idea="restoration fronts", trained=3, opset=12)  # fmt: skip
+              idea="restoration fronts", trained=2, opset=12)  # fmt: skip
 def cbdnet_estimated_noise(n: Net, x: T) -> T:
     level = F.relu(n.conv(F.relu(n.conv(x, 6)), 3))
     y = F.relu(n.conv(torch.cat([x, 0.3 * level], 1), 10))
@@ -203,7 +203,7 @@ def trained_reaction_diffusion(n: Net, x: T) -> T:
 
 
 @honest_torch("FFA-Net's front: channel and pixel attention of strided features, two groups joined by learned weights.",
-              idea="restoration fronts", trained=3, opset=14)  # fmt: skip
+              idea="restoration fronts", opset=14)  # fmt: skip
 def feature_fusion_attention_front(n: Net, x: T) -> T:
     y = n.conv(x, 12, 3, 2)
     made = []

@@ -57,7 +57,7 @@ def recurrent_highway_rows(n: Net, x: T) -> T:
 
 
 @honest_torch("Ordered neurons: master gates by cumulated softmax rule which channels of the state are kept.",
-              idea="recurrent cells", trained=3, opset=12)  # fmt: skip
+              idea="recurrent cells", opset=12)  # fmt: skip
 def ordered_neuron_lstm(n: Net, x: T) -> T:
     s = rows(n, x, 192)
     r = n.weight(32, 192)
@@ -227,7 +227,7 @@ def s5_shared_diagonal_state(n: Net, x: T) -> T:
 
 
 @honest_torch("SplitMixer: 1-D depthwise layers along rows and columns and point layers on overlapping channel halves.",
-              idea="mixers", trained=4, opset=12)  # fmt: skip
+              idea="mixers", opset=12)  # fmt: skip
 def split_mixer_overlapped_halves(n: Net, x: T) -> T:
     x = n.bn(F.gelu(n.conv(x, 36, 8, 8, padding=0)))
     for i in range(4):

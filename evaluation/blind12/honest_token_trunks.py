@@ -113,7 +113,7 @@ def soft_gaussian_kernel(n: Net, x: T) -> T:
 
 
 @honest_torch("Hedgehog: linear attention whose feature map is a softmax of a learned layer and of its negation.",
-              idea="efficient attention", trained=3, opset=12)  # fmt: skip
+              idea="efficient attention", opset=12)  # fmt: skip
 def hedgehog_softmax_features(n: Net, x: T) -> T:
     t = tokens(wide(n, x))
     for _ in range(2):
