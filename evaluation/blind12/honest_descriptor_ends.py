@@ -113,7 +113,7 @@ def critical_place_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("OE-CNN: the feature split into its length and its direction, which alone is the embedding.",
-              idea="face heads", opset=12)  # fmt: skip
+              idea="face heads", opset=19)  # fmt: skip
 def direction_without_length(n: Net, x: T) -> T:
     y = n.linear(face(n, x).flatten(1), 128)
     return n.bn(y / (y.norm(dim=1, keepdim=True) + 1e-6))
@@ -154,7 +154,7 @@ def masks_of_three_depths(n: Net, x: T) -> T:
 
 
 @honest_torch("A k-sparse end: only the quarter of units with the largest sizes of each embedding is kept.",
-              idea="face heads", opset=12)  # fmt: skip
+              idea="face heads", opset=17)  # fmt: skip
 def k_sparse_embedding(n: Net, x: T) -> T:
     y = n.embed(face(n, x), 192)
     least = y.abs().topk(48, 1).values[:, -1:]

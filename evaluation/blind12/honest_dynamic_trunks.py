@@ -30,7 +30,7 @@ def softmax_kernels_over_tokens(n: Net, x: T) -> T:
 
 
 @honest_torch("A stored head plus a product of two vectors that the pooled feature gives: rank-one updates by image.",
-              idea="dynamic layers", trained=3, opset=12)  # fmt: skip
+              idea="dynamic layers", trained=3, opset=16)  # fmt: skip
 def rank_one_updated_head(n: Net, x: T) -> T:
     y = n.down(deep(n, x), 40).mean((2, 3))
     base = n.linear(y, 128)

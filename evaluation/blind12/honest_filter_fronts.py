@@ -73,7 +73,7 @@ def gradient_orientation_phases(n: Net, x: T) -> T:
 
 
 @honest_torch("Rank transform: how many of 24 neighbours are softly darker than a pixel, summed by Unfold.",
-              idea="local orders", opset=13)  # fmt: skip
+              idea="local orders", opset=18)  # fmt: skip
 def soft_rank_transform(n: Net, x: T) -> T:
     y = luma(x)
     near = F.unfold(F.pad(y, (2, 2, 2, 2), mode="replicate"), 5).reshape(-1, 25, 112, 112)

@@ -200,7 +200,7 @@ def spatially_adaptive_of_features(n: Net, x: T) -> T:
     return n.gdc(n.down(n.down(y, 32), 40) + n.conv(b, 40, 1), 128)
 
 
-@honest_torch("Growing cosine units, x cos x, behind norms of a plain residual network.", idea="activations", opset=12)
+@honest_torch("Growing cosine units, x cos x, behind norms of a plain residual network.", idea="activations", opset=17)
 def growing_cosine_units(n: Net, x: T) -> T:
     return acted(n, x, lambda y: y * torch.cos(y))
 
@@ -230,7 +230,7 @@ def parametric_elu_units(n: Net, x: T) -> T:
 
 
 @honest_torch("Smooth maximum units: max(x, 0.25 x) smoothed by an error function with a learned width.",
-              idea="activations", opset=12)  # fmt: skip
+              idea="activations", opset=18)  # fmt: skip
 def smooth_maximum_by_erf(n: Net, x: T) -> T:
     def act(y: T) -> T:
         return (1.25 * y + 0.75 * y * torch.erf((n.weight(1, gain=0.3) + 1) * 0.75 * y)) / 2

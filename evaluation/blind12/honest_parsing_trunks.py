@@ -131,7 +131,7 @@ def edanet_dense_asymmetric(n: Net, x: T) -> T:
 
 
 @honest_torch("LinkNet: encoders of residual blocks, decoders by transposed layers add to the encoder above.",
-              idea="parsing trunks", opset=13)  # fmt: skip
+              idea="parsing trunks", opset=19)  # fmt: skip
 def linknet_decoders_added(n: Net, x: T) -> T:
     a = n.stem(x, 20)
     b = n.res(n.down(a, 28))
@@ -208,7 +208,7 @@ def imdn_distilled_quarters(n: Net, x: T) -> T:
 
 
 @honest_torch("RRDB of ESRGAN: dense layers without norms within dense layers, residuals scaled by 0.2, on features.",
-              idea="super-resolution trunks", opset=13)  # fmt: skip
+              idea="super-resolution trunks", opset=17)  # fmt: skip
 def rrdb_without_norms(n: Net, x: T) -> T:
     x = F.leaky_relu(n.conv(F.leaky_relu(n.conv(x, 12, 3, 2), 0.2), 24, 3, 2), 0.2)
     for width in (24, 32):

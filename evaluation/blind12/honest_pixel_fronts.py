@@ -82,7 +82,7 @@ def anscombe_stabilised(n: Net, x: T) -> T:
     return from_image(n, n.bn(2 * (255 * positive(x) / 8 + 0.375).sqrt()), 192)
 
 
-@honest_torch("Filmic tone mapping by Hable's rational curve with stored constants.", idea="tone curves", opset=13)
+@honest_torch("Filmic tone mapping by Hable's rational curve with stored constants.", idea="tone curves", opset=20)
 def hable_filmic_curve(n: Net, x: T) -> T:
     p = positive(x) * 4
     y = (p * (0.15 * p + 0.05) + 0.004) / (p * (0.15 * p + 0.5) + 0.06) - 0.02 / 0.3

@@ -165,7 +165,7 @@ def hilbert_ordered_scan(n: Net, x: T) -> T:
 
 
 @honest_torch("Spatial-Mamba: a gated scan of deep tokens whose states are fused by dilated depthwise layers.",
-              idea="state-space scans", opset=14)  # fmt: skip
+              idea="state-space scans", opset=18)  # fmt: skip
 def spatial_state_fusion(n: Net, x: T) -> T:
     t = tokens(n.cbr(deep(n, x), 32, 3, 2))
     for _ in range(2):

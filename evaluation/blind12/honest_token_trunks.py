@@ -192,7 +192,7 @@ def forgetting_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("Stick-breaking attention: each token breaks its part off what nearer ones left, by cumulated logs.",
-              idea="vision transformers", opset=13)  # fmt: skip
+              idea="vision transformers", opset=18)  # fmt: skip
 def stick_breaking_attention(n: Net, x: T) -> T:
     t = n.patches(x, 32)
     low = torch.tril(torch.ones(49, 49), -1)
@@ -225,7 +225,7 @@ def tensor_product_attention(n: Net, x: T) -> T:
 
 
 @honest_torch("Super tokens: pooled tokens gather their neighbours softly twice, attend to each other, hand back.",
-              idea="vision transformers", opset=12)  # fmt: skip
+              idea="vision transformers", opset=17)  # fmt: skip
 def super_token_sampling(n: Net, x: T) -> T:
     t = tokens(wide(n, x))
     y = n.ln(t)
