@@ -1,0 +1,1 @@
+"""The twelfth blind set: networks that evade and networks that are honest; their authors had not read the detector."""
