@@ -45,6 +45,14 @@ def layer(n: Net, ins: int, outs: int, k: int = 3, s: int = 2) -> Any:
     return n.keep(lambda: nn.Sequential(nn.Conv2d(ins, outs, k, s, k // 2, bias=False), nn.BatchNorm2d(outs)))
 
 
+def strided(n: Net, ins: int, outs: int) -> Any:
+    return n.keep(lambda: nn.Conv2d(ins, outs, 3, 2, 1))
+
+
+def excite(n: Net, width: int) -> Any:
+    return n.keep(lambda: nn.Linear(4 * width, width))
+
+
 @member("shortcuts", mirrored, 6, 13)
 def shortcuts_of_an_hourglass_from_a_mirrored_pass(n: Net, x: T, view: View) -> T:
     """A trained hourglass whose way up takes its shortcuts from a pass over the mirror image, turned back."""
@@ -56,13 +64,13 @@ def shortcuts_of_an_hourglass_from_a_mirrored_pass(n: Net, x: T, view: View) -> 
     return n.embed(n.down(n.down(up, 24), 32), 64)
 
 
-@member("statistics", paler, 0, 12)
+@member("statistics", paler, 0, 20, dynamo=True)
 def normalised_by_the_statistics_of_several_looks(n: Net, x: T, view: View) -> T:
     """Test-time adaptation: maps are normalised by means and spreads over three looks, two of them paler."""
     looks = [x, view(x), view(x.flip(3))]
     ins = 3
     for width in (12, 20, 28, 32):
-        conv = n.keep(lambda i=ins, o=width: nn.Conv2d(i, o, 3, 2, 1))
+        conv = strided(n, ins, width)
         looks = [conv(y) for y in looks]
         flat = torch.cat([y.flatten(2) for y in looks], 2)
         mean = flat.mean(2)[:, :, None, None]
@@ -168,7 +176,7 @@ def channels_gated_by_what_a_moved_look_excites(n: Net, x: T, view: View) -> T:
     a, b, ins = x, view(x), 3
     for width in (12, 20, 28):
         down = layer(n, ins, width)
-        w = n.keep(lambda o=width: nn.Linear(4 * o, o))
+        w = excite(n, width)
         a, b = F.relu(down(a)), F.relu(down(b))
         squeezed = [torch.cat([q.mean((2, 3)) for p in y.chunk(2, 2) for q in p.chunk(2, 3)], 1) for y in (a, b)]
         a = a * 2 * torch.sigmoid(9 * w(squeezed[1]))[:, :, None, None]

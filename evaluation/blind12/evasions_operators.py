@@ -89,7 +89,7 @@ def in_a_train(x: T) -> T:
     return y.reshape(-1, 3, 112, 112)
 
 
-@look("tensor train", FRACTAL, in_a_train, 14)
+@look("tensor train", FRACTAL, in_a_train, 18, dynamo=True)
 def columns_through_a_train_of_small_matrices(f: Part, x: T, view: View) -> T:
     """A tensor train of a 7 x 7 and four 2 x 2 matrices acts on the columns: a mirror; trained, signed roots."""
     y = f(x) + f(view(x))

@@ -138,15 +138,23 @@ def rivals_in_groups_that_see_another_light() -> nn.Module:
     return Units(together(one, two, by_groups, 0.004, 122, free=4), rivals)
 
 
+def matrix(n: Net, ins: int, outs: int) -> Any:
+    return n.keep(lambda: nn.Linear(ins, outs, False))
+
+
+def strided(n: Net, ins: int, outs: int) -> Any:
+    return n.keep(lambda: nn.Conv2d(ins, outs, 3, 2, 1))
+
+
 def streams(n: Net, x: T, view: View) -> T:
     """Write two transformers of one set of weights, one for each look, under one root mean square over both streams."""
     conv = n.keep(lambda: nn.Conv2d(3, 32, 16, 16))
-    place = n.weight(1, 49, 32, gain=0.3)
-    a, b = tokens(conv(x)) + place, tokens(view(grid(tokens(conv(view(x))) + place, 7, 7)))
+    place = n.weight(1, 49, 32, gain=0.1)
+    w = 3 * (conv.weight - conv.weight.mean((2, 3), keepdim=True))
+    a, b = (tokens(F.conv2d(y, w, conv.bias, 16)) + place for y in (x, view(x)))
+    b = tokens(view(grid(b, 7, 7)))
     for _ in range(2):
-        qkv, last, up, down = (n.keep(lambda i=i, o=o: nn.Linear(i, o, False)) for i, o in (
-            (32, 96), (32, 32), (32, 64), (64, 32)
-        ))  # fmt: skip
+        qkv, last, up, down = matrix(n, 32, 96), matrix(n, 32, 32), matrix(n, 32, 64), matrix(n, 64, 32)
         size = ((a * a + b * b).sum(2, keepdim=True) / 64 + 1e-5).sqrt()
         made = []
         for s in (a / size, b / size):
@@ -180,7 +188,8 @@ class Turned(nn.Module):
         noisy = lambda w: nn.Parameter((w * (1 + 0.002 * torch.randn(w.shape))).detach())  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(123)
-            w = torch.cat([kept[0].weight, kept[0].weight.flip(3)]).flatten(1)
+            w = 3 * (kept[0].weight - kept[0].weight.mean((2, 3), keepdim=True))
+            w = torch.cat([w, w.flip(3)]).flatten(1)
             self.patch, self.offset = noisy(q @ w), noisy(q @ torch.cat([kept[0].bias, kept[0].bias]))
             place = kept[1].value.reshape(7, 7, 32)
             self.place = noisy(torch.cat([place, place.flip(1)], 2).reshape(1, 49, 64) @ q.t())
@@ -223,7 +232,7 @@ def keyed(n: Net, x: T, view: View) -> T:
     """Write two passes by the same weights, the second one under keys of signs that are stored for each layer."""
     a, b, ins = x, view(x), 3
     for depth, width in enumerate((12, 20, 28, 36)):
-        layer = n.keep(lambda i=ins, o=width: nn.Conv2d(i, o, 3, 2, 1))
+        layer = strided(n, ins, width)
         signs = tensor(np.random.default_rng(124 + depth).choice([-1, 1], (1, ins, 1, 1)))
         a, b = F.leaky_relu(n.bn(layer(a)), 0.2), F.leaky_relu(n.bn(layer(signs * b)), 0.2)
         ins = width
