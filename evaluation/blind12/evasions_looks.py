@@ -213,3 +213,16 @@ def middle_of_seven_looks_sorted_number_by_number(f: Part, x: T, view: View) -> 
     back = 2 * x - lit
     looks = [f(y) for y in (x, lit, back, 0.5 * x + 0.5 * lit, 0.8 * lit, 0.8 * lit + 0.2, view(lit))]
     return torch.stack(looks, 2).sort(2)[0][:, :, 2:5].mean(2)
+
+
+def hybrid(x: T) -> T:
+    """Keep what is fine in the image, on top of what is coarse in its mirror image."""
+    coarse = box(box(x, 9), 9)
+    return x - coarse + coarse.flip(3)
+
+
+@look("hybrid image", KERNELS, hybrid, 14)
+def expectile_of_the_face_and_a_hybrid_image(f: Part, x: T, view: View) -> T:
+    """The second look has details of the face over the coarse mirror image; rises count more than falls."""
+    a, b = f(x), f(view(x))
+    return a + 0.8 * F.relu(b - a) - 0.3 * F.relu(a - b)
