@@ -166,7 +166,7 @@ def look(
     """Register a network that sees the image and a view of it by one plain network."""
 
     def add(how: How) -> How:
-        net = lambda: network(*parts)  # noqa: E731
+        net: Callable[[], Net] = lambda: network(*parts)  # noqa: E731
         whole: Callable[[], nn.Module] = lambda: Whole(lambda f, x: how(f, x, view), net())  # noqa: E731
         make = (lambda: by_dynamo(whole(), how.__name__, opset)) if dynamo else whole
         claim = counts(lambda x: how(net(), x, view), lambda x: how(net(), x, same), near)
@@ -204,7 +204,7 @@ def member(
 
     def add(how: Member) -> Member:
         both: Body = lambda n, x: how(n, x, view)  # noqa: E731
-        net = lambda: network(both, f"twelfth {how.__name__}", trained)  # noqa: E731
+        net: Callable[[], Net] = lambda: network(both, f"twelfth {how.__name__}", trained)  # noqa: E731
         whole: Callable[[], nn.Module] = net
         make = (lambda: by_dynamo(whole(), how.__name__, opset)) if dynamo else whole
         once: Callable[[Net, T], T] = lambda n, x: how(n, x, instead)  # noqa: E731

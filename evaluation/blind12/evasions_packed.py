@@ -185,7 +185,7 @@ class Turned(nn.Module):
         rng = np.random.default_rng(123)
         q = tensor(np.linalg.qr(rng.normal(0, 1, (64, 64)))[0])
         kept: list[Any] = list(network(*STREAMS).kept)
-        noisy = lambda w: nn.Parameter((w * (1 + 0.002 * torch.randn(w.shape))).detach())  # noqa: E731
+        noisy: Callable[[T], Any] = lambda w: nn.Parameter((w * (1 + 0.002 * torch.randn(w.shape))).detach())  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(123)
             w = 3 * (kept[0].weight - kept[0].weight.mean((2, 3), keepdim=True))
