@@ -18,7 +18,7 @@ from pytest_facechallenge.analyses.implicit_batch.pixel_content import lossless
 from pytest_facechallenge.analyses.implicit_batch.probe_images import Images
 from pytest_facechallenge.analyses.implicit_batch.registration import registered_view
 from pytest_facechallenge.analyses.implicit_batch.sampled_grid import Ramps, own_pixels, sampled_view
-from pytest_facechallenge.analyses.implicit_batch.steering_ways import ADDING
+from pytest_facechallenge.analyses.implicit_batch.steering_ways import ADDING, channels_last
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.analyses.implicit_batch.view import FEATURES, View
@@ -238,12 +238,14 @@ def _grids(model: TracedModel, name: str, images: Array, limits: Thresholds) -> 
 
 
 def _shown(model: TracedModel, name: str) -> tuple[Callable[[Array], Array], float]:
-    """Return a function from an image [1, C, H, W] to a value's first row, and the span of pixel values."""
+    """Return a function from an image [1, C, H, W] to a value's first row, channels first, and the span of pixels."""
     runner = model.open([name])
+    shape, image_shape = model.structure.shapes[name], model.structure.shapes[model.structure.image]
+    last = len(shape) == 4 and channels_last(shape, image_shape)
 
     def shown(image: Array) -> Array:
         first: Array = np.asarray(runner(model.feed(image))[name], np.float64)[0]
-        return first
+        return np.moveaxis(first, -1, 0) if last else first
 
     return shown, model.feed.images.high - model.feed.images.low
 

@@ -151,6 +151,14 @@ class _Measure:
                 found.setdefault(event.roots, []).append(event)
         return {roots: parts for roots, parts in found.items() if len(parts) <= USES}
 
+    def _numbers(self, index: int) -> int:
+        """Return how many numbers a tensor stores: one that is repeated throughout, as in zeros, is one."""
+        root = self.found.roots[index]
+        if root.elements > 1 and self.pattern(index):
+            values = root.array().reshape(-1)
+            return 1 if (values == values[0]).all() else root.elements
+        return root.elements
+
     def _caveat(self, events: list[Event], weights: int | None, values: int) -> str:
         """Return why weights may honestly be more than what is stored: activations behind products of stored matrices.
 
@@ -196,7 +204,7 @@ class _Measure:
             chosen |= event.triggers if event.kind == "codebook" else set()
         everything = data | chosen
         data -= chosen  # an index says which value, it is none
-        values = sum(roots[i].elements for i in data if roots[i].wide)
+        values = sum(self._numbers(i) for i in data if roots[i].wide)
         parted = self._parted(events)
         weights = self._total(events)
         sinks = [sink for event in events for sink in sinks_of[event.index]]

@@ -231,7 +231,7 @@ def test_dots_found_a_little_beside_their_places_are_on_the_grid_of_a_layer(besi
         for row, column in zip(*np.nonzero(change), strict=True):
             down, right = random.integers(-beside, beside + 1, 2)
             moved[np.clip(row + down, 0, 111), np.clip(column + right, 0, 111)] = change[row, column]
-        return (moved + 1)[None]
+        return np.asarray(moved + 1)[None]
 
     grid = grid_of(shown, np.full((1, 3, 112, 112), 0.5), 1.0, DEFAULTS)
     assert grid is not None

@@ -67,6 +67,13 @@ def parts_between_bounds(net: Net) -> None:
     shaped(net, net.node("Add", [joined, number(net, 0.5)], "even"))
 
 
+def generations_added_to_zeros(net: Net) -> None:
+    """As many zeros as weights, to which parts are added, as exporters leave a sum that begins with nothing."""
+    joined = net.node("Concat", generations(net, 8), "joined", axis=2)
+    nothing = net.store("nothing", np.zeros((1, 1, COUNT), np.float32))
+    shaped(net, net.node("Add", [nothing, joined], "total"))
+
+
 def looked_up_and_bent(net: Net) -> None:
     """An activation behind a codebook: the codes are in what it makes."""
     index = net.store("index", net.codes(np.int64, high=FEWER))
@@ -92,7 +99,9 @@ def both_parts(net: Net) -> None:
     net.node("Conv", ["x", shaped(net, below, "V")], "unused")
 
 
-@pytest.mark.parametrize("write", [automaton, parts_between_bounds, looked_up_and_bent, texels])
+@pytest.mark.parametrize(
+    "write", [automaton, parts_between_bounds, generations_added_to_zeros, looked_up_and_bent, texels]
+)
 def test_generations_of_a_store_are_more_numbers_than_it_has(write: Write) -> None:
     assert status(write) is Status.FAILED
 
@@ -121,7 +130,16 @@ def squashed(net: Net) -> None:
     net.node("Add", [store, net.node("Tanh", [store], "bent")], "W")
 
 
-@pytest.mark.parametrize("write", [both_parts, low_rank_standardised, low_rank_of_one_norm, squashed])
+def between_stored_bounds(net: Net) -> None:
+    """Weights between two bounds for each row, all of which are one number, as rounding in training leaves them."""
+    store = net.store("store", net.floats(16, 27))
+    low = net.node("Max", [store, net.store("least", np.full((16, 1), -1, np.float32))], "low_bound")
+    shaped(net, net.node("Min", [low, net.store("most", np.full((16, 1), 1, np.float32))], "bounded"))
+
+
+@pytest.mark.parametrize(
+    "write", [both_parts, low_rank_standardised, low_rank_of_one_norm, squashed, between_stored_bounds]
+)
 def test_what_is_a_stored_matrix_again_passes(write: Write) -> None:
     assert status(write) is Status.PASSED
 
