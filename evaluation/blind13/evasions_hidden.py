@@ -12,7 +12,7 @@ from torch import nn
 from evaluation.blind4.export import network
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import evades
-from evaluation.blind13.evasions_nets import Parts, View, counts, member, tensor
+from evaluation.blind13.evasions_nets import Parts, View, counts, tensor
 from evaluation.blind13.evasions_packed import Layers, Units, flipped, keep, layers_of, packed, units
 from evaluation.case import BATCH_RULE
 
