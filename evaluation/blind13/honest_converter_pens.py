@@ -216,9 +216,18 @@ def stamped(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
+def imagenet_bgr(x: T) -> T:
+    """Turn pixels of 0 to 255 to what a network expects that learned BGR with the numbers of ImageNet."""
+    return ((x - torch.tensor([123.675, 116.28, 103.53]).reshape(1, 3, 1, 1)) * 0.0174).flip(1)
+
+
+def centred(x: T) -> T:
+    return (x - 127.5) * 0.008
+
+
 @honest_form("A trained iResNet for 0 to 255 that learned BGR with ImageNet's numbers, old names, saved at opset 12.",
              idea="raw", trained=4, opset=12, forms=(old_names,),
-             before=lambda x: ((x - torch.tensor([[[[123.675]], [[116.28]], [[103.53]]]])) * 0.01742).flip(1))  # fmt: skip
+             before=imagenet_bgr)  # fmt: skip
 def imagenet_bgr_iresnet_raw(n: Net, x: T) -> T:
     y = n.cbp(x, 12, 3, 2)
     for w in (16, 24, 32):
@@ -237,7 +246,7 @@ def nameless_weights_by_size(n: Net, x: T) -> T:
 
 
 @honest_form("Saved by onnxruntime's optimiser: a hybrid of depthwise units and one attention block of deep places.",
-             idea="changed files", opset=14, forms=(by_onnxruntime,))  # fmt: skip
+             idea="changed files", opset=14, forms=(by_onnxruntime, weights_as_nodes))  # fmt: skip
 def optimised_hybrid_of_two_kinds(n: Net, x: T) -> T:
     y = n.cbp(x, 16, 3, 2)
     for w in (20, 28, 32):
@@ -245,9 +254,9 @@ def optimised_hybrid_of_two_kinds(n: Net, x: T) -> T:
     return n.gdc(grid(n.block(tokens(y)), 7, 7), 128)
 
 
-@honest_form("Converted upwards from opset 11, weights in nodes: pooled pyramid of a VGG with PReLU.",
-             idea="changed files", trained=3, opset=11, forms=(converted(17), weights_as_nodes))  # fmt: skip
-def converted_pyramid_constants(n: Net, x: T) -> T:
+@honest_form("For 0 to 255, converted upwards from opset 11 with old names: a VGG with PReLU, last map and mean.",
+             idea="raw", trained=3, opset=11, forms=(converted(17), old_names), before=centred)  # fmt: skip
+def raw_converted_vgg_two_pools(n: Net, x: T) -> T:
     y = n.cbp(x, 12, 3, 2)
     for w in (16, 24, 32):
         y = F.max_pool2d(n.cbp(y, w), 2)

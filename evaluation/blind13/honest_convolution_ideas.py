@@ -99,7 +99,7 @@ def central_difference_layers(n: Net, x: T) -> T:
 
 
 @honest_torch("Harmonic networks: nine stored cosines of 3x3 on each deep channel, norms, and a layer that mixes them.",
-              idea="convolution papers", trained=3, opset=12)  # fmt: skip
+              idea="convolution papers", opset=12)  # fmt: skip
 def harmonic_blocks_of_depth(n: Net, x: T) -> T:
     c = torch.cos(torch.pi / 3 * (torch.arange(3.0)[None] + 0.5) * torch.arange(3.0)[:, None])
     bank = torch.einsum("ik,jl->ijkl", c, c).reshape(9, 1, 3, 3) / 3

@@ -117,7 +117,7 @@ def object_queries_of_detr(n: Net, x: T) -> T:
 
 
 @honest_torch("YOLOF: a single level and a chain of residual bottlenecks with dilations 2, 4, 6 and 8.",
-              idea="detector trunks", trained=3, opset=11)  # fmt: skip
+              idea="detector trunks", opset=11)  # fmt: skip
 def one_level_dilated_encoder(n: Net, x: T) -> T:
     y = n.cb(n.cb(levels(n, x, 16, 32)[-1], 32, 1), 32)
     for d in (2, 4, 6, 8):

@@ -128,7 +128,7 @@ def two_modes_of_statistics(n: Net, x: T) -> T:
 
 
 @honest_torch("pRMSNorm: tokens divided by the root mean square of their first quarter of channels.",
-              idea="norms", trained=3, opset=14)  # fmt: skip
+              idea="norms", opset=14)  # fmt: skip
 def partial_root_mean_square(n: Net, x: T) -> T:
     def norm(t: T) -> T:
         return t / (t[..., :10].pow(2).mean(-1, keepdim=True) + 1e-3).sqrt() * (1 + n.weight(40))

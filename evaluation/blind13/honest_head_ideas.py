@@ -64,7 +64,7 @@ def differentiable_graph_pooling(n: Net, x: T) -> T:
 
 
 @honest_torch("Set2Set: an LSTM without input queries the deep places three times and keeps what it read.",
-              idea="poolings", trained=3, opset=13)  # fmt: skip
+              idea="poolings", opset=13)  # fmt: skip
 def set_to_set_reading(n: Net, x: T) -> T:
     t = tokens(face(n, x, 32))
     w, b = n.weight(64, 128, gain=1.5), n.weight(128)
@@ -120,7 +120,7 @@ def dictionary_of_feature_masks(n: Net, x: T) -> T:
 
 
 @honest_torch("xCos: a unit vector for each of 7 x 7 cells, weighed by a predicted map of attention, all flattened.",
-              idea="face heads", trained=3, opset=12)  # fmt: skip
+              idea="face heads", opset=12)  # fmt: skip
 def grid_of_unit_vectors(n: Net, x: T) -> T:
     y = face(n, x, 32)
     w = n.conv(F.relu(n.conv(y, 8)), 1, 1).flatten(2).softmax(2).reshape(-1, 1, 7, 7)

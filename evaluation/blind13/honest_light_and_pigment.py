@@ -108,7 +108,7 @@ def aces_fitted_curve(n: Net, x: T) -> T:
 
 
 @honest_torch("CIE xyY: chromaticities of a stored matrix and the luminance's cube root, each with a stem of its own.",
-              idea="colour planes", trained=3, opset=13)  # fmt: skip
+              idea="colour planes", opset=13)  # fmt: skip
 def cie_xyy_two_stems(n: Net, x: T) -> T:
     xyz = turned(unit(x) ** 2.2, [0.412, 0.358, 0.18], [0.213, 0.715, 0.072], [0.019, 0.119, 0.95])
     shares = xyz[:, :2] / xyz.sum(1, keepdim=True)

@@ -38,7 +38,7 @@ class Shared:
 
 
 @honest_torch("Gated slot attention: eight slots of keys and values decay by gates, a softmax over slots reads them.",
-              idea="recurrences", trained=3, opset=13)  # fmt: skip
+              idea="recurrences", opset=13)  # fmt: skip
 def gated_slot_memory(n: Net, x: T) -> T:
     steps, made = rows(n, x), []
     wq, wk, wv, wa = (Shared(n, 40, c) for c in (32, 32, 32, 8))
@@ -98,7 +98,7 @@ def two_reflections_each_row(n: Net, x: T) -> T:
 
 
 @honest_torch("STAR cells, two stacked: one gate of input and state decides between the state and a new value.",
-              idea="recurrences", trained=3, opset=11)  # fmt: skip
+              idea="recurrences", opset=11)  # fmt: skip
 def stackable_recurrent_cells(n: Net, x: T) -> T:
     steps = rows(n, x)
     for _ in range(2):

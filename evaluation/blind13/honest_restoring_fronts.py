@@ -59,7 +59,7 @@ def supervised_attention_front(n: Net, x: T) -> T:
 
 
 @honest_torch("PAN in front: pixel attention of 1x1 layers within self-calibrated units, added to the image.",
-              idea="restoring fronts", trained=3, opset=15)  # fmt: skip
+              idea="restoring fronts", opset=15)  # fmt: skip
 def pixel_attention_front(n: Net, x: T) -> T:
     y = n.conv(x, 8)
     for _ in range(2):

@@ -129,7 +129,7 @@ def rope_of_mixed_frequencies(n: Net, x: T) -> T:
 
 
 @honest_torch("HiViT: the early stages are feed-forward layers of units alone, merged, only the last stage attends.",
-              idea="transformers", trained=3, opset=14)  # fmt: skip
+              idea="transformers", opset=14)  # fmt: skip
 def hivit_late_attention(n: Net, x: T) -> T:
     y = n.conv(x, 12, 4, 4, padding=0).permute(0, 2, 3, 1)
     for width in (20, 32):
