@@ -1,1 +1,1 @@
-"""The thirteenth blind set: networks that evade and networks that are honest; their authors had not read the detector."""
+"""The thirteenth blind set: evading and honest networks, by authors who had not read the detector."""

@@ -69,6 +69,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-10": (93, 126),
         "blind-11": (74, 150),
         "blind-12": (68, 153),
+        "blind-13": (67, 111),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
