@@ -10,10 +10,21 @@ from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import StackedCopies
 
+#: Operators that fill a larger map with what stands near.
+ENLARGING = frozenset({"Resize", "Upsample"})
+
 
 def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:  # noqa: ARG001  # one signature for all
     """Return the versions of one thing before every layer where something was put together."""
-    return [Hypothesis(_copies(model, block), _parts(model, block)) for block in model.blocks if not block.windows]
+    blocks = [block for block in model.blocks if not (block.windows or _enlarged(model, block))]
+    return [Hypothesis(_copies(model, block), _parts(model, block)) for block in blocks]
+
+
+def _enlarged(model: TracedModel, block: StackedBlocks) -> bool:
+    """Whether features repeat each other because an operator made their map larger: neighbours are then the same."""
+    producer = model.structure.producer.get(block.value)
+    enlarged = producer is not None and producer.op in ENLARGING
+    return enlarged and block.pair.axis > 1 and not model.is_pixels(block.layer)
 
 
 def _copies(model: TracedModel, block: StackedBlocks) -> StackedCopies:

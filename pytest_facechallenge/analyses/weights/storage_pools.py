@@ -182,6 +182,21 @@ class _Measure:
         known = [size for size in sizes.values() if size is not None]
         return sum(known) if len(known) == len(sizes) else weights
 
+    def _turns(self, events: list[Event], sinks: list[Sink]) -> bool:
+        """Whether cosines and sines of the same stored angles turn features in place, as rotary positions do.
+
+        Both together are one number for each angle, a complex one of size 1, where what they meet is multiplied by
+        them place by place. As matrices and kernels they are two tables.
+        """
+        angles: dict[str, list[str]] = {"Cos": [], "Sin": []}
+        for event in events:
+            node = self.found.evaluation.graph.producers.get(event.value)
+            if event.kind != "packed" or node is None or node.op not in angles:
+                return False
+            angles[node.op].append(node.inputs[0])
+        in_place = all(sink.op == "Mul" and not sink.learned for sink in sinks)
+        return in_place and sorted(angles["Cos"]) == sorted(angles["Sin"]) != []
+
     def _kernels(self, events: list[Event], sinks: list[Sink]) -> Kernels | None:
         """Return what is known of kernels that are all that events make; None where they make anything else."""
         if any(event.kind != "packed" for event in events):
@@ -213,6 +228,8 @@ class _Measure:
         if found is not None and found.numbers <= kept:
             weights = found.numbers
         elif weights is not None:
+            if self._turns(events, sinks):
+                weights //= 2
             weights = min(weights, self._used(events, sinks, weights))
             weights += sum(roots[i].elements for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
         sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))

@@ -100,6 +100,22 @@ def test_a_part_that_depends_on_the_other_is_held() -> None:
     assert min(found.intervention.alone) > 0.2
 
 
+@pytest.mark.parametrize(("resized", "copies"), [(True, False), (False, True)])
+def test_features_that_an_operator_made_larger_are_no_copies(resized: bool, copies: bool) -> None:
+    """Seven equal rows and columns for each of eight: nearest neighbours, or the same map seven times beside itself."""
+    net = Net()
+    first = net.op("Relu", net.conv(net.x, net.weights(8, 3, 3, 3), stride=2))
+    small = net.op("Relu", net.conv(first, net.weights(8, 8, 3, 3), stride=2))
+    if resized:
+        larger = net.op("Resize", small, "", net.const([1, 1, 7, 7]), mode="nearest", nearest_mode="floor",
+                        coordinate_transformation_mode="asymmetric")  # fmt: skip
+    else:
+        larger = net.op("Concat", *[small] * 7, axis=3)
+    model = trace(net.model(embedding(net, net.body(larger, net.body_weights((8, 16, 16))))))
+    assert model.blocks
+    assert bool(stacked_copies.observe(model, DEFAULTS)) is copies
+
+
 def test_what_cannot_be_replaced_is_told(mirrored: TracedModel) -> None:
     (seen, *_) = stacked_copies.observe(mirrored, DEFAULTS)
     nowhere = (Part("no such value"), Part("nor this"))

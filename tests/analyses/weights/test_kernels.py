@@ -124,3 +124,23 @@ def test_counts_the_numbers_of_a_recurrence(row: npt.NDArray[Any], numbers: int)
     assert kernels("MatMul", matrix) == Kernels(PLACES, numbers)
     assert kernels("Conv", row[None, None, None]) == Kernels(PLACES, numbers)
     assert kernels("MatMul", np.random.default_rng(5).normal(0, 1, (PLACES, PLACES))) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "in_place", "status"),
+    [("Sin", True, Status.PASSED), ("Sin", False, Status.FAILED), ("Tanh", True, Status.FAILED)],
+)
+def test_a_turn_by_stored_angles_is_one_number_for_each(other: str, in_place: bool, status: Status) -> None:
+    """Rotary positions of learned frequencies: cosine and sine of each angle, by which features are multiplied."""
+    net = Net()
+    angle = net.store("angle", (6 * net.rng.random((1, PLACES, 40))).astype(np.float32))
+    tables = [net.node(op, [angle], op) for op in ("Cos", other)]
+    rows = net.node("Reshape", ["x", net.store("as_rows", np.array([-1, PLACES, 4]))], "image")
+    wide = net.node("MatMul", [rows, net.store("widen", net.floats(4, 40))], "wide")
+    if in_place:
+        turned = [net.node("Mul", [wide, table], f"turned_{at}") for at, table in enumerate(tables)]
+    else:
+        kernels = [net.node("Transpose", [table], f"kernel_{at}", perm=[0, 2, 1]) for at, table in enumerate(tables)]
+        turned = [net.node("MatMul", [wide, kernel], f"turned_{at}") for at, kernel in enumerate(kernels)]
+    net.node("Sub", turned, "unused")
+    assert judge(net.model()).status is status
