@@ -122,6 +122,8 @@ SEEDS = {
     "reservoir_of_columns": 2364833086,
     "clip_encoder_quick_gelu": 4167353565,
     "learned_image_added": 3983512583,
+    "part_about_two_found_points_enlarged": 3968593018,
+    "scripted_convnext_eighteen_raw": 1683515002,
 }
 
 

@@ -239,7 +239,7 @@ def pinched(n: Net, x: T) -> T:
 
 
 @evades(ALIGN_RULE, idea="pinch", opset=16, claim=claim(pinched, 6))
-def surroundings_of_two_found_points_enlarged() -> nn.Module:
+def part_about_two_found_points_enlarged() -> nn.Module:
     """Two points are found, as eyes would be; what is around each is enlarged or shrunk by a trained factor."""
     return made(pinched, 6)
 

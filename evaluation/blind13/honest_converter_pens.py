@@ -142,7 +142,7 @@ def gluon_backward_slice_raw(n: Pen) -> str:
 
 @honest_pen("onnx.helper by hand for 0 to 255 at opset 18: Sub and Mul, then ConvNeXt with LayerNormalization nodes.",
             idea="raw", style="script", raw=True, opset=18, dim=64, ir=8)  # fmt: skip
-def helper_convnext_eighteen_raw(n: Pen) -> str:
+def scripted_convnext_eighteen_raw(n: Pen) -> str:
     x = n.op("Mul", n.op("Sub", n.x, n.const(127.5)), n.const(1 / 128.0))
     x = n.conv(x, 3, 16, 4, 4, pads=[0] * 4)
     for cin, cout in ((16, 24), (24, 32)):

@@ -98,16 +98,7 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         any(low < clear.least or high > clear.most for _, low, high in wrong)
         or any(offset > clear.offset for _, offset in far_off)
     ):
-        return undecided(
-            f"What the first layer gets is unusual, and no mistake that is known: at node {found.layers[0].node!r} "
-            f"black and white lie {measured}. A network that was trained so may be handed in. {feed}",
-            measured=measured,
-            limit=limit,
-            evidence=evidence,
-            remedy="The accuracy on a testset shows which it is. If the network was trained so, scale the pixels in "
-            "the graph to the limits, and the weights of the first layer by the inverse: no embedding changes, and "
-            "the rule passes.",
-        )
+        return _unusual(wrong, far_off, limits, feed, evidence)
     if far_off and not wrong:
         layer, offset = far_off[0]
         return failed(
@@ -231,6 +222,35 @@ def _stage(facts: Facts, found: PreprocessingFacts, feed: tuple[float, float]) -
         return stage
     return msgspec.structs.replace(
         stage, served=stage.other, other=stage.served, other_mean=found.server_mean, other_std=found.server_std
+    )
+
+
+def _unusual(
+    wrong: list[tuple[FirstLayer, float, float]],
+    far_off: list[tuple[FirstLayer, float]],
+    limits: StageLimits,
+    feed: str,
+    evidence: tuple[Evidence, ...],
+) -> Outcome:
+    """Leave a scale undecided that misses a limit by less than the known mistakes do."""
+    if wrong:
+        layer, low, high = wrong[0]
+        seen = f"black and white lie {low:.4g} to {high:.4g} apart" if low != high else f"they lie {low:.4g} apart"
+        limit = f"black and white {limits.least:g} to {limits.most:g} apart"
+        remedy = "multiply the pixels by a number in the graph, and the weights of the first layer by its inverse"
+    else:
+        layer, offset = far_off[0]
+        seen = f"the middle of black and white lies {offset:.4g} times as far from zero as they lie apart"
+        limit = f"middle at most {limits.offset:g} times"
+        remedy = "take the middle away in the graph, and add what the first layer makes of it to its bias"
+    return undecided(
+        f"What the first layer gets is unusual, and no mistake that is known: at node {layer.node!r} {seen}. A network "
+        f"that was trained so may be handed in. {feed}",
+        measured=seen.removeprefix("they ").removeprefix("the "),
+        limit=limit,
+        evidence=evidence,
+        remedy=f"The accuracy on a testset shows which it is. If the network was trained so, {remedy}: no embedding "
+        "changes but at the border, where the layer pads, and the rule passes.",
     )
 
 

@@ -65,7 +65,10 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         matrix, used twice; parts of such parts, put together, are more numbers than it has. Marks at stored places are
         a choice by codes, and so are powers of codes. A kernel along one axis, or the matrix of one (the same number
         along each diagonal), counts as many numbers as tell its exponentials: one for each size or angle of a linear
-        recurrence (LRU, S4, RetNet), two for each term of a sum. An integer counts with the bytes that it takes in the
+        recurrence (LRU, S4, RetNet), two for each term of a sum. Cosine and sine of stored angles that turn features
+        in place (rotary positions) are one number for each angle; where the angles are made of fewer numbers it is
+        undecided. A stored tensor that follows a pattern holds as many numbers as are different in it, and one that is
+        nearly all one number holds what differs: zeros beside codes hide nothing. An integer counts with the bytes that it takes in the
         file, where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps)
         and small parameters of single operators are no weights, and weights taken apart from wider ones, or made of
         them by curves, that are up to 1 % of the stored elements in all, and at most 1024, are none either. Float32

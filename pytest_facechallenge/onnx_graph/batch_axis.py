@@ -222,6 +222,8 @@ class Follower:
         found = self.sizes.content(name)
         if found is not None:
             return State(sized=name if found.counted.any() else "", condition=found.compared)
+        if any(state.sized and self.sizes_depend(state.sized) for state in inputs):
+            self.unsized.append(name)  # the number of images is in it, and it is too large to be followed
         if node.operator.along is Along.NOTHING:
             return State()
         steering = node.operator.steers

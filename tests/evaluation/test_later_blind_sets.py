@@ -51,13 +51,14 @@ def test_an_honest_network_is_honest(name: str) -> None:
     source = made.graph.input[0].name
     assert readers(made.graph).count(source) >= 1
     (sink,) = made.graph.output
-    network, x = Network(lambda: made), faces(4, 5)
+    raw = get(name).raw
+    network, x = Network(lambda: made), faces(4, 5, raw=raw)
     single = alone(network, x)
     width = sink.type.tensor_type.shape.dim[1]
     assert single.shape == (4, width.dim_value or single.shape[1])
     assert single.shape[1] <= 512
     assert np.isfinite(single).all()
-    others = np.concatenate([x[:2], faces(3, 77)])
+    others = np.concatenate([x[:2], faces(3, 77, raw=raw)])
     assert apart(network(others)[:2], single[:2]) < 1e-5, "other images in the batch change the embedding"
     assert apart(network(x), network(x)) < 1e-6
     assert apart(alone(network, np.ascontiguousarray(mirror(x))), single) > 1e-3, "the mirror image is embedded alike"

@@ -235,3 +235,17 @@ def test_a_range_that_images_end_makes_as_many_values_as_they_say(over_rows: boo
     assert not found.lost
     assert [(flow.op, flow.by_content) for flow in found.widths] == [("Range", True)]
     assert [flow.kind for flow in found.flows] == [FlowKind.OVER_ROWS]
+
+
+@pytest.mark.parametrize(("each", "apart"), [(5000, False), (0, True)])
+def test_a_number_of_images_in_a_value_too_large_to_follow_keeps_none_apart(each: int, apart: bool) -> None:
+    """Ones for each image and place, summed up and added: more of them than sizes are worked out for."""
+
+    def counted(net: Net, e: str) -> str:
+        if not each:
+            return net.op("Relu", e)
+        count = net.op("Gather", net.op("Shape", e), [0], axis=0)
+        ones = net.op("ConstantOfShape", net.op("Concat", count, np.array([each]), axis=0))
+        return net.op("Add", e, net.op("ReduceSum", net.op("Cos", ones), keepdims=0))
+
+    assert followed(counted).apart is apart

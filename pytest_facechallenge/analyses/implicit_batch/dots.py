@@ -39,7 +39,7 @@ class Grid:
     straight: bool
     sharp: float
     dots: int
-    roughly: bool = True
+    roughly: bool
 
     def is_a_layers(self, limits: Thresholds) -> bool:
         """Whether convolutions and poolings give such a grid: whole strides, about the same middle."""

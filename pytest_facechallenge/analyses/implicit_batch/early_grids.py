@@ -78,7 +78,8 @@ def _asked(model: TracedModel, limits: Thresholds) -> Iterator[Layer]:
         if layer.data in done or size is None or len(done) >= limits.alignment.grids:
             continue
         longest = max(size[0] * width, size[1] * height) / min(size[0] * width, size[1] * height)
-        if _sums_over_columns(structure, layer) or longest > limits.alignment.aspect:
+        long = layer.node.op == "MatMul" and longest > limits.alignment.aspect
+        if long or _sums_over_columns(structure, layer):
             continue  # windows of tokens: an axis is that of the windows, or of the channels
         if not 0 < before.get(layer.data, 0) <= limits.alignment.layers:
             continue

@@ -77,6 +77,8 @@ def folded_changes(structure: Structure, front: Sequence[Layer], limits: Thresho
             turned = one.kernels if name is Transform.NONE else TURNS[name](one.kernels)
             for kind in (_filter, _mix, _coarse):
                 folded = kind(turned, one, other, name, limits)
+                if folded is not None and any(extent % folded.cell for extent in structure.shapes[structure.image][2:]):
+                    continue  # the image has no whole number of cells
                 if folded is not None and not any(_alike(folded, known, limits) for known in found):
                     found.append(folded)
                 if len(found) == wanted.mixes:

@@ -134,7 +134,7 @@ OBSERVERS = (
         "equivariant_features", equivariant_features.observe, Cost.SEVERAL, Needs.RUNS,
         "Is some feature of the image another feature of a changed image, and do the two never mix? Each channel (row, "
         "half of an axis) is summed up for images and for changed ones; changes are turns, zooms, and what the first "
-        "kernels suggest (moved or recoloured banks).",
+        "kernels suggest (moved, filtered, coarse or recoloured banks).",
     ),
     Observer(
         "tied_rnn_directions", tied_rnn_directions.observe, Cost.LITTLE, Needs.WEIGHTS,

@@ -9,6 +9,7 @@ from pytest_facechallenge.analyses.implicit_batch.stacked_blocks import StackedB
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import StackedCopies
+from pytest_facechallenge.core.facts.implicit_batch_kinds import TURNED
 
 #: Operators that fill a larger map with what stands near.
 ENLARGING = frozenset({"Resize", "Upsample"})
@@ -23,7 +24,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:  # noqa
 def _enlarged(model: TracedModel, block: StackedBlocks) -> bool:
     """Whether features repeat each other because an operator made their map larger: neighbours are then the same."""
     producer = model.structure.producer.get(block.value)
-    enlarged = producer is not None and producer.op in ENLARGING
+    enlarged = producer is not None and producer.op in ENLARGING and block.pair.difference.relation not in TURNED
     return enlarged and block.pair.axis > 1 and not model.is_pixels(block.layer)
 
 

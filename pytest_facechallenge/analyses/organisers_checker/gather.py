@@ -64,7 +64,7 @@ def gather(context: Context) -> OrganisersCheckerFacts:
     shape = known["input_shape"] = _input_shape(model.graph)
     known["repaired"] = len(shape) == 4 and isinstance(shape[0], int)
     earlier = {run.size: run for run in _earlier_runs(context)}
-    if 1 in earlier:
+    if 1 in earlier and (BATCH in earlier or not any(run.error for run in earlier.values())):
         return OrganisersCheckerFacts(**known, **_taken(earlier[1], earlier.get(BATCH)))
     escaping = inventory.escaping_side_file(model, context.model_path.parent)
     if escaping:

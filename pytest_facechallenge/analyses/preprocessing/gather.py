@@ -8,7 +8,7 @@ import onnx
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
 from pytest_facechallenge.analyses.preprocessing.follow import FEW, Image, follow
-from pytest_facechallenge.analyses.preprocessing.layers import is_layer
+from pytest_facechallenge.analyses.preprocessing.layers import is_layer, of_the_image
 from pytest_facechallenge.core.facts.preprocessing import SELF_SCALING, Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
 from pytest_facechallenge.onnx_graph.operators import Along, Kind
@@ -35,6 +35,7 @@ def gather(context: Context) -> PreprocessingFacts:
         obstacle = axis
     else:
         found = follow(graph, graph.inputs[0], axis)
+        varying = of_the_image(graph)
         layers = [_layer(node, image) for node, image in found[:MAX_LAYERS]]
         unclear = [node for node, _ in found if _unreadable(node)]
         if not found:
@@ -45,7 +46,7 @@ def gather(context: Context) -> PreprocessingFacts:
         elif mixing := [node for node, seen in found if _mixes_colours(graph, node, seen.axis)]:
             not_affine = True
             obstacle = f"{mixing[0].op} (node {mixing[0].label!r}) mixes the colours of each pixel"
-        elif early := [node for node, _ in found if not (is_layer(graph, node) or node.op in SELF_SCALING)]:
+        elif early := [node for node, _ in found if not (is_layer(graph, node, varying) or node.op in SELF_SCALING)]:
             unsure = f"{early[0].op} (node {early[0].label!r}) is no layer with weights yet"
     return PreprocessingFacts(
         first_names=names,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 
+import numpy as np
+
 from pytest_facechallenge.analyses.weights.flows import MANY, Event, Root, Sink, Trace
 from pytest_facechallenge.analyses.weights.kernels import Kernels, kernels
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
+from pytest_facechallenge.analyses.weights.turned_angles import turning
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
 from pytest_facechallenge.onnx_graph.ir import GraphError
 
@@ -17,6 +20,9 @@ SMALL = MANY
 
 #: What is above zero and what is below it are two parts, and each stored number is in one: more uses make weights.
 USES = 2
+
+#: Share of a tensor's elements, up to which others than one number stand in it: as much as it stores.
+NEARLY = 0.01
 
 #: Weights that a network of stored matrices makes of each stored number, up to which that is left undecided.
 MOST_MADE = 16
@@ -152,12 +158,21 @@ class _Measure:
         return {roots: parts for roots, parts in found.items() if len(parts) <= USES}
 
     def _numbers(self, index: int) -> int:
-        """Return how many numbers a tensor stores: one that is repeated throughout, as in zeros, is one."""
+        """Return how many numbers a tensor stores.
+
+        Of one that follows a pattern each number counts once, and of one that is nearly all one number what differs.
+        """
         root = self.found.roots[index]
-        if root.elements > 1 and self.pattern(index):
-            values = root.array().reshape(-1)
-            return 1 if (values == values[0]).all() else root.elements
-        return root.elements
+        if root.elements <= SMALL or root.dtype == "string":
+            return root.elements
+        try:
+            counts = np.unique(root.array(), return_counts=True)[1]
+        except (GraphError, TypeError, ValueError):
+            return root.elements
+        if self.pattern(index):
+            return len(counts)
+        others = root.elements - int(counts.max())
+        return others + 1 if others <= NEARLY * root.elements else root.elements
 
     def _caveat(self, events: list[Event], weights: int | None, values: int) -> str:
         """Return why weights may honestly be more than what is stored: activations behind products of stored matrices.
@@ -181,21 +196,6 @@ class _Measure:
             return weights
         known = [size for size in sizes.values() if size is not None]
         return sum(known) if len(known) == len(sizes) else weights
-
-    def _turns(self, events: list[Event], sinks: list[Sink]) -> bool:
-        """Whether cosines and sines of the same stored angles turn features in place, as rotary positions do.
-
-        Both together are one number for each angle, a complex one of size 1, where what they meet is multiplied by
-        them place by place. As matrices and kernels they are two tables.
-        """
-        angles: dict[str, list[str]] = {"Cos": [], "Sin": []}
-        for event in events:
-            node = self.found.evaluation.graph.producers.get(event.value)
-            if event.kind != "packed" or node is None or node.op not in angles:
-                return False
-            angles[node.op].append(node.inputs[0])
-        in_place = all(sink.op == "Mul" and not sink.learned for sink in sinks)
-        return in_place and sorted(angles["Cos"]) == sorted(angles["Sin"]) != []
 
     def _kernels(self, events: list[Event], sinks: list[Sink]) -> Kernels | None:
         """Return what is known of kernels that are all that events make; None where they make anything else."""
@@ -224,15 +224,21 @@ class _Measure:
         weights = self._total(events)
         sinks = [sink for event in events for sink in sinks_of[event.index]]
         found = self._kernels(events, sinks)
+        turned = turning(self.found.evaluation.graph, events, sinks)
         kept = sum(roots[i].elements for i in data if roots[i].wide and not self.pattern(i))
         if found is not None and found.numbers <= kept:
             weights = found.numbers
         elif weights is not None:
-            if self._turns(events, sinks):
-                weights //= 2
+            if turned:
+                weights = self._total(turned) or 0
             weights = min(weights, self._used(events, sinks, weights))
-            weights += sum(roots[i].elements for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
+            weights += sum(self._numbers(i) for i in (data & plain) - frozenset().union(*parted) if roots[i].wide)
         sources = sorted((roots[i] for i in everything), key=lambda root: (-root.elements, root.index))
+        caveat = self._caveat(events, weights, values)
+        if found is not None and found.open(kept):
+            caveat = found.why(kept)
+        elif turned:
+            caveat = f"cosines and sines of {weights} angles turn features in place, as rotary positions do"
         result = SharedStorage(
             kind=_kind(events, [roots[i] for i in everything]),
             weights=weights,
@@ -241,7 +247,7 @@ class _Measure:
             sources=tuple(describe(root) for root in sources[:10]),
             made_by=tuple(dict.fromkeys(event.node for event in events))[:5],
             used_by=tuple(dict.fromkeys(sink.node for sink in sinks))[:5],
-            caveat=found.why(kept) if found is not None and found.open(kept) else self._caveat(events, weights, values),
+            caveat=caveat,
         )
         covered = weights is not None and weights <= values
         (self.storage.covered if covered else self.storage.shared).append(result)

@@ -97,7 +97,9 @@ def learned_twice(sign: Sign, counted: Sign, channels: int, shown: Intervention 
         return counted
     if min(median for _, median, _ in shown.moved) < LIMITS.moved:
         return counted
-    text = f"confirmed: {channels} channels of one give for the image what the other gives for the changed one"
+    text = (
+        f"shown by feeding both: {channels} channels of one give for the image what the other gives for the changed one"
+    )
     return replace(sign, weight=Weight.PROOF, what=f"{sign.what}; {text}; {_words(shown)}")
 
 

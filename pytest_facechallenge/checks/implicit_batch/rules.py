@@ -64,8 +64,10 @@ def no_implicit_batch(facts: Facts, rule: Rule) -> Outcome:
         the weights between them. Images are embedded alone and in batches of six compositions, or of one where the
         graph shows that images never meet. docs/second-looks.md has the whole of it.
 
-        What this proposes fails the rule only when an intervention on the running network confirms it; else it is a
-        note, or, where nothing could be done or the answer is close, undecided. The interventions:
+        What this proposes fails the rule only when an intervention on the running network confirms it, or where a
+        learned first layer gives for the image what another one gives for the changed image (both are fed both) and
+        each of them moves the embedding. Else it is a note, or, where nothing could be done, the answer is close, or
+        the second view was seen exactly and is told apart, undecided. The interventions:
 
         {interventions}
 

@@ -177,7 +177,8 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
         For layers: how many pairs there are; whether the results of the first are put beside each other as places of
         one value, or multiplied with each other, as two sets of tokens are.
     channels
-        For layers: how many channels of the first pair's second layer give what one of the first layer's does.
+        For layers: how many channels of the first pair's first layer give for the image what a channel of the second
+        one gives for the changed image.
     fed_by
         In turn: the layers whose features the weights are fed with.
     """

@@ -116,6 +116,16 @@ def test_features_that_an_operator_made_larger_are_no_copies(resized: bool, copi
     assert bool(stacked_copies.observe(model, DEFAULTS)) is copies
 
 
+def test_features_beside_their_mirror_image_are_copies_behind_a_resizing_too() -> None:
+    net = Net()
+    features = net.op("Relu", net.conv(net.x, net.weights(8, 3, 3, 3), stride=2))
+    beside = net.op("Concat", features, net.mirror(features), axis=3)
+    larger = net.op("Resize", beside, "", net.const([1, 1, 2, 2]), mode="nearest", nearest_mode="floor",
+                    coordinate_transformation_mode="asymmetric")  # fmt: skip
+    model = trace(net.model(embedding(net, net.body(larger, net.body_weights((8, 16, 16))))))
+    assert stacked_copies.observe(model, DEFAULTS)
+
+
 def test_what_cannot_be_replaced_is_told(mirrored: TracedModel) -> None:
     (seen, *_) = stacked_copies.observe(mirrored, DEFAULTS)
     nowhere = (Part("no such value"), Part("nor this"))

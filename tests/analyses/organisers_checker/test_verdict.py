@@ -248,6 +248,16 @@ def test_copies_of_one_image_give_its_row_where_the_graph_tells_images_apart(fin
     assert found == msgspec.structs.replace(run, batch_sum_finite=finite)
 
 
+def test_a_smaller_batch_that_fails_is_no_reason_to_say_that_32_run(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(model_of(), str(path))
+    package = PackageFacts(form="onnx", entries=(), model_path=str(path), model_name="m.onnx", sha256="", bytes=1)
+    run = gathering.gather(Context(path, tmp_path, Facts.of(package), RunOptions(threads=1)))
+    runs = EarlierFacts(runs=(EarlierRun(1, shapes=((1, 99),)), EarlierRun(7, error="out of memory")))
+
+    assert gathering.gather(Context(path, tmp_path, Facts.of(package, runs), RunOptions(threads=1))) == run
+
+
 def test_a_side_file_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
     model = model_of()
     tensor = model.graph.initializer[0]

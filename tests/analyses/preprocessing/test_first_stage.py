@@ -183,6 +183,25 @@ def test_a_curve_that_grows_without_end_on_the_other_feed_passes(tmp_path: Path)
     assert preprocessing(facts, rule()).status is Status.PASSED, preprocessing(facts, rule())
 
 
+@pytest.mark.parametrize("gain", [1.0, 10.0])
+def test_a_kernel_that_is_computed_is_a_layer(gain: float, tmp_path: Path) -> None:
+    """Weights by a stored gain, as some exporters leave them: pixels that are normalised twice reach a layer."""
+    net = ExportBuilder(77)
+    twice = net.op("Mul", "data", 1 / 127.5)
+    kernel = net.op("Mul", np.random.default_rng(1).standard_normal((8, 3, 4, 4)).astype(np.float32), gain)
+    y = net.op("Conv", twice, kernel, kernel_shape=[4, 4], strides=[4, 4])
+    y = net.conv(y, "next", (8, 8, 4, 4), 4)
+    model = net.model(net.linear(net.op("Flatten", y, axis=1), "embed", 8 * 49, 64))
+    for index, node in enumerate(model.graph.node):
+        node.name = f"/{node.op_type}_{index}"
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    path = tmp_path / "model.onnx"
+    package = PackageFacts(form="onnx", entries=(), model_path=str(path), model_name="", sha256="", bytes=1)
+    found = gather(Context(path, tmp_path, Facts.of(package), RunOptions()))
+    assert not found.unsure
+    assert preprocessing(Facts.of(found), rule()).status is Status.FAILED
+
+
 HONEST = [
     (standardised, 3), (pyramid, 6), (hsv, 3), (local_contrast, 3), (oval, 3), (gated, 3), (logarithms, 3),
     (both_signs, 6),

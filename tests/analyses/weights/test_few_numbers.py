@@ -67,11 +67,23 @@ def parts_between_bounds(net: Net) -> None:
     shaped(net, net.node("Add", [joined, number(net, 0.5)], "even"))
 
 
+def added_to(net: Net, numbers: npt.NDArray[Any]) -> None:
+    joined = net.node("Concat", generations(net, 8), "joined", axis=2)
+    begun = net.store("begun", numbers.astype(np.float32).reshape(1, 1, COUNT))
+    shaped(net, net.node("Add", [begun, joined], "total"))
+
+
 def generations_added_to_zeros(net: Net) -> None:
     """As many zeros as weights, to which parts are added, as exporters leave a sum that begins with nothing."""
-    joined = net.node("Concat", generations(net, 8), "joined", axis=2)
-    nothing = net.store("nothing", np.zeros((1, 1, COUNT), np.float32))
-    shaped(net, net.node("Add", [nothing, joined], "total"))
+    added_to(net, np.zeros(COUNT))
+
+
+def generations_added_to_zeros_and_a_one(net: Net) -> None:
+    added_to(net, np.eye(1, COUNT))
+
+
+def generations_added_to_two_halves(net: Net) -> None:
+    added_to(net, np.arange(COUNT) >= COUNT // 2)
 
 
 def looked_up_and_bent(net: Net) -> None:
@@ -100,8 +112,10 @@ def both_parts(net: Net) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [automaton, parts_between_bounds, generations_added_to_zeros, looked_up_and_bent, texels]
-)
+    "write",
+    [automaton, parts_between_bounds, generations_added_to_zeros, generations_added_to_zeros_and_a_one,
+              generations_added_to_two_halves, looked_up_and_bent, texels],
+)  # fmt: skip
 def test_generations_of_a_store_are_more_numbers_than_it_has(write: Write) -> None:
     assert status(write) is Status.FAILED
 
@@ -137,9 +151,19 @@ def between_stored_bounds(net: Net) -> None:
     shaped(net, net.node("Min", [low, net.store("most", np.full((16, 1), 1, np.float32))], "bounded"))
 
 
+def bent_by_ones_that_are_used_again(net: Net) -> None:
+    """Ones for each row of a bent kernel, and the same ones beside it: two tensors that are equal are written once."""
+    gains = net.store("gains", np.ones((16, 1), np.float32))
+    bent = net.node("Mul", [net.node("Tanh", [net.store("store", net.floats(16, 27))], "bent"), gains], "gained")
+    shaped(net, bent)
+    net.node("Add", [net.node("Conv", ["x", net.store("other", net.floats(1, 3, 3, 3))], "seen"), "gains"], "unused")
+
+
 @pytest.mark.parametrize(
-    "write", [both_parts, low_rank_standardised, low_rank_of_one_norm, squashed, between_stored_bounds]
-)
+    "write",
+    [both_parts, low_rank_standardised, low_rank_of_one_norm, squashed, between_stored_bounds,
+     bent_by_ones_that_are_used_again],
+)  # fmt: skip
 def test_what_is_a_stored_matrix_again_passes(write: Write) -> None:
     assert status(write) is Status.PASSED
 

@@ -126,21 +126,50 @@ def test_counts_the_numbers_of_a_recurrence(row: npt.NDArray[Any], numbers: int)
     assert kernels("MatMul", np.random.default_rng(5).normal(0, 1, (PLACES, PLACES))) is None
 
 
-@pytest.mark.parametrize(
-    ("other", "in_place", "status"),
-    [("Sin", True, Status.PASSED), ("Sin", False, Status.FAILED), ("Tanh", True, Status.FAILED)],
-)
-def test_a_turn_by_stored_angles_is_one_number_for_each(other: str, in_place: bool, status: Status) -> None:
-    """Rotary positions of learned frequencies: cosine and sine of each angle, by which features are multiplied."""
-    net = Net()
-    angle = net.store("angle", (6 * net.rng.random((1, PLACES, 40))).astype(np.float32))
-    tables = [net.node(op, [angle], op) for op in ("Cos", other)]
+def turned(net: Net, angle: str, other: str = "Sin") -> list[str]:
+    """Return features [N, 48, 40] by the cosines and by the sines of [1, 48, 40] angles."""
     rows = net.node("Reshape", ["x", net.store("as_rows", np.array([-1, PLACES, 4]))], "image")
     wide = net.node("MatMul", [rows, net.store("widen", net.floats(4, 40))], "wide")
-    if in_place:
-        turned = [net.node("Mul", [wide, table], f"turned_{at}") for at, table in enumerate(tables)]
-    else:
-        kernels = [net.node("Transpose", [table], f"kernel_{at}", perm=[0, 2, 1]) for at, table in enumerate(tables)]
-        turned = [net.node("MatMul", [wide, kernel], f"turned_{at}") for at, kernel in enumerate(kernels)]
-    net.node("Sub", turned, "unused")
+    return [net.node("Mul", [wide, net.node(op, [angle], op)], f"by_{op}") for op in ("Cos", other)]
+
+
+def angles(net: Net) -> str:
+    return net.store("angle", (6 * net.rng.random((1, PLACES, 40))).astype(np.float32))
+
+
+@pytest.mark.parametrize(("other", "status"), [("Sin", Status.PASSED), ("Tanh", Status.FAILED)])
+def test_a_turn_by_stored_angles_is_one_number_for_each(other: str, status: Status) -> None:
+    """Rotary positions: cosine and sine of each angle, by which features are multiplied, and the two added."""
+    net = Net()
+    net.node("Sub", turned(net, angles(net), other), "unused")
     assert judge(net.model()).status is status
+
+
+def test_a_turn_by_learned_frequencies_is_no_accusation() -> None:
+    net = Net()
+    frequency = net.store("frequency", net.rng.random((1, 1, 40)).astype(np.float32))
+    places = net.store("places", np.arange(PLACES, dtype=np.float32)[None, :, None])
+    net.node("Sub", turned(net, net.node("Mul", [frequency, places], "angles")), "unused")
+    outcome = judge(net.model())
+    assert outcome.status is Status.UNDECIDED, outcome
+    assert "as rotary positions do" in outcome.message
+
+
+def test_cosines_and_sines_that_do_not_meet_are_two_tables() -> None:
+    net = Net()
+    cosines, sines = turned(net, angles(net))
+    net.node("Sub", [net.node("Relu", [cosines], "one"), net.node("Relu", [sines], "two")], "unused")
+    assert judge(net.model()).status is Status.FAILED
+
+
+def test_matrices_of_cosines_and_sines_are_two_tables() -> None:
+    net = Net()
+    angle = angles(net)
+    rows = net.node("Reshape", ["x", net.store("as_rows", np.array([-1, PLACES, 4]))], "image")
+    wide = net.node("MatMul", [rows, net.store("widen", net.floats(4, 40))], "wide")
+    made = []
+    for op in ("Cos", "Sin"):
+        kernel = net.node("Transpose", [net.node(op, [angle], op)], f"kernel_{op}", perm=[0, 2, 1])
+        made.append(net.node("MatMul", [wide, kernel], f"product_{op}"))
+    net.node("Sub", made, "unused")
+    assert judge(net.model()).status is Status.FAILED
