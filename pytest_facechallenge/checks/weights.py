@@ -68,11 +68,12 @@ def no_float16(facts: Facts, rule: Rule) -> Outcome:
         recurrence (LRU, S4, RetNet), two for each term of a sum. Cosine and sine of stored angles that turn features
         in place (rotary positions) are one number for each angle; where the angles are made of fewer numbers it is
         undecided. A stored tensor that follows a pattern holds as many numbers as are different in it, and one that is
-        nearly all one number holds what differs: zeros beside codes hide nothing. An integer counts with the bytes that it takes in the
-        file, where small ones of a list are written short. Integers that follow a pattern (index grids, masks, ramps)
-        and small parameters of single operators are no weights, and weights taken apart from wider ones, or made of
-        them by curves, that are up to 1 % of the stored elements in all, and at most 1024, are none either. Float32
-        weights whose values would fit into float16 pass, and so does casting to float16 when the model runs (a note).
+        nearly all one number holds what differs: zeros beside codes hide nothing. An integer counts with the bytes that
+        it takes in the file, where small ones of a list are written short. Integers that follow a pattern (index grids,
+        masks, ramps) and small parameters of single operators are no weights, and weights taken apart from wider ones,
+        or made of them by curves, that are up to 1 % of the stored elements in all, and at most 1024, are none either.
+        Float32 weights whose values would fit into float16 pass, and so does casting to float16 when the model runs (a
+        note).
     How to fix:
         Export with every weight as float32: call model.float() before torch.onnx.export, do not convert or quantise
         the exported model (no onnxconverter_common.float16, no onnxruntime.quantization), remove initializers that
