@@ -259,7 +259,7 @@ def test_a_bank_of_kernels_stored_again_for_a_changed_image_is_a_second_look(
     seen = msgspec.structs.replace(FEATURES, pairs=1, tokens=True, intervention=shown)
     outcome = batch(msgspec.structs.replace(seen, **change))
     assert outcome.status is status
-    assert ("confirmed: 16 channels of one give for the image" in outcome.message) == (status is Status.FAILED)
+    assert ("shown by feeding both: 16 channels of one give" in outcome.message) == (status is Status.FAILED)
 
 
 @pytest.mark.parametrize(("looks", "status"), [(True, Status.UNDECIDED), (False, Status.PASSED)])
