@@ -235,22 +235,26 @@ def _unusual(
     """Leave a scale undecided that misses a limit by less than the known mistakes do."""
     if wrong:
         layer, low, high = wrong[0]
-        seen = f"black and white lie {low:.4g} to {high:.4g} apart" if low != high else f"they lie {low:.4g} apart"
+        measured = f"{low:.4g} apart" if low == high else f"{low:.4g} to {high:.4g} apart"
+        seen = f"black and white lie {measured}"
         limit = f"black and white {limits.least:g} to {limits.most:g} apart"
-        remedy = "multiply the pixels by a number in the graph, and the weights of the first layer by its inverse"
+        remedy = "multiply the pixels by a number in the graph, and the weights of the first layer by its inverse: no "
+        remedy += "embedding changes"
     else:
         layer, offset = far_off[0]
+        measured = f"middle {offset:.4g} times the distance from 0"
         seen = f"the middle of black and white lies {offset:.4g} times as far from zero as they lie apart"
         limit = f"middle at most {limits.offset:g} times"
-        remedy = "take the middle away in the graph, and add what the first layer makes of it to its bias"
+        remedy = "take the middle away in the graph, and add what the first layer makes of it to its bias: no "
+        remedy += "embedding changes, but for borders that the layer pads"
     return undecided(
         f"What the first layer gets is unusual, and no mistake that is known: at node {layer.node!r} {seen}. A network "
         f"that was trained so may be handed in. {feed}",
-        measured=seen.removeprefix("they ").removeprefix("the "),
+        measured=measured,
         limit=limit,
         evidence=evidence,
-        remedy=f"The accuracy on a testset shows which it is. If the network was trained so, {remedy}: no embedding "
-        "changes but at the border, where the layer pads, and the rule passes.",
+        remedy=f"The accuracy on a testset shows which it is. If the network was trained so, {remedy}, and the "
+        "rule passes.",
     )
 
 
