@@ -173,3 +173,18 @@ def test_matrices_of_cosines_and_sines_are_two_tables() -> None:
         made.append(net.node("MatMul", [wide, kernel], f"product_{op}"))
     net.node("Sub", made, "unused")
     assert judge(net.model()).status is Status.FAILED
+
+
+@pytest.mark.parametrize(("together", "status"), [(True, Status.PASSED), (False, Status.FAILED)])
+def test_a_turn_adds_what_cosine_and_sine_of_an_angle_make(together: bool, status: Status) -> None:
+    """Each added to something else, they are two scales from one number."""
+    net = Net()
+    cosines, sines = turned(net, angles(net))
+    if together:
+        net.node("Sub", [cosines, sines], "one")
+        net.node("Add", [sines, cosines], "two")
+    else:
+        net.node("Add", [cosines, "wide"], "one")
+        net.node("Add", [sines, "wide"], "two")
+    net.node("Mul", ["one", "two"], "unused")
+    assert judge(net.model()).status is status
