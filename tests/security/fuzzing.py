@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from pytest_facechallenge.analyses.table import STEPS
 from pytest_facechallenge.commands.judge import PLUGIN, SETTINGS, environment_of
@@ -97,9 +98,10 @@ class _Place:
         found = environment_of(kept) | {name: str(path) for name, path in folders.items()}
         return found | {"PYTHONPATH": str(_ROOT)}
 
-    def options(self) -> list[str]:
+    def options(self, held: int) -> list[str]:
+        """Return pytest's options; ``held`` is the memory in bytes that a worker has before it does anything."""
         files = {"json": self.folder / "report.json", "latency": "modelled", "device": "cpu", "threads": 1}
-        limits = {"timeout": int(LIMITS.idle_seconds), "memory": LIMITS.memory_bytes >> 20}
+        limits = {"timeout": int(LIMITS.idle_seconds), "memory": (LIMITS.memory_bytes + held) >> 20}
         ours = [f"--facechallenge-{name}={value}" for name, value in (files | limits).items()]
         pytests = ["-c", str(SETTINGS), f"--rootdir={self.empty[2]}", "--noconftest", "-p", "no:cacheprovider"]
         pytests += ["-p", PLUGIN, "-q", f"--junitxml={self.folder / 'junit.xml'}"]
@@ -142,10 +144,10 @@ def fuzz(folder: Path, seeds: range, *, forked: bool = os.name == "posix") -> Ta
 def _run_forked(place: _Place) -> int:
     import pytest
 
+    # A fork has what this process has: in a worker of a long run of tests, gigabytes.
+    options = place.options(psutil.Process().memory_info().rss)
     with forked_workers():
-        run = Forked(
-            lambda: int(pytest.main(place.options())), place.folder / "log", place.empty[2], place.environment()
-        )
+        run = Forked(lambda: int(pytest.main(options)), place.folder / "log", place.empty[2], place.environment())
         try:
             return run.wait(_RUN_SECONDS)
         finally:
@@ -156,7 +158,7 @@ def _run_forked(place: _Place) -> int:
 def _run_started(place: _Place) -> int:
     with (place.folder / "log").open("wb") as log:
         return subprocess.run(
-            [sys.executable, "-P", "-m", "pytest", *place.options()],
+            [sys.executable, "-P", "-m", "pytest", *place.options(0)],
             cwd=place.empty[2],
             env=place.environment(),
             stdout=log,

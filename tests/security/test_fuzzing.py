@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import onnx
 import pytest
 
@@ -52,7 +54,18 @@ def test_some_mutated_models(tmp_path: Path) -> None:
     tally = fuzzing.fuzz(tmp_path / "fuzzing", range(6))
     assert tally.troubles == []
     assert tally.models == 6
-    assert tally.ends["implicit_batch: facts"]
+    assert tally.ends.get("implicit_batch: facts"), tally.ends
+
+
+@forks
+def test_memory_that_was_held_before_a_fork_is_not_a_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a long run of tests holds more than the limit of a model."""
+    monkeypatch.setattr(fuzzing, "LIMITS", msgspec.structs.replace(fuzzing.LIMITS, memory_bytes=256 << 20))
+    held = np.ones(64 << 20)
+    tally = fuzzing.fuzz(tmp_path / "fuzzing", range(6))
+    assert held.nbytes > fuzzing.LIMITS.memory_bytes
+    assert "implicit_batch: facts" in tally.ends, tally.ends
+    assert "implicit_batch: memory" not in tally.ends
 
 
 @pytest.mark.slow
