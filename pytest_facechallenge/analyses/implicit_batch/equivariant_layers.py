@@ -11,6 +11,7 @@ from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comp
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, results_of
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
+from pytest_facechallenge.analyses.implicit_batch.turned_back import before_the_next_layers, turned_back
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
 
 #: Operators by which attention, gates and memories put two values together.
@@ -52,14 +53,16 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
         one, other, channels = pairs[0]
         parts = results_of(one.node.outputs[0], other.node.outputs[0])
         tokens = _stand_as_places(structure, one, other) or _are_multiplied(structure, one, other)
+        back = turned_back(comparison, one, other, limits) if len(pairs) < limits.equivariance.together else 0
         yield comparison.found(
-            FeatureHome.LAYERS, (one, other), round(share, 4), parts, pairs=len(pairs), tokens=tokens, channels=channels
-        )
+            FeatureHome.LAYERS, (one, other), round(share, 4), parts,
+            pairs=len(pairs), tokens=tokens, channels=channels, turned_back=back,
+        )  # fmt: skip
 
 
 def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:
     """Whether a Concat puts the results of two layers beside each other on an axis of places, as tokens."""
-    reached = [_before_the_next_layers(structure, layer) for layer in (one, other)]
+    reached = [before_the_next_layers(structure, layer) for layer in (one, other)]
     shape = structure.shapes[one.node.outputs[0]]
     places = prod(shape) // shape[channel_axis(one, shape)]
     for node in structure.nodes:
@@ -85,18 +88,6 @@ def _are_multiplied(structure: Structure, one: Layer, other: Layer) -> bool:
             if reads:
                 values.update(name for name in node.outputs if name in structure.varying)
     return False
-
-
-def _before_the_next_layers(structure: Structure, layer: Layer) -> set[str]:
-    """Return the names of a layer's results and of all that is made of them without another layer."""
-    reached, pending = set(layer.node.outputs), list(layer.node.outputs)
-    while pending:
-        for node in structure.graph.consumers.get(pending.pop(), ()):
-            fresh = {name for name in node.outputs if name in structure.varying} - reached
-            if id(node) not in structure.layer_of:
-                reached |= fresh
-                pending.extend(fresh)
-    return reached
 
 
 def _agreeing_layers(comparison: Comparison, limits: Thresholds) -> list[Pair]:

@@ -81,7 +81,19 @@ def as_tokens(sign: Sign, shown: Intervention | None) -> Sign:
     )
 
 
-def learned_twice(sign: Sign, counted: Sign, channels: int, shown: Intervention | None) -> Sign:
+def at_the_images_places(sign: Sign, channels: int, shown: Intervention | None) -> Sign:
+    """Return what features of the turned image count that are turned back and put together with the image's at once.
+
+    Kernels that are each other turned give turned maps, and one layer of them needs no more. Its maps turned back stand
+    where those of the image do: as in a flip test, they are a second look at the same places.
+    """
+    if not isinstance(shown, Exchanged) or min(median for _, median, _ in shown.moved) < LIMITS.moved:
+        return sign
+    text = f"before the next layer {channels} of their channels are turned back to the places of the image's"
+    return replace(sign, weight=Weight.UNSURE, what=f"{sign.what}; {text}")
+
+
+def learned_twice(sign: Sign, counted: Sign, channels: int, back: int, shown: Intervention | None) -> Sign:
     """Return what two first layers count of which one gives for the image what the other gives for the changed image.
 
     That was seen by feeding them both images. So many channels that do so are a bank of learned kernels, stored a
@@ -92,6 +104,8 @@ def learned_twice(sign: Sign, counted: Sign, channels: int, shown: Intervention 
     ----------
     sign, counted
         Before the intervention, and after it.
+    channels, back
+        How many do so; how many of these are turned back to the places of the image's.
     """
     if counted.weight is not Weight.UNSURE or not isinstance(shown, Exchanged):
         return counted
@@ -100,6 +114,7 @@ def learned_twice(sign: Sign, counted: Sign, channels: int, shown: Intervention 
     text = (
         f"shown by feeding both: {channels} channels of one give for the image what the other gives for the changed one"
     )
+    text += f", {back} of them turned back to the image's places before the next layer" if back else ""
     return replace(sign, weight=Weight.PROOF, what=f"{sign.what}; {text}; {_words(shown)}")
 
 

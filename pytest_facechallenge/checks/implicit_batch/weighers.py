@@ -12,6 +12,7 @@ from typing import Any
 from pytest_facechallenge.checks.implicit_batch import wording
 from pytest_facechallenge.checks.implicit_batch.confirmation import (
     as_tokens,
+    at_the_images_places,
     learned_twice,
     one_function,
     one_network_on_parts,
@@ -238,10 +239,13 @@ def weigh_equivariant_features(features: Sequence[EquivariantFeatures]) -> Itera
         counted = weighed(sign, found.intervention, in_turn=in_turn)
         if found.home is FeatureHome.LAYERS and found.pairs < LIMITS.agreeing:
             counted = unsettled(counted, found.intervention)
-            if found.tokens and found.share >= LIMITS.body and counted.weight is Weight.REMARK:
-                counted = as_tokens(counted, found.intervention)
+            if found.share >= LIMITS.body and counted.weight is Weight.REMARK:
+                if found.tokens:
+                    counted = as_tokens(counted, found.intervention)
+                elif found.turned_back >= LIMITS.learned:
+                    counted = at_the_images_places(counted, found.turned_back, found.intervention)
             if found.channels >= LIMITS.learned and found.share >= LIMITS.body:
-                counted = learned_twice(sign, counted, found.channels, found.intervention)
+                counted = learned_twice(sign, counted, found.channels, found.turned_back, found.intervention)
             elif counted.weight is Weight.PROOF and not one_function(found.intervention):
                 # Fixed filters do that which are each other turned, at the head of two different streams. One function
                 # of both is no two streams.

@@ -58,6 +58,22 @@ class Transform(StrEnum):
     """A sequence, by a recurrence."""
 
 
+#: Changes that take pixels to other places as turns do: a map of the changed image stands turned.
+PLACES_TURNED = frozenset(
+    {
+        Transform.MIRRORED,
+        Transform.UPSIDE_DOWN,
+        Transform.ROTATED_180,
+        Transform.TRANSPOSED,
+        Transform.ROTATED_90,
+        Transform.ROTATED_270,
+        Transform.MIRRORED_TO_THE_PIXEL,
+        Transform.UPSIDE_DOWN_TO_THE_PIXEL,
+        Transform.ROTATED_180_TO_THE_PIXEL,
+    }
+)
+
+
 class WeightRelation(StrEnum):
     """How one set of weights follows from another one."""
 

@@ -179,6 +179,9 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     channels
         For layers: how many channels of the first pair's first layer give for the image what a channel of the second
         one gives for the changed image.
+    turned_back
+        For layers whose work is not followed by others that agree: in how many channels the second one's, before the
+        next layer, stand for the changed image where the first one's do for the image.
     fed_by
         In turn: the layers whose features the weights are fed with.
     """
@@ -196,6 +199,7 @@ class EquivariantFeatures(msgspec.Struct, frozen=True, kw_only=True, tag="equiva
     pairs: int = 0
     tokens: bool = False
     channels: int = 0
+    turned_back: int = 0
     fed_by: tuple[str, ...] = ()
     branch: str = ""
     intervention: Intervention | None = None

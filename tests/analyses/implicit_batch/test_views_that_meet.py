@@ -37,9 +37,9 @@ def first(net: Net, kernel: Array) -> str:
     return net.conv(net.x, kernel, stride=8, pads=[0] * 4)
 
 
-def tokens(net: Net, features: str) -> str:
-    """Turn [N, 12, 4, 4] into [N, 16, 12]."""
-    rows = net.op("Reshape", features, net.ints(-1, WIDTH, TOKENS))
+def tokens(net: Net, features: str, width: int = WIDTH) -> str:
+    """Turn [N, width, 4, 4] into [N, 16, width]."""
+    rows = net.op("Reshape", features, net.ints(-1, width, TOKENS))
     return str(net.op("Transpose", rows, perm=[0, 2, 1]))
 
 
@@ -114,6 +114,28 @@ def mirrored_kernels_mixed_at_once(net: Net) -> str:
 def test_one_layer_of_symmetric_kernels_is_one_view(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message
+
+
+def gated_sum(net: Net, kernel: Array, other: str) -> str:
+    """Tokens of one layer, and those of another one under a gate of their own added to them at once."""
+    one, two = (tokens(net, features, len(kernel)) for features in (first(net, kernel), other))
+    t = net.op("Add", one, net.op("Mul", two, net.op("Sigmoid", two)))
+    hidden = net.op("Relu", net.fc(t, net.weights(len(kernel), 24)))
+    return net.fc(net.op("ReduceMean", hidden, axes=[1], keepdims=0), net.weights(24, 16))
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_mirrored_maps_added_at_once_are_a_second_look_where_they_are_turned_back(back: bool, tmp_path: Path) -> None:
+    """Without it they are one layer of kernels in mirrored pairs."""
+
+    def build(net: Net) -> str:
+        kernel = net.weights(24, 3, 8, 8)
+        other = first(net, kernel[..., ::-1])
+        return gated_sum(net, kernel, net.mirror(other) if back else other)
+
+    outcome = answer(build, tmp_path)[BATCH_RULE]
+    assert outcome.status is (Status.FAILED if back else Status.PASSED), outcome.message
+    assert not back or "24 of them turned back to the image's places" in outcome.message
 
 
 def attended(net: Net, own: str, other: str) -> str:
