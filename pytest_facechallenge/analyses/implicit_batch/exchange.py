@@ -12,9 +12,10 @@ from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE
 from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.replaced_parts import ReplacedParts
-from pytest_facechallenge.analyses.implicit_batch.stages import bends, stages
+from pytest_facechallenge.analyses.implicit_batch.stages import bends, scales_places, stages
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.interventions import Exchanged
+from pytest_facechallenge.onnx_graph.ir import Node
 
 Array = npt.NDArray[Any]
 
@@ -86,12 +87,29 @@ def _read_at(structure: Structure, layers: Sequence[Layer], *, behind: bool) -> 
                 continue
             if node.op in ABOUT_SHAPE:
                 continue
-            if bends(structure, node):
+            if bends(structure, node) and not scales_places(structure, node):
+                if _is_only_summed_up(structure, node):
+                    continue  # the deviation that a normalisation divides by
                 ends.append(node.outputs[0])
             else:
                 reached |= {name for name in node.outputs if name}
         found.append(ends or [layer.node.outputs[0]])
     return found
+
+
+def _is_only_summed_up(structure: Structure, node: Node) -> bool:
+    """Whether a node's result is a sum over all channels of a place, or is read by such sums alone."""
+    made = structure.shapes[node.outputs[0]]
+    if any(_sums_an_axis(structure.shapes.get(name, ()), made) for name in node.inputs):
+        return True
+    readers = structure.graph.consumers.get(node.outputs[0], ())
+    return bool(readers) and all(_sums_an_axis(made, structure.shapes.get(each.outputs[0], ())) for each in readers)
+
+
+def _sums_an_axis(given: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    """Whether one axis of several elements has become 1, or is left out, and all others are as they were."""
+    axes = [at for at in range(1, len(given)) if given[at] > 1]
+    return any(made in ((*given[:at], *given[at + 1 :]), (*given[:at], 1, *given[at + 1 :])) for at in axes)
 
 
 def _followed(

@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.channel_matrices import at_waves, channel_factors, moved_axis
 from pytest_facechallenge.analyses.implicit_batch.channel_selection import selected
 from pytest_facechallenge.analyses.implicit_batch.layer_index import CONVOLUTIONS, Layer, Structure
-from pytest_facechallenge.analyses.implicit_batch.stages import bends
+from pytest_facechallenge.analyses.implicit_batch.stages import NORMS, bends, scales_places
 from pytest_facechallenge.onnx_graph.ir import Node
 from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
@@ -135,7 +135,8 @@ def linear_maps(structure: Structure, together: Sequence[Source], waves: Array, 
         given = [name for name in node.inputs if name in known]
         if not given or node.operator.kind is Kind.ABOUT_SHAPE:
             continue
-        made = () if bends(structure, node) else _through(structure, node, known)
+        normalised = _scaled_by_place(structure, node, known)
+        made = normalised or (() if bends(structure, node) else _through(structure, node, known))
         known |= {each.value: each for each in made}
         if made:
             continue
@@ -170,6 +171,30 @@ def _through(structure: Structure, node: Node, known: dict[str, LinearMap]) -> t
     else:
         made = _one(structure, node, known)
     return () if made is None else (made,)
+
+
+def _scaled_by_place(structure: Structure, node: Node, known: dict[str, LinearMap]) -> tuple[LinearMap, ...]:
+    """Return the map through a node that multiplies all channels of a place by one number that the image decides.
+
+    A root mean square is such a number: dividing by it connects no two channels. So is the deviation of a layer norm;
+    the mean that this takes away, one direction of all, is left out.
+    """
+    at = [place for place, read in enumerate(node.inputs) if read in known]
+    if at not in ([0], [1]) or not node.outputs or node.outputs[0] not in structure.shapes:
+        return ()
+    before = known[node.inputs[at[0]]]
+    if structure.shapes[before.value] != structure.shapes[node.outputs[0]] or (node.op != "Mul" and at != [0]):
+        return ()
+    if not scales_places(structure, node, before.axis):
+        return ()
+    made = replace(before, value=node.outputs[0])
+    if node.op not in NORMS:
+        return (made,)
+    gamma = structure.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    if gamma is None or gamma.size != before.channels:
+        return ()
+    each = gamma.astype(np.float32).reshape(1, -1, 1)
+    return (replace(made, work=cache(lambda: before.work() * each)),)
 
 
 def _put_together(structure: Structure, node: Node, known: dict[str, LinearMap]) -> LinearMap | None:
@@ -235,13 +260,13 @@ def _one(structure: Structure, node: Node, known: dict[str, LinearMap]) -> Linea
         matrix = weights if first == bool(node.attributes.get("transB", 0)) else weights.T
         return _mapped(before, name, matrix.shape[0], lambda: matrix[None].astype(np.complex64), layer)
     if node.op == "Mul" or (node.op in ("Div", "BatchNormalization") and at == [0]):
-        scale = _scale(structure, node, at[0], before.axis, len(shape))
+        scale = channel_factors(structure, node, at[0], before.axis, len(shape))
         if scale is None or scale.size not in (1, before.channels):
             return None
         each = scale.astype(np.float32).reshape(1, -1, 1)
         return replace(before, value=name, work=cache(lambda: before.work() * each))
     if node.operator.kind is Kind.LAYOUT or node.operator.has(Trait.SAME) or node.op in ("Identity", "Dropout", "Neg"):
-        axis = _moved_axis(structure.shapes[before.value], shape, before.axis, node)
+        axis = moved_axis(structure.shapes[before.value], shape, before.axis, node)
         return None if axis is None else replace(before, value=name, axis=axis)
     return None
 
@@ -293,62 +318,7 @@ def _convolved(structure: Structure, node: Node, layer: Layer | None, before: Li
     kernels = weights
 
     def matrices() -> Array:
-        return _at_waves(kernels, node, layer.groups, before.waves)
+        return at_waves(kernels, node, layer.groups, before.waves)
 
     made = _mapped(before, node.outputs[0], len(weights), matrices, layer)
     return replace(made, waves=before.waves * np.array(node.attributes.get("strides") or (1, 1)))
-
-
-def _at_waves(weights: Array, node: Node, groups: int, waves: Array) -> Array:
-    """Return what a convolution makes of plane waves: complex64 [waves, outputs, inputs]."""
-    down, right = node.attributes.get("dilations") or (1, 1)
-    top, left = (node.attributes.get("pads") or (0, 0, 0, 0))[:2]
-    rows, columns = np.arange(weights.shape[2]) * down - top, np.arange(weights.shape[3]) * right - left
-    places = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])
-    phases = np.exp(1j * (waves @ places)).astype(np.complex64)  # [waves, taps]
-    flat = weights.reshape(*weights.shape[:2], -1).astype(np.float32)
-    kernels: Array = np.moveaxis(flat @ phases.T, 2, 0)
-    if groups == 1:
-        return kernels
-    inputs, outputs = flat.shape[1], len(flat) // groups
-    full = np.zeros((len(waves), len(flat), inputs * groups), np.complex64)
-    for group in range(groups):
-        part = slice(group * outputs, (group + 1) * outputs)
-        full[:, part, group * inputs : (group + 1) * inputs] = kernels[:, part]
-    return full
-
-
-def _scale(structure: Structure, node: Node, data: int, axis: int, rank: int) -> Array | None:
-    """Return what each channel is multiplied by; None where it is not one number for all of a channel."""
-    if node.op == "BatchNormalization":
-        values = [structure.constant(name) for name in node.inputs[1:5]]
-        if len(values) < 4 or any(value is None for value in values):
-            return None
-        gamma, _, _, variance = (np.asarray(value, np.float64) for value in values)
-        scale: Array = gamma / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
-        return scale
-    constant = structure.constant(node.inputs[1 - data])
-    if constant is None or constant.dtype.kind != "f" or constant.ndim > rank:
-        return None
-    shape = (1,) * (rank - constant.ndim) + constant.shape
-    if prod(shape) != shape[axis]:
-        return None
-    number = np.asarray(constant, np.float64).reshape(-1)
-    if node.op == "Div":
-        return 1 / number if number.all() else None
-    return number
-
-
-def _moved_axis(before: tuple[int, ...], after: tuple[int, ...], axis: int, node: Node) -> int | None:
-    """Return where the axis of the channels is behind a change of layout; None where they are taken apart."""
-    if node.op == "Transpose":
-        order = list(node.attributes.get("perm") or range(len(before))[::-1])
-        return order.index(axis)
-    if before == after:
-        return axis
-    ahead = prod(before[:axis])
-    fits = [
-        place for place, extent in enumerate(after)
-        if extent == before[axis] and prod(after[:place]) == ahead
-    ]  # fmt: skip
-    return fits[0] if len(fits) == 1 or (fits and before[axis] > 1) else None

@@ -23,6 +23,9 @@ LINEAR = (
 #: Operators that are linear when all but one of their inputs are fixed.
 LINEAR_IN_ONE = {"Mul", "Where"} | names(Kind.PRODUCT) | names(Kind.CONVOLUTION)
 
+#: Normalisations over the channels of a place, as one node.
+NORMS = frozenset({"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"})
+
 
 def bends(structure: Structure, node: Node) -> bool:
     """Whether a node's result is no linear function of what it gets of the image."""
@@ -33,6 +36,30 @@ def bends(structure: Structure, node: Node) -> bool:
         return len(varying) > 1
     steered = set(varying) & (node.operator.steers | node.operator.chooses)
     return bool(varying) and (bool(steered) or node.op not in LINEAR)
+
+
+def scales_places(structure: Structure, node: Node, axis: int | None = None) -> bool:
+    """Whether a node multiplies all channels of a place by one number that the image decides, as normalisations do.
+
+    Parameters
+    ----------
+    axis
+        Of the channels; None where it may be any axis but the first.
+    """
+    shape = structure.shapes.get(node.outputs[0], ()) if node.outputs else ()
+    if node.op in NORMS:
+        own = int(node.attributes.get("axis", -1)) % max(1, len(shape))
+        return len(shape) > 1 and own == len(shape) - 1 and axis in (None, own)
+    if node.op not in ("Mul", "Div") or any(name not in structure.varying for name in node.inputs):
+        return False
+    sizes = [structure.shapes.get(name, ()) for name in node.inputs]
+    for place in (0, 1) if node.op == "Mul" else (1,):
+        factor = (1,) * (len(shape) - len(sizes[place])) + sizes[place]
+        apart = [at for at, (one, other) in enumerate(zip(factor, shape, strict=False)) if one != other]
+        one_number = len(apart) == 1 and apart[0] > 0 and factor[apart[0]] == 1
+        if one_number and sizes[1 - place] == shape and axis in (None, apart[0]):
+            return True
+    return False
 
 
 def stages(structure: Structure, layers: Iterable[Layer]) -> int:
