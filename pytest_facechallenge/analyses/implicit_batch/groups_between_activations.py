@@ -36,6 +36,7 @@ from pytest_facechallenge.analyses.implicit_batch.linear_maps import (
 )
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, results_of
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, as_floats
+from pytest_facechallenge.analyses.implicit_batch.successive_activations import successions
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import CoupledGroups, Observation
@@ -97,9 +98,9 @@ def _parts(structure: Structure, entry: _Grouped) -> tuple[Part, Part] | None:
         return one, other
     widths = [structure.shapes[source.value][source.axis] for source in entry.sources]
     owned = [mask.mean() for mask in np.split(inputs, np.cumsum(widths)[:-1])]
-    if len(widths) > 2 or sorted(owned) != [0, 1]:
+    if set(owned) != {0, 1}:
         return None
-    return results_of(*(source.value for source in entry.sources))
+    return results_of(*(entry.sources[owned.index(group)].value for group in (1, 0)))
 
 
 def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
@@ -109,6 +110,12 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
     """
     wanted = limits.clusters
     found = list(sources(structure, wanted.smallest))
+    grouped = _left_apart(structure, found, limits) or _left_apart_in_turn(structure, found, limits)
+    return sorted(grouped, key=lambda entry: (entry.sources[0].position, -len(entry.sources)))
+
+
+def _left_apart(structure: Structure, found: list[Source], limits: Thresholds) -> list[_Grouped]:
+    wanted = limits.clusters
     starts = [*beside(structure, found, wanted.beside), *((each,) for each in found)]
     grouped: list[_Grouped] = []
     looked_at = 0
@@ -122,7 +129,22 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
                 grouped.append(entry)
         if looked_at == wanted.starts and not grouped:
             return []
-    return sorted(grouped, key=lambda entry: (entry.sources[0].position, -len(entry.sources)))
+    return grouped
+
+
+def _left_apart_in_turn(structure: Structure, found: list[Source], limits: Thresholds) -> list[_Grouped]:
+    """Return what two networks whose blocks take turns in one stream leave apart."""
+    grouped = []
+    for each in successions(structure, found, _waves(limits), limits):
+        groups = two_groups(each.energy, limits)
+        entry = _Grouped(each.sources, each.maps, groups) if groups is not None else None
+        if entry and any(_connects(structure, layer, limits) for layer in entry.layers):
+            grouped.append(entry)
+    return grouped
+
+
+def _waves(limits: Thresholds) -> Array:
+    return np.random.default_rng(5).uniform(-np.pi, np.pi, (limits.clusters.waves, 2))
 
 
 def _maps(structure: Structure, together: tuple[Source, ...], limits: Thresholds) -> list[tuple[LinearMap, ...]]:
@@ -130,9 +152,7 @@ def _maps(structure: Structure, together: tuple[Source, ...], limits: Thresholds
 
     From several those count to which ways lead from all of them: where none does, the graph shows two branches.
     """
-    wanted = limits.clusters
-    waves = np.random.default_rng(5).uniform(-np.pi, np.pi, (wanted.waves, 2))
-    maps = list(linear_maps(structure, together, waves, wanted.maps))
+    maps = list(linear_maps(structure, together, _waves(limits), limits.clusters.maps))
     if len(together) == 1:
         return [(each,) for each in maps]
     maps = [each for each in maps if len(each.reached) == len(together)]
