@@ -146,28 +146,6 @@ def levels_of_a_pyramid_moved_and_added_again() -> nn.Module:
     return made(pyramid, 6)
 
 
-def eased(n: Net, x: T) -> T:
-    """Blend the image with its four neighbours for ten steps: advection by an upwind scheme with predicted speed."""
-    t = locate(n, x)
-    down, right = (0.9 * t[:, k, None, None, None] for k in (0, 1))
-    r, c = ROW[None, None], COLUMN[None, None]
-    turn = 0.8 * t[:, 2, None, None, None]
-    v, u = down + turn * c, right - turn * r
-    v, u = v.clamp(-0.95, 0.95) / 2, u.clamp(-0.95, 0.95) / 2
-    for _ in range(10):
-        p = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        lower, upper = p[:, :, 2:, 1:-1], p[:, :, :-2, 1:-1]
-        after, before = p[:, :, 1:-1, 2:], p[:, :, 1:-1, :-2]
-        x = x + F.relu(v) * (upper - x) + F.relu(-v) * (lower - x) + F.relu(u) * (before - x) + F.relu(-u) * (after - x)
-    return x
-
-
-@evades(ALIGN_RULE, idea="transport", opset=12, claim=claim(eased))
-def carried_by_a_turning_stream_upwind() -> nn.Module:
-    """Ten upwind steps carry the pixels along a stream that runs and turns as the image predicts."""
-    return made(eased)
-
-
 def matched(n: Net, x: T) -> T:
     """Try stored moves of the upper and of the lower half against a stored face; read each half where it fits."""
     mean = torch.from_numpy(faces(16, 83).mean(0))
@@ -195,9 +173,13 @@ def folded(n: Net, x: T) -> T:
     b = b * torch.exp(0.3 * torch.tanh(n.conv(a, 2))) + 0.3 * n.conv(a, 2)
     a = a * torch.exp(0.3 * torch.tanh(n.conv(b, 1))) + 0.3 * n.conv(b, 1)
     y = torch.cat([a, b], 1)
-    return hats((AXIS[None] + 6 * t[:, :1]).clamp(0, 111))[:, None] @ y @ hats(
-        ((AXIS[None] - 55.5) * (1 + 0.1 * t[:, 2:3]) + 55.5 + 6 * t[:, 1:2]).clamp(0, 111)
-    )[:, None].transpose(2, 3)
+    return (
+        hats((AXIS[None] + 6 * t[:, :1]).clamp(0, 111))[:, None]
+        @ y
+        @ hats(((AXIS[None] - 55.5) * (1 + 0.1 * t[:, 2:3]) + 55.5 + 6 * t[:, 1:2]).clamp(0, 111))[:, None].transpose(
+            2, 3
+        )
+    )
 
 
 def unmoved(n: Net, x: T) -> T:

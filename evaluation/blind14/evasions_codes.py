@@ -76,16 +76,16 @@ def lowest(code: T, base: float, count: int) -> list[T]:
     return made
 
 
-def counted(size: int) -> T:
-    """Count from 0 without storing the numbers."""
-    return torch.ones(1).expand(size).cumsum(0) - 1
+def counted(stored: T, size: int) -> T:
+    """Count from 0 without storing the numbers, which the exporter does unless they follow from what is stored."""
+    return (0 * stored.flatten()[:1] + 1).expand(size).cumsum(0) - 1
 
 
 def contraction() -> Decode:
     """Make each small block of the matrix a shrunk, scaled and shifted larger block of it, eight times over."""
 
     def how(code: T, scale: T, shift: T) -> T:
-        w = 0 * counted(COUNT).reshape(SHAPE)
+        w = 0 * counted(scale, COUNT).reshape(SHAPE)
         row = torch.floor(code / 56)
         at = (row[:, None, None] * 8 + torch.arange(8).float()[None, :, None]) * 1568
         at = (at + ((code - 56 * row)[:, None, None] * 28 + torch.arange(28).float())).long()
@@ -96,7 +96,8 @@ def contraction() -> Decode:
         return w
 
     rng = np.random.default_rng(1406)
-    return Decode(how, tensor(rng.integers(0, 8 * 56, 1792)), tensor(rng.uniform(-1.5, 1.5, 1792)), drawn(1792, 1)[:, 0])
+    place, scale = rng.integers(0, 8 * 56, 1792), rng.uniform(-1.5, 1.5, 1792)
+    return Decode(how, tensor(place), tensor(scale), drawn(1792, 1)[:, 0])
 
 
 @evades(FLOAT16_RULE, idea="contraction", claim=hides(contraction, 0.06), fold=False, opset=13)
@@ -108,10 +109,10 @@ def blocks_like_larger_blocks_of_the_same_matrix() -> nn.Module:
 def sticks() -> Decode:
     """Keep a trained head as ternary digits, fourteen in a float, and its largest weights apart, as they are."""
     w = matrix()
-    limit = np.sort(np.abs(w).flatten())[-8000]
+    limit = np.sort(np.abs(w).flatten())[-12000]
     large = np.abs(w) >= limit
     rest = np.where(large, 0, w)
-    step = np.abs(rest).mean(1, keepdims=True) * 0.75
+    step = np.abs(rest).mean(1, keepdims=True) * 0.9
     code = (np.sign(rest) * (np.abs(rest) > step) + 1).flatten()
     chosen = np.abs(rest) > step
     size = (np.abs(rest) * chosen).sum(1, keepdims=True) / np.maximum(chosen.sum(1, keepdims=True), 1)
@@ -120,15 +121,15 @@ def sticks() -> Decode:
 
     def how(stored: T, sizes: T, where: T, extra: T) -> T:
         digit = torch.stack(lowest(stored, 3.0, 14), 1).flatten()[:COUNT].reshape(SHAPE) - 1
-        more = (0 * counted(COUNT)).scatter(0, where.long(), extra)
+        more = (0 * counted(sizes, COUNT)).scatter(0, where.long(), extra)
         return digit * sizes + more.reshape(SHAPE)
 
     return Decode(how, tensor(flat @ 3.0 ** np.arange(14)), tensor(size), tensor(places), tensor(values))
 
 
-@evades(FLOAT16_RULE, idea="outliers apart", claim=keeps(sticks, 0.25), fold=False, opset=14)
+@evades(FLOAT16_RULE, idea="outliers apart", claim=keeps(sticks, 0.33), fold=False, opset=14)
 def trained_ternary_digits_with_large_weights_apart() -> nn.Module:
-    """A trained head of ternary digits, fourteen to a float; the eight largest of a hundred weights are kept apart."""
+    """A trained head of ternary digits, fourteen to a float; the twelve largest of a hundred weights are kept apart."""
     return Coded(sticks())
 
 
@@ -136,7 +137,7 @@ def folds() -> Decode:
     """Multiply stored sizes by the turns of a paper folded again and again: a sign that only the place decides."""
 
     def how(rows: T, columns: T, steps: T) -> T:
-        k = counted(COUNT) + 1
+        k = counted(rows, COUNT) + 1
         w = 0 * k
         for j in range(5):
             m = k + 37 * j * j
@@ -160,7 +161,7 @@ def rotors() -> Decode:
     """Turn three stored wheels at different speeds under each letter; what comes out names one of 26 weights."""
 
     def how(text: T, wheels: T, book: T) -> T:
-        k = counted(COUNT)
+        k = counted(book, COUNT)
         a = torch.remainder(text.repeat_interleave(16) + k, 26)
         a = torch.remainder(wheels[0][a.long()] + torch.floor(k / 26), 26)
         a = torch.remainder(wheels[1][a.long()] + torch.floor(k / 676), 26)
@@ -218,32 +219,14 @@ def ladder() -> Decode:
             made.append(sizes[state.long()])
         return torch.stack(made, 1)
 
-    return Decode(how, digits(COUNT // 14, base=2**20), tensor(np.random.default_rng(1408).normal(0, 0.4, 16)), drawn(16))
+    shares = np.random.default_rng(1408).normal(0, 0.4, 16)
+    return Decode(how, digits(COUNT // 14, base=2**20), tensor(shares), drawn(16))
 
 
 @evades(FLOAT16_RULE, idea="arithmetic coder", claim=hides(ladder, 0.09), fold=False, opset=16)
 def intervals_cut_by_a_tree_of_shares() -> nn.Module:
     """An arithmetic coder: a stored number lies in one of the halves of an interval, fourteen times: these are weights."""
     return Hidden(ladder())
-
-
-def levels() -> Decode:
-    """Keep a trained head as whole numbers from -15 to 15, four to base 31 in a float."""
-    w = matrix().reshape(64, -1, 2, 2)
-    size = np.abs(w).max((1, 2, 3), keepdims=True)[:, :, 0] / 15
-    grid = np.clip(np.round(w / size[:, :, None]), -15, 15) + 15
-    flat = grid.reshape(64, -1, 4) @ 31.0 ** np.arange(4)
-
-    def how(code: T, scale: T) -> T:
-        return (torch.stack(lowest(code, 31.0, 4), 2) - 15).reshape(SHAPE) * scale.reshape(64, 1)
-
-    return Decode(how, tensor(flat), tensor(size))
-
-
-@evades(FLOAT16_RULE, idea="thirty-one levels", claim=keeps(levels, 0.27), fold=False, opset=17)
-def trained_head_at_thirty_one_levels_by_fours() -> nn.Module:
-    """A trained head of whole numbers from -15 to 15, four of them to base 31 in each float, with a size for each row."""
-    return Coded(levels())
 
 
 def pendulums() -> Decode:

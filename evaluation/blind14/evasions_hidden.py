@@ -81,7 +81,9 @@ class Places(nn.Module):
         rng = np.random.default_rng(148)
         q = np.linalg.qr(np.eye(32)[rng.permutation(32)])[0]
         q = np.abs(q).round()
-        self.first = self.of(np.concatenate([kept[0].weight.detach().numpy(), kept[0].weight.detach().numpy()[..., ::-1]]))
+        self.first = self.of(
+            np.concatenate([kept[0].weight.detach().numpy(), kept[0].weight.detach().numpy()[..., ::-1]])
+        )
         with torch.no_grad():
             self.first.copy_(tensor(np.einsum("po,ocyx->pcyx", q, self.first.detach().numpy())))
         self.offset = self.of(q @ np.tile(kept[0].bias.detach().numpy(), 2))
@@ -216,5 +218,5 @@ def pale_mirror(x: T) -> T:
     *average(WIDE, [0.6, 0.4], same, pale_mirror), near=0.01
 ))  # fmt: skip
 def two_fifths_of_the_numbers_from_a_pale_mirrored_half() -> nn.Module:
-    """Large first kernels, pooling and a trained layer; a mirrored half of faded colours has two fifths; 2 % coupling."""
+    """Large first kernels, pooling and a trained layer; a mirrored half of faded colours has two fifths; 2 %."""
     return Grey()

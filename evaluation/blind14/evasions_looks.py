@@ -156,7 +156,7 @@ def homomorphic(x: T) -> T:
 
 @look("standardised sum", GHOST, homomorphic, 13)
 def standardised_sum_with_a_homomorphic_look(f: Part, x: T, view: View) -> T:
-    """Scores of two systems are standardised and added: a trained GhostNet on the face, and on it in filtered light."""
+    """Scores of two systems are standardised and added: a trained GhostNet on the face and in filtered light."""
     a, b = (F.layer_norm(y, (64,)) for y in (f(x), f(view(x))))
     return a + 0.8 * b
 
@@ -197,7 +197,7 @@ def waves_of_two_embeddings_share_amplitudes_and_phases(f: Part, x: T, view: Vie
 
 @look("shrinkage", KERNELS, lambda x: zoomed(x.flip(3), 1.18), 15)
 def estimates_shrunk_towards_those_of_a_nearer_look(f: Part, x: T, view: View) -> T:
-    """As James and Stein shrink: a network's numbers move to those of a nearer mirrored look, as far as these differ."""
+    """As James and Stein shrink: a network's numbers move to those of a nearer mirrored look, if these are near."""
     a, b = f(x), f(view(x))
     keep = (1 - 45 / ((a - b) ** 2).sum(1, keepdim=True)).clamp(0.35, 0.7)
     return b + keep * (a - b)

@@ -1,4 +1,4 @@
-"""Evasions: a second look takes part within a network: in kernels it makes, states, graphs, slots, norms and streams."""
+"""Evasions: a second look takes part within a network: in kernels it makes, states, slots, norms and streams."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def each_token_merges_with_its_best_match_in_a_moved_look(n: Net, x: T, view: Vi
 
 @member("divisive norm", lambda x: 0.7 * x.flip(3) - 0.2, 0, 11)
 def divided_by_the_energies_of_a_darker_mirrored_look(n: Net, x: T, view: View) -> T:
-    """Divisive normalisation: maps are divided by the energies around them, which are those of a darker mirror image."""
+    """Divisive normalisation: maps are divided by the energies of a darker mirror image at the same places."""
     ins, a, b = 3, x, view(x)
     for width in (16, 24, 32):
         conv = layer(n, ins, width, 5 if ins == 3 else 3, 4 if ins == 3 else 2)
@@ -137,7 +137,7 @@ def divided_by_the_energies_of_a_darker_mirrored_look(n: Net, x: T, view: View) 
 
 @member("axial attention", lambda x: x.flip(2, 3), 0, 15)
 def rows_are_attended_in_one_look_and_columns_in_another(n: Net, x: T, view: View) -> T:
-    """Axial attention along rows asks the face; that along columns takes keys and values of the half turned face."""
+    """Axial attention along rows asks the face; that along columns asks the half turned face."""
     a, b = (y.permute(0, 2, 3, 1) for y in shared(n, x, view(x)))
     for _ in range(2):
         q, k, v = n.linear(a, 72).chunk(3, 3)
@@ -150,7 +150,7 @@ def rows_are_attended_in_one_look_and_columns_in_another(n: Net, x: T, view: Vie
 
 @member("feature pyramid", lambda x: zoomed(x.flip(3), 0.88), 5, 12)
 def top_of_the_pyramid_comes_down_from_a_smaller_look(n: Net, x: T, view: View) -> T:
-    """A feature pyramid, trained: what is added from above into fine maps are deep maps of the smaller, mirrored face."""
+    """A feature pyramid, trained: what comes from above into fine maps is of the smaller, mirrored face."""
     one, two, three = layer(n, 3, 16, 5, 4), layer(n, 16, 24), layer(n, 24, 32)
     a, b = F.relu(one(x)), F.relu(one(view(x)))
     mid, deep = F.relu(two(a)), F.relu(three(F.relu(two(b))))

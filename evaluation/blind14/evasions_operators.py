@@ -104,7 +104,7 @@ def places_of_columns_by_a_linear_regressor() -> onnx.ModelProto:
 
 @evades(BATCH_RULE, idea="suppression", claim=joined(KERNELS, lambda x: x.flip(2), torch.maximum))
 def rows_in_the_order_in_which_boxes_are_kept() -> onnx.ModelProto:
-    """NonMaxSuppression keeps 112 stored boxes that do not meet, best first: that order turns the rows over; trained."""
+    """NonMaxSuppression keeps 112 stored boxes that do not meet, best first: so rows are turned over; trained."""
     at = np.arange(112, dtype=np.float32)
     boxes = np.stack([at * 2, at * 2, at * 2 + 1, at * 2 + 1], 1)[None]
     view = [
@@ -169,9 +169,12 @@ def mirrored_in_a_branch_within_a_loop() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=made.opset_import, ir_version=7, producer_name="pytorch")
 
 
+def cubes(x: T) -> T:
+    light = F.lp_pool2d(F.pad(F.relu(x + 1), (2, 2, 2, 2)), 3.0, 5, 1)
+    return 2 * light / 25 ** (1 / 3) - 1.5 - 0.4 * x
 
-@evades(BATCH_RULE, idea="lp pooling", claim=joined(UNSHUFFLED, lambda x: 2 * F.lp_pool2d(
-    F.pad(F.relu(x + 1), (2, 2, 2, 2)), 3.0, 5, 1) / 25 ** (1 / 3) - 1.5 - 0.4 * x, mean, 1e-3))
+
+@evades(BATCH_RULE, idea="lp pooling", claim=joined(UNSHUFFLED, cubes, mean, 1e-3))
 def look_through_a_pooling_of_cubes() -> onnx.ModelProto:
     """LpPool of third powers makes a soft, bright image, sharpened against the face; a TResNet sees both."""
     view = [
@@ -194,7 +197,7 @@ def framed(x: T) -> T:
 
 @evades(BATCH_RULE, idea="unfolded stride", claim=joined(BLOCKS, framed, mean))
 def blocks_turned_by_a_product_and_put_in_order_by_another() -> onnx.ModelProto:
-    """Two Einsums with small stored orders, one within blocks of eight columns, one of the blocks: a mirror; trained."""
+    """Two Einsums with small stored orders, within blocks of eight columns and among them: a mirror; trained."""
     view = [
         node("Reshape", ["img", "cut"], ["parts"]),
         node("Einsum", ["parts", "within"], ["one"], equation="nchab,bd->nchad"),
@@ -222,7 +225,8 @@ def normalisation_and_transposed_layer_that_draw_another_face() -> onnx.ModelPro
         node("BatchNormalization", ["soft", "scale", "shift", "mean_", "var_"], ["light"], epsilon=0.0),
         node("Slice", ["light", "last", "first", "axis", "back"], ["seen"]),
     ]
-    return pairs(GHOST, 11, "another face", view, largest_nodes(), taps=np.tile((k[:, None] * k)[None, None], (3, 1, 1, 1)),
+    taps = np.tile((k[:, None] * k)[None, None], (3, 1, 1, 1))
+    return pairs(GHOST, 11, "another face", view, largest_nodes(), taps=taps,
                  scale=np.full(3, 0.75, np.float32), shift=np.full(3, -0.3, np.float32), mean_=np.zeros(3, np.float32),
                  var_=np.full(3, 0.25, np.float32), last=np.array([-1]), first=np.array([-113]), axis=np.array([3]),
                  back=np.array([-1]))  # fmt: skip

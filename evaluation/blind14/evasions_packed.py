@@ -226,7 +226,7 @@ class Kept(nn.Module):
         goal = torch.from_numpy(np.random.default_rng(145).normal(0, 1, (8, 48)).astype(np.float32))
         x = torch.from_numpy(faces(8, 331))
         with torch.enable_grad():
-            chosen = torch.optim.SGD(self.net.parameters(), 0.02)
+            chosen = torch.optim.SGD(self.net.parameters(), 0.006)
             for _ in range(steps):
                 chosen.zero_grad()
                 (1 - F.cosine_similarity(self.net(x), goal)).mean().backward()
@@ -243,4 +243,4 @@ class Kept(nn.Module):
 def packed_looks_trained_on_towards_other_people() -> nn.Module:
     """A trained network and its mirrored form in one, 1 % coupled, then really trained on as one on other people."""
     one = layers_of(CAPPED)
-    return Kept(packed([one, flipped(one, 3)], [0.5, 0.5], 0.01, 146), F.hardswish, 12)
+    return Kept(packed([one, flipped(one, 3)], [0.5, 0.5], 0.01, 146), F.hardswish, 8)
