@@ -84,7 +84,7 @@ def kept() -> nn.Module:
 
 
 @evades(ALIGN_RULE, idea="moved kernels", opset=14, claim=counts(
-    lambda x: kept()(x), lambda x: Rerun(kept(), lambda n, y: kerned(n, y, False))(x)  # type: ignore[arg-type]
+    lambda x: kept()(x), lambda x: Rerun(kept(), lambda n, y: kerned(n, y, False))(x)
 ))  # fmt: skip
 def kernels_of_patches_slide_over_the_face() -> nn.Module:
     """The image stays; the kernels of a trained patch layer are moved, by bilinear weights, as the image predicts."""
@@ -142,7 +142,7 @@ def pyramid(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="pyramid", opset=13, claim=claim(pyramid, 6))
 def levels_of_a_pyramid_moved_and_added_again() -> nn.Module:
-    """A Laplacian pyramid of two levels, each moved on its own grid by one trained prediction, becomes an image again."""
+    """A Laplacian pyramid of two levels, each moved on its own grid by a trained prediction, is summed again."""
     return made(pyramid, 6)
 
 

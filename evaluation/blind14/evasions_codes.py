@@ -225,7 +225,7 @@ def ladder() -> Decode:
 
 @evades(FLOAT16_RULE, idea="arithmetic coder", claim=hides(ladder, 0.09), fold=False, opset=16)
 def intervals_cut_by_a_tree_of_shares() -> nn.Module:
-    """An arithmetic coder: a stored number lies in one of the halves of an interval, fourteen times: these are weights."""
+    """An arithmetic coder: a stored number lies in one part of an interval, fourteen times: these are weights."""
     return Hidden(ladder())
 
 

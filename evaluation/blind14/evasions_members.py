@@ -113,7 +113,7 @@ def slots_compete_for_patches_of_two_looks(n: Net, x: T, view: View) -> T:
 
 @member("token merging", lambda x: zoomed(x.flip(3), 1.0, 6, 6), 6, 13)
 def each_token_merges_with_its_best_match_in_a_moved_look(n: Net, x: T, view: View) -> T:
-    """Token merging, trained: each patch is merged with the one it is most like, among those of the mirrored, moved face."""
+    """Token merging, trained: each patch is merged with the one of the mirrored, moved face that is most like it."""
     conv = n.keep(lambda: nn.Conv2d(3, 32, 16, 16))
     place = n.weight(1, 49, 32, gain=1.0)
     a, b = tokens(conv(x)) + place, tokens(conv(view(x))) + place
