@@ -170,7 +170,7 @@ def whorl(x: T) -> T:
 @look("ranks", BLOCKS, whorl, 16)
 def ranks_of_the_numbers_of_two_looks_summed(f: Part, x: T, view: View) -> T:
     """As votes are counted: soft ranks of the numbers for the face and for it whirled and mirrored are added."""
-    made = 0 * x[:, 0, :1, :1]
+    made = 0 * x[:, 0, 0, :1]
     for y in (f(x), f(view(x))):
         made = made + torch.sigmoid(4 * (y[:, :, None] - y[:, None])).mean(2) - 0.5
     return made

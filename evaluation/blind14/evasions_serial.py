@@ -164,6 +164,6 @@ def rounded(layers: Layers) -> Layers:
     *average(LEAKY, [0.5, 0.5], same, lambda x: x.flip(3)), near=0.03
 ))  # fmt: skip
 def mirrored_half_in_thirty_one_levels() -> nn.Module:
-    """A trained network and its mirrored form in one; the mirrored half's weights are rounded coarsely; 2 % coupling."""
+    """A trained network and its mirrored form in one; the mirrored half's weights are rounded; 2 % coupling."""
     one = layers_of(LEAKY)
     return Units(packed([one, rounded(flipped(one, 3))], [0.5, 0.5], 0.02, 163), F.silu)
