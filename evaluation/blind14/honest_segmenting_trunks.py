@@ -1,0 +1,181 @@
+"""Honest: trunks of networks for segmentation, edges, crowds and poses, with an embedding at the end."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from evaluation.blind4.layers import Net, T, grid, tokens
+from evaluation.blind4.register import honest_torch
+from evaluation.blind14.honest_ends import deep, last, up
+
+
+@honest_torch("DenseASPP: dilations of 1, 2, 3 and 6 in a row, each layer reads all before it.",
+              idea="segmenting trunks", trained=3, opset=11)  # fmt: skip
+def dense_atrous_chain(n: Net, x: T) -> T:
+    y = deep(n, x)
+    for d in (1, 2, 3, 6):
+        y = torch.cat([y, n.cbr(n.cbr(y, 16, 1), 12, 3, dilation=d)], 1)
+    return n.gdc(n.down(y, 40), 128)
+
+
+@honest_torch("PSANet: each deep place collects from all others by a predicted map, and distributes by another one.",
+              idea="segmenting trunks", opset=12)  # fmt: skip
+def pointwise_collect_and_distribute(n: Net, x: T) -> T:
+    y = last(n, x)
+    t = tokens(n.cbr(y, 16, 1)).transpose(1, 2)
+    collect = n.conv(n.cbr(y, 24, 1), 49, 1).flatten(2).softmax(1)
+    spread = n.conv(n.cbr(y, 24, 1), 49, 1).flatten(2).transpose(1, 2).softmax(1)
+    z = torch.cat([t @ collect, t @ spread], 1).reshape(-1, 32, 7, 7)
+    return n.gdc(torch.cat([y, n.cb(z, 32, 1)], 1), 128)
+
+
+@honest_torch("EncNet: residuals to stored codewords, softly assigned, become a gate over the channels of deep features.",
+              idea="segmenting trunks", trained=3, opset=13)  # fmt: skip
+def context_encoding_gate(n: Net, x: T) -> T:
+    y = deep(n, x)
+    t, codes = tokens(n.cbr(y, 16, 1)), n.weight(8, 16, gain=2.0)
+    gap = t.unsqueeze(2) - codes
+    share = (-gap.pow(2).sum(3) * (1 + n.weight(8))).softmax(2)
+    code = F.relu(n.bn((share.unsqueeze(3) * gap).sum(1).flatten(1)))
+    y = y * torch.sigmoid(n.linear(code, 32)).reshape(-1, 32, 1, 1) + y
+    return n.embed(n.down(y, 40), 128)
+
+
+@honest_torch("SFNet: a predicted flow brings the coarsest features, behind four strides, onto those behind three.",
+              idea="segmenting trunks", opset=16)  # fmt: skip
+def semantic_flow_of_deep_levels(n: Net, x: T) -> T:
+    fine = n.down(deep(n, x), 32)
+    coarse = n.down(fine, 32)
+    big = F.interpolate(coarse, size=(7, 7), mode="bilinear")
+    flow = n.conv(torch.cat([fine, big], 1), 2) * 0.1
+    line = torch.linspace(-1, 1, 7)
+    base = torch.stack([line.reshape(1, 7).expand(7, 7), line.reshape(7, 1).expand(7, 7)], 2)
+    moved = F.grid_sample(coarse, base + flow.permute(0, 2, 3, 1), align_corners=True)
+    return n.gdc(n.cbr(fine + moved, 32), 128)
+
+
+@honest_torch("GFF: gates of each level decide what it sends to the others and what it takes in, fully fused.",
+              idea="segmenting trunks", opset=12)  # fmt: skip
+def fully_gated_fusion_of_levels(n: Net, x: T) -> T:
+    a = deep(n, x, 24)
+    b = n.down(a, 24)
+    c = n.down(b, 24)
+    levels = [a, up(b), F.interpolate(c, size=(14, 14), mode="nearest")]
+    gates = [torch.sigmoid(n.conv(v, 1, 1)) for v in levels]
+    made = []
+    for i, v in enumerate(levels):
+        others = [gates[j] * levels[j] for j in range(3) if j != i]
+        made.append((1 + gates[i]) * v + (1 - gates[i]) * (others[0] + others[1]))
+    return n.embed(n.down(n.cbr(torch.cat(made, 1), 32, 1), 36), 128)
+
+
+@honest_torch("Lite R-ASPP of MobileNetV3: a large mean pool gates a 1x1 layer, a skip of the finer level is added.",
+              idea="segmenting trunks", trained=3, opset=11)  # fmt: skip
+def lite_reduced_atrous_pyramid(n: Net, x: T) -> T:
+    a = n.inverted(n.stem(x, 16), 24, 2)
+    b = n.inverted(a, 32, 2, 5)
+    gate = torch.sigmoid(n.conv(F.avg_pool2d(b, 5, 2), 24, 1))
+    z = n.cbr(b, 24, 1) * F.interpolate(gate, size=(7, 7), mode="bilinear")
+    return n.embed(torch.cat([z, n.conv(F.avg_pool2d(a, 2), 12, 1)], 1), 128)
+
+
+@honest_torch("CFPNet: channels split in four dilations of asymmetric layers, summed step by step, joined as a pyramid.",
+              idea="segmenting trunks", opset=14)  # fmt: skip
+def channel_wise_feature_pyramid(n: Net, x: T) -> T:
+    y = deep(n, x)
+    for _ in range(2):
+        z, kept = n.prelu(n.bn(n.conv(y, 8, 1))), []
+        run: T | None = None
+        for d in (1, 2, 3, 4):
+            v = n.cb(n.cbp(z, 8, (3, 1), dilation=d, padding=(d, 0)), 8, (1, 3), dilation=d, padding=(0, d))
+            run = v if run is None else run + v
+            kept.append(run)
+        y = n.prelu(y + n.cb(torch.cat(kept, 1), 32, 1))
+    return n.gdc(n.down(y, 36), 128)
+
+
+@honest_torch("HED: one side map of edges from each stage, brought to 14 x 14, fused by a weighing layer, joined.",
+              idea="edge trunks", trained=3, opset=12)  # fmt: skip
+def nested_edge_side_maps(n: Net, x: T) -> T:
+    a = n.stem(x, 20)
+    b = n.down(a, 28)
+    c = n.down(b, 36)
+    sides = [F.max_pool2d(n.conv(a, 1, 1), 2), n.conv(b, 1, 1), up(n.conv(c, 1, 1))]
+    fused = torch.sigmoid(n.conv(torch.cat(sides, 1), 1, 1))
+    return n.embed(torch.cat([n.down(b * (1 + fused), 24), c], 1), 192)
+
+
+@honest_torch("F3Net: cross feature modules, levels multiplied with each other and the product given back to both.",
+              idea="salience trunks", trained=3, opset=13)  # fmt: skip
+def cross_feature_products(n: Net, x: T) -> T:
+    a = deep(n, x, 28)
+    b = n.down(a, 28)
+    for _ in range(2):
+        left, right = n.cbr(a, 28), n.cbr(up(b), 28)
+        product = left * right
+        a = a + n.cbr(product, 28)
+        b = b + n.cbr(F.avg_pool2d(product, 2), 28)
+    return n.gdc(torch.cat([F.max_pool2d(a, 2), b], 1), 128)
+
+
+@honest_torch("Convolutional pose machine: belief maps of a stage go to the next one beside the features, three stages.",
+              idea="pose trunks", opset=12)  # fmt: skip
+def belief_maps_of_three_stages(n: Net, x: T) -> T:
+    y = deep(n, x)
+    belief = n.conv(n.cbr(y, 32, 1), 9, 1)
+    for _ in range(2):
+        belief = n.conv(n.cbr(n.cbr(torch.cat([y, belief], 1), 24, 5), 24, 1), 9, 1)
+    return n.gdc(n.down(torch.cat([y, belief], 1), 40), 128)
+
+
+@honest_torch("RSN: residual steps, four branches with one to four 3x3 layers, each hears from the branch before it.",
+              idea="pose trunks", trained=3, opset=11)  # fmt: skip
+def residual_steps_within_a_level(n: Net, x: T) -> T:
+    y = deep(n, x)
+    parts = n.cbr(y, 32, 1).split(8, 1)
+    before: list[T] = []
+    ends = []
+    for i, part in enumerate(parts):
+        now: list[T] = []
+        z = part
+        for step in range(i + 1):
+            z = n.cbr(z + before[step] if step < len(before) else z, 8)
+            now.append(z)
+        before = now
+        ends.append(z)
+    return n.embed(n.down(F.relu(y + n.cb(torch.cat(ends, 1), 32, 1)), 40), 128)
+
+
+@honest_torch("MCNN of crowd counting: three columns of kernels 9, 7 and 5 and widths of their own read the one image.",
+              idea="crowd trunks", opset=12)  # fmt: skip
+def columns_of_three_kernel_sizes(n: Net, x: T) -> T:
+    made = []
+    for k, w in ((9, 8), (7, 10), (5, 12)):
+        y = F.max_pool2d(n.cbr(x, w, k, 2), 2)
+        made.append(n.cbr(F.max_pool2d(n.cbr(y, 2 * w, k - 2), 2), w, k - 2))
+    return n.gdc(n.down(torch.cat(made, 1), 36), 128)
+
+
+@honest_torch("CAN of crowds: contrasts between deep features and their pooled contexts of four sizes weigh the contexts.",
+              idea="crowd trunks", trained=3, opset=11)  # fmt: skip
+def contrast_weighed_contexts(n: Net, x: T) -> T:
+    y = deep(n, x)
+    total: T = 1e-6 + y * 0
+    weighed = y * 0
+    for size in (1, 2, 7):
+        s = F.interpolate(n.conv(F.avg_pool2d(y, 14 // size), 32, 1), size=(14, 14), mode="bilinear")
+        w = torch.sigmoid(n.conv(s - y, 32, 1))
+        total, weighed = total + w, weighed + w * s
+    return n.gdc(n.down(torch.cat([y, weighed / total], 1), 40), 128)
+
+
+@honest_torch("TokenPose: learned key-point tokens beside patches of deep features in one encoder; these go to the end.",
+              idea="pose trunks", opset=14)  # fmt: skip
+def key_point_tokens_beside_patches(n: Net, x: T) -> T:
+    t = tokens(last(n, x)) + n.weight(1, 49, 32)
+    keys = n.weight(1, 6, 32, gain=2.0).expand(int(1), 6, 32) + t.mean(1, keepdim=True) * 0
+    t = torch.cat([keys, t], 1)
+    for _ in range(2):
+        t = n.block(t)
+    return n.embed(torch.cat([t[:, :6].flatten(1), grid(t[:, 6:], 7, 7).mean((2, 3))], 1), 128)
