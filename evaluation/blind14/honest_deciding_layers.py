@@ -31,7 +31,8 @@ LINES = torch.stack([
     for t in (math.pi * k / 8 for k in range(8)) for d in (-5, -3, -1, 1, 3, 5)])  # fmt: skip
 
 
-@honest_torch("A spatial transformer of deep features: an affine map of them, behind three strides, read by GridSample.",
+@honest_torch("A spatial transformer of deep features: an affine map of them, behind three strides, read by "
+              "GridSample.",
               idea="deep features placed", trained=3, opset=16)  # fmt: skip
 def affine_transformer_of_deep_features(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -62,7 +63,8 @@ def means_along_stored_lines(n: Net, x: T) -> T:
     return n.embed(z, 128)
 
 
-@honest_torch("SkipNet: a rounded gate of the pooled features takes each deep residual unit or leaves it, image by image.",
+@honest_torch("SkipNet: a rounded gate of the pooled features takes each deep residual unit or leaves it, image by "
+              "image.",
               idea="decisions by image", opset=13)  # fmt: skip
 def units_left_out_by_rounded_gate(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -73,7 +75,8 @@ def units_left_out_by_rounded_gate(n: Net, x: T) -> T:
     return n.gdc(n.down(y, 40), 128)
 
 
-@honest_torch("DS-Net: one of four widths is decided for each image, channels beyond that width are multiplied by zero.",
+@honest_torch("DS-Net: one of four widths is decided for each image, channels beyond that width are multiplied by "
+              "zero.",
               idea="decisions by image", opset=12)  # fmt: skip
 def width_decided_for_each_image(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -86,7 +89,8 @@ def width_decided_for_each_image(n: Net, x: T) -> T:
     return n.gdc(y, 128)
 
 
-@honest_torch("BranchyNet: where the cheap exit is sure, by a hard threshold, its embedding is given, else the deep one.",
+@honest_torch("BranchyNet: where the cheap exit is sure, by a hard threshold, its embedding is given, else the "
+              "deep one.",
               idea="decisions by image", trained=3, opset=11)  # fmt: skip
 def hard_exit_of_one_trunk(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -111,7 +115,8 @@ def conditional_small_layers_with_places(n: Net, x: T) -> T:
     return n.gdc(n.down(torch.cat([y, z], 1), 40), 128)
 
 
-@honest_torch("A symmetry prior: a stored bias draws each deep place's attention to the place across the face's middle.",
+@honest_torch("A symmetry prior: a stored bias draws each deep place's attention to the place across the face's "
+              "middle.",
               idea="attention forms", trained=3, opset=13)  # fmt: skip
 def attention_drawn_across_the_middle(n: Net, x: T) -> T:
     t = tokens(last(n, x)) + n.weight(1, 49, 32)
@@ -123,7 +128,8 @@ def attention_drawn_across_the_middle(n: Net, x: T) -> T:
     return n.gdc(grid(t, 7, 7), 128)
 
 
-@honest_torch("Dynamic group convolution: each of four heads keeps the half of the deep channels it finds most salient.",
+@honest_torch("Dynamic group convolution: each of four heads keeps the half of the deep channels it finds most "
+              "salient.",
               idea="decisions by image", opset=11)  # fmt: skip
 def salient_half_for_each_head(n: Net, x: T) -> T:
     y = deep(n, x)

@@ -37,21 +37,6 @@ def balanced_pyramid_of_means(n: Net, x: T) -> T:
     return n.gdc(n.cbr(c + F.max_pool2d(mean, 2), 36), 128)
 
 
-@honest_torch("NAS-FPN: merging cells a search found, sums and global-pool gates between levels in an odd order.",
-              idea="detecting trunks", opset=12)  # fmt: skip
-def merging_cells_in_odd_order(n: Net, x: T) -> T:
-    p3 = deep(n, x, 24)
-    p4 = n.down(p3, 24)
-    p5 = n.down(p4, 24)
-    wide = F.interpolate(p5, size=(7, 7), mode="nearest")
-    gated = p4 + torch.sigmoid(wide.mean((2, 3), keepdim=True)) * p4
-    first = n.cbr(gated, 24)
-    second = n.cbr(p3 + up(first, mode="nearest"), 24)
-    third = n.cbr(F.max_pool2d(second, 2) + first + wide, 24)
-    fourth = n.cbr(F.max_pool2d(third, 2) * torch.sigmoid(p5.mean((2, 3), keepdim=True))[:, :, :1], 24)
-    return n.embed(torch.cat([third.flatten(1), fourth.mean((2, 3))], 1), 128)
-
-
 @honest_torch("YOLOR: implicit knowledge, learned vectors added before and multiplied behind layers of each level.",
               idea="detecting trunks", trained=3, opset=11)  # fmt: skip
 def implicit_vectors_added_and_multiplied(n: Net, x: T) -> T:
@@ -62,7 +47,8 @@ def implicit_vectors_added_and_multiplied(n: Net, x: T) -> T:
     return n.gdc(y, 128)
 
 
-@honest_torch("Dynamic head: attention over levels, over places and over tasks, one after the other, on two deep levels.",
+@honest_torch("Dynamic head: attention over levels, over places and over tasks, one after the other, on two deep "
+              "levels.",
               idea="detecting trunks", opset=13)  # fmt: skip
 def attentions_of_level_place_and_task(n: Net, x: T) -> T:
     a = deep(n, x)
@@ -90,7 +76,8 @@ def queries_masked_by_their_own_masks(n: Net, x: T) -> T:
     return n.embed(q, 128)
 
 
-@honest_torch("Sparse R-CNN: stored proposal features make two small matrices each, which read stored boxes of the map.",
+@honest_torch("Sparse R-CNN: stored proposal features make two small matrices each, which read stored boxes of the "
+              "map.",
               idea="detecting trunks", opset=12)  # fmt: skip
 def proposals_interact_with_stored_boxes(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -124,7 +111,8 @@ def points_of_two_deep_levels(n: Net, x: T) -> T:
     return n.gdc(grid(n.ln(t + n.ff(t)), 7, 7), 128)
 
 
-@honest_torch("EXTD: one inverted block is used again for every stage, the levels come of the same weights, summed back.",
+@honest_torch("EXTD: one inverted block is used again for every stage, the levels come of the same weights, summed "
+              "back.",
               idea="detecting trunks", trained=3, opset=12)  # fmt: skip
 def one_block_for_every_stage(n: Net, x: T) -> T:
     y = n.cbp(n.cbp(x, 16, 3, 2), 24, 3, 2)
@@ -137,20 +125,6 @@ def one_block_for_every_stage(n: Net, x: T) -> T:
         levels.append(y)
     z = levels[1] + F.interpolate(levels[2], size=(7, 7), mode="bilinear")
     return n.embed(torch.cat([z, F.avg_pool2d(levels[0], 2)], 1), 128)
-
-
-@honest_torch("DAMO-YOLO's RepGFPN: queens fuse levels from both neighbours, no extra up-sampling, re-param blocks.",
-              idea="detecting trunks", opset=13)  # fmt: skip
-def queen_fusion_of_neighbour_levels(n: Net, x: T) -> T:
-    a = n.stem(x, 20)
-    b = n.down(a, 24)
-    c = n.down(b, 28)
-    q = torch.cat([n.cbr(a, 12, 3, 2), b, up(n.cbr(c, 12, 1), mode="nearest")], 1)
-    left, right = n.cbr(q, 16, 1), n.cbr(q, 16, 1)
-    for _ in range(2):
-        right = F.relu(n.cb(right, 16) + n.cb(right, 16, 1) + n.bn(right))
-    q = torch.cat([left, right], 1)
-    return n.gdc(torch.cat([n.down(q, 24), c], 1), 128)
 
 
 @honest_torch("CBNet: two composite backbones of one kind read the image, deep levels of the first go into the second.",

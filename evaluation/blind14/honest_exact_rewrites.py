@@ -25,7 +25,8 @@ def kernel_to_row_first_layer(n: Net, x: T) -> T:
     return n.gdc(y, 128)
 
 
-@honest_torch("Polyphase form: the strided 4x4 first layer is four 2x2 layers on the four phases of the pixels, summed.",
+@honest_torch("Polyphase form: the strided 4x4 first layer is four 2x2 layers on the four phases of the pixels, "
+              "summed.",
               idea="layers in another way", trained=3, opset=13)  # fmt: skip
 def polyphase_strided_first_layer(n: Net, x: T) -> T:
     p = F.pad(x, (1, 1, 1, 1))
@@ -36,7 +37,8 @@ def polyphase_strided_first_layer(n: Net, x: T) -> T:
     return n.gdc(y, 128)
 
 
-@honest_torch("MCUNetV2: the first two layers run patch by patch to save memory, the halo computed twice, then stitched.",
+@honest_torch("MCUNetV2: the first two layers run patch by patch to save memory, the halo computed twice, then "
+              "stitched.",
               idea="layers in another way", opset=12)  # fmt: skip
 def patch_by_patch_first_layers(n: Net, x: T) -> T:
     a, b = n.weight(8, 3, 3, 3, gain=0.8), n.weight(16, 8, 3, 3, gain=0.8)
@@ -103,7 +105,8 @@ def atrous_by_space_to_batch(n: Net, x: T) -> T:
     return n.gdc(n.down(y, 40), 128)
 
 
-@honest_torch("Every layer is a transposed convolution of stride 1, as some decoders' libraries have it, strides by means.",
+@honest_torch("Every layer is a transposed convolution of stride 1, as some decoders' libraries have it, strides "
+              "by means.",
               idea="layers in another way", opset=11)  # fmt: skip
 def transposed_layers_of_stride_one(n: Net, x: T) -> T:
     y = x
@@ -123,7 +126,8 @@ def video_layers_of_one_frame(n: Net, x: T) -> T:
     return n.embed(y, 128)
 
 
-@honest_torch("The first layer is summed colour by colour: each plane has a kernel of its own, as a chip with one input.",
+@honest_torch("The first layer is summed colour by colour: each plane has a kernel of its own, as a chip with one "
+              "input.",
               idea="layers in another way", trained=3, opset=15)  # fmt: skip
 def colour_by_colour_sums(n: Net, x: T) -> T:
     red, green, blue = x.split(1, 1)
@@ -144,18 +148,8 @@ def kernel_over_neighbouring_colours(n: Net, x: T) -> T:
     return n.pooled(y, 128)
 
 
-@honest_torch("TextCNN on deep rows: columns and channels form one vector, 1-D layers of widths 2, 3 and 4, maxima.",
-              idea="layers in another way", opset=14)  # fmt: skip
-def one_dimensional_rows_as_text(n: Net, x: T) -> T:
-    y = n.conv(deep(n, x), 8, 1).transpose(2, 3).reshape(-1, 112, 14)
-    made = []
-    for k in (2, 3, 4):
-        z = F.relu(n.same(y, lambda k=k: nn.Conv1d(112, 24, k)))
-        made.append(F.adaptive_max_pool1d(z, 1).flatten(1))
-    return n.embed(torch.cat(made, 1), 96)
-
-
-@honest_torch("Karatsuba-like rows: deep 1x3 layers by Winograd's F(2,3) in one dimension, slices of even and odd columns.",
+@honest_torch("Karatsuba-like rows: deep 1x3 layers by Winograd's F(2,3) in one dimension, slices of even and odd "
+              "columns.",
               idea="layers in another way", trained=3, opset=13)  # fmt: skip
 def winograd_of_rows(n: Net, x: T) -> T:
     y = last(n, x)

@@ -10,35 +10,42 @@ from evaluation.blind4.register import honest_torch
 from evaluation.blind14.honest_ends import deep, last
 
 
-@honest_torch("Hummingbird's way: trees behind the pooled feature as comparisons, a path matrix and leaf values, joined.",
+def orthogonal(size: int) -> T:
+    """Return a product of three reflections as a matrix."""
+    turn = torch.eye(size)
+    for seed in range(3):
+        v = F.normalize(torch.cos(torch.arange(float(size)) * (seed + 1.7) + seed), dim=0)
+        turn = turn - 2 * torch.outer(turn @ v, v)
+    return turn
+
+
+TURN = orthogonal(128)
+#: Of a tree of depth 3: +1 where a leaf lies to the right of a node, -1 to the left, 0 where it is not below it.
+PATHS = [
+    [-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0],
+    [-1.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+    [0.0, 0.0, 0.0, 0.0, -1.0, -1.0, 1.0, 1.0],
+    [-1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+    [0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+    [0.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0],
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 1.0],
+]
+
+
+@honest_torch("Hummingbird's way: trees behind the pooled feature as comparisons, a path matrix and leaf values, "
+              "joined.",
               idea="heads", trained=3, opset=12)  # fmt: skip
 def trees_as_matrix_products(n: Net, x: T) -> T:
     y = n.bn(n.linear(last(n, x).flatten(1), 64))
     on = (y[:, :42] > n.weight(42)).float().reshape(-1, 6, 7)
-    paths = torch.zeros(7, 8)
-    for leaf in range(8):
-        node = 0
-        for level in range(3):
-            right = leaf >> (2 - level) & 1
-            paths[node, leaf] = 1.0 if right else -1.0
-            node = 2 * node + 1 + right
-    score = (2 * on - 1) @ paths
+    score = (2 * on - 1) @ torch.tensor(PATHS)
     leaves = (score > 2.5).float()
     values = torch.einsum("ntl,tlv->ntv", leaves, n.weight(6, 8, 8, gain=2.0))
-    return torch.cat([y, 0.5 * values.flatten(1)], 1)
+    return torch.cat([y, n.linear(values.flatten(1), 48)], 1)
 
 
-@honest_torch("NetVLAD with context gating: the aggregated vector is multiplied by a sigmoid of a layer of itself.",
-              idea="heads", opset=11)  # fmt: skip
-def context_gated_aggregation(n: Net, x: T) -> T:
-    t = tokens(last(n, x, 24))
-    share = n.linear(t, 8).softmax(2)
-    v = share.transpose(1, 2) @ t - share.sum(1).unsqueeze(2) * n.weight(8, 24)
-    z = n.bn(n.linear(F.normalize(v, dim=2).flatten(1), 128))
-    return n.bn(z * torch.sigmoid(n.bn(n.linear(z, 128))))
-
-
-@honest_torch("WS-DAN's bilinear attention pooling: features under eight part maps, signed roots, no crops and no drops.",
+@honest_torch("WS-DAN's bilinear attention pooling: features under eight part maps, signed roots, no crops and no "
+              "drops.",
               idea="heads", trained=3, opset=13)  # fmt: skip
 def bilinear_attention_parts(n: Net, x: T) -> T:
     y = last(n, x)
@@ -85,12 +92,8 @@ def gaussian_process_features(n: Net, x: T) -> T:
               idea="heads", trained=3, opset=15)  # fmt: skip
 def rotated_subspaces_of_length_one(n: Net, x: T) -> T:
     y = n.gdc(last(n, x), 128)
-    turn = torch.eye(128)
-    for seed in range(3):
-        v = F.normalize(torch.cos(torch.arange(128.0) * (seed + 1.7) + seed), dim=0)
-        turn = turn - 2 * torch.outer(turn @ v, v)
-    z = (y @ turn).reshape(-1, 8, 16)
-    return (z / (z.norm(dim=2, keepdim=True) + 1e-5)).reshape(-1, 128)
+    parts = [y @ TURN[:, i : i + 16] for i in range(0, 128, 16)]
+    return torch.cat([part / (part.norm(dim=1, keepdim=True) + 1e-5) for part in parts], 1)
 
 
 @honest_torch("Phase-only correlation: deep maps in frequencies by matrices, phases against stored ones, peaks read.",

@@ -41,7 +41,8 @@ def multiplicative_integration_cells(n: Net, x: T) -> T:
     return n.embed(h, 128)
 
 
-@honest_torch("Skip RNN: each deep row is read or left out by a rounded gate, whose chance adds up while rows are left.",
+@honest_torch("Skip RNN: each deep row is read or left out by a rounded gate, whose chance adds up while rows are "
+              "left.",
               idea="recurrent cells", opset=12)  # fmt: skip
 def rows_read_or_left_out(n: Net, x: T) -> T:
     steps = rows(n, x)
@@ -161,7 +162,8 @@ def light_gated_cells_both_ways(n: Net, x: T) -> T:
     return n.embed(torch.cat(ends, 1), 128)
 
 
-@honest_torch("TrellisNet: one layer of 1-D kernels tied over depth, the deep rows injected anew at each level, LSTM gates.",
+@honest_torch("TrellisNet: one layer of 1-D kernels tied over depth, the deep rows injected anew at each level, "
+              "LSTM gates.",
               idea="recurrent cells", opset=13)  # fmt: skip
 def trellis_of_tied_levels(n: Net, x: T) -> T:
     s = torch.stack(rows(n, x), 2)
@@ -193,8 +195,12 @@ def tree_cells_over_quads_of_places(n: Net, x: T) -> T:
     h, c, side = torch.tanh(y), y, 4
     gates, forget = n.weight(72, 24), n.weight(24, 24)
     for _ in range(2):
-        quads = h.reshape(-1, 24, side // 2, 2, side // 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(-1, (side // 2) ** 2, 4, 24)
-        memory = c.reshape(-1, 24, side // 2, 2, side // 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(-1, (side // 2) ** 2, 4, 24)
+        quads = (
+            h.reshape(-1, 24, side // 2, 2, side // 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(-1, (side // 2) ** 2, 4, 24)
+        )
+        memory = (
+            c.reshape(-1, 24, side // 2, 2, side // 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(-1, (side // 2) ** 2, 4, 24)
+        )
         f = torch.sigmoid(quads @ forget + 1.0)
         i, o, u = (quads.sum(2) @ gates.t()).chunk(3, 2)
         cell = torch.sigmoid(i) * torch.tanh(u) + (f * memory).sum(2)
@@ -234,7 +240,8 @@ def cells_open_by_stored_rhythm(n: Net, x: T) -> T:
     return n.embed(torch.cat([h, c], 1), 96)
 
 
-@honest_torch("Hymba: attention heads and a gated decaying state read the same deep tokens in parallel, both normalised.",
+@honest_torch("Hymba: attention heads and a gated decaying state read the same deep tokens in parallel, both "
+              "normalised.",
               idea="state spaces", trained=3, opset=14)  # fmt: skip
 def attention_and_state_in_parallel(n: Net, x: T) -> T:
     t = tokens(last(n, x)) + n.weight(1, 49, 32)

@@ -19,41 +19,12 @@ def channel_attended_groups_front(n: Net, x: T) -> T:
     return mobile_face(n, x + 0.2 * F.pixel_shuffle(n.conv(y + first, 12), 2))
 
 
-@honest_torch("IRCNN: seven-layer denoiser with dilations 1, 2, 3, 2, 1, its noise taken off the image.",
-              idea="repairing fronts", trained=3, opset=13)  # fmt: skip
-def dilated_denoiser_front(n: Net, x: T) -> T:
-    y = F.relu(n.conv(x, 6))
-    for d in (2, 3, 2):
-        y = F.relu(n.bn(n.conv(y, 6, dilation=d)))
-    return residual_face(n, x - 0.3 * n.conv(y, 3))
-
-
 @honest_torch("BRDNet: two different chains read the image, one plain and one dilated, joined to one noise estimate.",
               idea="repairing fronts", opset=11)  # fmt: skip
 def two_chain_denoiser_front(n: Net, x: T) -> T:
     a, b = F.relu(n.cb(x, 6)), F.relu(n.conv(x, 6, dilation=2))
     a, b = x - 0.3 * n.conv(a, 3), x - 0.3 * n.conv(b, 3)
     return residual_face(n, x - 0.5 * n.conv(torch.cat([a, b], 1), 3))
-
-
-@honest_torch("RIDNet: dilated branches merged, enhanced residuals, and a feature attention at half size.",
-              idea="repairing fronts", trained=3, opset=12)  # fmt: skip
-def enhancement_attention_front(n: Net, x: T) -> T:
-    y = n.conv(x, 12, 3, 2)
-    a = torch.cat([F.relu(n.conv(y, 8)), F.relu(n.conv(y, 8, dilation=3))], 1)
-    y = y + n.conv(a, 12)
-    y = F.relu(y + n.conv(F.relu(n.conv(y, 12)), 12))
-    return mobile_face(n, x + 0.2 * n.conv(n.deconv(n.se(y), 8), 3))
-
-
-@honest_torch("MIRNet: two resolutions of features fused by selective kernels over the sizes, softmax by channel.",
-              idea="repairing fronts", opset=14)  # fmt: skip
-def selective_fusion_of_sizes_front(n: Net, x: T) -> T:
-    a = F.relu(n.conv(x, 6))
-    b = up(n.conv(F.relu(n.conv(a, 10, 3, 2)), 6, 1))
-    z = F.relu(n.conv((a + b).mean((2, 3), keepdim=True), 4, 1))
-    share = torch.stack([n.conv(z, 6, 1), n.conv(z, 6, 1)], 1).softmax(1)
-    return residual_face(n, x + 0.2 * n.conv(share[:, 0] * a + share[:, 1] * b, 3))
 
 
 @honest_torch("SwinIR: the image in cells of 4, windows of 7 x 7 cells attend, put back by sub-pixels as a residual.",
@@ -87,7 +58,8 @@ def light_guided_attention_front(n: Net, x: T) -> T:
     return residual_face(n, lifted + 0.2 * n.conv(n.deconv(y, 6), 3))
 
 
-@honest_torch("SepLUT: three curves of one colour by a soft table of nine levels, whose heights the image decides, a mix.",
+@honest_torch("SepLUT: three curves of one colour by a soft table of nine levels, whose heights the image decides, "
+              "a mix.",
               idea="relighting fronts", opset=12)  # fmt: skip
 def separable_tables_front(n: Net, x: T) -> T:
     pooled = n.down(n.stem(F.avg_pool2d(x, 2), 12), 16).mean((2, 3))
@@ -134,19 +106,8 @@ def signal_to_noise_mixed_front(n: Net, x: T) -> T:
     return residual_face(n, x + 0.2 * n.conv(n.deconv(near * ratio + far * (1 - ratio), 6), 3))
 
 
-@honest_torch("GridDehazeNet: three learned inputs of the image's features, two rows of sizes with attention columns.",
-              idea="repairing fronts", opset=11)  # fmt: skip
-def grid_of_rows_front(n: Net, x: T) -> T:
-    a = F.relu(n.conv(x, 6))
-    b = F.relu(n.conv(a, 10, 3, 2))
-    for _ in range(2):
-        b = b + n.conv(F.relu(n.conv(b, 10)), 10) * (1 + n.weight(1, 10, 1, 1))
-        a = a + n.conv(F.relu(n.conv(a, 6)), 6) * (1 + n.weight(1, 6, 1, 1))
-    a = a + n.deconv(b, 6) * n.weight(1, 6, 1, 1, gain=3.0)
-    return mobile_face(n, x + 0.2 * n.conv(a, 3))
-
-
-@honest_torch("Fast deep guided filter: coefficients a and b of windows at quarter size, brought up, applied to pixels.",
+@honest_torch("Fast deep guided filter: coefficients a and b of windows at quarter size, brought up, applied to "
+              "pixels.",
               idea="repairing fronts", trained=3, opset=13)  # fmt: skip
 def learned_guided_filter_front(n: Net, x: T) -> T:
     guide = x * 0.9 + 0.1 * n.conv(F.leaky_relu(n.conv(x, 6, 1), 0.2), 3, 1)

@@ -10,15 +10,6 @@ from evaluation.blind4.register import honest_torch
 from evaluation.blind14.honest_ends import deep, last, up
 
 
-@honest_torch("DenseASPP: dilations of 1, 2, 3 and 6 in a row, each layer reads all before it.",
-              idea="segmenting trunks", trained=3, opset=11)  # fmt: skip
-def dense_atrous_chain(n: Net, x: T) -> T:
-    y = deep(n, x)
-    for d in (1, 2, 3, 6):
-        y = torch.cat([y, n.cbr(n.cbr(y, 16, 1), 12, 3, dilation=d)], 1)
-    return n.gdc(n.down(y, 40), 128)
-
-
 @honest_torch("PSANet: each deep place collects from all others by a predicted map, and distributes by another one.",
               idea="segmenting trunks", opset=12)  # fmt: skip
 def pointwise_collect_and_distribute(n: Net, x: T) -> T:
@@ -30,7 +21,8 @@ def pointwise_collect_and_distribute(n: Net, x: T) -> T:
     return n.gdc(torch.cat([y, n.cb(z, 32, 1)], 1), 128)
 
 
-@honest_torch("EncNet: residuals to stored codewords, softly assigned, become a gate over the channels of deep features.",
+@honest_torch("EncNet: residuals to stored codewords, softly assigned, become a gate over the channels of deep "
+              "features.",
               idea="segmenting trunks", trained=3, opset=13)  # fmt: skip
 def context_encoding_gate(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -70,31 +62,6 @@ def fully_gated_fusion_of_levels(n: Net, x: T) -> T:
     return n.embed(n.down(n.cbr(torch.cat(made, 1), 32, 1), 36), 128)
 
 
-@honest_torch("Lite R-ASPP of MobileNetV3: a large mean pool gates a 1x1 layer, a skip of the finer level is added.",
-              idea="segmenting trunks", trained=3, opset=11)  # fmt: skip
-def lite_reduced_atrous_pyramid(n: Net, x: T) -> T:
-    a = n.inverted(n.stem(x, 16), 24, 2)
-    b = n.inverted(a, 32, 2, 5)
-    gate = torch.sigmoid(n.conv(F.avg_pool2d(b, 5, 2), 24, 1))
-    z = n.cbr(b, 24, 1) * F.interpolate(gate, size=(7, 7), mode="bilinear")
-    return n.embed(torch.cat([z, n.conv(F.avg_pool2d(a, 2), 12, 1)], 1), 128)
-
-
-@honest_torch("CFPNet: channels split in four dilations of asymmetric layers, summed step by step, joined as a pyramid.",
-              idea="segmenting trunks", opset=14)  # fmt: skip
-def channel_wise_feature_pyramid(n: Net, x: T) -> T:
-    y = deep(n, x)
-    for _ in range(2):
-        z, kept = n.prelu(n.bn(n.conv(y, 8, 1))), []
-        run: T | None = None
-        for d in (1, 2, 3, 4):
-            v = n.cb(n.cbp(z, 8, (3, 1), dilation=d, padding=(d, 0)), 8, (1, 3), dilation=d, padding=(0, d))
-            run = v if run is None else run + v
-            kept.append(run)
-        y = n.prelu(y + n.cb(torch.cat(kept, 1), 32, 1))
-    return n.gdc(n.down(y, 36), 128)
-
-
 @honest_torch("HED: one side map of edges from each stage, brought to 14 x 14, fused by a weighing layer, joined.",
               idea="edge trunks", trained=3, opset=12)  # fmt: skip
 def nested_edge_side_maps(n: Net, x: T) -> T:
@@ -117,16 +84,6 @@ def cross_feature_products(n: Net, x: T) -> T:
         a = a + n.cbr(product, 28)
         b = b + n.cbr(F.avg_pool2d(product, 2), 28)
     return n.gdc(torch.cat([F.max_pool2d(a, 2), b], 1), 128)
-
-
-@honest_torch("Convolutional pose machine: belief maps of a stage go to the next one beside the features, three stages.",
-              idea="pose trunks", opset=12)  # fmt: skip
-def belief_maps_of_three_stages(n: Net, x: T) -> T:
-    y = deep(n, x)
-    belief = n.conv(n.cbr(y, 32, 1), 9, 1)
-    for _ in range(2):
-        belief = n.conv(n.cbr(n.cbr(torch.cat([y, belief], 1), 24, 5), 24, 1), 9, 1)
-    return n.gdc(n.down(torch.cat([y, belief], 1), 40), 128)
 
 
 @honest_torch("RSN: residual steps, four branches with one to four 3x3 layers, each hears from the branch before it.",
@@ -157,7 +114,8 @@ def columns_of_three_kernel_sizes(n: Net, x: T) -> T:
     return n.gdc(n.down(torch.cat(made, 1), 36), 128)
 
 
-@honest_torch("CAN of crowds: contrasts between deep features and their pooled contexts of four sizes weigh the contexts.",
+@honest_torch("CAN of crowds: contrasts between deep features and their pooled contexts of four sizes weigh the "
+              "contexts.",
               idea="crowd trunks", trained=3, opset=11)  # fmt: skip
 def contrast_weighed_contexts(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -170,11 +128,12 @@ def contrast_weighed_contexts(n: Net, x: T) -> T:
     return n.gdc(n.down(torch.cat([y, weighed / total], 1), 40), 128)
 
 
-@honest_torch("TokenPose: learned key-point tokens beside patches of deep features in one encoder; these go to the end.",
+@honest_torch("TokenPose: learned key-point tokens beside patches of deep features in one encoder; these go to the "
+              "end.",
               idea="pose trunks", opset=14)  # fmt: skip
 def key_point_tokens_beside_patches(n: Net, x: T) -> T:
     t = tokens(last(n, x)) + n.weight(1, 49, 32)
-    keys = n.weight(1, 6, 32, gain=2.0).expand(int(1), 6, 32) + t.mean(1, keepdim=True) * 0
+    keys = n.weight(1, 6, 32, gain=2.0) + t.mean(1, keepdim=True) * 0
     t = torch.cat([keys, t], 1)
     for _ in range(2):
         t = n.block(t)

@@ -116,7 +116,8 @@ def keys_masked_by_predicted_score(n: Net, x: T) -> T:
     return n.embed((t * keep).sum(1) / 25, 128)
 
 
-@honest_torch("MixFormer: windows and a depthwise layer side by side, a channel gate one way, a place gate the other way.",
+@honest_torch("MixFormer: windows and a depthwise layer side by side, a channel gate one way, a place gate the "
+              "other way.",
               idea="attention forms", opset=14)  # fmt: skip
 def window_and_depthwise_interact(n: Net, x: T) -> T:
     y = deep(n, x)
@@ -173,7 +174,8 @@ def channels_as_inverted_tokens(n: Net, x: T) -> T:
     return n.embed(t, 128)
 
 
-@honest_torch("Autoformer: correlation of deep columns by Fourier matrices, shifts weighed by their correlation are added.",
+@honest_torch("Autoformer: correlation of deep columns by Fourier matrices, shifts weighed by their correlation "
+              "are added.",
               idea="attention forms", opset=13)  # fmt: skip
 def shifts_by_own_correlation(n: Net, x: T) -> T:
     t = n.conv(last(n, x), 16, 1).permute(0, 3, 1, 2).reshape(-1, 7, 112)
@@ -192,7 +194,8 @@ def shifts_by_own_correlation(n: Net, x: T) -> T:
     return n.embed(t, 128)
 
 
-@honest_torch("Informer: only the twelve queries with the most uneven scores attend, all others take the mean of values.",
+@honest_torch("Informer: only the twelve queries with the most uneven scores attend, all others take the mean of "
+              "values.",
               idea="token choice", trained=3, opset=12)  # fmt: skip
 def uneven_queries_attend_alone(n: Net, x: T) -> T:
     t = n.patches(x)
@@ -242,7 +245,9 @@ def hyperedges_gather_and_hand_back(n: Net, x: T) -> T:
 def pooled_opened_and_near_branches(n: Net, x: T) -> T:
     t = tokens(last(n, x))
     i = torch.arange(49)
-    near = torch.where((i.reshape(49, 1) - i.reshape(1, 49)).abs() <= 3, torch.zeros(49, 49), torch.full((49, 49), -30.0))
+    near = torch.where(
+        (i.reshape(49, 1) - i.reshape(1, 49)).abs() <= 3, torch.zeros(49, 49), torch.full((49, 49), -30.0)
+    )
     z = n.ln(t)
     q, k, v = n.linear(z, 32), n.linear(z, 32), n.linear(z, 32)
     kb, vb = k.reshape(-1, 7, 7, 32).mean(2), v.reshape(-1, 7, 7, 32).mean(2)
@@ -265,20 +270,4 @@ def experts_weighed_by_rectifier(n: Net, x: T) -> T:
         z = n.ln(t)
         route = F.relu(n.linear(z, 4))
         t = t + sum(route[:, :, i : i + 1] * n.linear(F.gelu(n.linear(z, 16)), 32) for i in range(4))
-    return n.embed(t.mean(1), 128)
-
-
-@honest_torch("PoNet: attention-free pooling, a global mean that attends once, segment maxima and near maxima, summed.",
-              idea="token mixers", opset=12)  # fmt: skip
-def pooling_network_of_three_reaches(n: Net, x: T) -> T:
-    t = n.patches(x)
-    for _ in range(2):
-        z = n.ln(t)
-        g = n.linear(z, 32).mean(1, keepdim=True)
-        k, v = n.linear(z, 32), n.linear(z, 32)
-        whole = (g @ k.transpose(1, 2) * 0.18).softmax(-1) @ v
-        segment = n.linear(z, 32).reshape(-1, 7, 7, 32).amax(2, keepdim=True).expand(-1, 7, 7, 32).reshape(-1, 49, 32)
-        near = F.max_pool2d(n.linear(z, 32).transpose(1, 2).unsqueeze(2), (1, 3), 1, (0, 1)).squeeze(2).transpose(1, 2)
-        t = t + n.linear(whole * n.linear(z, 32) + segment + near, 32)
-        t = t + n.ff(n.ln(t))
     return n.embed(t.mean(1), 128)
