@@ -37,16 +37,6 @@ def balanced_pyramid_of_means(n: Net, x: T) -> T:
     return n.gdc(n.cbr(c + F.max_pool2d(mean, 2), 36), 128)
 
 
-@honest_torch("YOLOR: implicit knowledge, learned vectors added before and multiplied behind layers of each level.",
-              idea="detecting trunks", trained=3, opset=11)  # fmt: skip
-def implicit_vectors_added_and_multiplied(n: Net, x: T) -> T:
-    y = F.silu(n.cb(x, 16, 3, 2))
-    for w in (20, 28, 36):
-        y = F.silu(n.cb(y, w, 3, 2)) + 0.3 * n.weight(1, w, 1, 1)
-        y = F.silu(n.cb(y, w, 1)) * (1 + 0.3 * n.weight(1, w, 1, 1))
-    return n.gdc(y, 128)
-
-
 @honest_torch("Dynamic head: attention over levels, over places and over tasks, one after the other, on two deep "
               "levels.",
               idea="detecting trunks", opset=13)  # fmt: skip
@@ -113,7 +103,7 @@ def points_of_two_deep_levels(n: Net, x: T) -> T:
 
 @honest_torch("EXTD: one inverted block is used again for every stage, the levels come of the same weights, summed "
               "back.",
-              idea="detecting trunks", trained=3, opset=12)  # fmt: skip
+              idea="detecting trunks", opset=12)  # fmt: skip
 def one_block_for_every_stage(n: Net, x: T) -> T:
     y = n.cbp(n.cbp(x, 16, 3, 2), 24, 3, 2)
     wide, step, narrow = n.weight(48, 24, 1, 1), n.weight(48, 1, 3, 3, gain=1.5), n.weight(24, 48, 1, 1, gain=1.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -111,7 +113,7 @@ def atrous_by_space_to_batch(n: Net, x: T) -> T:
 def transposed_layers_of_stride_one(n: Net, x: T) -> T:
     y = x
     for w in (12, 20, 28, 36):
-        y = n.same(F.avg_pool2d(y, 2), lambda w=w, c=int(y.shape[1]): nn.ConvTranspose2d(c, w, 3, 1, 1, bias=False))
+        y = n.same(F.avg_pool2d(y, 2), partial(nn.ConvTranspose2d, int(y.shape[1]), w, 3, 1, 1, bias=False))
         y = n.prelu(n.bn(y))
     return n.embed(y, 128)
 
@@ -121,8 +123,8 @@ def transposed_layers_of_stride_one(n: Net, x: T) -> T:
 def video_layers_of_one_frame(n: Net, x: T) -> T:
     y = x.unsqueeze(2)
     for w in (12, 20, 28, 36):
-        y = n.same(y, lambda w=w, c=int(y.shape[1]): nn.Conv3d(c, w, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False))
-        y = F.relu(n.same(y, lambda w=w: nn.BatchNorm3d(w)))
+        y = n.same(y, partial(nn.Conv3d, int(y.shape[1]), w, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False))
+        y = F.relu(n.same(y, partial(nn.BatchNorm3d, w)))
     return n.embed(y, 128)
 
 

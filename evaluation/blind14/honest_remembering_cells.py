@@ -93,20 +93,6 @@ def fast_weights_of_recent_past(n: Net, x: T) -> T:
     return n.embed(torch.cat(past[-3:], 1), 96)
 
 
-@honest_torch("Lipschitz RNN: symmetric and skew parts of the matrix mixed by stored shares, Euler steps.",
-              idea="recurrent cells", opset=12)  # fmt: skip
-def lipschitz_cells_of_two_parts(n: Net, x: T) -> T:
-    steps = rows(n, x)
-    a, w = n.weight(32, 32), n.weight(32, 32)
-    eye = torch.eye(32)
-    left = 0.7 * (a - a.t()) + 0.3 * (a + a.t()) - 0.1 * eye
-    right = 0.7 * (w - w.t()) + 0.3 * (w + w.t()) - 0.1 * eye
-    h = steps[0]
-    for z in steps[1:]:
-        h = h + 0.3 * (h @ left + torch.tanh(h @ right + z))
-    return n.embed(h, 128)
-
-
 @honest_torch("Long expressive memory: two states with time steps of their own that the deep row decides.",
               idea="recurrent cells", trained=3, opset=13)  # fmt: skip
 def long_expressive_memory(n: Net, x: T) -> T:
@@ -211,7 +197,7 @@ def tree_cells_over_quads_of_places(n: Net, x: T) -> T:
 
 
 @honest_torch("Liquid S4: a diagonal state whose decay is also moved by the input, over deep places of one snake.",
-              idea="state spaces", trained=3, opset=13)  # fmt: skip
+              idea="state spaces", opset=13)  # fmt: skip
 def liquid_diagonal_state(n: Net, x: T) -> T:
     t = tokens(F.avg_pool2d(n.cbr(last(n, x), 24, 1), 3, 2))
     decay = torch.sigmoid(2 + n.weight(24))

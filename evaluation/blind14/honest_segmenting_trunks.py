@@ -62,30 +62,6 @@ def fully_gated_fusion_of_levels(n: Net, x: T) -> T:
     return n.embed(n.down(n.cbr(torch.cat(made, 1), 32, 1), 36), 128)
 
 
-@honest_torch("HED: one side map of edges from each stage, brought to 14 x 14, fused by a weighing layer, joined.",
-              idea="edge trunks", trained=3, opset=12)  # fmt: skip
-def nested_edge_side_maps(n: Net, x: T) -> T:
-    a = n.stem(x, 20)
-    b = n.down(a, 28)
-    c = n.down(b, 36)
-    sides = [F.max_pool2d(n.conv(a, 1, 1), 2), n.conv(b, 1, 1), up(n.conv(c, 1, 1))]
-    fused = torch.sigmoid(n.conv(torch.cat(sides, 1), 1, 1))
-    return n.embed(torch.cat([n.down(b * (1 + fused), 24), c], 1), 192)
-
-
-@honest_torch("F3Net: cross feature modules, levels multiplied with each other and the product given back to both.",
-              idea="salience trunks", trained=3, opset=13)  # fmt: skip
-def cross_feature_products(n: Net, x: T) -> T:
-    a = deep(n, x, 28)
-    b = n.down(a, 28)
-    for _ in range(2):
-        left, right = n.cbr(a, 28), n.cbr(up(b), 28)
-        product = left * right
-        a = a + n.cbr(product, 28)
-        b = b + n.cbr(F.avg_pool2d(product, 2), 28)
-    return n.gdc(torch.cat([F.max_pool2d(a, 2), b], 1), 128)
-
-
 @honest_torch("RSN: residual steps, four branches with one to four 3x3 layers, each hears from the branch before it.",
               idea="pose trunks", trained=3, opset=11)  # fmt: skip
 def residual_steps_within_a_level(n: Net, x: T) -> T:
@@ -116,7 +92,7 @@ def columns_of_three_kernel_sizes(n: Net, x: T) -> T:
 
 @honest_torch("CAN of crowds: contrasts between deep features and their pooled contexts of four sizes weigh the "
               "contexts.",
-              idea="crowd trunks", trained=3, opset=11)  # fmt: skip
+              idea="crowd trunks", opset=11)  # fmt: skip
 def contrast_weighed_contexts(n: Net, x: T) -> T:
     y = deep(n, x)
     total: T = 1e-6 + y * 0

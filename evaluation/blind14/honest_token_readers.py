@@ -70,7 +70,7 @@ def windows_globals_and_drawn_links(n: Net, x: T) -> T:
 
 
 @honest_torch("Lite Transformer: half of the channels attend far, half pass a short 1-D layer near, joined.",
-              idea="attention forms", trained=3, opset=12)  # fmt: skip
+              idea="attention forms", opset=12)  # fmt: skip
 def long_and_short_range_halves(n: Net, x: T) -> T:
     t = n.patches(x)
     for _ in range(2):
@@ -228,7 +228,7 @@ def mixture_of_attention_heads(n: Net, x: T) -> T:
 
 
 @honest_torch("ViHGNN: deep places belong softly to eight hyperedges by stored centres, edges gather and hand back.",
-              idea="graphs", trained=3, opset=11)  # fmt: skip
+              idea="graphs", opset=11)  # fmt: skip
 def hyperedges_gather_and_hand_back(n: Net, x: T) -> T:
     t = tokens(last(n, x))
     for _ in range(2):
@@ -262,7 +262,7 @@ def pooled_opened_and_near_branches(n: Net, x: T) -> T:
 
 
 @honest_torch("ReMoE: experts of a feed-forward layer are weighed by ReLU of the router, so that many are plainly off.",
-              idea="token choice", trained=3, opset=11)  # fmt: skip
+              idea="token choice", opset=11)  # fmt: skip
 def experts_weighed_by_rectifier(n: Net, x: T) -> T:
     t = n.patches(x)
     for _ in range(2):
