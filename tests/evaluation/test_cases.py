@@ -70,6 +70,7 @@ def test_the_sets_are_as_large_as_they_were() -> None:
         "blind-11": (74, 150),
         "blind-12": (68, 153),
         "blind-13": (67, 111),
+        "blind-14": (78, 112),
         "float16": (65, 30),
         "interventions": (13, 15),
     }
