@@ -97,6 +97,11 @@ class Limits:
         "share of the multiply-adds",
         "behind parts, that follow one of them alone: a network run on each by itself",
     )
+    most_alone: float = of(
+        0.5,
+        "share of multiply-adds",
+        "behind a first layer of both, that rows do by themselves to the end: windows of a last stage do 0.15",
+    )
     kept: float = of(0.8, "cosine", "of embeddings (less their mean) that taking a coupling out leaves, at least")
     coupled: float = of(1e-9, "of the weights' energy", "between two groups of channels, from which they are coupled")
     nearly: float = of(0.5, "of these limits", "from which a hypothesis is neither confirmed nor refuted")

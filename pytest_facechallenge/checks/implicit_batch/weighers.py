@@ -113,8 +113,8 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
 
 
 def _is_all(fold: BatchFold) -> bool:
-    """Whether rows go through all of the network, or through all that stands behind linear layers."""
-    return fold.macs_after >= LIMITS.all_alone or (fold.early and fold.macs_after >= LIMITS.body)
+    """Whether rows go through most of the network, or through all that stands behind linear layers."""
+    return fold.macs_after >= LIMITS.most_alone or (fold.early and fold.macs_after >= LIMITS.body)
 
 
 def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:

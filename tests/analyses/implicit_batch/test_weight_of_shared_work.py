@@ -23,9 +23,10 @@ TWO = msgspec.structs.replace(ONE, apart=0.4)
 
 @pytest.mark.parametrize(
     ("early", "macs_after", "weight"),
-    [(True, 0.25, Weight.UNSURE), (False, 0.25, None), (True, 0.09, None), (False, 0.98, Weight.UNSURE)],
+    [(True, 0.25, Weight.UNSURE), (False, 0.25, None), (True, 0.09, None), (False, 0.98, Weight.UNSURE)]
+    + [(False, 0.51, Weight.UNSURE), (False, 0.49, None)],
 )
-def test_rows_that_go_on_apart_are_open_behind_linear_layers_or_through_all(
+def test_rows_that_go_on_apart_are_open_behind_linear_layers_or_through_most(
     early: bool, macs_after: float, weight: Weight | None
 ) -> None:
     fold = BatchFold(layer="MatMul_4", rows=2, growth=0.5, macs_after=macs_after, early=early, intervention=ONE)
