@@ -23,8 +23,14 @@ TWO = msgspec.structs.replace(ONE, apart=0.4)
 
 @pytest.mark.parametrize(
     ("early", "macs_after", "weight"),
-    [(True, 0.25, Weight.UNSURE), (False, 0.25, None), (True, 0.09, None), (False, 0.98, Weight.UNSURE)]
-    + [(False, 0.51, Weight.UNSURE), (False, 0.49, None)],
+    [
+        (True, 0.25, Weight.UNSURE),
+        (False, 0.25, None),
+        (True, 0.09, None),
+        (False, 0.98, Weight.UNSURE),
+        (False, 0.51, Weight.UNSURE),
+        (False, 0.49, None),
+    ],
 )
 def test_rows_that_go_on_apart_are_open_behind_linear_layers_or_through_most(
     early: bool, macs_after: float, weight: Weight | None
