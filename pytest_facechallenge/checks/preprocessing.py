@@ -26,6 +26,9 @@ from pytest_facechallenge.core.rulebook import Rule
 
 #: From here on black and white lie apart as pixels do: a graph that leaves them so does not scale them.
 PIXELS = 64.0
+#: By how much the factor may differ that undoes the server's normalisation, such as 128 for 127.5, or deviations of
+#: single colours.
+UNDONE = 0.1
 
 
 @check(
@@ -53,13 +56,15 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         does nothing to the pixels is taken to expect what the server feeds. Where the server feeds 0..255 and the graph
         changes the pixels and leaves them wide (a mean taken away, luma and chroma), it may have been trained so: that
         is undecided. So is what misses a limit by less than four times: a network may have been trained so, and the
-        mistakes miss them by more. Where a first stage is not affine (an image standardised by itself, HSV, logarithms,
-        gates, pyramids), and where the pixels seem wrong at a node that has no weights, the model is run as the server
-        feeds it, and as it would feed it with the opposite normalisation. It passes where both give one embedding
-        (1 - cos at most 0.001: the first stage scales each image by itself), or where, as served, the first layers with
-        weights get finite values that lie as far apart as said above and lose no more pixels than with the other feed.
-        It fails where only the other feed gives such values, and those as served miss a limit by four times or lose
-        pixels.
+        mistakes miss them by more. Where the graph undoes the server's normalisation (255 apart again), it was made for
+        what the server feeds, and passes; it fails where it multiplies by 255 as for pixels of 0 to 1 (510 apart), and
+        is undecided where it makes them wide otherwise. Where a first stage is not affine (an image standardised by
+        itself, HSV, logarithms, gates, pyramids), and where the pixels seem wrong at a node that has no weights, the
+        model is run as the server feeds it, and as it would feed it with the opposite normalisation. It passes where
+        both give one embedding (1 - cos at most 0.001: the first stage scales each image by itself), or where, as
+        served, the first layers with weights get finite values that lie as far apart as said above and lose no more
+        pixels than with the other feed. It fails where only the other feed gives such values, and those as served miss
+        a limit by four times or lose pixels.
     How to fix:
         Either take the normalisation out of the exported graph (do it in the data loader) so that the server's
         applies, or keep it as the first nodes and name them so that the server sees it:
@@ -110,6 +115,9 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
             remedy="Take the subtraction out of the graph before the export (the server does it already), or put the "
             "whole normalisation in, (x - 127.5) * 0.0078125, with names that the server recognises.",
         )
+    served = not raw and (mean, std) != (0.0, 1.0)
+    if served and wrong and all(low > limits.most for _, low, _ in wrong):
+        return _widened(wrong, found.layers, std, limits, feed, measured, limit, evidence)
     if not wrong:
         own = "The graph normalises by itself."
         if not found.normalises:
@@ -223,6 +231,38 @@ def _stage(facts: Facts, found: PreprocessingFacts, feed: tuple[float, float]) -
     return msgspec.structs.replace(
         stage, served=stage.other, other=stage.served, other_mean=found.server_mean, other_std=found.server_std
     )
+
+
+def _widened(
+    wrong: list[tuple[FirstLayer, float, float]],
+    layers: tuple[FirstLayer, ...],
+    std: float,
+    limits: StageLimits,
+    feed: str,
+    measured: str,
+    limit: str,
+    evidence: tuple[Evidence, ...],
+) -> Outcome:
+    """Judge a graph that makes what the server normalised wide again, as networks trained on pixels of 0..255 need."""
+    spreads = [each for layer in layers for each in layer.spread(std)]
+    if all(abs(each / WHITE - 1) <= UNDONE for each in spreads):
+        return passed(
+            f"The graph undoes the server's normalisation, as a network trained on pixels of 0 to 255 needs. {feed}",
+            measured=measured,
+            limit=f"{limit}, or {WHITE:g} where the graph undoes the server's normalisation",
+            evidence=evidence,
+        )
+    if all(abs(each / (2 * WHITE) - 1) <= UNDONE for each in spreads):
+        return failed(
+            f"The graph multiplies by 255, as for pixels of 0 to 1: black and white lie {measured} at node "
+            f"{wrong[0][0].node!r}. {feed}",
+            measured=measured,
+            limit=limit,
+            evidence=evidence,
+            remedy="In the graph, multiply by 127.5 and add 127.5 instead; or put the whole normalisation in, with "
+            "names that the server recognises.",
+        )
+    return _unusual(wrong, [], limits, feed, evidence)
 
 
 def _unusual(

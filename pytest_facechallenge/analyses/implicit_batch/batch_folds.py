@@ -6,11 +6,12 @@ from math import prod
 
 import numpy as np
 
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import channel_axis
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.runner import RunError
 from pytest_facechallenge.analyses.implicit_batch.stacked_blocks import own_axes
-from pytest_facechallenge.analyses.implicit_batch.stages import bends
+from pytest_facechallenge.analyses.implicit_batch.stages import is_linear
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import BatchFold
@@ -91,16 +92,13 @@ def _as_large_as_their_source(
     return (on_batch or channels not in (-1, axis)) and prod(shape) >= limits.copies.as_large * source
 
 
-def _is_early(model: TracedModel, name: str) -> bool:
-    """Whether no node on any way from the image to a value bends."""
+def _has_all_channels(model: TracedModel, layer: Layer) -> bool:
+    """Whether a layer sums over as many channels as each layer has that its rows were made from."""
     structure = model.structure
-    producer = structure.producer.get(name)
-    if producer is None:
-        return True
-    place = structure.position[id(producer)]
-    above = structure.ancestors[place] | 1 << place
-    nodes = (node for position, node in enumerate(structure.nodes) if above >> position & 1)
-    return not any(bends(structure, node) for node in nodes)
+    own = structure.shapes[layer.data][layer.contracted]
+    made_by = [structure.layer_of.get(id(structure.producer.get(root))) for root in model.regions[layer.data].roots]
+    shapes = [(each, structure.shapes[each.node.outputs[0]]) for each in made_by if each is not None]
+    return bool(shapes) and all(shape[channel_axis(each, shape)] == own for each, shape in shapes)
 
 
 def _varying(model: TracedModel, name: str) -> float:
@@ -120,6 +118,7 @@ def _fold(model: TracedModel, layer: Layer, rows: int, size: float, join: Node |
         growth=round(size / max(1, largest) / apart, 3),
         join=join.label if join else "",
         macs_after=round(model.macs_after(layer), 4),
-        early=_is_early(model, join.outputs[0] if join else layer.data),
+        early=is_linear(model.structure, join.outputs[0] if join else layer.data),
+        places=_has_all_channels(model, layer),
         branch=model.branch,
     )

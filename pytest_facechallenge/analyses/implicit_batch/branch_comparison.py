@@ -61,11 +61,13 @@ def _separate(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         run, source = cut_at(model, pair.source, limits)
         layers = _comparable(model.structure, pair.one, pair.two, limits) if _deep(model.structure, pair) else []
         transform, alike, unchanged = _compare(run, source, layers, limits) if layers else (Transform.NONE, 0.0, 0.0)
+        meet = parallel_branches.meeting_of(model.structure, pair.first, pair.second)
         branches = ParallelBranches(
             source=pair.source,
             first=pair.one[0].node.label,
             second=pair.two[0].node.label,
-            meet=_meet(model.structure, pair),
+            meet=meet.label if meet is not None else "",
+            summed=parallel_branches.are_added_at_once(model.structure, pair.first, pair.second),
             shares=(model.share(_macs(pair.one)), model.share(_macs(pair.two))),
             inputs=_input_relation(run, source, pair, limits),
             alike=round(alike, 3),
@@ -218,16 +220,6 @@ def _input_relation(run: Run, source: Array, pair: BranchPair, limits: Threshold
         return Relation.NOT_COMPARABLE
     share, difference = tensor_duplicates.across(one, two, limits)
     return difference.relation if share >= limits.duplicates.coverage else Relation.NOT_COMPARABLE
-
-
-def _meet(structure: Structure, pair: BranchPair) -> str:
-    """Return the label of the first node that depends on both branches; "" when there is none."""
-    a, b = structure.position[id(pair.first)], structure.position[id(pair.second)]
-    for position, node in enumerate(structure.nodes):
-        ancestors = structure.ancestors[position]
-        if (ancestors >> a) & 1 and (ancestors >> b) & 1:
-            return node.label
-    return ""
 
 
 def _halved_layers(structure: Structure, limits: Thresholds) -> Iterable[Layer]:

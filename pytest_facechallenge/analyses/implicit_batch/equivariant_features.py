@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import channel_axis, measure, structured_images
+from pytest_facechallenge.analyses.implicit_batch.edges_seen import EdgesSeen
 from pytest_facechallenge.analyses.implicit_batch.equivariant_channels import in_channels
 from pytest_facechallenge.analyses.implicit_batch.equivariant_layers import in_layers
 from pytest_facechallenge.analyses.implicit_batch.equivariant_parts import in_parts
@@ -41,6 +42,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     base = structured_images(model, limits)[: limits.equivariance.large_images if large else None]
     runner = model.open([layer.node.outputs[0] for layer in layers], optimised=large)
     plain = measure(model, runner, layers, base, limits)
+    edges = EdgesSeen(model, runner, layers, base, limits)
     found: list[Hypothesis] = []
     for candidate in candidates(model.structure, model.front, limits):
         if large and candidate.transform in CHANGES and candidate.transform not in IN_LARGE_NETWORKS:
@@ -49,7 +51,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         if changed.shape != base.shape:
             continue
         turned = measure(model, runner, layers, changed, limits)
-        comparison = Comparison(model, layers, runner, candidate, base, changed, plain, turned)
+        comparison = Comparison(model, layers, runner, candidate, base, changed, plain, turned, edges)
         found += in_parts(comparison, limits)
         found += in_channels(comparison, limits)
         found += in_layers(comparison, limits)
@@ -62,7 +64,7 @@ def _layers(model: TracedModel, limits: Thresholds) -> list[Layer]:
     usable = []
     for layer in structure.layers:
         shape = structure.shapes.get(layer.node.outputs[0], ())
-        if layer.node.op in RECURRENT or len(shape) < 2:
+        if layer.node.op in RECURRENT or len(shape) < 2 or _works_pixel_by_pixel(model, layer):
             continue
         if shape[channel_axis(layer, shape)] >= wanted.channels:
             usable.append(layer)
@@ -70,3 +72,15 @@ def _layers(model: TracedModel, limits: Thresholds) -> list[Layer]:
     if len(usable) <= most:
         return usable
     return [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, most).astype(int))]
+
+
+def _works_pixel_by_pixel(model: TracedModel, layer: Layer) -> bool:
+    """Whether a layer mixes the colours of each pixel and nothing else: such features turn with any image."""
+    structure = model.structure
+    weights = structure.constant(layer.weight)
+    if weights is None or not model.is_pixels(layer):
+        return False
+    colours = structure.shapes[structure.image][1]
+    return structure.shapes[layer.data][layer.contracted] == colours and all(
+        extent == 1 for extent in weights.shape[2:]
+    )

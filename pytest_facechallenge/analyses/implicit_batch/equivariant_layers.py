@@ -9,7 +9,9 @@ from typing import NamedTuple
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import WHOLE, Statistics, agreement, channel_axis
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison, asked_channels
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
+from pytest_facechallenge.analyses.implicit_batch.parallel_branches import are_added_at_once
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, results_of
+from pytest_facechallenge.analyses.implicit_batch.stages import is_linear
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.turned_back import before_the_next_layers, turned_back
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome, Transform
@@ -35,10 +37,15 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
     """Find layers that repeat others, in branches of the network that do not feed each other.
 
     One branch may depend on the other (a second visit that waits for the first one's answer): it is the first branch
-    that must not read the second.
+    that must not read the second. Kernels that run on two parts of the image, one beside the other, agree when the
+    image is turned as far as they follow its coarse structure: they are one layer, and no pair.
     """
     structure = comparison.model.structure
-    pairs = _agreeing_layers(comparison, limits)
+    agreeing = _agreeing_layers(comparison, limits)
+    pairs = [
+        pair for pair in agreeing
+        if not comparison.edges.are_parts(*pair.layers) and not _is_one_layer(comparison, pair, limits)
+    ]  # fmt: skip
     yield from _fed_in_turn(comparison, pairs)
     pairs = [pair for pair in pairs if _separate(structure, pair, pairs)]
     # One layer with turned kernels, merged at once, is one layer: the two must go on side by side.
@@ -58,6 +65,14 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
             FeatureHome.LAYERS, (one, other), round(share, 4), parts,
             pairs=len(pairs), tokens=tokens, channels=channels, turned_back=back,
         )  # fmt: skip
+
+
+def _is_one_layer(comparison: Comparison, pair: Pair, limits: Thresholds) -> bool:
+    """Whether two layers are linear in the image and added up at once, and neither's map is turned back before."""
+    structure, (one, other) = comparison.model.structure, pair.layers
+    if not all(is_linear(structure, layer.node.outputs[0]) for layer in pair.layers):
+        return False
+    return are_added_at_once(structure, one.node, other.node) and not turned_back(comparison, one, other, limits)
 
 
 def _stand_as_places(structure: Structure, one: Layer, other: Layer) -> bool:

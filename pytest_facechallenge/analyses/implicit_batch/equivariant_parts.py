@@ -14,9 +14,9 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
     Statistics,
     agreement_in_place,
     channel_axis,
-    margin_of,
     sum_up,
 )
+from pytest_facechallenge.analyses.implicit_batch.edges_seen import changed_along_an_edge
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, SHIFTS
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
@@ -161,15 +161,7 @@ def _sees_everything(comparison: Comparison, layer: Layer, cut: Cut, pair: tuple
         return np.concatenate(sum_up(value[None], axis, cut))[:, list(pair)]
 
     before = summed_up(base[0])
-    reached = []
-    margin, strip = margin_of(base.shape[-2], base.shape[-1], limits), base.shape[-1] // limits.equivariance.strip
-    for side in (-2, -1):
-        for start in (margin, base.shape[side] - margin - strip):
-            edge = [slice(None)] * 3
-            edge[side] = slice(start, start + strip)
-            image = base[0].copy()
-            image[tuple(edge)] = base[1][tuple(edge)]
-            reached.append(np.abs(summed_up(image) - before).max(0))
+    reached = [np.abs(summed_up(image) - before).max(0) for image in changed_along_an_edge(base, limits)]
     sizes = np.stack(reached)  # [edges, parts, channels]
     reach = (sizes / np.maximum(sizes.max((0, 1)), 1e-30)).mean(2)
     return bool((reach.min(0) >= limits.equivariance.everywhere * reach.max(0)).all())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import Cut, Statistics
+from pytest_facechallenge.analyses.implicit_batch.edges_seen import EdgesSeen
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
@@ -35,6 +36,8 @@ class Comparison:
         The images, and the images changed, float32 [images, C, H, W].
     plain, turned
         For each layer: the statistics of its result, by the way it is parted, for ``base`` and for ``changed``.
+    edges
+        Which edges of the image reach each layer.
     """
 
     model: TracedModel
@@ -45,6 +48,7 @@ class Comparison:
     changed: Array
     plain: list[dict[Cut, Statistics]]
     turned: list[dict[Cut, Statistics]]
+    edges: EdgesSeen
 
     def found(
         self, home: FeatureHome, layers: tuple[Layer, ...], share: float, where: tuple[Part, Part], **data: Any

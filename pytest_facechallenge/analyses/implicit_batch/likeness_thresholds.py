@@ -141,6 +141,7 @@ class Equivariance:
     group_pairs: int = of(
         3, "pairs", "of channel groups that repeat each other, told apart: each doubles the ways to try"
     )
+    unseen: float = of(1e-3, "of what the edge seen most does", "up to which an edge of the image is not seen")
     placed: int = of(4, "images", "by which features are compared place by place")
     fewest_places: int = of(16, "places", "of a value per channel that can be compared so")
     values: int = of(64, "pairs of values", "behind two layers that are compared place by place at most")

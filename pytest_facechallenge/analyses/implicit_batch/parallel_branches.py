@@ -16,11 +16,15 @@ import numpy.typing as npt
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.signatures import signatures
+from pytest_facechallenge.analyses.implicit_batch.stages import bends
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
 from pytest_facechallenge.onnx_graph.ir import Node
 
 Array = npt.NDArray[Any]
+
+#: Operators that add up what they are given.
+SUMS = frozenset({"Add", "Sub", "Sum"})
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,30 @@ def _members(structure: Structure, nearest: list[int], head: int) -> list[Layer]
         if nearest[position] in inside:
             inside.add(position)
     return [layer for layer in structure.layers if structure.position[id(layer.node)] in inside]
+
+
+def meeting_of(structure: Structure, first: Node, second: Node) -> Node | None:
+    """Return the first node that depends on two others; None when there is none."""
+    a, b = structure.position[id(first)], structure.position[id(second)]
+    for position, node in enumerate(structure.nodes):
+        ancestors = structure.ancestors[position]
+        if (ancestors >> a) & 1 and (ancestors >> b) & 1:
+            return node
+    return None
+
+
+def are_added_at_once(structure: Structure, first: Node, second: Node) -> bool:
+    """Whether all is linear from two nodes (theirs too) to the one where they meet, and that adds them up."""
+    meet = meeting_of(structure, first, second)
+    if meet is None or meet.op not in SUMS:
+        return False
+    above = structure.ancestors[structure.position[id(meet)]]
+    heads = 1 << structure.position[id(first)] | 1 << structure.position[id(second)]
+    for position, node in enumerate(structure.nodes):
+        own = (structure.ancestors[position] | 1 << position) & heads
+        if own and above >> position & 1 and bends(structure, node):
+            return False
+    return True
 
 
 def as_maps(values: Array) -> Array | None:

@@ -38,6 +38,17 @@ def bends(structure: Structure, node: Node) -> bool:
     return bool(varying) and (bool(steered) or node.op not in LINEAR)
 
 
+def is_linear(structure: Structure, name: str) -> bool:
+    """Whether no node on any way from the image to a value bends."""
+    producer = structure.producer.get(name)
+    if producer is None:
+        return True
+    place = structure.position[id(producer)]
+    above = structure.ancestors[place] | 1 << place
+    nodes = (node for position, node in enumerate(structure.nodes) if above >> position & 1)
+    return not any(bends(structure, node) for node in nodes)
+
+
 def scales_places(structure: Structure, node: Node, axis: int | None = None) -> bool:
     """Whether a node multiplies all channels of a place by one number that the image decides, as normalisations do.
 

@@ -99,12 +99,14 @@ class _Tracer:
         bounded: bool = False,
         whole: bool = False,
         before: frozenset[int] = frozenset(),
+        held: int | None = None,
     ) -> int:
         key = (node, value)
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            self.found.events.append(Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before))
+            event = Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before, held)
+            self.found.events.append(event)
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
         self.found.events[index] = replace(
@@ -157,12 +159,26 @@ class _Tracer:
         runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
         # A value without the batch axis has a known size: it is no activation, only dressed up as one.
         dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
+        held = self.numbers_held(node, values)
         if runtime and (parts or dressed):
-            index = self.event("packed", node.outputs[0], node.label, roots, roots)
+            index = self.event("packed", node.outputs[0], node.label, roots, roots, held=held)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
         if not node.operator.has(Trait.APART) and not parts:
             return [IMAGE] * len(node.outputs)
-        return [Flow(constant=False, roots=roots)] * len(node.outputs)
+        return [Flow(constant=False, roots=roots, held=held)] * len(node.outputs)
+
+    def numbers_held(self, node: Node, values: dict[int, Flow]) -> int | None:
+        """Return how many stored numbers the result of a node holds that mixes them with features; None when unknown.
+
+        Numbers that are added to each place of a map are the same there, and are no more. What a second store of more
+        than one number is mixed with may be a number of its own at each place.
+        """
+        roots = self.found.roots
+        stores = {i: flow for i, flow in values.items() if any(roots[root].elements > 1 for root in flow.roots)}
+        if len(stores) != 1:
+            return None
+        ((position, flow),) = stores.items()
+        return self.sizes[node.inputs[position]] if flow.constant and not flow.events else flow.held
 
     def held(self, node: Node) -> list[Flow]:
         """Return the flows of tensors that the node itself holds as attributes."""

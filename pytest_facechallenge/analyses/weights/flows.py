@@ -78,6 +78,9 @@ class Event:
     before
         The events that what it works on comes from: generations of one store, put together, are as many numbers as
         all of them made.
+    held
+        Of one that works on features to which stored numbers were added: how many numbers these are; None where that is
+        not known.
     """
 
     index: int
@@ -90,13 +93,15 @@ class Event:
     bounded: bool = False
     whole: bool = False
     before: frozenset[int] = frozenset()
+    held: int | None = None
 
 
 @dataclass(frozen=True)
 class Flow:
     """What is known of a value: whether only stored numbers made it, from which, and with which events.
 
-    ``plain`` are those of ``roots`` of which a part is in it that no event made.
+    ``plain`` are those of ``roots`` of which a part is in it that no event made. ``held`` is how many stored numbers
+    features still hold that they were added to; None where that is not known.
     """
 
     constant: bool = True
@@ -104,6 +109,7 @@ class Flow:
     events: frozenset[int] = frozenset()
     kind: str = ""
     plain: frozenset[int] = frozenset()
+    held: int | None = None
 
     def __or__(self, other: Flow) -> Flow:
         return Flow(

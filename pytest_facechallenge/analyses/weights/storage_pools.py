@@ -189,6 +189,20 @@ class _Measure:
             return ""
         return f"a network of {values} stored numbers makes {weights} weights, as a hypernetwork of codes does"
 
+    def _meets_once(self, event: Event) -> bool:
+        """Whether the numbers of an event meet the image at one place alone, and go from there to the event alone."""
+        meetings = [sink for sink in self.found.sinks if sink.flow.plain & event.roots]
+        graph = self.found.evaluation.graph
+        if len(meetings) != 1 or len(graph.consumers.get(meetings[0].value, ())) != 1:
+            return False
+        (node,) = graph.consumers[meetings[0].value]
+        while event.value not in node.outputs:
+            readers = graph.consumers.get(node.outputs[0], ())
+            if len(node.outputs) != 1 or len(readers) != 1:
+                return False
+            (node,) = readers
+        return True
+
     def _used(self, events: list[Event], sinks: list[Sink], weights: int) -> int:
         """Return how many numbers meet the image at most, where curves were summed up before (a state space's)."""
         sizes = {sink.value: self.found.size(sink.value) if sink.value else None for sink in sinks}
@@ -222,6 +236,9 @@ class _Measure:
         values = sum(self._numbers(i) for i in data if roots[i].wide)
         parted = self._parted(events)
         weights = self._total(events)
+        if len(events) == 1 and events[0].held is not None and self._meets_once(events[0]):
+            # Features to which stored numbers were added are bent once (a sine, a rounding): no number became two.
+            weights, plain = events[0].held, set()
         sinks = [sink for event in events for sink in sinks_of[event.index]]
         found = self._kernels(events, sinks)
         turned = turning(self.found.evaluation.graph, events, sinks)

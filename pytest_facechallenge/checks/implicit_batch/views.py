@@ -63,14 +63,18 @@ def _on_one_branch(views: list[InputView]) -> Iterator[Sign]:
         )  # fmt: skip
         yield unsettled(weighed(sign, view.intervention), view.intervention)
     for view in views:
-        moved = view.kind in MOVED and not on_pooled_grid(view)
+        # A soft image that lies turned has no grid of its own; dots tell that it is elsewhere.
+        elsewhere = view.kind is ViewKind.SMOOTHED and view.elsewhere >= LIMITS.elsewhere
+        moved = (view.kind in MOVED and not on_pooled_grid(view)) or elsewhere
         cropped = view.kind is ViewKind.EXACT and view.common >= LIMITS.common and view.coverage < LIMITS.whole
         if straight and (moved or cropped):
             sign = Sign(
                 Weight.PROOF, f"layers '{straight[0].layer}' and '{view.layer}'",
-                f"the first sees the whole image, the second {wording.view(view)}",
+                f"the first sees the whole image, the second {wording.view(view)}"
+                + (f"; of dots put on an image it shows {view.elsewhere:.0%} elsewhere" if elsewhere else ""),
             )  # fmt: skip
-            yield weighed(sign, view.intervention)
+            counted = weighed(sign, view.intervention)
+            yield unsettled(counted, view.intervention) if elsewhere else counted
         elif cropped:
             via = f" (data moved by {', '.join(view.via)})" if view.via else ""
             sign = Sign(

@@ -113,8 +113,9 @@ def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
 
 
 def _is_all(fold: BatchFold) -> bool:
-    """Whether rows go through most of the network, or through all that stands behind linear layers."""
-    return fold.macs_after >= LIMITS.most_alone or (fold.early and fold.macs_after >= LIMITS.body)
+    """Whether rows go through all of the network, through all behind linear layers, or as places through most of it."""
+    least = LIMITS.body if fold.early else LIMITS.most_alone if fold.places else LIMITS.all_alone
+    return fold.macs_after >= least
 
 
 def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
@@ -201,6 +202,8 @@ def weigh_branches(pairs: Sequence[ParallelBranches]) -> Iterator[Sign]:
 
 def _weight_of_branches(pair: ParallelBranches) -> tuple[Weight | None, str]:
     """Return how much two branches count, and the words for it."""
+    if pair.summed:
+        return None, ""
     if pair.alike >= LIMITS.alike and pair.transform:
         return Weight.PROOF, (
             f"{pair.alike:.0%} of the features of the second are those that the first computes when what it sees is "

@@ -171,6 +171,8 @@ class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
         Share of all multiply-adds spent in this layer and those that depend on it, 0..1.
     early
         Whether the rows are linear in the image: no activation stands between it and them.
+    places
+        Whether each row has all channels of what the rows were made from: they hold some of its places each.
     """
 
     layer: str
@@ -179,6 +181,7 @@ class BatchFold(msgspec.Struct, frozen=True, kw_only=True, tag="batch-fold"):
     join: str = ""
     macs_after: float = 0.0
     early: bool = False
+    places: bool = False
     branch: str = ""
     intervention: Intervention | None = None
 

@@ -90,6 +90,8 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
         The value; the first layers of the branches; the node where they meet ("" when the output itself).
     halves
         Whether they are the first and the second part of the channels of grouped layers (then ``first == second``).
+    summed
+        Whether both are linear up to the node where they meet, and that adds them up: one layer written as two.
     shares
         Of all multiply-adds in each branch, 0..1.
     inputs
@@ -108,6 +110,7 @@ class ParallelBranches(msgspec.Struct, frozen=True, kw_only=True, tag="parallel-
     second: str
     meet: str
     shares: tuple[float, float]
+    summed: bool = False
     halves: bool = False
     inputs: Relation = Relation.NOT_COMPARABLE
     alike: float = 0.0

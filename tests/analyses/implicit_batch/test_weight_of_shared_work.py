@@ -28,14 +28,21 @@ TWO = msgspec.structs.replace(ONE, apart=0.4)
         (False, 0.25, None),
         (True, 0.09, None),
         (False, 0.98, Weight.UNSURE),
-        (False, 0.51, Weight.UNSURE),
-        (False, 0.49, None),
     ],
 )
-def test_rows_that_go_on_apart_are_open_behind_linear_layers_or_through_most(
+def test_rows_that_go_on_apart_are_open_behind_linear_layers_or_through_all(
     early: bool, macs_after: float, weight: Weight | None
 ) -> None:
     fold = BatchFold(layer="MatMul_4", rows=2, growth=0.5, macs_after=macs_after, early=early, intervention=ONE)
+    assert [sign.weight for sign in weigh_folds([fold])] == ([] if weight is None else [weight])
+
+
+@pytest.mark.parametrize(
+    ("places", "macs_after", "weight"), [(True, 0.51, Weight.UNSURE), (True, 0.49, None), (False, 0.51, None)]
+)
+def test_rows_of_places_are_open_through_most(places: bool, macs_after: float, weight: Weight | None) -> None:
+    """Rows of channels are members of an ensemble, which is not forbidden."""
+    fold = BatchFold(layer="MatMul_4", rows=2, growth=0.5, macs_after=macs_after, places=places, intervention=ONE)
     assert [sign.weight for sign in weigh_folds([fold])] == ([] if weight is None else [weight])
 
 

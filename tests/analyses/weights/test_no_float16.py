@@ -233,3 +233,40 @@ def test_many_gates_beside_one_minus_each_are_a_store() -> None:
         for weights in (gate, shut):
             net.node("Mul", [total, weights], f"unused_{weights}")
     assert judge(net.model()).status is Status.FAILED
+
+
+def features_and_numbers(net: Net) -> str:
+    """Return a number of the image for each of 3 colours, to which 432 stored numbers are added: [N, 3, 432]."""
+    means = net.node("ReduceMean", ["x", net.store("axes", np.array([2, 3]))], "means", keepdims=0)
+    wide = net.node("Unsqueeze", [means, net.store("last", np.array([2]))], "wide")
+    return net.node("Add", [wide, net.store("bias", net.floats(COUNT))], "sum")
+
+
+@pytest.mark.parametrize("op", ["Sin", "Round", "Floor"])
+def test_an_activation_that_takes_apart_what_a_bias_was_added_to_makes_no_weights(op: str) -> None:
+    """A sine of features (SIREN) or a rounding of them, as in training for integers, behind MatMul and Add."""
+    net = Net()
+    scaled = net.node("Mul", [features_and_numbers(net), net.store("scale", np.float32(30))], "scaled")
+    net.node("ReduceSum", [net.node(op, [scaled], "bent")], "unused", keepdims=0)
+
+    assert judge(net.model()).status is Status.PASSED
+
+
+def test_what_is_left_of_numbers_that_features_hold_is_not_passed() -> None:
+    """Two halves of each stored number, taken apart behind a sum with a number of the image."""
+    net = Net()
+    both = features_and_numbers(net)
+    high = net.node("Floor", [both], "high")
+    low = net.node("Sub", [both, high], "low")
+    net.node("ReduceSum", [net.node("Mul", [high, low], "product")], "unused", keepdims=0)
+
+    assert judge(net.model()).status is not Status.PASSED
+
+
+@pytest.mark.parametrize("where", ["bias", "sum"])
+def test_numbers_that_features_hold_and_that_are_used_again_are_not_passed(where: str) -> None:
+    net = Net()
+    bent = net.node("Floor", [features_and_numbers(net)], "bent")
+    net.node("ReduceSum", [net.node("Mul", [bent, where], "again")], "unused", keepdims=0)
+
+    assert judge(net.model()).status is not Status.PASSED
