@@ -134,6 +134,8 @@ def _views(model: TracedModel, names: list[str], limits: Thresholds) -> dict[str
         view = _view(model, noise, seen, ramps.get(name), limits)
         if view.kind is ViewKind.FEATURES:
             view = _registered(model, name, limits) or view
+        if view.kind in ELSEWHERE and np.isnan(view.scale[0]) and _gated(model, name):
+            view = FEATURES
         if view.kind in ELSEWHERE:
             view = _confirmed(model, name, view, noise, seen, limits)
         if view.kind is ViewKind.CHOSEN and (
@@ -277,6 +279,12 @@ def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) ->
         return np.asarray(runner(model.feed(image[None]))[name], np.float64)
 
     return is_local(shown, model.natural[: limits.neighbourhoods.images], limits)
+
+
+def _gated(model: TracedModel, name: str) -> bool:
+    """Whether a value is of features, or they meet the image place by place: bent as ramps are by a warp, it stays."""
+    region = model.regions[name]
+    return region.roots != {model.feed.name} and all(node.op in ELEMENTWISE | POOLING for node in region.nodes)
 
 
 def _interpolated(model: TracedModel, name: str) -> bool:

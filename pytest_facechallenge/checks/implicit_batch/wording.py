@@ -85,10 +85,10 @@ def view(seen: InputView) -> str:
     if seen.kind is ViewKind.IN_PLACE:
         return "every pixel in its place"
     if seen.kind is ViewKind.SMOOTHED:
-        return (
-            "the image at its own brightness, moved or re-sampled"
-            if seen.own_brightness
-            else "the image in place, but re-sampled"
+        if seen.own_brightness:
+            return "the image at its own brightness, moved or re-sampled"
+        return "the image smoothed, " + (
+            "and not in its place" if seen.elsewhere >= LIMITS.elsewhere else "or re-sampled"
         )
     if seen.kind is ViewKind.FEATURES:
         return "features, not the image"

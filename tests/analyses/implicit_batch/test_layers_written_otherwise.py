@@ -70,7 +70,24 @@ def a_spectrum(net: Net) -> str:
     return rest(net, net.op("Concat", net.x, real, imaginary, axis=1), 9)
 
 
-@pytest.mark.parametrize("build", [patch_by_patch, tap_by_tap, a_spectrum])
+def guided_filter(net: Net) -> str:
+    """A filter that the image guides (He, Sun and Tang): window means of products of the image with features."""
+
+    def mean(value: str) -> str:
+        return str(net.op("AveragePool", value, kernel_shape=[3, 3], pads=[1] * 4))
+
+    low = net.op("AveragePool", net.x, kernel_shape=[2, 2], strides=[2, 2])
+    out = net.conv(net.op("LeakyRelu", net.conv(low, net.weights(8, 3, 3, 3)), alpha=0.2), net.weights(3, 8, 3, 3))
+    covariance = net.op("Sub", mean(net.op("Mul", low, out)), net.op("Mul", mean(low), mean(out)))
+    spread = net.op("Sub", mean(net.op("Mul", low, low)), net.op("Mul", mean(low), mean(low)))
+    a = net.op("Div", covariance, net.op("Add", spread, net.const(0.05)))
+    b = net.op("Sub", mean(out), net.op("Mul", a, mean(low)))
+    wide = [net.op("Resize", each, "", net.const([1, 1, 2, 2]), mode="linear") for each in (a, b)]
+    y = net.op("Add", net.x, net.op("Add", net.op("Mul", wide[0], net.x), wide[1]))
+    return rest(net, y, 3)
+
+
+@pytest.mark.parametrize("build", [patch_by_patch, tap_by_tap, a_spectrum, guided_filter])
 def test_one_layer_written_as_several_is_one_look(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message
