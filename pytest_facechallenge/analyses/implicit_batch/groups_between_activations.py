@@ -135,7 +135,7 @@ def _left_apart(structure: Structure, found: list[Source], limits: Thresholds) -
 def _left_apart_in_turn(structure: Structure, found: list[Source], limits: Thresholds) -> list[_Grouped]:
     """Return what two networks whose blocks take turns in one stream leave apart."""
     grouped = []
-    for each in successions(structure, found, _waves(limits), limits):
+    for each in successions(structure, found, _waves(limits)[:1], limits):
         groups = two_groups(each.energy, limits)
         entry = _Grouped(each.sources, each.maps, groups) if groups is not None else None
         if entry and any(_connects(structure, layer, limits) for layer in entry.layers):

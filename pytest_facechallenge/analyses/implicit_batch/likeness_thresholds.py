@@ -211,7 +211,7 @@ class Clusters:
     waves: int = of(2, "plane waves", "for which the linear map between two activations is worked out")
     maps: int = of(4, "maps", "from one activation on that are looked at: queries, keys, values, and one more")
     beside: int = of(2048, "channels", "of activations beside each other whose maps are worked out together, at most")
-    successive: int = of(6, "activations", "of one stream whose maps are worked out together, at most")
+    successive: int = of(5, "activations", "of one stream whose maps are worked out together, at most")
     fewest_successive: int = of(3, "activations", "of one stream that write what others read: two of one network")
     starts: int = of(
         6, "activations", "from which maps are worked out first; all others only where one of these leaves groups apart"
