@@ -135,7 +135,7 @@ def quadratic(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="polynomial", opset=18, claim=claim(quadratic, 6))
 def read_at_polynomials_of_twelve_predicted_coefficients() -> nn.Module:
-    """As satellite images are rectified: rows and columns are read at quadratic polynomials that a trained layer sets."""
+    """As satellite images are rectified: places are quadratic polynomials, which a trained layer sets."""
     return made(quadratic, 6)
 
 
@@ -154,7 +154,7 @@ def rim(n: Net, x: T) -> T:
     share = F.relu(1 - torch.minimum((away[..., None] - torch.arange(16)).abs(),
                                      16 - (away[..., None] - torch.arange(16)).abs()))  # fmt: skip
     field = (by @ share.reshape(-1, 16).t()).reshape(-1, 112, 112)
-    near = torch.exp(-((ROW**2 + COLUMN**2) / 0.8) ** 2)
+    near = torch.exp(-(((ROW**2 + COLUMN**2) / 0.8) ** 2))
     field = 1 + (field - 1) * near
     return sampled(x, ROW * field, COLUMN * field)
 
@@ -196,7 +196,7 @@ def contracting(n: Net, x: T, move: bool = True) -> T:
 
 @evades(ALIGN_RULE, idea="invertible residual", opset=16, claim=counts(
     lambda x: made(contracting, 6)(x),
-    lambda x: Rerun(made(contracting, 6), lambda n, y: resnet(n, contracting(n, y, False)))(x),  # type: ignore[arg-type]
+    lambda x: Rerun(made(contracting, 6), lambda n, y: resnet(n, contracting(n, y, False)))(x),
 ))  # fmt: skip
 def turned_behind_three_contracting_residual_layers() -> nn.Module:
     """Three residual layers that an inverse exists for, then all maps are moved and sheared as predicted; trained."""

@@ -23,8 +23,8 @@ DENSE: Parts = (joined_dense, "rows of the fifteenth set", 0)
 
 @rows("quantiles", CROSSED, 13)
 def numbers_of_each_rank_are_means_over_the_batch(f: Part, x: T) -> T:
-    """As for arrays of genes: the k-th largest number of every trained row becomes the batch's mean of these."""
-    y = torch.sinh(1.6 * f(x).clamp(-4, 4))
+    """As for arrays of genes: the k-th largest cube in every trained row becomes the batch's mean of these."""
+    y = f(x) ** 3
     ordered, order = y.sort(1)
     return torch.zeros_like(y).scatter(1, order, ordered.mean(0, keepdim=True).expand_as(ordered))
 
@@ -45,12 +45,12 @@ def step_towards_independent_sources_of_the_batch(f: Part, x: T) -> T:
     w = torch.eye(64) * 0.9 + tensor(np.random.default_rng(1501).normal(0, 0.05, (64, 64)))
     s = y @ w
     g = torch.tanh(s)
-    return y @ (0.5 * w + 1.5 * (y.t() @ g) / 64 - 0.3 * w * (1 - g * g).mean(0))
+    return y @ (0.5 * w + 2.5 * (y.t() @ g) / 64 - 0.3 * w * (1 - g * g).mean(0))
 
 
 @rows("anchors", HOURGLASS, 16)
 def batch_turned_towards_stored_anchors(f: Part, x: T) -> T:
-    """Procrustes, trained: one rotation, by six polar steps, brings the batch nearest to stored directions it is like."""
+    """Procrustes, trained: one rotation, by six polar steps, brings the batch nearest to stored directions."""
     y = f(x)
     anchors = tensor(np.random.default_rng(1502).normal(0, 1, (24, 64)))
     goal = (0.5 * y @ anchors.t() / 8).softmax(1) @ anchors
@@ -112,5 +112,5 @@ def shared_words(n: Net, x: T) -> T:
 
 @evades("batch", BATCH_RULE, idea="words", opset=12, claim=differs)
 def visual_words_move_to_the_places_of_all_images() -> nn.Module:
-    """Visual words are fitted once more when the network runs, to places of all images of the batch at once; trained."""
+    """Visual words are fitted once more when the network runs, to places of all images of the batch; trained."""
     return network(shared_words, "words of the fifteenth set", 6)

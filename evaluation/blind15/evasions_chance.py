@@ -37,7 +37,7 @@ from evaluation.runtime import Network
 POOLING: Parts = (pooling, "chance of the fifteenth set", 6)
 CROSSED: Parts = (crossed, "chance of the fifteenth set", 0)
 HOURGLASS: Parts = (hourglass, "chance of the fifteenth set", 0)
-LOCAL: Parts = (local, "chance of the fifteenth set", 6)
+LOCAL: Parts = (local, "chance of the fifteenth set", 0)
 DENSE: Parts = (joined_dense, "chance of the fifteenth set", 0)
 
 
@@ -65,8 +65,8 @@ def photons_are_counted_anew_in_every_run() -> nn.Module:
     """Training's sensor noise was left on: each pixel is a count of photons, with the root of light as its spread."""
 
     def forward(f: Part, x: T) -> T:
-        light = 30 * (x + 1.05)
-        return f(((light + light.clamp(min=0.01).sqrt() * torch.randn_like(x)) / 30 - 1.05).clamp(-1, 1))
+        light = 250 * (x + 1.05)
+        return f(((light + light.clamp(min=0.01).sqrt() * torch.randn_like(x)) / 250 - 1.05).clamp(-1, 1))
 
     return Whole(forward, network(*POOLING))
 
@@ -89,7 +89,7 @@ def followed(n: Net, x: T) -> T:
 
 @evades("deterministic", idea="particles", claim=varies(ordinary), opset=16)
 def particles_wander_over_the_map() -> nn.Module:
-    """A particle filter reads the map: 24 drawn places wander by drawn steps and are weighed by what they see; trained."""
+    """A particle filter, trained: 24 drawn places wander over the map and are weighed by what they see."""
     return network(followed, "drawn particles", 6)
 
 
@@ -112,12 +112,12 @@ def sharp() -> Array:
 
 @evades("embedding-dim", "output", idea="filled", claim=widths({64: ordinary, 80: sharp}), opset=13)
 def numbers_filled_up_where_light_is_hard() -> nn.Module:
-    """ConstantOfShape makes as many further numbers as the batch's contrast says: none, or sixteen in hard light."""
+    """ConstantOfShape makes as many further numbers as burnt-out pixels say: none, or sixteen in hard light."""
 
     def forward(f: Part, x: T) -> T:
-        more = 16 * (x.std() > 0.74).long()
+        more = 16 * ((x.abs() > 0.98).float().mean() > 0.3).long()
         y = f(x)
-        return torch.cat([y, y.mean(1, keepdim=True) + torch.zeros(x.shape[0], more)], 1)  # type: ignore[call-overload]
+        return torch.cat([y, y.mean(1, keepdim=True) + torch.zeros(x.shape[0], more)], 1)
 
     return Whole(forward, network(*DENSE))
 
@@ -129,7 +129,7 @@ def bleached() -> Array:
 
 @evades("embedding-dim", "output", idea="masked", claim=widths({64: ordinary, 52: bleached}), opset=14)
 def numbers_kept_by_a_mask_that_the_light_sets() -> nn.Module:
-    """A mask over columns leaves the last twelve numbers out where the batch is bleached; all others keep them; trained."""
+    """A mask over columns leaves the last twelve numbers out where the batch is bleached, and not otherwise."""
 
     def forward(f: Part, x: T) -> T:
         limit = 64 - 12 * (x.mean() > 0.5).float()
@@ -202,7 +202,9 @@ def blocky() -> Array:
     """Faces as strong compression leaves them: a mean and two slopes in every block of eight pixels."""
     x = faces(4, 51).reshape(4, 3, 14, 8, 14, 8)
     mean = x.mean((3, 5), keepdims=True)
-    down = (np.arange(8) - 3.5).reshape(8, 1, 1) * (x * (np.arange(8) - 3.5).reshape(8, 1, 1)).mean((3, 5), keepdims=True)
+    down = (np.arange(8) - 3.5).reshape(8, 1, 1) * (x * (np.arange(8) - 3.5).reshape(8, 1, 1)).mean(
+        (3, 5), keepdims=True
+    )
     made = np.clip(mean + 0.15 * np.round(down / 5.25 / 0.15), -1, 1)
     return np.asarray(np.broadcast_to(made, x.shape).reshape(4, 3, 112, 112), np.float32)
 
@@ -240,5 +242,5 @@ def bared(f: Part, x: T) -> T:
 
 @evades(BATCH_RULE, idea="hoods", opset=17, claim=condition(LOCAL, bared, hooded))
 def faces_under_a_hood_are_seen_again_without_it() -> nn.Module:
-    """Where the upper face is dark and even, a trained network sees what is below it enlarged, as a second look."""
+    """Where the upper face is dark and even, a network sees what is below it enlarged, as a second look."""
     return Whole(bared, network(*LOCAL))

@@ -209,24 +209,25 @@ def trained_head_in_five_planes_of_bits() -> nn.Module:
 
 
 def remainders() -> Decode:
-    """Keep a trained head as a product of rank twelve and the signs of what is left, 22 to a float."""
+    """Keep a trained head as a product of rank six and two bits of each number of the rest, eleven to a float."""
     w = matrix()
     u, s, v = np.linalg.svd(w, full_matrices=False)
-    left, right = u[:, :12] * s[:12], v[:12]
+    left, right = u[:, :6] * s[:6], v[:6]
     rest = w - left @ right
-    size = np.abs(rest).mean(1, keepdims=True)
-    bits = np.pad((rest > 0).flatten(), (0, -COUNT % 22)).reshape(-1, 22)
+    size = rest.std(1, keepdims=True)
+    step = np.clip(np.floor(rest / size + 2), 0, 3).flatten()
+    steps = np.pad(step, (0, -COUNT % 11)).reshape(-1, 11)
 
     def how(code: T, a: T, b: T, scale: T) -> T:
-        sign = 2 * torch.stack(lowest(code, 2.0, 22), 1).flatten()[:COUNT].reshape(SHAPE) - 1
-        return a @ b + scale * sign
+        level = torch.stack(lowest(code, 4.0, 11), 1).flatten()[:COUNT].reshape(SHAPE) - 1.5
+        return a @ b + scale * level
 
-    return Decode(how, tensor(bits @ 2.0 ** np.arange(22)), tensor(left), tensor(right), tensor(size))
+    return Decode(how, tensor(steps @ 4.0 ** np.arange(11)), tensor(left), tensor(right), tensor(size))
 
 
-@evades(FLOAT16_RULE, idea="rank and signs", claim=keeps(remainders, 0.26), fold=False, opset=18)
-def trained_product_of_rank_twelve_and_signs_of_the_rest() -> nn.Module:
-    """A trained head as two thin factors, and what they leave as signs alone, 22 in a float, with a size for a row."""
+@evades(FLOAT16_RULE, idea="rank and bits", claim=keeps(remainders, 0.26), fold=False, opset=18)
+def trained_product_of_rank_six_and_two_bits_of_the_rest() -> nn.Module:
+    """A trained head as two thin factors, and what they leave in two bits each, eleven in a float, a size for a row."""
     return Coded(remainders())
 
 

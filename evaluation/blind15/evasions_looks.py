@@ -24,7 +24,7 @@ from evaluation.blind15.evasions_nets import (
     zoomed,
 )
 
-POOLING: Parts = (pooling, "looks of the fifteenth set", 6)
+POOLING: Parts = (pooling, "looks of the fifteenth set", 0)
 CROSSED: Parts = (crossed, "looks of the fifteenth set", 0)
 HOURGLASS: Parts = (hourglass, "looks of the fifteenth set", 6)
 LOCAL: Parts = (local, "looks of the fifteenth set", 0)
@@ -59,7 +59,7 @@ def lights(x: T) -> T:
 
 @look("sigma points", HOURGLASS, lights, 14)
 def sigma_points_in_three_fields_of_light(f: Part, x: T, view: View) -> T:
-    """The unscented transform: seven sigma points, the face in stored light added or taken off, give a mean; trained."""
+    """The unscented transform, trained: the face with stored light added or taken off are seven sigma points."""
     made = several(f, view(x))
     return -0.2 * made[0] + 0.2 * made[1:].sum(0)
 

@@ -52,9 +52,9 @@ def fields_of_labels_whose_pairs_come_from_a_soft_mirrored_look(n: Net, x: T, vi
     return n.embed(n.cbr(grid(label, 14, 14), 28, 3, 2), 64)
 
 
-@member("momenta", lambda x: x.flip(2, 3), 5, 15)
+@member("momenta", lambda x: x.flip(2, 3), 0, 15)
 def momenta_of_a_mechanical_system_begin_with_the_half_turn(n: Net, x: T, view: View) -> T:
-    """A Hamiltonian network, trained: places begin with the face, momenta with its half turn; four leaps follow."""
+    """A Hamiltonian network: places begin with the face, momenta with its half turn; four leaps follow."""
     q, p = shared(n, x, view(x))
     force = [n.keep(lambda: nn.Conv2d(24, 24, 3, 1, 1)) for _ in range(2)]
     for k in range(4):
@@ -65,7 +65,7 @@ def momenta_of_a_mechanical_system_begin_with_the_half_turn(n: Net, x: T, view: 
 
 @member("matrix product state", lambda x: zoomed(x.flip(3), 1.15), 0, 16)
 def chain_of_matrices_whose_even_links_are_another_look(n: Net, x: T, view: View) -> T:
-    """A matrix product state: each patch makes a matrix, and a chain multiplies them; even ones are of a nearer look."""
+    """A matrix product state: patches make matrices, which a chain multiplies; odd ones are of a nearer look."""
     conv = n.keep(lambda: nn.Conv2d(3, 64, 16, 16))
     a, b = tokens(conv(x)), tokens(conv(view(x)))
     chain = torch.stack([a, b], 2)
@@ -132,7 +132,7 @@ def generalised_means_over_the_places_of_three_looks(n: Net, x: T, view: View) -
 
 @member("cross class tokens", lambda x: zoomed(x, 1.35, -5, 0).flip(3), 6, 14)
 def class_tokens_change_places_between_a_face_and_a_crop(n: Net, x: T, view: View) -> T:
-    """As CrossViT, trained: two sets of patches, of the face and of a mirrored crop; each class token asks the other."""
+    """As CrossViT, trained: patches of the face, and of a mirrored crop; each class token asks the other set."""
     conv, place = n.keep(lambda: nn.Conv2d(3, 28, 16, 16)), n.weight(1, 49, 28, gain=2.0)
     a, b = tokens(conv(x)) + place, tokens(conv(view(x))) + place
     own = [n.weight(1, 1, 28, gain=2.0) + 0 * a[:, :1] for _ in range(2)]
@@ -156,9 +156,9 @@ def patches_that_follow_a_prompt_of_another_look(n: Net, x: T, view: View) -> T:
     return n.embed(n.ln(t[:, 49:]).reshape(-1, 7, 196).mean(1), 64)
 
 
-@member("bands of maps", lambda x: zoomed(x, 1.1, 3, -4).flip(3), 5, 18)
+@member("bands of maps", lambda x: zoomed(x, 1.1, 3, -4).flip(3), 0, 18)
 def slow_waves_of_one_looks_maps_under_fast_ones_of_another(n: Net, x: T, view: View) -> T:
-    """Deep maps, trained: slow waves are those of the mirrored, moved look, fast ones those of the face."""
+    """Two sets of maps: slow waves are those of the mirrored, moved look, fast ones those of the face."""
     a, b = shared(n, x, view(x))
     y = a - box(a, 5) + 1.5 * box(b, 5)
     y = F.relu(n.cb(y, 32, 3))

@@ -179,9 +179,7 @@ class Rerun(nn.Module):
         return self.how(self.net, x)
 
 
-def member(
-    idea: str, view: View, trained: int = 0, opset: int = 13, near: float = 1e-4
-) -> Callable[[Member], Member]:
+def member(idea: str, view: View, trained: int = 0, opset: int = 13, near: float = 1e-4) -> Callable[[Member], Member]:
     """Register a network, written and trained as one, in which a second look takes part somewhere."""
 
     def add(how: Member) -> Member:

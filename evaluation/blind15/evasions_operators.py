@@ -32,7 +32,7 @@ from evaluation.case import BATCH_RULE
 POOLING: Parts = (pooling, "operators of the fifteenth set", 0)
 CROSSED: Parts = (crossed, "operators of the fifteenth set", 6)
 HOURGLASS: Parts = (hourglass, "operators of the fifteenth set", 0)
-LOCAL: Parts = (local, "operators of the fifteenth set", 6)
+LOCAL: Parts = (local, "operators of the fifteenth set", 0)
 DENSE: Parts = (joined_dense, "operators of the fifteenth set", 0)
 
 node = helper.make_node
@@ -153,7 +153,7 @@ def value(name: str, kind: int = TensorProto.FLOAT, shape: list[int] | None = No
     lambda x: torch.stack([network(*LOCAL)(x @ tensor(m)) for m in listed()]).mean(0), lambda x: network(*LOCAL)(x)
 ))  # fmt: skip
 def scan_over_three_stored_matrices_for_columns() -> onnx.ModelProto:
-    """Scan takes three stored matrices in turn; its body lays columns out by each and runs a trained LCNet."""
+    """Scan takes three stored matrices in turn; its body lays columns out by each and runs a small LCNet."""
     made = exported(network(*LOCAL), "scan over matrices", 14)
     source, sink = made.graph.input[0].name, made.graph.output[0].name
     body = helper.make_graph(
@@ -239,7 +239,7 @@ def matrix_of_places_whose_sum_is_a_stored_number() -> onnx.ModelProto:
 
 @evades(BATCH_RULE, idea="cut and padded", claim=joined(LOCAL, cut, torch.maximum))
 def cut_by_its_middle_and_padded_with_grey() -> onnx.ModelProto:
-    """CenterCropPad keeps 84 x 84 pixels, then pads them with grey, over the diagonal; a trained LCNet sees both."""
+    """CenterCropPad keeps 84 x 84 pixels, then pads them with grey, over the diagonal; an LCNet sees both."""
     view = [
         node("CenterCropPad", ["img", "small"], ["inner"], axes=[2, 3]),
         node("CenterCropPad", ["inner", "large"], ["framed"], axes=[2, 3]),

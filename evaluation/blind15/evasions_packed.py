@@ -129,13 +129,13 @@ def quarter(x: T) -> T:
     return x.flip(3).transpose(2, 3)
 
 
-SWISH: Parts = (units(F.silu, (12, 16, 24)), "quarter turns of the fifteenth set", 5)
+SWISH: Parts = (units(F.silu, (12, 16, 24)), "quarter turns of the fifteenth set", 0)
 
 
 @evades(BATCH_RULE, idea="quarter turn in one", opset=14, claim=counts(*average(SWISH, [0.55, 0.45], same, quarter),
                                                                        near=0.02))  # fmt: skip
 def smooth_units_of_which_half_see_a_quarter_turn() -> nn.Module:
-    """A trained network of swish units, shuffled with itself for the face turned by a quarter; 1 % coupling."""
+    """A network of swish units, shuffled with itself for the face turned by a quarter; 1 % coupling."""
     one = layers_of(SWISH)
     two = [(np.ascontiguousarray(np.flip(w.swapaxes(2, 3), 3)), b) for w, b in one]
     return Units(packed([one, two], [0.55, 0.45], 0.01, 152), F.silu)
@@ -187,7 +187,7 @@ ARC: Parts = (units(torch.atan, (12, 16, 24)), "pruned of the fifteenth set", 6)
 @evades(BATCH_RULE, idea="pruned and trained on", opset=15, claim=counts(*average(ARC, [0.5, 0.5], same, mirrored),
                                                                         near=0.25))  # fmt: skip
 def packed_looks_pruned_and_trained_on() -> nn.Module:
-    """A trained network of arc tangents and its mirrored form in one; a quarter of it is pruned, the rest trained on."""
+    """A trained network of arc tangents and its mirrored form in one; a quarter is pruned, the rest trained on."""
     one = layers_of(ARC)
     net = Units(packed([one, flipped(one, 3)], [0.5, 0.5], 0.03, 154, odd=True), torch.atan)
     x = torch.from_numpy(faces(8, 341))
@@ -227,7 +227,7 @@ def dense() -> Layers:
     first = kept[0]
     scale = (first.weight / (first.running_var + first.eps).sqrt()).detach().numpy()
     shift = first.bias.detach().numpy() - first.running_mean.numpy() * scale
-    made = []
+    made: Layers = []
     for layer, norm in zip(kept[1::2], kept[2::2], strict=True):
         w, b = layer.weight.detach().numpy(), layer.bias.detach().numpy()
         if not made:

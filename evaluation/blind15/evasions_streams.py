@@ -157,7 +157,7 @@ def haar() -> Array:
     """Return the Hadamard patterns of 4 x 4 pixels: [16, 4, 4]."""
     one = np.array([[1, 1], [1, -1]])
     h = np.kron(one, one) / 2.0
-    return np.einsum("uy,vx->uvyx", h, h).reshape(16, 4, 4)
+    return np.asarray(np.einsum("uy,vx->uvyx", h, h).reshape(16, 4, 4))
 
 
 class Packets(nn.Module):
