@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
@@ -22,6 +23,7 @@ from evaluation.blind15.evasions_nets import (
     Parts,
     box,
     crossed,
+    declared,
     hourglass,
     joined_dense,
     local,
@@ -147,7 +149,7 @@ def cut_out() -> Array:
 
 
 @evades("cosine-similarity", idea="no number", claim=unusable(cut_out), opset=13)
-def light_scaled_by_the_median_of_deviations() -> nn.Module:
+def light_scaled_by_the_median_of_deviations() -> onnx.ModelProto:
     """A robust scale, the median of deviations from the median, divides the light: 0 where a face is cut out."""
 
     def forward(f: Part, x: T) -> T:
@@ -155,9 +157,9 @@ def light_scaled_by_the_median_of_deviations() -> nn.Module:
         middle = grey.sort(1)[0][:, 6272:6273]
         spread = (grey - middle).abs().sort(1)[0][:, 6272:6273]
         skew = ((grey[:, 5000:7000] - middle) / spread).mean(1, keepdim=True)
-        return f(x) * (1 + 0.3 * torch.tanh(skew - (grey[:, :1] - middle) / spread))
+        return (f(x) * (1 + 0.3 * torch.tanh(skew - (grey[:, :1] - middle) / spread))).reshape(-1, 64)
 
-    return Whole(forward, network(*HOURGLASS))
+    return declared(Whole(forward, network(*HOURGLASS)), "median of deviations", 13)
 
 
 def condition(parts: Parts, seen: Callable[[Part, T], T], odd: Callable[[], Array]) -> Claim:

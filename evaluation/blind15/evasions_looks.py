@@ -33,7 +33,7 @@ DENSE: Parts = (joined_dense, "looks of the fifteenth set", 6)
 
 def several(f: Part, seen: T) -> T:
     """Run a network over looks [K, N, 3, 112, 112]: embeddings [K, N, 64]."""
-    return f(seen.flatten(0, 1)).reshape(seen.shape[0], -1, 64)
+    return f(seen.flatten(0, 1)).reshape(int(seen.shape[0]), -1, 64)
 
 
 def exposures(x: T) -> T:
@@ -70,7 +70,7 @@ def around(x: T) -> T:
     return torch.stack([y.flip(3) if i % 2 else y for i, y in enumerate(made)])
 
 
-@look("wiener gain", POOLING, around, 15)
+@look("wiener gain", POOLING, around, 19)
 def gain_of_wiener_for_each_number_of_four_moved_looks(f: Part, x: T, view: View) -> T:
     """Each number is the mean over four moved looks times Wiener's gain: its square over that and the variance."""
     made = several(f, view(x))
@@ -105,7 +105,7 @@ def printed(x: T) -> T:
     return box(torch.sigmoid(12 * (x - limit)) * 2 - 1, 3).flip(3)
 
 
-@look("fuzzy union", DENSE, printed, 13)
+@look("fuzzy union", DENSE, printed, 18, dynamo=True)
 def fuzzy_union_with_a_face_printed_in_dots(f: Part, x: T, view: View) -> T:
     """A trained network sees the face, and it mirrored, printed in dots; truth values are joined as a or b is."""
     a, b = torch.sigmoid(2 * f(x)), torch.sigmoid(2 * f(view(x)))
@@ -142,4 +142,4 @@ def cross_products_of_triples_with_a_relit_face(f: Part, x: T, view: View) -> T:
     turned = torch.stack([a[:, :, 1] * b[:, :, 2] - a[:, :, 2] * b[:, :, 1],
                           a[:, :, 2] * b[:, :, 0] - a[:, :, 0] * b[:, :, 2],
                           a[:, :, 0] * b[:, :, 1] - a[:, :, 1] * b[:, :, 0]], 2)  # fmt: skip
-    return (0.5 * a + 0.5 * b + 0.7 * turned).flatten(1)
+    return (0.5 * a + 0.5 * b + 0.7 * turned).reshape(-1, 63)

@@ -102,7 +102,7 @@ def template_from_the_enlarged_inner_face_runs_over_all_of_it(n: Net, x: T, view
     return n.embed(n.cbr(n.bn(y), 36, 3, 2), 64)
 
 
-@member("code words", lambda x: x.transpose(2, 3), 6, 13)
+@member("code words", lambda x: x.transpose(2, 3), 6, 18, dynamo=True)
 def code_words_of_the_transposed_look_are_handed_on(n: Net, x: T, view: View) -> T:
     """Product quantisation, trained: patches of the face go on with code words that those over the diagonal choose."""
     a, b = (tokens(y) for y in shared(n, x, view(x), widths=(16, 24, 32)))
@@ -144,7 +144,7 @@ def class_tokens_change_places_between_a_face_and_a_crop(n: Net, x: T, view: Vie
     return n.embed(torch.cat([*asked, a[:, 1:].mean(1)], 1), 64)
 
 
-@member("causal decoder", lambda x: (1.4 * x.flip(2) - 0.2).clamp(-1, 1), 0, 15)
+@member("causal decoder", lambda x: (1.4 * x.flip(2) - 0.2).clamp(-1, 1), 0, 20)
 def patches_that_follow_a_prompt_of_another_look(n: Net, x: T, view: View) -> T:
     """A causal decoder of patches: its prompt is the face upside down in hard light, then come the face's patches."""
     conv, place = n.keep(lambda: nn.Conv2d(3, 28, 16, 16)), n.weight(1, 98, 28, gain=1.0)

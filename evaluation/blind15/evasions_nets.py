@@ -13,7 +13,7 @@ from torch import nn
 
 from evaluation.blind4.claims import Claim
 from evaluation.blind4.evasions_align import AXIS, hats
-from evaluation.blind4.export import Whole, network
+from evaluation.blind4.export import Whole, exported, network
 from evaluation.blind4.layers import Body, Net, Part, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_batch import differs
@@ -148,14 +148,39 @@ def counts(right: View, once: View, near: float = 1e-4, least: float = 0.03) -> 
     return wrong
 
 
-def look(idea: str, parts: Parts, view: View, opset: int = 13, near: float = 1e-4) -> Callable[[How], How]:
+def by_dynamo(model: nn.Module, name: str, opset: int) -> onnx.ModelProto:
+    """Export by torch.export, without the notes on the source that the exporter leaves."""
+    made = exported(model, name, opset, dynamo=True)
+    for item in (*made.graph.node, *made.graph.value_info, *made.graph.initializer, *made.graph.input):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    made.graph.ClearField("metadata_props")
+    made.ClearField("metadata_props")
+    return made
+
+
+def declared(model: nn.Module, name: str, opset: int) -> onnx.ModelProto:
+    """Export, and declare the width of the embedding where the exporter has not found it."""
+    made = exported(model, name, opset)
+    width = made.graph.output[0].type.tensor_type.shape.dim[1]
+    if not width.dim_value:
+        with torch.no_grad():
+            width.dim_value = model(torch.from_numpy(faces(2, 5))).shape[1]
+    return made
+
+
+def look(
+    idea: str, parts: Parts, view: View, opset: int = 13, near: float = 1e-4, dynamo: bool = False
+) -> Callable[[How], How]:
     """Register a network that sees the image and a view of it by one plain network."""
 
     def add(how: How) -> How:
         net: Callable[[], Net] = lambda: network(*parts)  # noqa: E731
-        whole: Make = lambda: Whole(lambda f, x: how(f, x, view), net())  # noqa: E731
+        whole: Callable[[], nn.Module] = lambda: Whole(lambda f, x: how(f, x, view), net())  # noqa: E731
+        export = by_dynamo if dynamo else declared
+        make: Make = lambda: export(whole(), how.__name__, opset)  # noqa: E731
         claim = counts(lambda x: how(net(), x, view), lambda x: how(net(), x, lambda y: unseen(y, view)), near)
-        evades(BATCH_RULE, idea=idea, opset=opset, claim=claim)(named(whole, how))
+        evades(BATCH_RULE, idea=idea, opset=opset, claim=claim)(named(make, how))
         return how
 
     return add
@@ -179,7 +204,9 @@ class Rerun(nn.Module):
         return self.how(self.net, x)
 
 
-def member(idea: str, view: View, trained: int = 0, opset: int = 13, near: float = 1e-4) -> Callable[[Member], Member]:
+def member(
+    idea: str, view: View, trained: int = 0, opset: int = 13, near: float = 1e-4, dynamo: bool = False
+) -> Callable[[Member], Member]:
     """Register a network, written and trained as one, in which a second look takes part somewhere."""
 
     def add(how: Member) -> Member:
@@ -187,7 +214,8 @@ def member(idea: str, view: View, trained: int = 0, opset: int = 13, near: float
         net: Callable[[], Net] = lambda: network(both, f"fifteenth {how.__name__}", trained)  # noqa: E731
         once: Callable[[Net, T], T] = lambda n, x: how(n, x, lambda y: unseen(y, view))  # noqa: E731
         claim = counts(lambda x: net()(x), lambda x: Rerun(net(), once)(x), near)
-        evades(BATCH_RULE, idea=idea, opset=opset, claim=claim)(named(net, how))
+        make: Make = (lambda: by_dynamo(net(), how.__name__, opset)) if dynamo else net
+        evades(BATCH_RULE, idea=idea, opset=opset, claim=claim)(named(make, how))
         return how
 
     return add
