@@ -1,0 +1,1 @@
+"""The fifteenth blind set: evading and honest networks, by authors who had not read the detector."""
