@@ -136,8 +136,8 @@ def iresnet_of_split_attention(n: Net, x: T) -> T:
     return n.embed(n.bn(y), 256)
 
 
-@honest_torch("A person's age, pose and light vectors are predicted and projected out of the identity's vector one "
-              "by one.",
+@honest_torch("Orthogonal decomposition as in OE-CNN: age, pose and light directions of the features are projected out "
+              "one by one.",
               idea="face papers", opset=13)  # fmt: skip
 def nuisance_directions_projected_out(n: Net, x: T) -> T:
     y = last(n, x)

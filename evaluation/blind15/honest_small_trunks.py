@@ -75,7 +75,7 @@ def tucker_layers_of_mobiledets(n: Net, x: T) -> T:
 
 
 @honest_torch("MobileNetV5: units of RMS norm and a fusion adapter of the last stages at one finer size.",
-              idea="mobile", opset=19, dynamo=True)  # fmt: skip
+              idea="mobile", opset=18, dynamo=True)  # fmt: skip
 def multi_scale_fusion_adapter(n: Net, x: T) -> T:
     def rms(v: T) -> T:
         c = int(v.shape[1])

@@ -38,7 +38,7 @@ def iresnet_with_attending_last_stage(n: Net, x: T) -> T:
 
 
 @honest_torch("FasterNet's partial 3x3 layers in the units of an iResNet: a quarter of the channels is convolved.",
-              idea="iresnet variants", opset=13)  # fmt: skip
+              idea="iresnet variants", opset=18, dynamo=True)  # fmt: skip
 def iresnet_of_partial_layers(n: Net, x: T) -> T:
     y = n.cbp(x, 16, 3, 2)
     for w in (24, 32, 40):
@@ -74,7 +74,8 @@ def iresnet_of_one_slope_a_stage(n: Net, x: T) -> T:
     return n.bn(n.linear(n.prelu(n.bn(n.linear(n.bn(y).flatten(1), 96))), 256))
 
 
-@honest_torch("A vision transformer for faces: the class tokens of its last three blocks and the mean of patches are "
+@honest_torch("A face ViT read as DINO reads its: the class tokens of the last three blocks and the mean of patches "
+              "are "
               "joined.",
               idea="teams' transformers", trained=3, opset=14)  # fmt: skip
 def class_tokens_of_last_blocks(n: Net, x: T) -> T:

@@ -126,7 +126,8 @@ def torch16_dual_paths_raw(n: Hand) -> str:
     return n.head(n.bn(x, 32), 32, 7, 256)
 
 
-@honest_by("JAX with Einsum nodes: a gated mixer of weight-standardised stems, RMS norms by parts, mean of places.",
+@honest_by("JAX with Einsum nodes: a mixer gated as in gMLP behind two patch layers, RMS norms by parts, mean of "
+           "places.",
            idea="jax", style="jax", opset=13, dim=128)  # fmt: skip
 def jax_einsum_gated_places(n: Hand) -> str:
     x = n.swish(n.conv(n.swish(n.conv(n.x, 3, 16, 4, 4, pads=[0] * 4)), 16, 32, 4, 4, pads=[0] * 4))
@@ -176,7 +177,8 @@ def simplified_pooling_former_for_one(n: Pen) -> str:
     return n.standardise(n.linear(n.reshape(n.layernorm(t, 32), -1, 1568), 1568, 256), 256)
 
 
-@honest_habit("RKNN-like Caffe face network: maximum pools, PReLU, Eltwise sums, features by a 7x7 layer, unit rows.",
+@honest_habit("Caffe's center-loss face network: maximum pools, PReLU, Eltwise sums, features by a 7x7 layer, unit "
+              "rows.",
               idea="by hand", style="caffe", opset=11, dim=256)  # fmt: skip
 def caffe_sums_with_unit_rows(n: Habit) -> str:
     x = n.prelu(n.conv(n.x, 3, 16, 5, 2), 16)
