@@ -8,7 +8,6 @@ import torch.nn.functional as F  # noqa: N812
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import honest_torch
 from evaluation.blind6.honest_forms import (
-    by_onnxruntime,
     converted,
     honest_form,
     old_names,
@@ -64,7 +63,7 @@ def hardcore_searched_units(n: Net, x: T) -> T:
 
 
 @honest_form("MobileDets: Tucker layers, squeezed by 1x1, a full 3x3 of few channels, and opened by 1x1.",
-              idea="searched", trained=3, forms=(by_onnxruntime,), opset=11)  # fmt: skip
+              idea="searched", trained=3, forms=(weights_as_nodes,), opset=11)  # fmt: skip
 def tucker_layers_of_mobiledets(n: Net, x: T) -> T:
     y = F.relu6(n.cb(x, 12, 3, 2))
     for w, s in ((16, 2), (16, 1), (24, 2), (24, 1), (32, 2)):
