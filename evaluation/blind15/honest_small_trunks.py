@@ -7,11 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from evaluation.blind4.layers import Net, T
 from evaluation.blind4.register import honest_torch
-from evaluation.blind6.honest_forms import (
-    converted,
-    honest_form,
-    old_names,
-)
+from evaluation.blind6.honest_forms import converted, hashed_names, honest_form, old_names, weights_as_nodes
 from evaluation.blind6.honest_handed_in import to_one
 from evaluation.blind14.honest_ends import up
 
@@ -113,7 +109,7 @@ def quantisation_aware_rep_units(n: Net, x: T) -> T:
 
 @honest_form("RepOptimizer's RepOpt-VGG and YOLOv6's EfficientRep: plain units, trained with scaled gradients, "
               "and SimSPPF.",
-              idea="re-parameterised", opset=11)  # fmt: skip
+              idea="re-parameterised", forms=(weights_as_nodes, hashed_names), opset=11)  # fmt: skip
 def efficient_rep_with_simple_pyramid(n: Net, x: T) -> T:
     y = x
     for w in (12, 20, 28, 36):
