@@ -81,7 +81,10 @@ def _in_one_stream(
         origin = structure.region(source.value).roots
         if chain and origin not in leads:
             continue
-        reached = [each.value for each in linear_maps(structure, (source,), waves, most + 1)]
+        width = structure.shapes[source.value][source.axis]
+        maps = linear_maps(structure, (source,), waves, most + 1)
+        # What is read of some channels, or of some tokens, is no activation's whole.
+        reached = [each.value for each in maps if each.channels == width]
         if not reached:
             continue  # it writes nothing that is read through another layer
         if chain:

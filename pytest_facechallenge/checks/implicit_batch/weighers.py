@@ -20,6 +20,7 @@ from pytest_facechallenge.checks.implicit_batch.confirmation import (
     unsettled,
     weighed,
 )
+from pytest_facechallenge.checks.implicit_batch.copies import weigh_copies
 from pytest_facechallenge.checks.implicit_batch.limits import LIMITS
 from pytest_facechallenge.checks.implicit_batch.signs import Sign, Weight
 from pytest_facechallenge.checks.implicit_batch.views import weigh_views
@@ -44,51 +45,7 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import (
     SharedInput,
 )
 
-#: Relations of a map to itself that windows and shifted tokens bring about.
-MOVED = frozenset({Relation.SHIFTED, Relation.REARRANGED})
-
 Weigher = Callable[[Sequence[Any]], Iterator[Sign]]
-
-
-def through(via: tuple[str, ...]) -> str:
-    """Return which nodes moved data, in brackets; "" when none did."""
-    return f" (data moved by {', '.join(via)})" if via else ""
-
-
-def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
-    """Weigh copies in one tensor: a second view when the body works on them and the layer does not mix them."""
-    for stack in stacks:
-        relation = stack.difference.relation
-        axis = "the channels" if stack.on_channels else wording.place(stack.axis)
-        text = (
-            f"{stack.blocks} versions of one {'image' if stack.from_image else 'feature map'} stand side by side "
-            f"on {axis} ({stack.coverage:.0%} of the data occurs in both; one is the other "
-            f"{wording.difference(stack.difference)}), put together at '{stack.join}'{through(stack.via)}; this layer "
-            f"and what follows it do {stack.macs_after:.0%} of the multiply-adds"
-        )
-        where = f"layer '{stack.layer}'"
-        apart = not stack.on_channels or stack.overlap < LIMITS.mixed
-        if stack.macs_after < LIMITS.body:
-            yield Sign(Weight.REMARK, where, text)
-        elif relation is Relation.IDENTICAL:
-            if stack.macs_after >= LIMITS.most:
-                text += ": the same twice, so something behind it must tell the two apart"
-                yield weighed(Sign(Weight.UNSURE, where, text), stack.intervention)
-        elif relation is Relation.REARRANGED and stack.coverage < LIMITS.windows:
-            continue  # neighbouring windows that overlap
-        elif apart or (stack.from_image and relation in TURNED):
-            # The spectrum of a real map is its own image about frequency 0, which itself has no other half.
-            spectrum = relation is Relation.ROTATED and not stack.from_image and stack.coverage < LIMITS.spectrum
-            # Windows and tokens take a map from a place further on, for each of their channels.
-            windows = relation in MOVED and not stack.from_image and stack.axis != 0
-            if spectrum:
-                text += "; so do the halves of a map's spectrum"
-            if windows:
-                text += "; so do windows, and tokens that are shifted by a place"
-            weight = Weight.UNSURE if spectrum or windows else Weight.PROOF
-            counted = weighed(Sign(weight, where, text), stack.intervention)
-            known = stack.from_image and relation not in MOVED
-            yield seen_exactly(counted, stack.intervention) if known else counted
 
 
 def weigh_folds(folds: Sequence[BatchFold]) -> Iterator[Sign]:
@@ -129,7 +86,7 @@ def weigh_shared_weights(families: Sequence[SharedWeights]) -> Iterator[Sign]:
             weight, f"layers {names}",
             f"run side by side on {wording.shared_input(found)} with {found.weights} weights; {found.count} set(s) of "
             f"weights run so from here on, {found.surplus:.0%} of the multiply-adds beyond one run"
-            f"{through(found.via)}",
+            f"{wording.through(found.via)}",
         )  # fmt: skip
         counted = weighed(sign, found.intervention)
         yield seen_exactly(counted, found.intervention) if weight is Weight.PROOF and found.looks else counted

@@ -57,6 +57,11 @@ def axis(number: int, rank: int) -> str:
     return f"axis {number}"
 
 
+def through(via: tuple[str, ...]) -> str:
+    """Return which nodes moved data, in brackets; "" when none did."""
+    return f" (data moved by {', '.join(via)})" if via else ""
+
+
 def place(number: int) -> str:
     """Return what an axis along which things stand side by side is called."""
     return "the batch axis" if number == 0 else f"axis {number}"

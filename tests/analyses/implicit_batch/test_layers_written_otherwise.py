@@ -87,7 +87,26 @@ def guided_filter(net: Net) -> str:
     return rest(net, y, 3)
 
 
-@pytest.mark.parametrize("build", [patch_by_patch, tap_by_tap, a_spectrum, guided_filter])
+def neighbours_weighed_by_content(net: Net) -> str:
+    """Features two places to the left, here and two to the right, weighed by content (ActiveMLP, and MViT's kin)."""
+    side, width = 14, 8
+    y = net.op("Relu", net.conv(net.x, net.weights(width, 3, 5, 5), stride=2, pads=[0] * 4))
+    score = net.op("Reshape", net.conv(y, net.weights(6, width, 1, 1)), net.ints(-1, 3, 2, 1, side, side))
+    rolled = []
+    for step in (2, 0, -2):
+        first, second = (
+            net.op("Slice", y, *map(net.ints, (start, end, 3)))
+            for start, end in ((-step % side, side), (0, -step % side))
+        )
+        rolled.append(net.op("Unsqueeze", net.op("Concat", first, second, axis=3), net.ints(1)))
+    near = net.op("Reshape", net.op("Concat", *rolled, axis=1), net.ints(-1, 3, 2, width // 2, side, side))
+    mixed = net.op("ReduceSum", net.op("Mul", near, net.op("Softmax", score, axis=1)), net.ints(1), keepdims=0)
+    return rest(net, net.op("Add", y, net.op("Reshape", mixed, net.ints(-1, width, side, side))), width)
+
+
+@pytest.mark.parametrize(
+    "build", [patch_by_patch, tap_by_tap, a_spectrum, guided_filter, neighbours_weighed_by_content]
+)
 def test_one_layer_written_as_several_is_one_look(build: Callable[[Net], str], tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message

@@ -69,6 +69,19 @@ def one_stream(net: Net) -> str:
     return ended(net, x)
 
 
+def attention_from_one_layer(net: Net) -> str:
+    """A transformer of five blocks, each of which makes queries, keys and values by one layer."""
+    width = 2 * WIDTH
+    t = net.op("Reshape", net.conv(net.x, net.weights(width, 3, 8, 8), stride=8, pads=[0] * 4), net.ints(-1, width, 16))
+    t = net.op("Transpose", t, perm=[0, 2, 1])
+    for _ in range(5):
+        heads = net.op("Reshape", net.fc(t, net.weights(width, 3 * width)), net.ints(-1, 16, 3, width))
+        q, k, v = (net.op("Gather", heads, net.const(at, np.int64), axis=2) for at in range(3))
+        near = net.op("Mul", net.op("MatMul", q, net.op("Transpose", k, perm=[0, 2, 1])), net.const(0.05))
+        t = net.op("Add", t, net.fc(net.op("MatMul", net.op("Softmax", near, axis=2), v), net.weights(width, width)))
+    return net.fc(net.op("Flatten", t), net.weights(16 * width, 16))
+
+
 def test_two_looks_whose_blocks_take_turns_are_not_passed(tmp_path: Path) -> None:
     outcome = answer(two_looks_in_turn, tmp_path)[BATCH_RULE]
     assert outcome.status in (Status.FAILED, Status.UNDECIDED), outcome.message
@@ -76,7 +89,7 @@ def test_two_looks_whose_blocks_take_turns_are_not_passed(tmp_path: Path) -> Non
     assert "on the image mirrored" in outcome.message
 
 
-@pytest.mark.parametrize("build", [halves_that_write_for_each_other, one_stream])
+@pytest.mark.parametrize("build", [halves_that_write_for_each_other, one_stream, attention_from_one_layer])
 def test_one_network_in_a_stream_is_one_look(build: Any, tmp_path: Path) -> None:
     outcome = answer(build, tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message
