@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_facechallenge.analyses.implicit_batch.probe_images import Images, va
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.onnx_graph.held_weights import take_out
 from pytest_facechallenge.onnx_graph.ir import from_model
+from pytest_facechallenge.onnx_graph.server_feed import RAW, first_names, server_feed
 
 Array = npt.NDArray[Any]
 
@@ -23,6 +25,9 @@ DTYPES = {
     onnx.TensorProto.FLOAT16: np.float16,
     onnx.TensorProto.UINT8: np.uint8,
 }
+
+#: The range of pixels.
+PIXELS = (0.0, 255.0)
 
 #: Channels, height and width where the model leaves them open.
 USUAL = (3, 112, 112)
@@ -72,9 +77,26 @@ class Feed:
         channels, height, width = (given or usual for given, usual in zip(dims[1:], USUAL, strict=True))
         self.model, self._weights = take_out(model)  # the weights live as long as this object
         self.graph = from_model(self.model, folder)
-        low, high = (0.0, 255.0) if self.dtype is np.uint8 else value_range(self.graph, limits)
+        low, high = PIXELS if self.dtype is np.uint8 else value_range(self.graph, limits)
         self.images = Images(channels, height, width, low, high, seed, limits)
         self.output = model.graph.output[0].name
+        self._served = (
+            PIXELS if self.dtype is np.uint8 or server_feed(first_names(model.graph))[:2] == RAW else (-1.0, 1.0)
+        )
+
+    def as_served(self) -> Feed | None:
+        """Return the same with what the organisers' server feeds; None where that is what this one has.
+
+        A constant that only looks like a normalisation would have pixels fed that the network never gets.
+        """
+        images = self.images
+        if self._served == (images.low, images.high):
+            return None
+        other = copy.copy(self)
+        other.images = Images(
+            images.channels, images.height, images.width, *self._served, images.seed, limits=images.limits
+        )
+        return other
 
     def __call__(self, images: Array) -> dict[str, Array]:
         """Return the feeds for images, float32 [N, C, H, W]."""

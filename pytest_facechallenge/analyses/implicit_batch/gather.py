@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
@@ -62,6 +63,13 @@ def follow(
     feed = Feed(model, path.parent, seed, limits)
     del model  # with the weights of a large one, which feed holds apart
     give_back()
+    made = [_followed(each, threads, limits, apart=apart) for each in (feed, feed.as_served()) if each is not None]
+    observations = [entry for each in made for entry in each.observations]
+    return msgspec.structs.replace(made[0], observations=tuple(dict.fromkeys(observations)))
+
+
+def _followed(feed: Feed, threads: int, limits: Thresholds, *, apart: bool) -> ImplicitBatchFacts:
+    """Follow images of one range of values through the model."""
     seen: list[Observation] = []
     layers, macs, branches = 0, 0, []
     ways: list[dict[str, EarlyMap]] = []
@@ -77,9 +85,7 @@ def follow(
         macs = max(macs, found.structure.total_macs)
         branches.append(found.branch)
     whole = batch_independence.of_whole_model(feed, macs, threads, limits, apart=apart)
-    return ImplicitBatchFacts(
-        layers=layers, macs=macs, branches=tuple(branches), observations=tuple(dict.fromkeys([*whole, *seen]))
-    )
+    return ImplicitBatchFacts(layers=layers, macs=macs, branches=tuple(branches), observations=(*whole, *seen))
 
 
 def traced(model: onnx.ModelProto, feed: Feed, threads: int, limits: Thresholds) -> Iterator[TracedModel | Unseen]:

@@ -53,7 +53,7 @@ class Images:
     def __init__(
         self, channels: int, height: int, width: int, low: float, high: float, seed: int, limits: Thresholds
     ) -> None:
-        self.levels = limits.images
+        self.limits, self.levels = limits, limits.images
         self.channels, self.height, self.width = channels, height, width
         self.low, self.high = low, high
         self.seed = seed

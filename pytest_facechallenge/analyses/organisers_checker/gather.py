@@ -13,13 +13,13 @@ import numpy.typing as npt
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
 from pytest_facechallenge.analyses.weights import inventory
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.core.facts.organisers_checker import OrganisersCheckerFacts
 from pytest_facechallenge.core.facts.package import PackageFacts
 from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.inference.session import open_session
+from pytest_facechallenge.onnx_graph.server_feed import first_names, server_feed
 
 #: Copies of the image in the batch that it runs.
 BATCH = 32

@@ -15,11 +15,11 @@ import onnx
 
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner, part_for
-from pytest_facechallenge.analyses.preprocessing.feed import NORMALISED, RAW
 from pytest_facechallenge.analyses.preprocessing.layers import first_layers
 from pytest_facechallenge.core.facts.preprocessing import FirstStageFacts, PreprocessingFacts, StageView
 from pytest_facechallenge.inference.images import SIDE, natural, to_input
 from pytest_facechallenge.onnx_graph.ir import from_model, inline_functions
+from pytest_facechallenge.onnx_graph.server_feed import NORMALISED, RAW
 
 Array = npt.NDArray[Any]
 

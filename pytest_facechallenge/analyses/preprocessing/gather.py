@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.preprocessing.feed import first_names, server_feed
 from pytest_facechallenge.analyses.preprocessing.follow import FEW, Image, follow
 from pytest_facechallenge.analyses.preprocessing.layers import is_layer, of_the_image
 from pytest_facechallenge.core.facts.preprocessing import SELF_SCALING, Channel, FirstLayer, PreprocessingFacts
 from pytest_facechallenge.onnx_graph.ir import Graph, Node
 from pytest_facechallenge.onnx_graph.operators import Along, Kind
+from pytest_facechallenge.onnx_graph.server_feed import first_names, server_feed
 
 #: So many first layers are listed; a graph with more takes the image in in parts.
 MAX_LAYERS = 8

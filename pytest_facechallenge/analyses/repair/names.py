@@ -1,6 +1,6 @@
 """Naming the normalising nodes, so that the organisers' checker feeds what the network expects.
 
-It decides by the names of the first eight nodes alone; see `pytest_facechallenge.analyses.preprocessing.feed`.
+It decides by the names of the first eight nodes alone; see `pytest_facechallenge.onnx_graph.server_feed`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import onnx
 
-from pytest_facechallenge.analyses.preprocessing.feed import (
+from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts, fits
+from pytest_facechallenge.inference.batch_repair import label_of
+from pytest_facechallenge.onnx_graph.server_feed import (
     NODES_READ,
     NORMALISED,
     RAW,
@@ -17,8 +19,6 @@ from pytest_facechallenge.analyses.preprocessing.feed import (
     first_names,
     server_feed,
 )
-from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts, fits
-from pytest_facechallenge.inference.batch_repair import label_of
 
 #: What normalises, and how the checker wants such a node's name to begin.
 _KINDS = ({"Sub": "Sub", "Add": "Sub"}, {"Mul": "Mul", "Div": "Div"})

@@ -25,7 +25,7 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
             f"{stack.blocks} versions of one {'image' if stack.from_image else 'feature map'} stand side by side "
             f"on {axis} ({stack.coverage:.0%} of the data occurs in both; one is the other "
             f"{wording.difference(stack.difference)}), put together at '{stack.join}'{via}; this layer "
-            f" and what follows it do {stack.macs_after:.0%} of the multiply-adds"
+            f"and what follows it do {stack.macs_after:.0%} of the multiply-adds"
         )
         where = f"layer '{stack.layer}'"
         apart = not stack.on_channels or stack.overlap < LIMITS.mixed

@@ -2,14 +2,22 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 
+from evaluation.case import BATCH_RULE
+from evaluation.product import RULES
 from pytest_facechallenge.analyses.context import Context
+from pytest_facechallenge.analyses.implicit_batch.feed import Feed
+from pytest_facechallenge.analyses.implicit_batch.gather import follow
+from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS
 from pytest_facechallenge.analyses.table import STEPS
+from pytest_facechallenge.checks.implicit_batch.rules import no_implicit_batch
 from pytest_facechallenge.core.facts import Facts
 from pytest_facechallenge.core.facts.flow import FlowFacts
 from pytest_facechallenge.core.facts.implicit_batch import BatchComposition, ImplicitBatchFacts, InputView, Unseen
 from pytest_facechallenge.core.facts.package import PackageFacts
+from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.run_options import RunOptions
 from tests.analyses.implicit_batch.nets import Net
 
@@ -32,3 +40,22 @@ def test_the_step_gathers_its_facts(tmp_path: Path, flow: FlowFacts, batches: in
     assert not facts.of(Unseen)
     assert len(facts.of(BatchComposition)) == batches
     assert all(found.change is not None and found.change < 1e-5 for found in facts.of(BatchComposition))
+
+
+def saturated_unless_normalised(net: Net) -> str:
+    """Values of 0 to 255 would be clipped to nothing: what is fed is -1 to 1, of which this is the mirror image."""
+    levels = net.op("Mul", net.op("Round", net.op("Div", net.x, net.const(0.0125))), net.const(0.0125))
+    look = net.mirror(net.op("Clip", levels, net.const(-1), net.const(1)))
+    kernels = net.body_weights()
+    one, two = (net.pool(net.body(x, kernels)) for x in (net.x, look))
+    return str(net.op("Mul", net.op("Add", one, two), net.const(0.5)))
+
+
+def test_a_constant_like_a_normalisation_does_not_hide_what_the_server_feeds(tmp_path: Path) -> None:
+    """By its constants the network takes 0 to 255; by the names of its nodes the server feeds -1 to 1."""
+    net = Net()
+    path = net.save(saturated_unless_normalised(net), tmp_path)
+    assert Feed(onnx.load(path), tmp_path, 1, DEFAULTS).images.high == 255
+    facts = follow(path, threads=1)
+    outcome = no_implicit_batch(Facts.of(facts), RULES[BATCH_RULE])
+    assert outcome.status is Status.FAILED, outcome.message

@@ -13,7 +13,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pytest_facechallenge.analyses.context import Context
-from pytest_facechallenge.analyses.preprocessing.feed import server_feed
 from pytest_facechallenge.analyses.preprocessing.gather import gather
 from pytest_facechallenge.checks.preprocessing import preprocessing, rgb_order
 from pytest_facechallenge.core.facts.base import Facts
@@ -22,6 +21,7 @@ from pytest_facechallenge.core.facts.preprocessing import PreprocessingFacts
 from pytest_facechallenge.core.outcome import Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
 from pytest_facechallenge.core.run_options import RunOptions
+from pytest_facechallenge.onnx_graph.server_feed import server_feed
 
 SIDE = 6
 
