@@ -75,6 +75,19 @@ class ElementCounts:
         known = [extent for extent in extents if extent is not None]
         return count(known) if len(known) == len(extents) else None
 
+    def of_one_row(self, value: str) -> int | None:
+        """Return the number of elements for one row, where no other extent than the first is left open.
+
+        Raises
+        ------
+        GraphError
+            As `infer_open`.
+        """
+        extents = self._shapes.get(value)
+        if not extents or extents[0] is not None or None in extents[1:]:
+            return self[value]
+        return count([extent for extent in extents if extent is not None])
+
     @cached_property
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         return infer_open(self.graph)

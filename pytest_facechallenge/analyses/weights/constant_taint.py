@@ -99,13 +99,14 @@ class _Tracer:
         bounded: bool = False,
         whole: bool = False,
         before: frozenset[int] = frozenset(),
+        veiled: bool = False,
         held: int | None = None,
     ) -> int:
         key = (node, value)
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            event = Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before, held)
+            event = Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before, held, veiled)
             self.found.events.append(event)
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
@@ -161,7 +162,7 @@ class _Tracer:
         dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
         held = self.numbers_held(node, values)
         if runtime and (parts or dressed):
-            index = self.event("packed", node.outputs[0], node.label, roots, roots, held=held)
+            index = self.event("packed", node.outputs[0], node.label, roots, roots, veiled=True, held=held)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
         if not node.operator.has(Trait.APART) and not parts:
             return [IMAGE] * len(node.outputs)

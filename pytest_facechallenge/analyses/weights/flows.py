@@ -78,8 +78,8 @@ class Event:
     before
         The events that what it works on comes from: generations of one store, put together, are as many numbers as
         all of them made.
-    held
-        Of one that works on features to which stored numbers were added: how many numbers these are; None where that is
+    veiled, held
+        Whether it works on features to which stored numbers were added; how many numbers these are, None where that is
         not known.
     """
 
@@ -94,6 +94,7 @@ class Event:
     whole: bool = False
     before: frozenset[int] = frozenset()
     held: int | None = None
+    veiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,15 @@ class Trace:
     events: list[Event] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
 
-    def size(self, name: str) -> int | None:
-        """Return how many elements a value has, worked out where its shape is computed of stored numbers."""
-        size = self.sizes[name]
+    def size(self, name: str, *, of_one_row: bool = False) -> int | None:
+        """Return how many elements a value has, worked out where its shape is computed of stored numbers.
+
+        Parameters
+        ----------
+        of_one_row
+            Whether a value with a row for each image, which stored numbers alone make, counts once.
+        """
+        size = self.sizes.of_one_row(name) if of_one_row else self.sizes[name]
         if size is not None:
             return size
         value = self.evaluation.value(name)

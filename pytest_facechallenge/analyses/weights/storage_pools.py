@@ -131,7 +131,7 @@ class _Measure:
     def _count_made(self, event: Event) -> int | None:
         if event.elements is not None:
             return event.elements
-        size = self.found.size(event.value)
+        size = self.found.size(event.value, of_one_row=not event.veiled)
         if not event.bounded:
             return size
         stored = sum(self.found.roots[i].elements for i in event.roots if not self.pattern(i))

@@ -101,11 +101,35 @@ def test_counts_weights_and_the_numbers_they_come_from(name: str, kind: str, wei
 
 def test_a_number_of_weights_known_only_when_running_is_undecided() -> None:
     net = Net()
-    packed = net.store("p", net.codes(np.float32, 1, 3, 8, 8, high=2**24))
-    wide = net.node("Expand", [packed, net.node("Shape", ["x"], "s")], "wide")
-    net.node("Mul", ["x", net.node("Floor", [wide], "parts")], "unused")
+    packed = net.store("p", net.codes(np.float32, 1, 192, 1, high=2**24))
+    lit = net.node("Unsqueeze", [net.node("NonZero", ["x"], "lit"), net.store("first", np.array([0]))], "one")
+    wide = net.node(
+        "Expand",
+        [
+            packed,
+            net.node(
+                "Shape", [net.node("ReduceSum", [lit, net.store("places", np.array([1]))], "few", keepdims=1)], "s"
+            ),
+        ],
+        "wide",
+    )
+    net.node("Mul", [lit, net.node("Floor", [wide], "parts")], "unused")
 
     assert judge(net.model()).status is Status.UNDECIDED
+
+
+@pytest.mark.parametrize(("parts", "status"), [(1, Status.PASSED), (2, Status.FAILED)])
+def test_what_is_made_again_for_each_image_of_a_batch_counts_once(parts: int, status: Status) -> None:
+    """One whole part of each number is no more than is stored; two parts are."""
+    net = Net()
+    packed = net.store("p", net.codes(np.float32, 1, 3, 8, 8, high=2**24))
+    wide = net.node("Expand", [packed, net.node("Shape", ["x"], "s")], "wide")
+    whole = net.node("Floor", [wide], "whole")
+    net.node("Mul", ["x", whole], "unused")
+    if parts == 2:
+        net.node("Mul", ["x", net.node("Sub", [wide, whole], "left")], "unused_too")
+
+    assert judge(net.model()).status is status
 
 
 @pytest.mark.parametrize(("most", "status"), [(1 << 22, Status.FAILED), (1_000, Status.UNDECIDED)])
