@@ -35,8 +35,6 @@ DEEP = 6
 OVERFLOW = 88.7
 #: Images in a batch.
 AT_ONCE = 12
-#: Operators that decide by where a number lies between two that they round to.
-ROUNDING = frozenset({"Floor", "Ceil", "Round"})
 
 
 @dataclass
@@ -51,28 +49,6 @@ class Seen:
     ordinary: str = ""
     evaluated: bool = False
     failed: bool = False
-    first: npt.NDArray[np.float64] | None = None
-
-    def beyond_the_first(self, margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return how far values that are rounded lie beyond what is rounded as those of the first image are.
-
-        Parameters
-        ----------
-        margins
-            What is rounded, float64 [images, values].
-        """
-        if self.first is None or self.first.shape != margins.shape[1:]:
-            self.first = margins[0]
-        # From here to one more all values are rounded alike.
-        match self.condition.op:
-            case "Floor":
-                low = np.floor(self.first)
-            case "Ceil":
-                low = np.ceil(self.first) - 1
-            case _:
-                low = np.rint(self.first) - 0.5
-        beyond: npt.NDArray[np.float64] = np.maximum(margins - (low + 1), low - margins)
-        return beyond
 
     @property
     def both(self) -> bool:
@@ -126,10 +102,7 @@ def search(
                 return
             values = dict(zip(names, found, strict=True))
             for one in seen:
-                margins = _margins(graph, one.condition, values, len(some))
-                if margins is not None and one.condition.op in ROUNDING:
-                    margins = one.beyond_the_first(margins)
-                _note(one, some, margins, ordinary=ordinary)
+                _note(one, some, _margins(graph, one.condition, values, len(some)), ordinary=ordinary)
 
     rng = np.random.default_rng(context.options.seed)
     context.report(f"looking for images on both sides of {len(seen)} condition(s)")
@@ -189,7 +162,9 @@ def _margins(
         return None
     if condition.kind == "growth":
         return _far_from_infinite(margin, count)
-    if condition.op == "Exp":
+    if condition.op in ("Floor", "Ceil", "Round"):
+        margin = margin - np.floor(margin.min())
+    elif condition.op == "Exp":
         margin = OVERFLOW - margin
     elif condition.op in ("Acos", "Asin", "Atanh"):
         margin = 1 - np.abs(margin)

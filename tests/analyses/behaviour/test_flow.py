@@ -139,18 +139,3 @@ def test_a_search_finds_the_image_that_meets_a_rare_condition(tmp_path: Path) ->
     assert (seen.both, seen.guards, seen.op) == (True, True, "Greater")
     assert "green" in seen.image
     assert seen.image in {probe.image for probe in facts.need(ProbesFacts).images}
-
-
-@pytest.mark.parametrize("op", ["Floor", "Ceil", "Round"])
-@pytest.mark.parametrize(("gain", "both"), [(2.0, True), (0.01, False)])
-def test_both_sides_of_a_rounding_are_those_of_a_whole_number(op: str, gain: float, both: bool, tmp_path: Path) -> None:
-    """The mean light of an image is -1 to 1: rounded, it is one number for all images only where little is left of it.
-
-    The other numbers are 0.3 more, far from where any of the three rounds to another one.
-    """
-    net, e = new()
-    light = net.op("Add", net.op("Mul", net.mean(net.x, 1, 2, 3), gain), 0.3)
-    model = net.model(net.op("Mul", e, net.reshape(net.op(op, light), -1, 1)), WIDTH)
-    facts = gather(save(model, tmp_path / "model.onnx"), tmp_path, {"probes"})
-    (seen,) = facts.need(ProbesFacts).conditions
-    assert (seen.op, seen.guards, seen.both) == (op, True, both)
