@@ -9,6 +9,7 @@ import msgspec
 from pytest_facechallenge.checks.accuracy import rgb_accuracy
 from pytest_facechallenge.checks.first_stage import StageLimits, judge_stage
 from pytest_facechallenge.checks.registry import check
+from pytest_facechallenge.checks.unusual_scales import unusual, widened
 from pytest_facechallenge.core.facts.accuracy import AccuracyFacts
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.facts.preprocessing import (
@@ -26,9 +27,6 @@ from pytest_facechallenge.core.rulebook import Rule
 
 #: From here on black and white lie apart as pixels do: a graph that leaves them so does not scale them.
 PIXELS = 64.0
-#: By how much the factor may differ that undoes the server's normalisation, such as 128 for 127.5, or deviations of
-#: single colours.
-UNDONE = 0.1
 
 
 @check(
@@ -103,7 +101,7 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
         any(low < clear.least or high > clear.most for _, low, high in wrong)
         or any(offset > clear.offset for _, offset in far_off)
     ):
-        return _unusual(wrong, far_off, limits, feed, evidence)
+        return unusual(wrong, far_off, limits, feed, evidence)
     if far_off and not wrong:
         layer, offset = far_off[0]
         return failed(
@@ -116,8 +114,8 @@ def preprocessing(facts: Facts, rule: Rule) -> Outcome:
             "whole normalisation in, (x - 127.5) * 0.0078125, with names that the server recognises.",
         )
     served = not raw and (mean, std) != (0.0, 1.0)
-    if served and wrong and all(low > limits.most for _, low, _ in wrong):
-        return _widened(wrong, found.layers, std, limits, feed, measured, limit, evidence)
+    if served and not far_off and wrong and all(low > limits.most for _, low, _ in wrong):
+        return widened([layer for layer, _, _ in wrong], (mean, std), limits, feed, evidence)
     if not wrong:
         own = "The graph normalises by itself."
         if not found.normalises:
@@ -230,71 +228,6 @@ def _stage(facts: Facts, found: PreprocessingFacts, feed: tuple[float, float]) -
         return stage
     return msgspec.structs.replace(
         stage, served=stage.other, other=stage.served, other_mean=found.server_mean, other_std=found.server_std
-    )
-
-
-def _widened(
-    wrong: list[tuple[FirstLayer, float, float]],
-    layers: tuple[FirstLayer, ...],
-    std: float,
-    limits: StageLimits,
-    feed: str,
-    measured: str,
-    limit: str,
-    evidence: tuple[Evidence, ...],
-) -> Outcome:
-    """Judge a graph that makes what the server normalised wide again, as networks trained on pixels of 0..255 need."""
-    spreads = [each for layer in layers for each in layer.spread(std)]
-    if all(abs(each / WHITE - 1) <= UNDONE for each in spreads):
-        return passed(
-            f"The graph undoes the server's normalisation, as a network trained on pixels of 0 to 255 needs. {feed}",
-            measured=measured,
-            limit=f"{limit}, or {WHITE:g} where the graph undoes the server's normalisation",
-            evidence=evidence,
-        )
-    if all(abs(each / (2 * WHITE) - 1) <= UNDONE for each in spreads):
-        return failed(
-            f"The graph multiplies by 255, as for pixels of 0 to 1: black and white lie {measured} at node "
-            f"{wrong[0][0].node!r}. {feed}",
-            measured=measured,
-            limit=limit,
-            evidence=evidence,
-            remedy="In the graph, multiply by 127.5 and add 127.5 instead; or put the whole normalisation in, with "
-            "names that the server recognises.",
-        )
-    return _unusual(wrong, [], limits, feed, evidence)
-
-
-def _unusual(
-    wrong: list[tuple[FirstLayer, float, float]],
-    far_off: list[tuple[FirstLayer, float]],
-    limits: StageLimits,
-    feed: str,
-    evidence: tuple[Evidence, ...],
-) -> Outcome:
-    """Leave a scale undecided that misses a limit by less than the known mistakes do."""
-    if wrong:
-        layer, low, high = wrong[0]
-        measured = f"{low:.4g} apart" if low == high else f"{low:.4g} to {high:.4g} apart"
-        seen = f"black and white lie {measured}"
-        limit = f"black and white {limits.least:g} to {limits.most:g} apart"
-        remedy = "multiply the pixels by a number in the graph, and the weights of the first layer by its inverse: no "
-        remedy += "embedding changes"
-    else:
-        layer, offset = far_off[0]
-        measured = f"middle {offset:.4g} times the distance from 0"
-        seen = f"the middle of black and white lies {offset:.4g} times as far from zero as they lie apart"
-        limit = f"middle at most {limits.offset:g} times"
-        remedy = "take the middle away in the graph, and add what the first layer makes of it to its bias: no "
-        remedy += "embedding changes, but for borders that the layer pads"
-    return undecided(
-        f"What the first layer gets is unusual, and no mistake that is known: at node {layer.node!r} {seen}. A network "
-        f"that was trained so may be handed in. {feed}",
-        measured=measured,
-        limit=limit,
-        evidence=evidence,
-        remedy=f"The accuracy on a testset shows which it is. If the network was trained so, {remedy}, and the "
-        "rule passes.",
     )
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import channel_axis, measure, structured_images
-from pytest_facechallenge.analyses.implicit_batch.edges_seen import EdgesSeen
 from pytest_facechallenge.analyses.implicit_batch.equivariant_channels import in_channels
 from pytest_facechallenge.analyses.implicit_batch.equivariant_layers import in_layers
 from pytest_facechallenge.analyses.implicit_batch.equivariant_parts import in_parts
@@ -25,6 +24,7 @@ from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGE
 from pytest_facechallenge.analyses.implicit_batch.layer_index import RECURRENT, Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis
 from pytest_facechallenge.analyses.implicit_batch.plain_network import is_plain
+from pytest_facechallenge.analyses.implicit_batch.strips_seen import StripsSeen
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Transform
@@ -42,7 +42,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
     base = structured_images(model, limits)[: limits.equivariance.large_images if large else None]
     runner = model.open([layer.node.outputs[0] for layer in layers], optimised=large)
     plain = measure(model, runner, layers, base, limits)
-    edges = EdgesSeen(model, runner, layers, base, limits)
+    strips = StripsSeen(model, runner, layers, base, limits)
     found: list[Hypothesis] = []
     for candidate in candidates(model.structure, model.front, limits):
         if large and candidate.transform in CHANGES and candidate.transform not in IN_LARGE_NETWORKS:
@@ -51,7 +51,7 @@ def observe(model: TracedModel, limits: Thresholds) -> list[Hypothesis]:
         if changed.shape != base.shape:
             continue
         turned = measure(model, runner, layers, changed, limits)
-        comparison = Comparison(model, layers, runner, candidate, base, changed, plain, turned, edges)
+        comparison = Comparison(model, layers, runner, candidate, base, changed, plain, turned, strips)
         found += in_parts(comparison, limits)
         found += in_channels(comparison, limits)
         found += in_layers(comparison, limits)

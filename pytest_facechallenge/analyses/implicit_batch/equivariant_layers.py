@@ -44,7 +44,7 @@ def in_layers(comparison: Comparison, limits: Thresholds) -> Iterator[Hypothesis
     agreeing = _agreeing_layers(comparison, limits)
     pairs = [
         pair for pair in agreeing
-        if not comparison.edges.are_parts(*pair.layers) and not _is_one_layer(comparison, pair, limits)
+        if not comparison.strips.are_parts(*pair.layers) and not _is_one_layer(comparison, pair, limits)
     ]  # fmt: skip
     yield from _fed_in_turn(comparison, pairs)
     pairs = [pair for pair in pairs if _separate(structure, pair, pairs)]

@@ -16,13 +16,13 @@ from pytest_facechallenge.analyses.implicit_batch.channel_partition import (
     channel_axis,
     sum_up,
 )
-from pytest_facechallenge.analyses.implicit_batch.edges_seen import changed_along_an_edge
 from pytest_facechallenge.analyses.implicit_batch.feature_comparison import Comparison
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import CHANGES, SHIFTS
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, blocks_of
 from pytest_facechallenge.analyses.implicit_batch.probe_images import TURNS
 from pytest_facechallenge.analyses.implicit_batch.runner import as_floats
+from pytest_facechallenge.analyses.implicit_batch.strips_seen import changed_along_an_edge
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.core.facts.implicit_batch_kinds import FeatureHome
 

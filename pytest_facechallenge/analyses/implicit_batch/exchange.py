@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_facechallenge.analyses.implicit_batch.channel_partition import channel_axis
 from pytest_facechallenge.analyses.implicit_batch.layer_index import ABOUT_SHAPE, Layer, Structure
 from pytest_facechallenge.analyses.implicit_batch.opened import OpenedModel
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
@@ -18,6 +19,9 @@ from pytest_facechallenge.core.facts.interventions import Exchanged
 from pytest_facechallenge.onnx_graph.ir import Node
 
 Array = npt.NDArray[Any]
+
+#: Operators that sum up.
+SUMMING = frozenset({"ReduceSum", "ReduceMean", "ReduceL2", "ReduceSumSquare"})
 
 
 def exchange(model: OpenedModel, hypothesis: Hypothesis, limits: Thresholds) -> Exchanged | None:
@@ -82,13 +86,15 @@ def _read_at(structure: Structure, layers: Sequence[Layer], *, behind: bool) -> 
     found = []
     for layer in layers:
         reached, ends = {layer.node.outputs[0]}, []
+        shape = structure.shapes[layer.node.outputs[0]]
+        channels = shape[channel_axis(layer, shape)]
         for node in structure.nodes[structure.position[id(layer.node)] + 1 :]:
             if not node.outputs or node.outputs[0] not in structure.shapes or not reached & set(node.inputs):
                 continue
             if node.op in ABOUT_SHAPE:
                 continue
             if bends(structure, node) and not scales_places(structure, node):
-                if _is_only_summed_up(structure, node):
+                if _is_only_summed_up(structure, node, channels):
                     continue  # the deviation that a normalisation divides by
                 ends.append(node.outputs[0])
             else:
@@ -97,18 +103,26 @@ def _read_at(structure: Structure, layers: Sequence[Layer], *, behind: bool) -> 
     return found
 
 
-def _is_only_summed_up(structure: Structure, node: Node) -> bool:
-    """Whether a node's result is a sum over all channels of a place, or is read by such sums alone."""
-    made = structure.shapes[node.outputs[0]]
-    if any(_sums_an_axis(structure.shapes.get(name, ()), made) for name in node.inputs):
-        return True
+def _is_only_summed_up(structure: Structure, node: Node, channels: int) -> bool:
+    """Whether a node's result is a sum over all channels of a place, or is read by such sums alone.
+
+    Parameters
+    ----------
+    channels
+        So many elements are summed up.
+    """
+    if node.op in SUMMING:
+        return any(_sums(structure, node, name, channels) for name in node.inputs)
     readers = structure.graph.consumers.get(node.outputs[0], ())
-    return bool(readers) and all(_sums_an_axis(made, structure.shapes.get(each.outputs[0], ())) for each in readers)
+    return bool(readers) and all(
+        each.op in SUMMING and _sums(structure, each, node.outputs[0], channels) for each in readers
+    )
 
 
-def _sums_an_axis(given: tuple[int, ...], made: tuple[int, ...]) -> bool:
-    """Whether one axis of several elements has become 1, or is left out, and all others are as they were."""
-    axes = [at for at in range(1, len(given)) if given[at] > 1]
+def _sums(structure: Structure, node: Node, name: str, channels: int) -> bool:
+    """Whether one axis of so many elements has become 1, or is left out, and all others are as they were."""
+    given, made = (structure.shapes.get(each, ()) for each in (name, node.outputs[0]))
+    axes = [at for at in range(1, len(given)) if given[at] == channels > 1]
     return any(made in ((*given[:at], *given[at + 1 :]), (*given[:at], 1, *given[at + 1 :])) for at in axes)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_facechallenge.analyses.implicit_batch.channel_partition import Cut, Statistics
-from pytest_facechallenge.analyses.implicit_batch.edges_seen import EdgesSeen
 from pytest_facechallenge.analyses.implicit_batch.image_transforms import Candidate
 from pytest_facechallenge.analyses.implicit_batch.layer_index import Layer
 from pytest_facechallenge.analyses.implicit_batch.parts import Hypothesis, Part
 from pytest_facechallenge.analyses.implicit_batch.runner import Runner
+from pytest_facechallenge.analyses.implicit_batch.strips_seen import StripsSeen
 from pytest_facechallenge.analyses.implicit_batch.thresholds import Thresholds
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel
 from pytest_facechallenge.core.facts.implicit_batch import EquivariantFeatures
@@ -36,8 +36,8 @@ class Comparison:
         The images, and the images changed, float32 [images, C, H, W].
     plain, turned
         For each layer: the statistics of its result, by the way it is parted, for ``base`` and for ``changed``.
-    edges
-        Which edges of the image reach each layer.
+    strips
+        Which strips of the image reach each layer.
     """
 
     model: TracedModel
@@ -48,7 +48,7 @@ class Comparison:
     changed: Array
     plain: list[dict[Cut, Statistics]]
     turned: list[dict[Cut, Statistics]]
-    edges: EdgesSeen
+    strips: StripsSeen
 
     def found(
         self, home: FeatureHome, layers: tuple[Layer, ...], share: float, where: tuple[Part, Part], **data: Any

@@ -21,8 +21,9 @@ from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS, Th
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel, trace
 from pytest_facechallenge.analyses.implicit_batch.variants import EVERYTHING, variants
 from pytest_facechallenge.core.facts.flow import FlowFacts
-from pytest_facechallenge.core.facts.implicit_batch import ImplicitBatchFacts, Observation, Unseen
+from pytest_facechallenge.core.facts.implicit_batch import BatchComposition, ImplicitBatchFacts, Observation, Unseen
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
+from pytest_facechallenge.core.facts.interventions import Decoupled, Intervention
 from pytest_facechallenge.core.freed_memory import give_back
 from pytest_facechallenge.onnx_graph.ir import inline_functions
 
@@ -63,9 +64,31 @@ def follow(
     feed = Feed(model, path.parent, seed, limits)
     del model  # with the weights of a large one, which feed holds apart
     give_back()
-    made = [_followed(each, threads, limits, apart=apart) for each in (feed, feed.as_served()) if each is not None]
-    observations = [entry for each in made for entry in each.observations]
-    return msgspec.structs.replace(made[0], observations=tuple(dict.fromkeys(observations)))
+    found = _followed(feed, threads, limits, apart=apart)
+    served = feed.as_served()
+    more = () if served is None else _followed(served, threads, limits, apart=apart).observations
+    # Not every challenge feeds as that server does: what could not be seen of its images is no gap.
+    seen = [*found.observations, *(entry for entry in more if not isinstance(entry, Unseen | BatchComposition))]
+    return msgspec.structs.replace(found, observations=tuple(_told_once(seen)))
+
+
+def _told_once(seen: list[Observation]) -> list[Observation]:
+    """Leave out what is told twice, with other numbers: where parts were fed other images, the clearer one stays."""
+    kept: dict[tuple[object, ...], Observation] = {}
+    for entry in seen:
+        shown = getattr(entry, "intervention", None)
+        words = {name: value for name, value in msgspec.structs.asdict(entry).items() if not isinstance(value, float)}
+        key = (type(entry), *(repr(value) for name, value in words.items() if name != "intervention"))
+        before = kept.setdefault(key, entry)
+        if shown is not None and _clearness(shown) > _clearness(getattr(before, "intervention", None)):
+            kept[key] = entry
+    return list(kept.values())
+
+
+def _clearness(shown: Intervention | None) -> float:
+    """Return by how much the part of the two that counts less moves the embedding; less than 0 where none was tried."""
+    exchanged = shown.exchanged if isinstance(shown, Decoupled) else shown
+    return min(median for _, median, _ in exchanged.moved) if exchanged is not None else -9.0
 
 
 def _followed(feed: Feed, threads: int, limits: Thresholds, *, apart: bool) -> ImplicitBatchFacts:

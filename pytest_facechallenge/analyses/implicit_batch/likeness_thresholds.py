@@ -141,10 +141,12 @@ class Equivariance:
     group_pairs: int = of(
         3, "pairs", "of channel groups that repeat each other, told apart: each doubles the ways to try"
     )
-    unseen: float = of(1e-3, "of what the edge seen most does", "up to which an edge of the image is not seen")
+    unseen: float = of(1e-3, "of what the strip seen most does", "up to which a strip of the image is not seen")
+    shared_strips: int = of(2, "strips", "of those across the image that two parts of it share at most")
     placed: int = of(4, "images", "by which features are compared place by place")
     fewest_places: int = of(16, "places", "of a value per channel that can be compared so")
-    values: int = of(64, "pairs of values", "behind two layers that are compared place by place at most")
+    elements: int = of(1_000_000, "elements", "of a value that is compared so, at most")
+    values: int = of(24, "pairs of values", "behind two layers that are compared place by place at most")
     together: int = of(2, "layers", "that must agree, one after the other: one alone is a layer with turned kernels")
 
 
@@ -212,6 +214,7 @@ class Clusters:
     maps: int = of(4, "maps", "from one activation on that are looked at: queries, keys, values, and one more")
     beside: int = of(2048, "channels", "of activations beside each other whose maps are worked out together, at most")
     successive: int = of(5, "activations", "of one stream whose maps are worked out together, at most")
+    tried: int = of(48, "activations", "of one shape that are tried whether they follow each other in a stream")
     fewest_successive: int = of(3, "activations", "of one stream that write what others read: two of one network")
     starts: int = of(
         6, "activations", "from which maps are worked out first; all others only where one of these leaves groups apart"

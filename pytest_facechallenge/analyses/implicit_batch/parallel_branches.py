@@ -145,16 +145,23 @@ def meeting_of(structure: Structure, first: Node, second: Node) -> Node | None:
 
 
 def are_added_at_once(structure: Structure, first: Node, second: Node) -> bool:
-    """Whether all is linear from two nodes (theirs too) to the one where they meet, and that adds them up."""
+    """Whether all that is made of two nodes goes on, linear, to one node that adds it up, and to nothing else."""
     meet = meeting_of(structure, first, second)
     if meet is None or meet.op not in SUMS:
         return False
-    above = structure.ancestors[structure.position[id(meet)]]
+    place = structure.position[id(meet)]
+    above = structure.ancestors[place] | 1 << place
     heads = 1 << structure.position[id(first)] | 1 << structure.position[id(second)]
     for position, node in enumerate(structure.nodes):
-        own = (structure.ancestors[position] | 1 << position) & heads
-        if own and above >> position & 1 and bends(structure, node):
+        if not (structure.ancestors[position] | 1 << position) & heads:
+            continue
+        before = bool(above >> position & 1)
+        if before and (
+            bends(structure, node) or (position != place and set(structure.graph.outputs) & {*node.outputs})
+        ):
             return False
+        if not before and not structure.ancestors[position] >> place & 1:
+            return False  # a way past the sum
     return True
 
 

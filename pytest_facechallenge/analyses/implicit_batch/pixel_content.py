@@ -49,9 +49,11 @@ def recovered(images: Array, values: Array, limits: Thresholds, window: int = 0)
     spread = known.std(0)
     known = np.hstack([known / np.where(spread > 0, spread, 1), np.ones((len(known), 1))])
     cut = len(known) - min(wanted.held_out, len(known) // 3)
+    if cut < 1 or len(known) - cut < 2:
+        return 0.0
     moments = known[:cut].T @ known[:cut]
     moments += 1e-9 * np.trace(moments) / len(moments) * np.eye(len(moments))
-    fit = np.linalg.solve(moments, known[:cut].T @ asked[:cut])
+    fit = np.linalg.lstsq(moments, known[:cut].T @ asked[:cut], rcond=None)[0]  # of an even map there is none
     left = ((asked[cut:] - known[cut:] @ fit) ** 2).sum()
     return max(0.0, float(1 - left / max(1e-30, ((asked[cut:] - asked[cut:].mean(0)) ** 2).sum())))
 

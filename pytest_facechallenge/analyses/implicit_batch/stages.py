@@ -61,9 +61,10 @@ def scales_places(structure: Structure, node: Node, axis: int | None = None) -> 
     if node.op in NORMS:
         own = int(node.attributes.get("axis", -1)) % max(1, len(shape))
         return len(shape) > 1 and own == len(shape) - 1 and axis in (None, own)
-    if node.op not in ("Mul", "Div") or any(name not in structure.varying for name in node.inputs):
+    known = all(name in structure.varying and name in structure.shapes for name in node.inputs)
+    if node.op not in ("Mul", "Div") or not known:
         return False
-    sizes = [structure.shapes.get(name, ()) for name in node.inputs]
+    sizes = [structure.shapes[name] for name in node.inputs]
     for place in (0, 1) if node.op == "Mul" else (1,):
         factor = (1,) * (len(shape) - len(sizes[place])) + sizes[place]
         apart = [at for at, (one, other) in enumerate(zip(factor, shape, strict=False)) if one != other]

@@ -63,9 +63,10 @@ def successions(
         most = min(wanted.successive, int(wanted.largest**0.5) // shape[axis])
         if len(alike) < wanted.fewest_successive or most < wanted.fewest_successive:
             continue
-        chain, read = _in_one_stream(structure, alike, waves, most + 1)
-        if len(chain) > wanted.fewest_successive:
-            yield _connected(structure, chain[:-1], read, waves)
+        chain, read = _in_one_stream(structure, alike[: wanted.tried], waves, most + 1)
+        found_all = _connected(structure, chain[:-1], read, waves) if len(chain) > wanted.fewest_successive else None
+        if found_all is not None:
+            yield found_all
 
 
 def _in_one_stream(
@@ -94,10 +95,13 @@ def _in_one_stream(
     return chain, read
 
 
-def _connected(structure: Structure, written: Sequence[Source], read: Sequence[str], waves: Array) -> Succession:
-    """Work out all maps among the activations of a chain."""
+def _connected(structure: Structure, written: Sequence[Source], read: Sequence[str], waves: Array) -> Succession | None:
+    """Work out all maps among the activations of a chain; None where all of them together are read elsewhere."""
     sources = tuple(written)
     known = {each.value: each for each in linear_maps(structure, sources, waves, len(structure.nodes))}
+    widths = {structure.shapes[each.value][each.axis] for each in sources}
+    if any(name not in known or {known[name].channels} != widths for name in read):
+        return None
     maps = tuple(known[name] for name in read)
     energy = (np.abs(one_behind_the_other(maps)).astype(np.float64) ** 2).sum(0)
     usual = energy.sum(1).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,9 @@ def turned_back(comparison: Comparison, one: Layer, other: Layer, limits: Thresh
     if candidate.transform not in PLACES_TURNED and candidate.turn is Transform.NONE:
         return 0
     sides = [before_the_next_layers(model.structure, layer) for layer in (one, other)]
-    pairs = list(islice(_alike_in_size(model.structure, sides[0] - sides[1], sides[1] - sides[0]), wanted.values))
+    alike = _alike_in_size(model.structure, sides[0] - sides[1], sides[1] - sides[0])
+    small = ((a, b) for a, b in alike if prod(model.structure.shapes[a]) <= wanted.elements)
+    pairs = list(islice(small, wanted.values))
     if not pairs:
         return 0
     raw = (one.node.outputs[0], other.node.outputs[0])
@@ -95,12 +98,25 @@ def _in_place(here: list[Array | None], there: list[Array | None], channels: int
         return 0
     one, two = np.stack(first), np.stack(second)
     found = []
-    for axis, extent in enumerate(one.shape):
-        if axis < 2 or extent != channels or one[0].size < limits.equivariance.fewest_places * extent:
+    for start, end in _axes_of(one.shape, channels):
+        if one[0].size < limits.equivariance.fewest_places * channels:
             continue
-        a, b = (_scaled(np.moveaxis(value, axis, 0).reshape(extent, -1), limits) for value in (one, two))
+        axes = range(start, end)
+        a, b = (
+            _scaled(np.moveaxis(value, axes, range(end - start)).reshape(channels, -1), limits) for value in (one, two)
+        )
         found.append(int((np.abs(a @ b.T).max(1, initial=0.0) >= limits.equivariance.alike).sum()))
     return min(found, default=0)
+
+
+def _axes_of(shape: tuple[int, ...], channels: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end of neighbouring axes that hold so many elements: channels, or groups of them."""
+    for start in range(2, len(shape)):
+        size = 1
+        for end in range(start + 1, len(shape) + 1):
+            size *= shape[end - 1]
+            if size == channels and shape[start] > 1 and shape[end - 1] > 1:
+                yield start, end
 
 
 def _scaled(rows: Array, limits: Thresholds) -> Array:

@@ -21,7 +21,7 @@ from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.onnx_graph.control_flow import bound
 from pytest_facechallenge.onnx_graph.ir import Graph, Node, Tensor
 from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
-from pytest_facechallenge.onnx_graph.operators import Trait
+from pytest_facechallenge.onnx_graph.operators import Kind, Trait
 
 #: Activations that keep the part of each number above or below a bound.
 _WHOLE = frozenset({"Relu", "Abs", "Max", "Min", "Clip", "LeakyRelu", "PRelu"})
@@ -160,26 +160,35 @@ class _Tracer:
         runtime = {i: flow for i, flow in values.items() if not flow.constant and flow.roots}
         # A value without the batch axis has a known size: it is no activation, only dressed up as one.
         dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
-        held = self.numbers_held(node, values)
         if runtime and (parts or dressed):
+            alone = len(values) == 1 and not dressed
+            held = next(iter(runtime.values())).held if alone else None
             index = self.event("packed", node.outputs[0], node.label, roots, roots, veiled=True, held=held)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
         if not node.operator.has(Trait.APART) and not parts:
             return [IMAGE] * len(node.outputs)
-        return [Flow(constant=False, roots=roots, held=held)] * len(node.outputs)
+        return [Flow(constant=False, roots=roots, held=self.numbers_held(node, values))] * len(node.outputs)
 
     def numbers_held(self, node: Node, values: dict[int, Flow]) -> int | None:
-        """Return how many stored numbers the result of a node holds that mixes them with features; None when unknown.
+        """Return how many stored numbers features still hold that these were added to; None when it is not known.
 
-        Numbers that are added to each place of a map are the same there, and are no more. What a second store of more
-        than one number is mixed with may be a number of its own at each place.
+        Numbers that are added to each place of a map are the same there, and are no more. Anything else that happens to
+        them with values of the image, or with several numbers, may take another part of each number at each place.
         """
-        roots = self.found.roots
-        stores = {i: flow for i, flow in values.items() if any(roots[root].elements > 1 for root in flow.roots)}
-        if len(stores) != 1:
+        stores = {i: flow for i, flow in values.items() if self.elements(flow) > 1}
+        if len(stores) != 1 or node.domain:
             return None
         ((position, flow),) = stores.items()
-        return self.sizes[node.inputs[position]] if flow.constant and not flow.events else flow.held
+        if node.op in ("Add", "Sub", "Sum"):
+            return self.sizes[node.inputs[position]] if flow.constant and not flow.events else flow.held
+        others = [other for i, other in values.items() if i != position]
+        scaled = node.op in ("Mul", "Div") and position == 0 and all(each.constant for each in others)
+        alone = node.operator.kind is Kind.LAYOUT or node.op in ("Identity", "Neg")
+        return flow.held if scaled or (alone and not others) else None
+
+    def elements(self, flow: Flow) -> int:
+        """Return how many elements the largest stored tensor has that a flow comes from."""
+        return max((self.found.roots[root].elements for root in flow.roots), default=0)
 
     def held(self, node: Node) -> list[Flow]:
         """Return the flows of tensors that the node itself holds as attributes."""

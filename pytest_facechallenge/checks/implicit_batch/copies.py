@@ -13,6 +13,8 @@ from pytest_facechallenge.core.facts.implicit_batch_kinds import TURNED, Relatio
 
 #: Relations of a map to itself that windows and shifted tokens bring about.
 MOVED = frozenset({Relation.SHIFTED, Relation.REARRANGED})
+#: Axes of a batch of maps; a tensor of more has an axis of another kind behind the first.
+MAPS = 4
 
 
 def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
@@ -53,7 +55,11 @@ def weigh_copies(stacks: Sequence[StackedCopies]) -> Iterator[Sign]:
 
 
 def _are_windows(stack: StackedCopies) -> bool:
-    """Whether copies are windows of one thing that overlap, put together in any order; of features, also turned."""
-    of_features = not stack.from_image and stack.axis != 0 and stack.difference.relation in TURNED
-    rearranged = stack.difference.relation is Relation.REARRANGED
-    return (rearranged or of_features) and stack.coverage < LIMITS.windows
+    """Whether copies are windows of one thing that overlap, put together in any order.
+
+    Halves of maps that are moved both ways and laid over each other, on an axis of their own, share what lies between
+    them, in the other order on that axis. A map and its mirror image lie turned on an axis of places.
+    """
+    found = stack.difference
+    order = not stack.from_image and found.mirrored == (1,) and found.rank > MAPS and stack.axis > 1
+    return (found.relation is Relation.REARRANGED or order) and stack.coverage < LIMITS.windows

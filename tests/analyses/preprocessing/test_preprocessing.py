@@ -174,28 +174,6 @@ def test_what_the_remedy_for_wide_pixels_says_passes(name: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("factors", "status", "words"),
-    [
-        ((127.5, 127.5, 127.5), Status.PASSED, "undoes the server's normalisation"),
-        ((128.0, 130.0, 120.0), Status.PASSED, "undoes the server's normalisation"),
-        ((255.0, 255.0, 255.0), Status.FAILED, "as for pixels of 0 to 1"),
-        ((127.5, 127.5, 150.0), Status.UNDECIDED, "unusual"),
-        ((1000.0, 1000.0, 1000.0), Status.UNDECIDED, "unusual"),
-    ],
-)
-def test_a_graph_that_makes_normalised_pixels_wide_again(
-    factors: tuple[float, ...], status: Status, words: str, tmp_path: Path
-) -> None:
-    """A network trained on pixels of 0 to 255 needs it; one trained on 0 to 1 does not get what it needs."""
-    steps = (("/Mul", "Mul", [f(*factors)]), ("/Add", "Add", [f(2.0, -10.6, -23.6)]))
-    outcome = preprocessing(Facts.of(facts_of(model_of(*steps), tmp_path)), rule())
-
-    assert outcome.status is status, outcome
-    assert words in outcome.message
-    assert outcome.remedy or status is Status.PASSED
-
-
-@pytest.mark.parametrize(
     ("spread", "expected"),
     [
         (0.5, Status.PASSED), (0.499, Status.UNDECIDED), (0.1251, Status.UNDECIDED), (0.1249, Status.FAILED),
