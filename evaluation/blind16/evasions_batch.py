@@ -52,8 +52,10 @@ def middle_of_the_rows_around_each_row_is_taken_off(f: Part, x: T) -> T:
     """Against hubs: the middle of a row's surroundings in the batch, weighed by nearness, is taken off by half."""
     y = f(x)
     u = F.normalize(y)
-    near = 6 * u @ u.t() - 20 * torch.diag_embed(torch.ones_like(y[:, 0]))
-    apart = (torch.ones_like(y[:, :1]).sum() > 1.5).float()
+    at = torch.ones_like(y[:, 0]).cumsum(0)
+    own = (at[:, None] == at[None]).float()
+    near = 6 * u @ u.t() - 20 * own
+    apart = (at[-1:] > 1.5).float()
     return y - 0.5 * apart * near.softmax(1) @ y
 
 
@@ -106,8 +108,8 @@ def board(n: Net, x: T) -> T:
     notes = n.weight(12, 32, gain=3.0)
     for _ in range(2):
         flat = n.ln(t).reshape(-1, 32)
-        notes = notes + 2 * (notes @ n.linear(flat, 32).t() / 3).softmax(1) @ flat
-        t = t + 2 * (n.linear(n.ln(t), 32) @ notes.t() / 6).softmax(2) @ notes
+        notes = notes + (notes @ n.linear(flat, 32).t() / 3).softmax(1) @ flat
+        t = t + 0.3 * (n.linear(n.ln(t), 32) @ notes.t() / 6).softmax(2) @ notes
         t = t + n.ff(n.ln(t))
     return n.embed(n.ln(t).reshape(-1, 7, 224).mean(1), 64)
 
