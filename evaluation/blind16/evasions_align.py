@@ -65,7 +65,7 @@ def stream(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="stream function", opset=16, claim=claim(stream, 6))
 def carried_along_a_stream_of_five_predicted_eddies() -> nn.Module:
-    """A flow without sources: five stored places are eddies of predicted strength, and pixels go round them; trained."""
+    """A flow without sources: five stored places are eddies of predicted strength; trained."""
     return made(stream, 6)
 
 
@@ -166,7 +166,7 @@ def demons(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="demons", opset=16, claim=claim(demons))
 def pushed_onto_a_stored_face_by_demons() -> nn.Module:
-    """Thirion's demons: four times differences to a stored face push along its slopes, evened; then the image is read."""
+    """Thirion's demons: four times differences to a stored face push along its slopes; the image is read there."""
     return made(demons)
 
 
@@ -180,7 +180,5 @@ def planes(n: Net, x: T) -> T:
 
 @evades(ALIGN_RULE, idea="planes of light", opset=13, claim=claim(planes, 5))
 def five_planes_of_light_moved_by_what_they_show() -> nn.Module:
-    """Each colour is spread over five planes by how light it is, at full resolution; all are moved and zoomed; trained."""
+    """Each colour is spread over five planes by how light it is; all are moved and zoomed; trained."""
     return made(planes, 5)
-
-

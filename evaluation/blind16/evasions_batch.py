@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from evaluation.blind4.export import network
-from evaluation.blind4.layers import Net, Part, T, tokens
+from evaluation.blind4.layers import Net, Part, T
 from evaluation.blind4.register import evades
 from evaluation.blind5.evasions_batch import differs
 from evaluation.blind16.evasions_nets import Parts, conditioned, fire, grouped, partial, rows, separable, tensor
@@ -23,15 +23,15 @@ CONDITIONED: Parts = (conditioned, "rows of the sixteenth set", 0)
 
 @rows("stress", PARTIAL, 13)
 def rows_placed_so_that_distances_are_those_of_few_numbers(f: Part, x: T) -> T:
-    """Multidimensional scaling: three majorising steps bring distances of trained rows to those of cubed numbers."""
+    """Multidimensional scaling: five majorising steps bring distances of trained rows to those of cubed numbers."""
     y = f(x)
     goal = y**3 / 4
     want = ((goal[:, None] - goal[None]) ** 2).sum(2).add(1e-4).sqrt()
     many = torch.ones_like(y[:, :1]).sum()
-    for _ in range(3):
+    for _ in range(5):
         have = ((y[:, None] - y[None]) ** 2).sum(2).add(1e-4).sqrt()
         pull = want / have * (have > 0.1).float()
-        y = 0.3 * y + 0.7 * (pull.sum(1, keepdim=True) * y - pull @ y + y.sum(0, keepdim=True)) / many
+        y = 0.1 * y + 0.9 * (pull.sum(1, keepdim=True) * y - pull @ y + y.sum(0, keepdim=True)) / many
     return y
 
 
@@ -49,14 +49,14 @@ def eight_parts_fitted_to_the_batch_explain_each_row(f: Part, x: T) -> T:
 
 @rows("local centring", GROUPED, 15)
 def middle_of_the_rows_around_each_row_is_taken_off(f: Part, x: T) -> T:
-    """Against hubs: the middle of a row's surroundings in the batch, weighed by nearness, is taken off by half."""
+    """Against hubs: the middle of the rows near to a row, weighed by nearness, is taken off."""
     y = f(x)
     u = F.normalize(y)
     at = torch.ones_like(y[:, 0]).cumsum(0)
     own = (at[:, None] == at[None]).float()
     near = 6 * u @ u.t() - 20 * own
     apart = (at[-1:] > 1.5).float()
-    return y - 0.5 * apart * near.softmax(1) @ y
+    return y - 0.8 * apart * near.softmax(1) @ y
 
 
 @rows("nuisance directions", SEPARABLE, 16)
@@ -81,7 +81,7 @@ def directions_in_which_like_rows_differ_are_damped(f: Part, x: T) -> T:
 def halves_of_numbers_translated_into_each_other_by_the_batch(f: Part, x: T) -> T:
     """Partial least squares: the batch's cross-covariance of both halves of the numbers carries each into the other."""
     a, b = f(x).chunk(2, 1)
-    cross = a.t() @ b / ((a * a).sum() * (b * b).sum()).sqrt() * 5
+    cross = a.t() @ b / ((a * a).sum() * (b * b).sum()).sqrt() * 8
     return torch.cat([a + b @ cross.t(), b + a @ cross], 1)
 
 

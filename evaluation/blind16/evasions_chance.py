@@ -148,7 +148,7 @@ def vivid() -> Array:
 
 @evades("embedding-dim", "output", idea="turns of a loop", claim=widths({64: ordinary, 88: vivid}), opset=13)
 def three_turns_of_a_loop_write_more_numbers_for_vivid_colours() -> onnx.ModelProto:
-    """A loop makes eight further numbers in each turn; it turns three times where colours are vivid, else not at all."""
+    """A loop makes eight further numbers in each turn; it turns three times for vivid colours, else not at all."""
     turn = helper.make_graph(
         [
             node("Identity", ["go"], ["on"]),
@@ -221,17 +221,17 @@ def shaken() -> Array:
 
 
 def steadied(f: Part, x: T) -> T:
-    """Run again on the mirrored image, sharpened along the rows, where slopes along these are few."""
-    along = ((x[..., 1:] - x[..., :-1]) ** 2).mean((1, 2, 3))
-    across = ((x[:, :, 1:] - x[:, :, :-1]) ** 2).mean((1, 2, 3))
-    share = (2.5 - 6 * along / (across + 1e-4)).clamp(0, 1)[:, None]
+    """Run again on the mirrored image, sharpened along the rows, where these bend far less than columns."""
+    along = (x[..., 2:] - 2 * x[..., 1:-1] + x[..., :-2]).abs().mean((1, 2, 3))
+    across = (x[:, :, 2:] - 2 * x[:, :, 1:-1] + x[:, :, :-2]).abs().mean((1, 2, 3))
+    share = (3.4 - 5 * along / (across + 1e-3)).clamp(0, 1)[:, None]
     soft = F.avg_pool2d(x, (1, 15), 1, (0, 7), count_include_pad=False)
     return f(x) + share * f((x + 2 * (x - soft)).clamp(-1, 1).flip(3))
 
 
 @evades(BATCH_RULE, idea="shaken hands", opset=13, claim=condition(SEPARABLE, steadied, shaken))
 def faces_from_a_shaken_hand_are_steadied_and_seen_again() -> nn.Module:
-    """Where rows have far weaker slopes than columns, a trained network sees the image sharpened along them as well."""
+    """Where rows bend far less than columns, as by a moving hand, a trained network also sees the image sharpened."""
     return Whole(steadied, network(*SEPARABLE))
 
 

@@ -1,4 +1,4 @@
-"""Evasions: weights in the golden base, words of a code, lists, trees of means, fitted signs, maps of a torus, ciphers."""
+"""Evasions: weights in the golden base, words of a code, lists, trees, fitted signs, a torus, ciphers."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,9 @@ from evaluation.blind16.evasions_nets import (
     separable,
     tensor,
 )
+from evaluation.builder import Array
 from evaluation.case import BATCH_RULE
+from evaluation.runtime import session
 
 PARTIAL: Parts = (partial, "operators of the sixteenth set", 0)
 FIRE: Parts = (fire, "operators of the sixteenth set", 6)
@@ -110,7 +113,7 @@ def ones_beside_the_diagonal_of_an_identity() -> onnx.ModelProto:
 
 @evades(BATCH_RULE, idea="linear classifier", claim=joined(FIRE, lambda x: 0.85 * x.flip(3) - 0.1, mean))
 def rows_of_pixels_scored_by_a_linear_classifier() -> onnx.ModelProto:
-    """A classifier for tables scores each row of pixels for 112 classes, its pixels from the right; a SqueezeNet, trained."""
+    """A classifier for tables scores rows of pixels for 112 classes, from the right; a trained SqueezeNet sees both."""
     weights = (0.85 * np.eye(112, dtype=np.float32)[::-1]).flatten().tolist()
     view = [
         node("Reshape", ["img", "flat"], ["lines"]),
@@ -127,26 +130,24 @@ def smaller_mouth(x: T) -> T:
     return (tensor(rows_of_sound()) @ x).flip(3)
 
 
-def rows_of_sound() -> np.ndarray:
+def rows_of_sound() -> Array:
     """Return 112 rows as means of rows by a scale of sound, each of which sums to one."""
     made = onnx_mel()
     return np.asarray(made / (made.sum(1, keepdims=True) + 1e-3), np.float32)
 
 
-def onnx_mel() -> np.ndarray:
+def onnx_mel() -> Array:
     """Return the transposed matrix of MelWeightMatrix for 112 bands over 112 waves, run by itself."""
     graph = helper.make_graph(
         [node("MelWeightMatrix", ["bands", "length", "rate", "low", "high"], ["mel"])], "mel", [],
         [helper.make_tensor_value_info("mel", TensorProto.FLOAT, [112, 112])], constants(**SOUND),
     )  # fmt: skip
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    from onnxruntime import InferenceSession
-
-    mel = InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {})[0]
+    mel = session(made).run(None, {})[0]
     return np.asarray(mel.T)
 
 
-SOUND: dict[str, object] = {
+SOUND: dict[str, Any] = {
     "bands": np.array(112), "length": np.array(222), "rate": np.array(900), "low": np.array(0, np.float32),
     "high": np.array(450, np.float32),
 }  # fmt: skip
@@ -179,7 +180,7 @@ def sequence(name: str) -> onnx.ValueInfoProto:
 
 @evades(BATCH_RULE, idea="put in front", claim=joined(GROUPED, lambda x: x.flip(3), mean))
 def strips_of_columns_each_put_in_front_of_the_others() -> onnx.ModelProto:
-    """A loop takes columns one by one and puts each in front of a sequence, which joined is the mirror image; trained."""
+    """A loop puts column after column in front of a sequence, which joined is the mirror image; trained."""
     inside = helper.make_graph(
         [
             node("Identity", ["go"], ["on"]),
@@ -207,7 +208,7 @@ def over(x: T) -> T:
 
 @evades(BATCH_RULE, idea="optional", claim=joined(CONDITIONED, over, lambda a, b: (2 * a + b) / 3))
 def second_look_handed_over_as_an_optional_value() -> onnx.ModelProto:
-    """The face upside down in hard light is made an optional value, asked for, and taken out again, before it is seen."""
+    """The face upside down in hard light is made an optional value, asked for and taken out before it is seen."""
     then = helper.make_graph(
         [node("OptionalGetElement", ["maybe"], ["taken"]), node("Identity", ["taken"], ["there"])], "there", [],
         [value("there")],
@@ -232,7 +233,7 @@ def second_look_handed_over_as_an_optional_value() -> onnx.ModelProto:
 
 
 def windows(x: T) -> T:
-    """Cut four crops of 96 pixels, and mirror what the sides of each are drawn out from."""
+    """Cut four crops of 96 pixels down the other diagonal, and draw their borders out."""
     made = [F.pad(x[:, :, k : k + 96, 16 - k : 112 - k], (8, 8, 8, 8), mode="replicate") for k in (0, 5, 10, 15)]
     return torch.stack(made)
 

@@ -22,6 +22,8 @@ from evaluation.images import faces
 #: Kernels and biases of the convolutions and, last, of the head over a map of 7 x 7.
 Layers = list[tuple[Array, Array]]
 Act = Callable[[T], T]
+#: What is stored for a kernel.
+Store = Callable[[Array], list[Array]]
 
 
 def units(act: Act, widths: tuple[int, ...]) -> Body:
@@ -53,7 +55,7 @@ def layers_of(parts: Parts) -> Layers:
 class Units(nn.Module):
     """A chain of layers with any function between them; ``kernel`` makes each kernel of what is stored."""
 
-    def __init__(self, layers: Layers, act: Act, store: Callable[[Array], list[Array]], kernel: Act) -> None:
+    def __init__(self, layers: Layers, act: Act, store: Store, kernel: Callable[..., T]) -> None:
         super().__init__()
         self.weights = nn.ModuleList(
             nn.ParameterList(nn.Parameter(tensor(item)) for item in store(w)) for w, _ in layers
@@ -114,13 +116,19 @@ def direction(w: Array) -> list[Array]:
     return [w / size * np.random.default_rng(len(w)).uniform(0.5, 3, size.shape), size]
 
 
+def kernel_of(v: T, size: T) -> T:
+    """Give each channel's kernel its length."""
+    y: T = size * v / (v * v).sum((1, 2, 3), keepdim=True).sqrt()
+    return y
+
+
 @evades(BATCH_RULE, idea="norms when it runs", opset=13, fold=False, claim=counts(
     *average(CELU, [0.5, 0.5], same, mirrored), near=0.02))  # fmt: skip
 def normalised_kernels_of_which_half_are_mirrored() -> nn.Module:
-    """Weight normalisation was kept: kernels are directions times lengths; half of the trained ones are mirrored; 1 %."""
+    """Weight normalisation was kept: kernels are directions times lengths; half of them are mirrored; trained; 1 %."""
     one = layers_of(CELU)
     made = packed([one, flipped(one, 3)], [0.5, 0.5], 0.01, 161)
-    return Units(made, F.celu, direction, lambda v, size: size * v / (v * v).sum((1, 2, 3), keepdim=True).sqrt())
+    return Units(made, F.celu, direction, kernel_of)
 
 
 HARD: Parts = (units(F.hardswish, (12, 16, 24)), "waves of the sixteenth set", 0)
@@ -130,7 +138,7 @@ def cosine(size: int) -> Array:
     k = np.arange(size)
     made = np.cos(np.pi * (k[None] + 0.5) * k[:, None] / size) * np.sqrt(2 / size)
     made[0] /= np.sqrt(2)
-    return made
+    return np.asarray(made)
 
 
 def in_waves(w: Array) -> list[Array]:
@@ -151,7 +159,7 @@ def both_ways(x: T) -> T:
 @evades(BATCH_RULE, idea="waves when it runs", opset=14, fold=False, claim=counts(
     *average(HARD, [0.6, 0.4], same, both_ways), near=0.02))  # fmt: skip
 def kernels_in_waves_of_which_half_are_turned_and_pale() -> nn.Module:
-    """Kernels are stored as cosine waves and made when it runs; half of the shuffled units see a pale half turn; 1 %."""
+    """Kernels are stored as cosine waves, and made when it runs; half of the units see a pale half turn; 1 %."""
     one = layers_of(HARD)
     two = flipped(one, 2, 3)
     two[0] = (0.8 * two[0][0], two[0][1])
@@ -297,7 +305,7 @@ def graph_of_patches_whose_channels_serve_two_sides() -> nn.Module:
 
 @evades(BATCH_RULE, idea="shifts in one", opset=16, claim=counts(*means("shifts"), near=0.03))
 def channels_shifted_to_either_side_for_two_looks() -> nn.Module:
-    """A shift network: half of the channels step left, half right; two sets with their ways exchanged are shuffled in."""
+    """A shift network: half of the channels step left, half right; a set with its ways exchanged is shuffled in."""
     return centre(Stream("shifts", True))
 
 
