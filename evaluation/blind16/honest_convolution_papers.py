@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from evaluation.blind4.layers import Net, T
+from evaluation.blind4.layers import Net, T, tokens
 from evaluation.blind4.register import honest_torch
-from evaluation.blind14.honest_ends import deep
+from evaluation.blind14.honest_ends import deep, last
 from evaluation.blind16.honest_parts import ir, separable
 
 
@@ -136,20 +136,20 @@ def fourier_branch_in_residual_units(n: Net, x: T) -> T:
     return n.gdc(n.down(F.relu(y), 36), 128)
 
 
-@honest_torch("Dynamic group convolution: two heads, each sees the half of the deep channels its salience picks for "
-              "this image.",
+@honest_torch("X-MoE: tokens of the deep map go to experts by cosines on a narrow sphere, with a learned temperature, best "
+              "one counts.",
               idea="dynamic", trained=3, opset=11)  # fmt: skip
-def heads_that_choose_input_channels(n: Net, x: T) -> T:
-    y = deep(n, x, 32)
+def experts_by_cosine_on_narrow_sphere(n: Net, x: T) -> T:
+    t = tokens(last(n, x))
     for _ in range(2):
-        ends = []
-        for _ in range(2):
-            score = F.relu(n.linear(F.relu(n.linear(y.mean((2, 3)), 8)), 32) + 1.0)
-            least = score.topk(16, 1)[0][:, 15:16]
-            kept = score * (score >= least).float()
-            ends.append(n.cb(y * kept.reshape(-1, 32, 1, 1), 16))
-        y = y + F.relu(torch.cat(ends, 1))
-    return n.gdc(n.down(y, 40), 128)
+        z = n.ln(t)
+        score = F.normalize(n.linear(z, 8), dim=2) @ F.normalize(n.weight(8, 4), dim=0)
+        share = (score * (5 + n.weight(1))).softmax(2)
+        best = (share >= share.amax(2, keepdim=True)).float() * share
+        made = torch.stack([n.ff(z) for _ in range(4)], 3)
+        t = t + (made * best.unsqueeze(2)).sum(3)
+        t = t + n.attention(n.ln(t))
+    return n.embed(t.mean(1), 128)
 
 
 @honest_torch("DyNet: outputs of several stored layers of one deep map are weighed by coefficients of the pooled "
@@ -164,14 +164,18 @@ def coefficients_for_output_groups(n: Net, x: T) -> T:
     return n.gdc(n.down(y, 40), 128)
 
 
-@honest_torch("Kervolution: deep features meet their kernels by a polynomial of third degree with a learned offset.",
+@honest_torch("ParCNetV2: depthwise rows and columns as long as the deep map twice over, one half of the channels gates "
+              "the other.",
               idea="convolution", opset=11)  # fmt: skip
-def polynomial_kernel_layers(n: Net, x: T) -> T:
-    y = n.stem(x, 16)
-    for w in (24, 32):
-        z = 0.2 * n.conv(n.bn(y), w, 3, 2, bias=False) + 1.0 + 0.1 * n.weight(1, w, 1, 1)
-        y = n.cbr(n.bn(z.pow(3)), w)
-    return n.embed(y, 128)
+def oversized_rows_and_columns_gate(n: Net, x: T) -> T:
+    y = deep(n, x, 24)
+    for _ in range(2):
+        a, b = n.conv(n.bn(y), 48, 1).chunk(2, 1)
+        a = n.conv(n.conv(a, 24, (27, 1), 1, -1), 24, (1, 27), 1, -1)
+        b = n.conv(F.gelu(b), 24, 5, 1, -1)
+        y = y + n.cb(a * b, 24, 1)
+        y = y + n.cb(F.gelu(n.cb(y, 48, 1)), 24, 1)
+    return n.gdc(n.down(y, 36), 128)
 
 
 @honest_torch("Quadratic neurons as in QuadraNet: a product of two depthwise layers and a third added, in a pointwise "

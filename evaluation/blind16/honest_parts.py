@@ -35,7 +35,7 @@ def mbconv(n: Net, x: T, width: int, k: int = 3, s: int = 1, factor: int = 3) ->
 
 def join(n: Net, mixed: T) -> T:
     """Bring heads [N, H, L, C] together and project: [N, L, H * C]."""
-    _, h, length, c = (int(s) for s in mixed.shape)
+    h, length, c = (int(s) for s in mixed.shape[1:])
     return n.linear(mixed.transpose(1, 2).reshape(-1, length, h * c), h * c)
 
 
