@@ -82,8 +82,7 @@ def keras2onnx_locally_connected_end(n: Pen) -> str:
     return n.standardise(n.linear(n.reshape(t, -1, 784), 784, 96), 96)
 
 
-@honest_pen("Wolfram's export: a chain with ElementwiseLayer ramps, a residual by ThreadingLayer sums, AggregationLayer "
-            "means.",
+@honest_pen("Wolfram's export: ElementwiseLayer ramps, residuals by ThreadingLayer sums, AggregationLayer means.",
             idea="by hand", style="wolfram", opset=12, dim=128)  # fmt: skip
 def wolfram_ramps_and_threads(n: Pen) -> str:
     x = n.op("Max", n.conv(n.x, 3, 16, 7, 2), n.const(0.0))
@@ -124,19 +123,22 @@ def mmdeploy_two_sizes_exchange(n: Habit) -> str:
     return n.standardise(n.dense(n.op("Flatten", y, axis=1), 56, 128), 128)
 
 
-@honest_habit("Theano's way for 0 to 255: Sub and Mul first, kernels flipped beforehand, tanh units with learned gains, "
+@honest_habit("Theano's way for 0 to 255: Sub and Mul first, kernels flipped beforehand, tanh units with gains, "
               "dot at the end.",
               idea="raw", style="theano", raw=True, opset=12, dim=96)  # fmt: skip
 def theano_tanh_units_raw(n: Habit) -> str:
-    x = n.op("Mul", n.op("Sub", n.x, n.const(127.5)), n.const(1 / 127.5))
+    x = n.op("Sub", n.x, n.const(127.5))
+    n.named("Sub_127")
+    x = n.op("Mul", x, n.const(1 / 127.5))
+    n.named("Mul_scale")
     for cin, cout in ((3, 16), (16, 24), (24, 32), (32, 40)):
         y = n.op("Tanh", n.conv(x, cin, cout, 3))
         x = pool(n, n.op("Mul", y, n.const(n.rng.uniform(0.6, 1.4, (cout, 1, 1)))))
     return n.standardise(n.dense(n.reshape(x, -1, 1960), 1960, 96), 96)
 
 
-@honest_habit("Qualcomm's converter: channel shuffles as three nodes, batch norms apart, Clip of 0 to 6, cosines of unit "
-              "rows by parts.",
+@honest_habit("Qualcomm's converter: channel shuffles as three nodes, batch norms apart, Clip of 0 to 6, unit rows by "
+              "parts.",
               idea="by hand", style="qnn", opset=13, dim=128)  # fmt: skip
 def qnn_shuffled_clipped_units(n: Habit) -> str:
     x = n.op("Clip", n.bn(n.conv(n.x, 3, 16, 3, 2), 16), n.const(0.0), n.const(6.0))
@@ -149,17 +151,6 @@ def qnn_shuffled_clipped_units(n: Habit) -> str:
     y = n.standardise(n.dense(n.op("Flatten", x, axis=1), 48 * 49, 128), 128)
     length = n.op("Sqrt", n.op("Add", n.reduce("Sum", n.op("Mul", y, y), 1), n.const(1e-12)))
     return n.op("Div", y, length)
-
-
-@honest_by("Chainer's ResNeXt of faces: groups of four, fixed BatchNormalization, ELU, a mean over all places, Linear.",
-           idea="chainer", style="chainer", opset=11, dim=128)  # fmt: skip
-def chainer_grouped_elu_units(n: Hand) -> str:
-    x = n.op("Elu", n.bn(n.conv(n.x, 3, 16, 3, 2), 16), alpha=1.0)
-    for cin, cout in ((16, 24), (24, 32), (32, 48)):
-        y = n.op("Elu", n.bn(n.conv(x, cin, cout, 1), cout), alpha=1.0)
-        y = n.op("Elu", n.bn(n.conv(y, cout, cout, 3, 2, group=4), cout), alpha=1.0)
-        x = n.op("Add", n.bn(n.conv(y, cout, cout, 1), cout), n.bn(n.conv(x, cin, cout, 1, 2), cout))
-    return n.pooled_head(x, 48, 128)
 
 
 @honest_by("OneFlow's transformer end: a small iResNet, then one block over its 49 places, all of them flattened.",

@@ -21,8 +21,8 @@ def large_kernel_as_moved_small_ones(n: Net, x: T) -> T:
         for move in (-3, 3):
             z = n.conv(y, 24, 3, 1, -1, bias=False)
             wide = F.pad(z, (3, 3, 3, 3))
-            row = wide[:, :, 3 : 17, 3 + move : 17 + move]
-            column = wide[:, :, 3 + move : 17 + move, 3 : 17]
+            row = wide[:, :, 3:17, 3 + move : 17 + move]
+            column = wide[:, :, 3 + move : 17 + move, 3:17]
             total = total + n.bn(row) + n.bn(column)
         y = y + n.cb(F.gelu(n.cb(total, 48, 1)), 24, 1)
     return n.gdc(n.down(y, 36), 128)
@@ -117,8 +117,8 @@ def strides_keep_the_low_wavelet_band(n: Net, x: T) -> T:
     return n.embed(n.bn(y), 256)
 
 
-@honest_torch("DeepRFT's residual Fourier unit: beside a residual branch, deep features in frequencies by matrices, two "
-              "1x1 layers, and back.",
+@honest_torch("DeepRFT's residual Fourier unit: beside a residual branch, deep features in frequencies by matrices, "
+              "two 1x1 layers, and back.",
               idea="frequency", trained=3, opset=13)  # fmt: skip
 def fourier_branch_in_residual_units(n: Net, x: T) -> T:
     k = torch.arange(14).float()
@@ -136,8 +136,8 @@ def fourier_branch_in_residual_units(n: Net, x: T) -> T:
     return n.gdc(n.down(F.relu(y), 36), 128)
 
 
-@honest_torch("X-MoE: tokens of the deep map go to experts by cosines on a narrow sphere, with a learned temperature, best "
-              "one counts.",
+@honest_torch("X-MoE: tokens of the deep map go to experts by cosines on a narrow sphere, with a learned temperature, "
+              "the best one counts.",
               idea="dynamic", trained=3, opset=11)  # fmt: skip
 def experts_by_cosine_on_narrow_sphere(n: Net, x: T) -> T:
     t = tokens(last(n, x))
@@ -164,8 +164,8 @@ def coefficients_for_output_groups(n: Net, x: T) -> T:
     return n.gdc(n.down(y, 40), 128)
 
 
-@honest_torch("ParCNetV2: depthwise rows and columns as long as the deep map twice over, one half of the channels gates "
-              "the other.",
+@honest_torch("ParCNetV2: depthwise rows and columns as long as the deep map twice over, one half of the channels "
+              "gates the other.",
               idea="convolution", opset=11)  # fmt: skip
 def oversized_rows_and_columns_gate(n: Net, x: T) -> T:
     y = deep(n, x, 24)

@@ -8,7 +8,6 @@ import torch.nn.functional as F  # noqa: N812
 from evaluation.blind4.layers import Net, T, grid, tokens
 from evaluation.blind4.register import honest_torch
 from evaluation.blind6.honest_forms import honest_form, old_names
-from evaluation.blind6.honest_handed_in import to_one
 from evaluation.blind14.honest_ends import deep, last
 from evaluation.blind16.honest_parts import ir, ir_trunk
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from evaluation.blind4.layers import Net, T, grid, tokens
+from evaluation.blind4.layers import Net, T, tokens
 from evaluation.blind4.register import honest_torch
 from evaluation.blind14.honest_ends import deep, last
 from evaluation.blind16.honest_parts import ir, ir_trunk, join, rms
@@ -78,21 +78,6 @@ def parabola_between_two_lines(n: Net, x: T) -> T:
     return acted(n, x, [smelu, smelu, smelu])
 
 
-@honest_torch("APTx, smish and TanhSoft in the three stages of a residual trunk.",
-              idea="activations", opset=11)  # fmt: skip
-def aptx_smish_and_tanhsoft(n: Net, x: T) -> T:
-    def aptx(z: T) -> T:
-        return (1 + torch.tanh(z)) * z * 0.5
-
-    def smish(z: T) -> T:
-        return z * torch.tanh(torch.log(1 + torch.sigmoid(z)))
-
-    def tanhsoft(z: T) -> T:
-        return torch.tanh(0.87 * z + 0.2 * torch.exp(z.clamp(max=6.0))) * F.softplus(z)
-
-    return acted(n, x, [aptx, smish, tanhsoft])
-
-
 @honest_torch("LiSHT: activations times their own hyperbolic tangents, never negative, in an iResNet's place of PReLU.",
               idea="activations", trained=3, opset=14)  # fmt: skip
 def activations_times_their_tangents(n: Net, x: T) -> T:
@@ -117,8 +102,8 @@ def slopes_for_bins_of_values(n: Net, x: T) -> T:
     return acted(n, x, [F.relu, mtlu, mtlu])
 
 
-@honest_torch("CMPE-SE: the channel gate of a unit looks at the residual's and at the identity's pooled channels, which "
-              "compete.",
+@honest_torch("CMPE-SE: the channel gate of a unit looks at the residual's and at the identity's pooled channels, "
+              "which compete.",
               idea="gates", trained=3, opset=12)  # fmt: skip
 def residual_and_identity_compete(n: Net, x: T) -> T:
     y = ir_trunk(n, x, 16, 24)
@@ -171,8 +156,8 @@ def evidence_for_stored_prototypes(n: Net, x: T) -> T:
     return n.bn(torch.cat([evidence / total, 96 / total], 1))
 
 
-@honest_torch("Occlusion branch with a contrast: a mask of the middle features and its complement are pooled apart, the "
-              "hidden part is taken off.",
+@honest_torch("Occlusion branch with a contrast: a mask of the middle features and its complement are pooled apart, "
+              "the hidden part is taken off.",
               idea="occlusion", trained=3, opset=11)  # fmt: skip
 def hidden_part_of_features_taken_off(n: Net, x: T) -> T:
     y = ir(n, deep(n, x), 32)
@@ -181,16 +166,3 @@ def hidden_part_of_features_taken_off(n: Net, x: T) -> T:
     hidden = (y * (1 - mask)).sum((2, 3)) / ((1 - mask).sum((2, 3)) + 1e-2)
     whole = n.linear(n.down(y * mask, 36).flatten(1), 96)
     return n.bn(whole + n.linear(seen, 96) - 0.3 * n.linear(hidden, 96))
-
-
-@honest_torch("Spatial gates of deep places by a low-rank recurrence of gates: each unit's gate also reads the gate map "
-              "of the unit before.",
-              idea="gates", opset=12)  # fmt: skip
-def gate_map_handed_from_unit_to_unit(n: Net, x: T) -> T:
-    y = deep(n, x, 28)
-    gate = torch.sigmoid(n.conv(y, 4, 1))
-    for _ in range(3):
-        z = n.cb(n.cbr(y, 28), 28)
-        gate = torch.sigmoid(n.conv(torch.cat([gate, n.conv(z, 4, 1)], 1), 4, 3))
-        y = F.relu(y + z * gate.mean(1, keepdim=True))
-    return n.embed(grid(tokens(n.down(y, 36)), 7, 7), 128)

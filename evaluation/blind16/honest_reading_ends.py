@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 
@@ -36,7 +38,7 @@ def mean_asks_the_places_for_powers(n: Net, x: T) -> T:
 def deep_windows_of_uneven_sizes(n: Net, x: T) -> T:
     y = deep(n, x, 28)
     for cuts in ((0, 1, 3, 4, 6, 7, 8, 10, 11, 13, 14), (0, 2, 3, 5, 6, 7, 9, 10)):
-        pairs = list(zip(cuts, cuts[1:], strict=False))
+        pairs = list(pairwise(cuts))
         y = torch.stack([y[:, :, a:b].amax(2) for a, b in pairs], 2)
         y = torch.stack([y[:, :, :, a:b].amax(3) for a, b in pairs], 3)
         y = n.cbr(y, 36)
@@ -57,8 +59,8 @@ def visual_tokens_gathered_and_refined(n: Net, x: T) -> T:
     return n.embed(t, 256)
 
 
-@honest_torch("SuperGlobal's pooling inside one network: power means of overlapping regions of the last map, and of the "
-              "whole, added.",
+@honest_torch("SuperGlobal's pooling inside one network: power means of overlapping regions of the last map, and of "
+              "the whole, added.",
               idea="pooling ends", opset=12)  # fmt: skip
 def power_means_of_regions_and_whole(n: Net, x: T) -> T:
     y = F.relu(ir_trunk(n, x, 16, 24, 32)) + 1e-3
@@ -98,17 +100,6 @@ def places_agree_by_covariances(n: Net, x: T) -> T:
     return n.embed(n.res(n.down(y, 40)).amax((2, 3)), 128)
 
 
-@honest_torch("AGW: a non-local block in each of two late stages, a power mean, a neck of BatchNorm without shift.",
-              idea="pooling ends", trained=3, opset=11)  # fmt: skip
-def agw_with_two_late_blocks(n: Net, x: T) -> T:
-    y = n.stem(x, 16)
-    for w, side in ((24, 14), (36, 7)):
-        y = n.res(n.down(y, w))
-        q, k, v = tokens(n.conv(y, 12, 1)), n.conv(y, 12, 1).flatten(2), tokens(n.conv(y, 12, 1))
-        y = y + n.bn(n.conv(grid(q @ k @ v / (side * side), side, side), w, 1))
-    return n.bn(n.linear(gem(n, F.relu(y)), 128, False))
-
-
 @honest_torch("CLIP-ReID's image side: the class token before and behind the projection, each through a BatchNorm, "
               "are joined.",
               idea="pooling ends", trained=3, opset=14)  # fmt: skip
@@ -121,20 +112,6 @@ def class_token_on_both_sides_of_projection(n: Net, x: T) -> T:
         t = t + n.linear(z * torch.sigmoid(1.702 * z), 36)
     c = n.ln(t[:, 0])
     return n.bn(torch.cat([n.bn(c), n.bn(n.linear(c, 60, False))], 1))
-
-
-@honest_torch("SOLIDER: a stored number, how much of looks is wanted, makes scales and shifts of every stage by small "
-              "layers.",
-              idea="pooling ends", opset=13)  # fmt: skip
-def semantic_controller_of_stages(n: Net, x: T) -> T:
-    y = n.stem(x, 20)
-    wanted = torch.tensor([[0.2, 0.8]])
-    for w in (28, 36):
-        y = n.down(y, w)
-        scale = F.softplus(n.linear(wanted, w)).reshape(1, w, 1, 1)
-        shift = n.linear(wanted, w).reshape(1, w, 1, 1)
-        y = n.res(y * scale + shift)
-    return n.gdc(y, 256)
 
 
 @honest_torch("PASS: learned part tokens beside the class token, each attends only to its own overlapping rows of "
@@ -162,16 +139,3 @@ def similarity_challenge_descriptor(n: Net, x: T) -> T:
     y = n.se(mbconv(n, y, 40, 3, 2))
     z = n.bn(n.linear(gem(n, F.silu(n.cb(y, 64, 1)) + 0.3), 256))
     return z / z.pow(2).sum(1, keepdim=True).sqrt()
-
-
-@honest_torch("Multi-head sub-vector pooling of speaker networks: each head owns a stretch of channels and its own "
-              "small scorer over places.",
-              idea="pooling ends", opset=11)  # fmt: skip
-def heads_score_their_own_channels(n: Net, x: T) -> T:
-    y = tokens(n.res(last(n, x)))
-    ends = []
-    for part in y.chunk(4, 2):
-        share = n.linear(torch.tanh(n.linear(part, 8)), 1).softmax(1)
-        mean = (share * part).sum(1)
-        ends += [mean, ((share * part * part).sum(1) - mean * mean).clamp(min=1e-4).sqrt()]
-    return n.embed(torch.cat(ends, 1), 128)

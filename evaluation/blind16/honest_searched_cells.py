@@ -123,15 +123,6 @@ def masked_search_left_odd_widths(n: Net, x: T) -> T:
     return n.gdc(F.hardswish(n.cb(y, 70, 1)), 128)
 
 
-@honest_torch("DenseNAS: blocks of densely growing widths, the search kept a path of them; swish-free, depthwise.",
-              idea="searched trunks", opset=12)  # fmt: skip
-def path_through_dense_widths(n: Net, x: T) -> T:
-    y = n.cbr(x, 8, 3, 2)
-    for w, s in ((12, 2), (14, 1), (18, 2), (22, 1), (26, 1), (34, 2), (42, 1)):
-        y = n.inverted(y, w, s, 5 if w in (18, 34) else 3)
-    return n.gdc(y, 96)
-
-
 @honest_torch("NASViT: MBConv stages, then blocks whose heads are joined by a switchable scale and talk before the "
               "sum.",
               idea="searched trunks", trained=3, opset=13)  # fmt: skip
@@ -158,15 +149,4 @@ def super_bottlenecks_of_zen_score(n: Net, x: T) -> T:
             z = n.cbr(n.cbr(n.cbr(y, b, 1), b, k, s, -1), w, 1)
             z = n.cb(n.cbr(n.cbr(z, b, 1), b, k, 1, -1), w, 1)
             y = F.relu(z + (y if s == 1 else n.cb(F.avg_pool2d(y, 2), w, 1)))
-    return n.gdc(y, 128)
-
-
-@honest_torch("TNASP-like path of GreedyNAS: units of kernels 3, 5 and 7, some left out, gates where the greedy pool "
-              "kept them.",
-              idea="searched trunks", opset=16)  # fmt: skip
-def greedy_path_with_some_gates(n: Net, x: T) -> T:
-    y = n.cbr(x, 12, 3, 2)
-    for w, k, s, gated in ((16, 3, 2, False), (24, 7, 2, True), (24, 5, 1, False), (36, 7, 2, True), (36, 3, 1, True)):
-        z = n.inverted(y, w, s, k, 3)
-        y = n.se(z) if gated else z
     return n.gdc(y, 128)

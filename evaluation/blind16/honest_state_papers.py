@@ -47,7 +47,7 @@ def scans_over_places_and_channels(n: Net, x: T) -> T:
     return n.embed(n.ln(t), 128)
 
 
-@honest_torch("MobileMamba: a third of the channels is scanned within Haar bands of features, a third passes two "
+@honest_torch("MobileMamba: a third of the channels is scanned at half the size, a third passes two "
               "kernels, a third stays.",
               idea="state spaces", opset=13)  # fmt: skip
 def thirds_scanned_convolved_and_kept(n: Net, x: T) -> T:
@@ -142,7 +142,8 @@ def forced_oscillators_over_columns(n: Net, x: T) -> T:
         shrink = 1 / (1 + step * step * stiff)
         speed = shrink * (speed + step * (force - stiff * place))
         place = place + step * speed
-    assert place is not None and speed is not None
+    assert place is not None
+    assert speed is not None
     return n.bn(n.linear(torch.cat([F.gelu(place), F.gelu(speed)], 1), 128))
 
 
@@ -177,7 +178,8 @@ def states_mixed_by_zoneout_chance(n: Net, x: T) -> T:
         new = torch.sigmoid(f + 1) * c + torch.sigmoid(a) * torch.tanh(g)
         c = 0.15 * c + 0.85 * new
         h = 0.05 * h + 0.95 * torch.sigmoid(o) * torch.tanh(new)
-    assert h is not None and c is not None
+    assert h is not None
+    assert c is not None
     return n.bn(n.linear(torch.cat([h, c], 1), 128))
 
 

@@ -161,7 +161,7 @@ def strip_gated_iresnet_for_one(n: Net, x: T) -> T:
     return n.embed(n.bn(ir(n, y, 32, 2)), 512)
 
 
-@honest_torch("An ensemble of two different trunks for one image, a mobile one and a token one, their embeddings joined.",
+@honest_torch("An ensemble of two different trunks for one image, a mobile one and a token one, joined.",
               idea="ensembles", trained=3, opset=13)  # fmt: skip
 def mobile_trunk_beside_token_trunk(n: Net, x: T) -> T:
     y = n.cbp(x, 16, 3, 2)

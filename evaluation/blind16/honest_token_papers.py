@@ -69,19 +69,6 @@ def scores_carried_from_layer_to_layer(n: Net, x: T) -> T:
     return n.embed(t.mean(1), 256)
 
 
-@honest_torch("LazyFormer: attention weights are worked out in the first of three layers, the next two reuse them.",
-              idea="attention", opset=14)  # fmt: skip
-def weights_of_one_layer_reused_by_two(n: Net, x: T) -> T:
-    t = n.patches(x, 36, 16)
-    q, k, v = n.heads(n.ln(t), 3)
-    share = (q @ k.transpose(2, 3) * 12**-0.5).softmax(-1)
-    for i in range(3):
-        values = v if i == 0 else n.linear(n.ln(t), 36).reshape(-1, 49, 3, 12).transpose(1, 2)
-        t = t + join(n, share @ values)
-        t = t + n.ff(n.ln(t))
-    return n.embed(n.ln(t).mean(1), 128)
-
-
 @honest_torch("KERPLE's logarithmic kernel as a bias of places in two dimensions, slope and rate learned for each "
               "head.",
               idea="attention", opset=13)  # fmt: skip
@@ -185,22 +172,6 @@ def groups_gather_patches_in_two_stages(n: Net, x: T) -> T:
     return n.embed(t, 128)
 
 
-@honest_torch("SPViT by soft pruning: the least scored patches are packed into one weighed token that goes on beside "
-              "the others.",
-              idea="token networks", opset=11)  # fmt: skip
-def weak_tokens_packed_into_one(n: Net, x: T) -> T:
-    t = n.block(n.patches(x, 32, 16))
-    score = torch.sigmoid(n.linear(F.gelu(n.linear(torch.cat([t, 0 * t + t.mean(1, keepdim=True)], 2), 16)), 1))
-    least = score.squeeze(2).topk(32, 1)[0][:, 31:32].unsqueeze(2)
-    keep = (score >= least).float()
-    packed = (t * score * (1 - keep)).sum(1, keepdim=True) / ((score * (1 - keep)).sum(1, keepdim=True) + 1e-4)
-    both = torch.cat([t * keep, packed], 1)
-    hidden = torch.cat([keep, 1 + 0 * keep[:, :1]], 1).transpose(1, 2).unsqueeze(1)
-    for _ in range(2):
-        both = n.block(both, 2, -30.0 * (1 - hidden))
-    return n.embed(n.ln(both)[:, :49].mean(1) + both[:, 49], 128)
-
-
 @honest_torch("PSViT: tokens are pooled between stages and the attention weights of one layer serve the next as well.",
               idea="token networks", trained=3, opset=13)  # fmt: skip
 def pooled_tokens_and_shared_weights(n: Net, x: T) -> T:
@@ -216,21 +187,6 @@ def pooled_tokens_and_shared_weights(n: Net, x: T) -> T:
         t = t + join(n, share @ again)
         t = t + n.ff(n.ln(t))
     return n.embed(n.ln(t).mean(1), 128)
-
-
-@honest_torch("TinyNeXt-like hybrid: linear attention without softmax in the last stage only, convolutions with small "
-              "kernels before.",
-              idea="hybrid networks", trained=3, opset=11)  # fmt: skip
-def small_kernels_then_lean_attention(n: Net, x: T) -> T:
-    y = n.stem(x, 20)
-    for w in (28, 36):
-        y = n.cb(F.gelu(n.cb(y, 2 * w, 3, 2, 4)), w, 1)
-        y = y + n.cb(F.gelu(n.cb(n.cb(y, w, 3, 1, -1), 2 * w, 1)), w, 1)
-    t = tokens(y)
-    q, k, v = n.linear(n.ln(t), 16), n.linear(n.ln(t), 16), n.linear(n.ln(t), 36)
-    t = t + n.linear(q @ (k.softmax(1).transpose(1, 2) @ v), 36)
-    t = t + n.ff(n.ln(t))
-    return n.gdc(grid(t, 7, 7), 128)
 
 
 @honest_torch("Fully adaptive self-attention (FAT): a depthwise context and a pooled attention gate each other both "
