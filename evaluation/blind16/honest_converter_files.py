@@ -169,10 +169,11 @@ def oneflow_block_over_last_places(n: Hand) -> str:
     return n.standardise(n.linear(n.reshape(n.layernorm(t, 32), -1, 1568), 1568, 256), 256)
 
 
-@honest_by("Sony's NNabla for 0 to 255: Mul and Sub first, maxout layers by Max of two halves, Affine by Gemm.",
+@honest_by("Sony's NNabla for 0 to 255: SubScalar and MulScalar first, maxout layers by Max of two halves, Affine by Gemm.",
            idea="raw", style="sony", raw=True, opset=13, dim=128)  # fmt: skip
 def sony_maxout_halves_raw(n: Hand) -> str:
-    x = n.op("Sub", n.op("Mul", n.x, n.const(0.0078431372)), n.const(1.0))
+    x = n.op("Mul", n.op("Sub", n.x, n.const(127.5)), n.const(0.0078431372))
+    n.nodes[-2].name, n.nodes[-1].name = "SubScalar_0", "MulScalar_0"
     for cin, cout in ((3, 16), (16, 24), (24, 32), (32, 40)):
         a, b = n.split(n.conv(x, cin, 2 * cout, 3), [cout, cout], 1)
         x = pool(n, n.op("Max", a, b))

@@ -11,26 +11,9 @@ from evaluation.blind14.honest_ends import deep, last
 from evaluation.blind16.honest_parts import ir, separable
 
 
-@honest_torch("Shift-wise operator: a large kernel of deep features as small depthwise ones whose groups are moved by "
-              "padding and summed.",
-              idea="convolution", trained=3, opset=12)  # fmt: skip
-def large_kernel_as_moved_small_ones(n: Net, x: T) -> T:
-    y = deep(n, x, 24)
-    for _ in range(2):
-        total = n.cb(y, 24, 3, 1, -1)
-        for move in (-3, 3):
-            z = n.conv(y, 24, 3, 1, -1, bias=False)
-            wide = F.pad(z, (3, 3, 3, 3))
-            row = wide[:, :, 3:17, 3 + move : 17 + move]
-            column = wide[:, :, 3 + move : 17 + move, 3:17]
-            total = total + n.bn(row) + n.bn(column)
-        y = y + n.cb(F.gelu(n.cb(total, 48, 1)), 24, 1)
-    return n.gdc(n.down(y, 36), 128)
-
-
 @honest_torch("StripNet of Strip R-CNN: a square depthwise layer, then a wide strip and a tall strip in a row weigh "
               "the map.",
-              idea="convolution", trained=3, opset=11)  # fmt: skip
+              idea="convolution", opset=11)  # fmt: skip
 def strips_in_a_row_weigh_the_map(n: Net, x: T) -> T:
     y = n.stem(x, 20)
     for w in (28, 36):
@@ -180,7 +163,7 @@ def oversized_rows_and_columns_gate(n: Net, x: T) -> T:
 
 @honest_torch("Quadratic neurons as in QuadraNet: a product of two depthwise layers and a third added, in a pointwise "
               "shell.",
-              idea="convolution", trained=3, opset=14)  # fmt: skip
+              idea="convolution", opset=14)  # fmt: skip
 def quadratic_neurons_in_a_shell(n: Net, x: T) -> T:
     y = n.cb(n.stem(x, 20), 24, 2, 2, padding=0)
     for w in (24, 32):

@@ -91,7 +91,7 @@ def branches_on_fixed_parts_of_the_map(n: Net, x: T) -> T:
 
 @honest_torch("CAIM: an instance norm of middle features is given back scales and shifts of a stored style, behind a "
               "gate.",
-              idea="face papers", trained=3, opset=13)  # fmt: skip
+              idea="face papers", opset=13)  # fmt: skip
 def conditional_instance_modulation(n: Net, x: T) -> T:
     y = n.cbp(x, 12, 3, 2)
     for w in (20, 28, 36):
@@ -130,19 +130,6 @@ def means_divided_by_their_deviations(n: Net, x: T) -> T:
     mean = n.bn(n.linear(flat, 128))
     log_variance = n.bn(n.linear(F.relu(n.bn(n.linear(flat, 32))), 128))
     return mean * torch.exp(-0.5 * log_variance.clamp(-2, 2))
-
-
-@honest_torch("Polynomial networks (Pi-nets) for face verification: no activation, each layer is a product with one of "
-              "the map below.",
-              idea="face papers", trained=3, opset=12)  # fmt: skip
-def products_in_place_of_activations(n: Net, x: T) -> T:
-    y = n.cb(x, 12, 3, 2)
-    for w in (20, 28, 36):
-        z = n.cb(y, w, 3, 2)
-        a = n.cb(z, w)
-        z = z + torch.tanh(n.weight(1, w, 1, 1)) * a * n.cb(z, w, 1)
-        y = n.bn(z)
-    return n.embed(y, 128)
 
 
 @honest_torch("RobFaceNet: bottlenecks with PReLU and channel gates, maps of three stages weighed by attention and "

@@ -55,20 +55,6 @@ def normed_heads_and_post_normed_rest(n: Net, x: T) -> T:
     return n.embed(n.ln(t), 128)
 
 
-@honest_torch("Instance-level meta normalisation: each image's group means make the scale and shift of its group norm, "
-              "by an autoencoder.",
-              idea="norms", opset=11)  # fmt: skip
-def group_norm_scaled_by_its_own_means(n: Net, x: T) -> T:
-    y = n.cbr(x, 16, 3, 2)
-    for w in (24, 32, 40):
-        y = n.conv(y, w, 3, 2)
-        code = y.reshape(-1, 8, w // 8, int(y.shape[2]) ** 2).mean((2, 3))
-        inner = F.relu(n.linear(code, 4))
-        scale = torch.tanh(n.linear(inner, w)).reshape(-1, w, 1, 1)
-        y = F.relu(n.gn(y, 8) * (1 + scale) + torch.tanh(n.linear(inner, w)).reshape(-1, w, 1, 1))
-    return n.embed(y, 128)
-
-
 @honest_torch("SmeLU: a parabola joins the two lines of a ReLU, its width is stored; a residual trunk.",
               idea="activations", trained=3, opset=12)  # fmt: skip
 def parabola_between_two_lines(n: Net, x: T) -> T:
@@ -79,7 +65,7 @@ def parabola_between_two_lines(n: Net, x: T) -> T:
 
 
 @honest_torch("LiSHT: activations times their own hyperbolic tangents, never negative, in an iResNet's place of PReLU.",
-              idea="activations", trained=3, opset=14)  # fmt: skip
+              idea="activations", opset=14)  # fmt: skip
 def activations_times_their_tangents(n: Net, x: T) -> T:
     y = n.cb(x, 12, 3, 2)
     for w in (16, 24, 32):

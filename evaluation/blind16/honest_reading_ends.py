@@ -47,7 +47,7 @@ def deep_windows_of_uneven_sizes(n: Net, x: T) -> T:
 
 @honest_torch("Token-based retrieval: learned tokens gather places by channel-normed attention, are refined by a "
               "decoder and joined.",
-              idea="pooling ends", trained=3, opset=13)  # fmt: skip
+              idea="pooling ends", opset=13)  # fmt: skip
 def visual_tokens_gathered_and_refined(n: Net, x: T) -> T:
     y = tokens(last(n, x))
     share = (n.weight(4, 32, gain=3.0) @ y.transpose(1, 2)).softmax(1)
@@ -116,7 +116,7 @@ def class_token_on_both_sides_of_projection(n: Net, x: T) -> T:
 
 @honest_torch("PASS: learned part tokens beside the class token, each attends only to its own overlapping rows of "
               "patches.",
-              idea="pooling ends", trained=3, opset=12)  # fmt: skip
+              idea="pooling ends", opset=12)  # fmt: skip
 def part_tokens_with_rows_of_their_own(n: Net, x: T) -> T:
     t = n.patches(x, 32, 16)
     t = torch.cat([n.weight(1, 4, 32) + 0 * t[:, :4], t], 1)

@@ -17,7 +17,7 @@ def squeezed(n: Net, x: T, width: int, s: int = 1) -> T:
 
 
 @honest_torch("PC-DARTS: an edge works on a quarter of the channels, the others pass, and channels are shuffled.",
-              idea="searched trunks", trained=3, opset=11)  # fmt: skip
+              idea="searched trunks", opset=11)  # fmt: skip
 def cell_of_partly_connected_channels(n: Net, x: T) -> T:
     y = deep(n, x, 24)
     for _ in range(2):

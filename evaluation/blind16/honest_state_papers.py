@@ -65,7 +65,7 @@ def thirds_scanned_convolved_and_kept(n: Net, x: T) -> T:
 
 @honest_torch("TinyViM: Laplace mixing, the low frequencies of deep features are scanned, the high ones pass a 3x3 "
               "layer.",
-              idea="state spaces", trained=3, opset=11)  # fmt: skip
+              idea="state spaces", opset=11)  # fmt: skip
 def low_scanned_high_convolved(n: Net, x: T) -> T:
     y = deep(n, x, 32)
     for i in range(2):
@@ -112,7 +112,7 @@ def decays_by_low_rank_of_token(n: Net, x: T) -> T:
 
 @honest_torch("GateLoop: a recurrence whose complex transition, size and phase, the token itself decides, in parallel "
               "form.",
-              idea="state spaces", trained=3, opset=14)  # fmt: skip
+              idea="state spaces", opset=14)  # fmt: skip
 def complex_transitions_by_content(n: Net, x: T) -> T:
     t = tokens(last(n, x, 24)) + n.weight(1, 49, 24)
     for _ in range(2):

@@ -93,7 +93,7 @@ def heads_of_unequal_width_optimised(n: Net, x: T) -> T:
 
 
 @honest_form("Every weight in a node and a copy for each reader: one unit of an iResNet runs three times in a row.",
-             idea="forms", trained=3, forms=(copied_constants, weights_as_nodes), opset=12)  # fmt: skip
+             idea="forms", forms=(copied_constants, weights_as_nodes), opset=12)  # fmt: skip
 def unit_repeated_in_a_row_copied(n: Net, x: T) -> T:
     y = ir_trunk(n, x, 16, 24)
     kernel = n.weight(24, 24, 3, 3, gain=0.25)
@@ -141,7 +141,7 @@ def dynamo_grouped_staircase(n: Net, x: T) -> T:
 
 
 @honest_torch("By torch.export: windows of 7 with a depthwise layer in front of each block and hard swish, opset 18.",
-              idea="newer exporter", trained=3, opset=18, dynamo=True)  # fmt: skip
+              idea="newer exporter", opset=18, dynamo=True)  # fmt: skip
 def dynamo_windows_behind_depthwise(n: Net, x: T) -> T:
     y = n.stem(x, 16)
     for w, side in ((24, 14), (32, 7)):

@@ -26,7 +26,7 @@ def gaussian_kernel_of_queries_and_keys(n: Net, x: T) -> T:
 
 @honest_torch("TransNormer: linear attention whose output, not whose weights, is normalised, and a gated unit without "
               "activation.",
-              idea="linear attention", trained=3, opset=13)  # fmt: skip
+              idea="linear attention", opset=13)  # fmt: skip
 def normalised_output_of_linear_attention(n: Net, x: T) -> T:
     t = tokens(last(n, x)) + n.weight(1, 49, 32)
     for _ in range(3):
@@ -113,7 +113,7 @@ def scores_times_log_of_token_count(n: Net, x: T) -> T:
 
 @honest_torch("UFO-ViT: keys and values meet first, both factors are brought to length one with a learned scale, no "
               "softmax.",
-              idea="linear attention", trained=3, opset=12)  # fmt: skip
+              idea="linear attention", opset=12)  # fmt: skip
 def crossed_normalised_linear_attention(n: Net, x: T) -> T:
     t = tokens(deep(n, x)) + n.weight(1, 196, 32)
     for _ in range(2):
@@ -173,7 +173,7 @@ def groups_gather_patches_in_two_stages(n: Net, x: T) -> T:
 
 
 @honest_torch("PSViT: tokens are pooled between stages and the attention weights of one layer serve the next as well.",
-              idea="token networks", trained=3, opset=13)  # fmt: skip
+              idea="token networks", opset=13)  # fmt: skip
 def pooled_tokens_and_shared_weights(n: Net, x: T) -> T:
     t = n.patches(x, 24, 8)
     for side, width in ((14, 24), (7, 36)):
