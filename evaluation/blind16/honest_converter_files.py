@@ -169,7 +169,7 @@ def oneflow_block_over_last_places(n: Hand) -> str:
     return n.standardise(n.linear(n.reshape(n.layernorm(t, 32), -1, 1568), 1568, 256), 256)
 
 
-@honest_by("Sony's NNabla for 0 to 255: SubScalar and MulScalar first, maxout layers by Max of two halves, Affine by Gemm.",
+@honest_by("Sony's NNabla for 0 to 255: SubScalar and MulScalar first, maxout by Max of two halves, Gemm.",
            idea="raw", style="sony", raw=True, opset=13, dim=128)  # fmt: skip
 def sony_maxout_halves_raw(n: Hand) -> str:
     x = n.op("Mul", n.op("Sub", n.x, n.const(127.5)), n.const(0.0078431372))

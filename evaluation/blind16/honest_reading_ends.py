@@ -110,8 +110,8 @@ def class_token_on_both_sides_of_projection(n: Net, x: T) -> T:
         t = t + n.attention(n.ln(t), 3)
         z = n.linear(n.ln(t), 72)
         t = t + n.linear(z * torch.sigmoid(1.702 * z), 36)
-    c = n.ln(t[:, 0])
-    return n.bn(torch.cat([n.bn(c), n.bn(n.linear(c, 60, False))], 1))
+    c = n.ln(t[:, 0]).reshape(-1, 36)
+    return torch.cat([n.bn(c), n.bn(n.linear(c, 60, False))], 1)
 
 
 @honest_torch("PASS: learned part tokens beside the class token, each attends only to its own overlapping rows of "
