@@ -100,9 +100,9 @@ def places_agree_by_covariances(n: Net, x: T) -> T:
     return n.embed(n.res(n.down(y, 40)).amax((2, 3)), 128)
 
 
-@honest_torch("CLIP-ReID's image side: the class token before and behind the projection, each through a BatchNorm, "
-              "are joined.",
-              idea="pooling ends", trained=3, opset=14)  # fmt: skip
+@honest_torch("CLIP-ReID's image side: the class token before and behind the projection are joined for "
+              "one linear layer.",
+              idea="pooling ends", trained=3, opset=12)  # fmt: skip
 def class_token_on_both_sides_of_projection(n: Net, x: T) -> T:
     t = n.patches(x, 36, 16, places=False)
     t = n.ln(torch.cat([n.weight(1, 1, 36) + 0 * t[:, :1], t], 1) + n.weight(1, 50, 36))
@@ -111,7 +111,7 @@ def class_token_on_both_sides_of_projection(n: Net, x: T) -> T:
         z = n.linear(n.ln(t), 72)
         t = t + n.linear(z * torch.sigmoid(1.702 * z), 36)
     c = n.ln(t[:, 0]).reshape(-1, 36)
-    return torch.cat([n.bn(c), n.bn(n.linear(c, 60, False))], 1)
+    return n.embed(torch.cat([c, n.linear(c, 60, False)], 1), 128)
 
 
 @honest_torch("PASS: learned part tokens beside the class token, each attends only to its own overlapping rows of "
