@@ -19,7 +19,7 @@ from evaluation.registry import CASES
 
 SPLITS = Path(__file__).with_name("splits.toml")
 #: Sets that have a package of their own, which is imported where what the set needs is installed.
-FOLDERS = {f"blind-{number}": f"blind{number}" for number in range(4, 16)}
+FOLDERS = {f"blind-{number}": f"blind{number}" for number in range(4, 17)}
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
