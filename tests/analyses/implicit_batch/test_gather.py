@@ -59,3 +59,27 @@ def test_a_constant_like_a_normalisation_does_not_hide_what_the_server_feeds(tmp
     facts = follow(path, threads=1)
     outcome = no_implicit_batch(Facts.of(facts), RULES[BATCH_RULE])
     assert outcome.status is Status.FAILED, outcome.message
+
+
+@pytest.mark.parametrize("op", ["Log", "Pow"])
+def test_what_only_pixels_above_zero_can_be_fed_is_followed_as_pixels_alone(op: str, tmp_path: Path) -> None:
+    """A challenge that feeds 0 to 255: of -1 to 1 there are no logarithms, and that is no gap."""
+    net = Net()
+    light = net.op("Add", net.op("Div", net.x, net.const(255)), net.const(1e-3))
+    x = net.op("Pow", light, net.const(1 / 2.2)) if op == "Pow" else net.op("Log", light)
+    facts = follow(
+        net.save(net.fc(net.pool(net.body(x, net.body_weights())), net.weights(16, 32)), tmp_path), threads=1
+    )
+    assert not facts.of(Unseen)
+    assert no_implicit_batch(Facts.of(facts), RULES[BATCH_RULE]).status is Status.PASSED
+
+
+def test_what_both_feeds_show_is_told_once(tmp_path: Path) -> None:
+    net = Net()
+    x = net.op("Div", net.x, net.const(255))
+    kernels = net.body_weights()
+    one, two = (net.pool(net.body(each, kernels)) for each in (x, net.mirror(x)))
+    facts = follow(net.save(str(net.op("Add", one, two)), tmp_path), threads=1)
+    assert Feed(onnx.load(tmp_path / "net.onnx"), tmp_path, 1, DEFAULTS).as_served() is not None
+    layers = [view.layer for view in facts.of(InputView)]
+    assert len(layers) == len(set(layers)) == 2

@@ -294,3 +294,21 @@ def test_numbers_that_features_hold_and_that_are_used_again_are_not_passed(where
     net.node("ReduceSum", [net.node("Mul", [bent, where], "again")], "unused", keepdims=0)
 
     assert judge(net.model()).status is not Status.PASSED
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+def test_numbers_of_which_values_of_the_image_take_parts_are_not_passed(op: str) -> None:
+    """Stored numbers times powers that are made with the image, and what is left of them below 256."""
+    net = Net()
+    powers = net.store("powers", np.array([[[1.0], [256.0], [65536.0]]], np.float32))
+    means = net.node("ReduceMean", ["x", net.store("axes", np.array([2, 3]))], "means", keepdims=0)
+    even = net.node("Mul", [means, net.store("nothing", np.float32(0))], "even")
+    wide = net.node("Unsqueeze", [even, net.store("last", np.array([2]))], "wide")
+    scale = net.node("Add", [wide, powers], "scale")
+    numbers = net.store("p", net.codes(np.float32, COUNT, high=2**24))
+    held = net.node("Mul", [net.node("Add", [wide, numbers], "held") if op == "Add" else numbers, scale], "moved")
+    net.node(
+        "ReduceSum", [net.node("Mod", [held, net.store("m", np.float32(256))], "parts", fmod=1)], "unused", keepdims=0
+    )
+
+    assert judge(net.model()).status is not Status.PASSED
