@@ -47,7 +47,7 @@ LISTINGS = (
     Listing("Flip tests that failed another rule alone", "flip", ("another rule",)),
     Listing("No answer", "", ("out of time", "error")),
     Listing("Cannot be made or run at 112 x 112", "plain", ("not made",)),
-    Listing("Refused by the exporter", "plain", ("not exported",)),
+    Listing("Refused by the exporter, or written so that no runtime loads it", "plain", ("not exported",)),
     Listing("Larger than 60 million parameters or 2 billion multiply-adds", "plain", ("left out",)),
 )
 

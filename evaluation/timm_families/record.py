@@ -48,7 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         One of ``EXPORTERS`` and one of ``FORMS``.
     said
         As in :class:`evaluation.first_run.Verdict`, or ``left out`` (larger than the limits), ``not made`` (it cannot
-        be made or run at 112 x 112), ``not exported``, ``out of time``.
+        be made or run at 112 x 112), ``not exported`` (or so that no runtime loads it), ``out of time``.
     failed, undecided
         The rules that failed, and those that are undecided of themselves.
     message, evidence

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import onnx
+import onnxruntime
 import psutil
 
 from evaluation.case import BATCH_RULE, MODEL_RULES, Case
@@ -67,6 +68,8 @@ def judge(task: Task, keep: Path) -> Row:
             body = networks.built(listed.name, listed.parameters)
             said, candidate = "not exported", Candidate(candidate.name, networks.size(body))
             model = networks.exported(networks.FORMS[task.form](body).eval(), task.exporter)
+            # What no runtime loads was not exported.
+            onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         except Exception as error:  # timm and the exporters raise anything
             said = "left out" if isinstance(error, networks.LeftOutError) else said
             reason = f"{type(error).__name__}: {error}" if said != "left out" else str(error)

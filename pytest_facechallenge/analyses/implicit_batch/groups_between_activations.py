@@ -109,7 +109,8 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
     Of two networks in one every map does. So the first few that are drawn say whether the others are worth it.
     """
     wanted = limits.clusters
-    found = list(sources(structure, wanted.smallest))
+    activations = sources(structure, wanted.smallest)
+    found = [each for each in activations if structure.shapes[each.value][each.axis] <= wanted.widest]
     grouped = _left_apart(structure, found, limits) or _left_apart_in_turn(structure, found, limits)
     return sorted(grouped, key=lambda entry: (entry.sources[0].position, -len(entry.sources)))
 

@@ -192,6 +192,7 @@ class Clusters:
 
     smallest: int = of(8, "channels", "that a layer must have on either side")
     largest: int = of(4_000_000, "pairs of channels", "of a layer that is looked at: beyond are maps laid out flat")
+    widest: int = of(8192, "channels", "of an activation whose maps are worked out: beyond are maps laid out flat")
     largest_layer: int = of(8_000_000, "weights", "of a layer that is looked at")
     silent: float = of(8, "times the weights' norm", "below zero, from which a bias may keep a channel silent")
     groups: int = of(2, "groups", "that the file itself gives a layer which counts beside layers that fall into two")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,23 @@ def test_two_looks_in_a_turned_stream_are_told_under_a_norm(norm: Norm, tmp_path
 def test_one_stream_under_a_norm_is_one_look(norm: Norm, tmp_path: Path) -> None:
     outcome = answer(lambda net: stream(net, norm, mirrored=False), tmp_path)[BATCH_RULE]
     assert outcome.status is Status.PASSED, outcome.message
+
+
+def test_a_norm_over_maps_laid_out_flat_takes_no_memory_by_the_square_of_their_size(tmp_path: Path) -> None:
+    """A norm of one group over all channels and places (PoolFormer), each element of which would be a channel."""
+
+    def build(net: Net) -> str:
+        y = net.op("Relu", net.conv(net.x, net.weights(32, 3, 3, 3)))
+        for _ in range(2):
+            flat = net.op("Reshape", y, net.ints(-1, 1, 32 * 32 * 32))
+            one, nothing = net.const(np.ones(1)), net.const(np.zeros(1))
+            normed = net.op("InstanceNormalization", flat, one, nothing)
+            y = net.op("Relu", net.conv(net.op("Reshape", normed, net.ints(-1, 32, 32, 32)), net.weights(32, 32, 3, 3)))
+        return net.fc(net.pool(y), net.weights(32, 16))
+
+    tracemalloc.start()
+    outcome = answer(build, tmp_path)[BATCH_RULE]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome.status is Status.PASSED, outcome.message
+    assert most < 1 << 30
