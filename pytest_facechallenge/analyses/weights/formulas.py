@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from pytest_facechallenge.onnx_graph.open_shapes import infer_open
 from pytest_facechallenge.onnx_graph.operators import Along, Trait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from pytest_facechallenge.onnx_graph.ir import Graph, Node
@@ -71,6 +74,37 @@ def _alone(node: Node) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", max(node.opset, 1))])
 
 
+def elements_made(node: Node, given: Sequence[npt.NDArray[Any] | None]) -> int:
+    """Return how many elements a node's result has at least, where what it is given can make it larger than that.
+
+    Parameters
+    ----------
+    given
+        The node's inputs, in order; None for one that is left out.
+    """
+    arrays = [array for array in given if array is not None]
+    try:
+        match node.op:
+            case "Expand":
+                return math.prod(np.broadcast_shapes(arrays[0].shape, tuple(int(extent) for extent in arrays[1])))
+            case "ConstantOfShape":
+                return math.prod(int(extent) for extent in arrays[0])
+            case "Tile":
+                return int(arrays[0].size) * math.prod(int(times) for times in arrays[1])
+            case "Range":
+                return int(abs(float(arrays[1]) - float(arrays[0])) / max(abs(float(arrays[2])), 1e-30))
+            case "OneHot":
+                return int(arrays[0].size) * int(arrays[1].reshape(-1)[0])
+            case "Pad":
+                return int(arrays[0].size) + abs(int(np.abs(arrays[1]).max(initial=0)))
+            case "MatMul":
+                one, other = arrays[0].shape, arrays[1].shape
+                return math.prod(np.broadcast_shapes(one[:-2], other[:-2])) * math.prod((*one[-2:-1], *other[-1:]))
+        return math.prod(np.broadcast_shapes(*(array.shape for array in arrays))) if arrays else 0
+    except (ValueError, IndexError, TypeError, OverflowError):  # no shapes that broadcast: an operator of another kind
+        return 0
+
+
 class Evaluation:
     """The contents of values that stored numbers and sizes alone make: for one image, or, of ``any_batch``, for any."""
 
@@ -108,6 +142,8 @@ class Evaluation:
             return
         feeds = {name: self._value(name) for name in node.inputs if name}
         if any(value is None for value in feeds.values()):
+            return
+        if elements_made(node, [feeds.get(name) for name in node.inputs]) > MOST:
             return
         depth = feeds.get(node.inputs[1]) if node.op == "OneHot" else None
         if depth is not None:

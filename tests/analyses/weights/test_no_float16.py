@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -17,6 +19,7 @@ from pytest_facechallenge.checks.weights import no_float16
 from pytest_facechallenge.core.facts.base import Facts
 from pytest_facechallenge.core.outcome import Outcome, Status
 from pytest_facechallenge.core.rulebook import Rule, Rulebook, RuleTable, TrackTable
+from pytest_facechallenge.onnx_graph.ir import from_model
 
 
 def rule(**parameters: int) -> Rule:
@@ -294,6 +297,42 @@ def test_numbers_that_features_hold_and_that_are_used_again_are_not_passed(where
     net.node("ReduceSum", [net.node("Mul", [bent, where], "again")], "unused", keepdims=0)
 
     assert judge(net.model()).status is not Status.PASSED
+
+
+@pytest.mark.parametrize("op", ["Expand", "Tile", "ConstantOfShape", "Range", "OneHot", "MatMul", "Add"])
+def test_what_would_be_too_large_to_work_out_is_not_made(op: str) -> None:
+    """A formula's size is known before it takes any memory; so many are not asked for."""
+    net = Net()
+    far = 1 << 25
+    few = net.store("few", net.floats(1))
+    sizes = net.store("sizes", np.array([far, far]))
+    square = net.node("Reshape", [few, net.store("square", np.array([1, 1]))], "matrix")
+    match op:
+        case "Expand" | "Tile":
+            made = net.node(op, [square, sizes], "made")
+        case "ConstantOfShape":
+            made = net.node(op, [sizes], "made")
+        case "Range":
+            ends = [net.store(f"end{at}", np.int64(value)) for at, value in enumerate((0, far, 1))]
+            made = net.cast(net.node(op, ends, "steps"), "made")
+        case "OneHot":
+            levels = net.store("levels", np.array([0, 1], np.float32))
+            made = net.node(
+                op, [net.store("which", np.zeros(9, np.int64)), net.store("depth", np.int64(far * far)), levels], "made"
+            )
+        case _:
+            row = net.store("row", np.zeros((1 << 20, 1), np.float32))
+            made = net.node(op, [row, net.node("Transpose", [row], "column")], "made")
+    net.node("Mul", ["x", net.node("ReduceSum", [net.node("Floor", [made], "whole")], "sum", keepdims=0)], "unused")
+    assert elements_made_of(net, op) > formulas.MOST
+    judge(net.model())
+
+
+def elements_made_of(net: Net, op: str) -> int:
+    graph = from_model(net.model(), Path())
+    node = next(each for each in graph.nodes if each.op == op)
+    evaluation = formulas.Evaluation(graph)
+    return formulas.elements_made(node, [evaluation.value(name) for name in node.inputs])
 
 
 @pytest.mark.parametrize("op", ["Add", "Mul"])
