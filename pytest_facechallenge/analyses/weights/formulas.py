@@ -99,7 +99,7 @@ def elements_made(node: Node, given: Sequence[npt.NDArray[Any] | None]) -> int:
                 return int(arrays[0].size) + abs(int(np.abs(arrays[1]).max(initial=0)))
             case "MatMul":
                 one, other = arrays[0].shape, arrays[1].shape
-                return math.prod(np.broadcast_shapes(one[:-2], other[:-2])) * math.prod((*one[-2:-1], *other[-1:]))
+                return int(math.prod(np.broadcast_shapes(one[:-2], other[:-2])) * math.prod((*one[-2:-1], *other[-1:])))
         return math.prod(np.broadcast_shapes(*(array.shape for array in arrays))) if arrays else 0
     except (ValueError, IndexError, TypeError, OverflowError):  # no shapes that broadcast: an operator of another kind
         return 0
