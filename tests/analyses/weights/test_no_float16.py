@@ -262,43 +262,6 @@ def test_many_gates_beside_one_minus_each_are_a_store() -> None:
     assert judge(net.model()).status is Status.FAILED
 
 
-def features_and_numbers(net: Net) -> str:
-    """Return a number of the image for each of 3 colours, to which 432 stored numbers are added: [N, 3, 432]."""
-    means = net.node("ReduceMean", ["x", net.store("axes", np.array([2, 3]))], "means", keepdims=0)
-    wide = net.node("Unsqueeze", [means, net.store("last", np.array([2]))], "wide")
-    return net.node("Add", [wide, net.store("bias", net.floats(COUNT))], "sum")
-
-
-@pytest.mark.parametrize("op", ["Sin", "Round", "Floor"])
-def test_an_activation_that_takes_apart_what_a_bias_was_added_to_makes_no_weights(op: str) -> None:
-    """A sine of features (SIREN) or a rounding of them, as in training for integers, behind MatMul and Add."""
-    net = Net()
-    scaled = net.node("Mul", [features_and_numbers(net), net.store("scale", np.float32(30))], "scaled")
-    net.node("ReduceSum", [net.node(op, [scaled], "bent")], "unused", keepdims=0)
-
-    assert judge(net.model()).status is Status.PASSED
-
-
-def test_what_is_left_of_numbers_that_features_hold_is_not_passed() -> None:
-    """Two halves of each stored number, taken apart behind a sum with a number of the image."""
-    net = Net()
-    both = features_and_numbers(net)
-    high = net.node("Floor", [both], "high")
-    low = net.node("Sub", [both, high], "low")
-    net.node("ReduceSum", [net.node("Mul", [high, low], "product")], "unused", keepdims=0)
-
-    assert judge(net.model()).status is not Status.PASSED
-
-
-@pytest.mark.parametrize("where", ["bias", "sum"])
-def test_numbers_that_features_hold_and_that_are_used_again_are_not_passed(where: str) -> None:
-    net = Net()
-    bent = net.node("Floor", [features_and_numbers(net)], "bent")
-    net.node("ReduceSum", [net.node("Mul", [bent, where], "again")], "unused", keepdims=0)
-
-    assert judge(net.model()).status is not Status.PASSED
-
-
 @pytest.mark.parametrize("op", ["Expand", "Tile", "ConstantOfShape", "Range", "OneHot", "MatMul", "Add"])
 def test_what_would_be_too_large_to_work_out_is_not_made(op: str) -> None:
     """A formula's size is known before it takes any memory; so many are not asked for."""
@@ -333,21 +296,3 @@ def elements_made_of(net: Net, op: str) -> int:
     node = next(each for each in graph.nodes if each.op == op)
     evaluation = formulas.Evaluation(graph)
     return formulas.elements_made(node, [evaluation.value(name) for name in node.inputs])
-
-
-@pytest.mark.parametrize("op", ["Add", "Mul"])
-def test_numbers_of_which_values_of_the_image_take_parts_are_not_passed(op: str) -> None:
-    """Stored numbers times powers that are made with the image, and what is left of them below 256."""
-    net = Net()
-    powers = net.store("powers", np.array([[[1.0], [256.0], [65536.0]]], np.float32))
-    means = net.node("ReduceMean", ["x", net.store("axes", np.array([2, 3]))], "means", keepdims=0)
-    even = net.node("Mul", [means, net.store("nothing", np.float32(0))], "even")
-    wide = net.node("Unsqueeze", [even, net.store("last", np.array([2]))], "wide")
-    scale = net.node("Add", [wide, powers], "scale")
-    numbers = net.store("p", net.codes(np.float32, COUNT, high=2**24))
-    held = net.node("Mul", [net.node("Add", [wide, numbers], "held") if op == "Add" else numbers, scale], "moved")
-    net.node(
-        "ReduceSum", [net.node("Mod", [held, net.store("m", np.float32(256))], "parts", fmod=1)], "unused", keepdims=0
-    )
-
-    assert judge(net.model()).status is not Status.PASSED
