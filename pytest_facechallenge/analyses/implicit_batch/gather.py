@@ -21,7 +21,13 @@ from pytest_facechallenge.analyses.implicit_batch.thresholds import DEFAULTS, Th
 from pytest_facechallenge.analyses.implicit_batch.trace import TracedModel, trace
 from pytest_facechallenge.analyses.implicit_batch.variants import EVERYTHING, variants
 from pytest_facechallenge.core.facts.flow import FlowFacts
-from pytest_facechallenge.core.facts.implicit_batch import BatchComposition, ImplicitBatchFacts, Observation, Unseen
+from pytest_facechallenge.core.facts.implicit_batch import (
+    BatchComposition,
+    ImplicitBatchFacts,
+    InputView,
+    Observation,
+    Unseen,
+)
 from pytest_facechallenge.core.facts.implicit_batch_kinds import Gap
 from pytest_facechallenge.core.facts.interventions import Decoupled, Intervention
 from pytest_facechallenge.core.freed_memory import give_back
@@ -29,6 +35,10 @@ from pytest_facechallenge.onnx_graph.ir import inline_functions
 
 #: Characters of the runtime's text that are kept.
 TEXT = 300
+#: Of parts that were fed no other images, less than any way that an embedding is moved.
+UNTRIED = -9.0
+#: Of the way to another image's embedding, by which one intervention must move it further to be told beside another.
+CLEARER = 0.02
 
 
 def gather(context: Context) -> ImplicitBatchFacts:
@@ -66,29 +76,48 @@ def follow(
     give_back()
     found = _followed(feed, threads, limits, apart=apart)
     served = feed.as_served()
-    more = () if served is None else _followed(served, threads, limits, apart=apart).observations
-    # Not every challenge feeds as that server does: what could not be seen of its images is no gap.
-    seen = [*found.observations, *(entry for entry in more if not isinstance(entry, Unseen | BatchComposition))]
-    return msgspec.structs.replace(found, observations=tuple(_told_once(seen)))
+    if served is None:
+        return found
+    more = _followed(served, threads, limits, apart=apart)
+    fed = f"fed {served.images.low:g} to {served.images.high:g}"
+    return msgspec.structs.replace(found, observations=(*found.observations, *_new(found, more, fed)))
 
 
-def _told_once(seen: list[Observation]) -> list[Observation]:
-    """Leave out what is told twice, with other numbers: where parts were fed other images, the clearer one stays."""
-    kept: dict[tuple[object, ...], Observation] = {}
-    for entry in seen:
-        shown = getattr(entry, "intervention", None)
-        words = {name: value for name, value in msgspec.structs.asdict(entry).items() if not isinstance(value, float)}
-        key = (type(entry), *(repr(value) for name, value in words.items() if name != "intervention"))
-        before = kept.setdefault(key, entry)
-        if shown is not None and _clearness(shown) > _clearness(getattr(before, "intervention", None)):
-            kept[key] = entry
-    return list(kept.values())
+def _new(found: ImplicitBatchFacts, more: ImplicitBatchFacts, fed: str) -> Iterator[Observation]:
+    """Yield what images in another range of values show beyond what was seen.
+
+    Not every challenge feeds that range: what could not be seen of it is no gap, nor a batch that is no number. What
+    is told again, with other numbers, counts where parts that were fed other images now move the embedding. What
+    layers see of the image is compared among images of one range: it is told of all layers, or of none.
+    """
+    known: dict[tuple[object, ...], float] = {}
+    for entry in found.observations:
+        key = _key(entry)
+        known[key] = max(known.get(key, UNTRIED), _clearness(getattr(entry, "intervention", None)))
+    views = [[(view.layer, view.kind, view.relation) for view in each.of(InputView)] for each in (found, more)]
+    for entry in more.observations:
+        if isinstance(entry, Unseen | BatchComposition):
+            continue
+        if isinstance(entry, InputView):
+            if views[0] != views[1]:
+                yield msgspec.structs.replace(entry, branch=entry.branch or fed)
+        elif _clearness(getattr(entry, "intervention", None)) > known.get(_key(entry), UNTRIED - 1) + CLEARER:
+            yield entry
+
+
+def _key(entry: Observation) -> tuple[object, ...]:
+    """Return what an observation is about, without its numbers."""
+    data = msgspec.structs.asdict(entry)
+    return (
+        type(entry),
+        *(repr(data[name]) for name in data if name != "intervention" and not isinstance(data[name], float)),
+    )
 
 
 def _clearness(shown: Intervention | None) -> float:
     """Return by how much the part of the two that counts less moves the embedding; less than 0 where none was tried."""
     exchanged = shown.exchanged if isinstance(shown, Decoupled) else shown
-    return min(median for _, median, _ in exchanged.moved) if exchanged is not None else -9.0
+    return min(median for _, median, _ in exchanged.moved) if exchanged is not None else UNTRIED
 
 
 def _followed(feed: Feed, threads: int, limits: Thresholds, *, apart: bool) -> ImplicitBatchFacts:

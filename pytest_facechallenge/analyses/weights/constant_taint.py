@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 
 from pytest_facechallenge.analyses.weights.encoding import stored_bits
-from pytest_facechallenge.analyses.weights.flows import IMAGE, MANY, Event, Flow, Root, Sink, Trace
+from pytest_facechallenge.analyses.weights.flows import IMAGE, MANY, Event, Flow, Root, Sink, Trace, depth_of
 from pytest_facechallenge.analyses.weights.formulas import Evaluation
 from pytest_facechallenge.core import dtypes
 from pytest_facechallenge.onnx_graph.control_flow import bound
@@ -106,8 +106,9 @@ class _Tracer:
         if key not in self.known_events:
             index = len(self.found.events)
             self.known_events[key] = index
-            event = Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before, held, veiled)
-            self.found.events.append(event)
+            self.found.events.append(
+                Event(index, kind, value, node, roots, triggers, elements, bounded, whole, before, held, veiled)
+            )
         index = self.known_events[key]
         known = self.found.events[index]  # a loop's body is gone through again, with more known about its inputs
         self.found.events[index] = replace(
@@ -161,8 +162,7 @@ class _Tracer:
         # A value without the batch axis has a known size: it is no activation, only dressed up as one.
         dressed = self.remainder(node, runtime) and self.sizes[node.outputs[0]] is not None
         if runtime and (parts or dressed):
-            alone = len(values) == 1 and not dressed
-            held = next(iter(runtime.values())).held if alone else None
+            held = next(iter(runtime.values())).held if len(values) == 1 and not dressed else None
             index = self.event("packed", node.outputs[0], node.label, roots, roots, veiled=True, held=held)
             self.sink(node, -1, Flow(True, roots, frozenset({index}), "float"))
         if not node.operator.has(Trait.APART) and not parts:
@@ -172,23 +172,19 @@ class _Tracer:
     def numbers_held(self, node: Node, values: dict[int, Flow]) -> int | None:
         """Return how many stored numbers features still hold that these were added to; None when it is not known.
 
-        Numbers that are added to each place of a map are the same there, and are no more. Anything else that happens to
-        them with values of the image, or with several numbers, may take another part of each number at each place.
+        Numbers added to each place of a map are the same there. Anything else that happens to them with values of the
+        image, or with several numbers, may take another part of each number at each place.
         """
-        stores = {i: flow for i, flow in values.items() if self.elements(flow) > 1}
+        roots = self.found.roots
+        stores = {i: flow for i, flow in values.items() if any(roots[root].elements > 1 for root in flow.roots)}
         if len(stores) != 1 or node.domain:
             return None
         ((position, flow),) = stores.items()
         if node.op in ("Add", "Sub", "Sum"):
             return self.sizes[node.inputs[position]] if flow.constant and not flow.events else flow.held
-        others = [other for i, other in values.items() if i != position]
-        scaled = node.op in ("Mul", "Div") and position == 0 and all(each.constant for each in others)
-        alone = node.operator.kind is Kind.LAYOUT or node.op in ("Identity", "Neg")
-        return flow.held if scaled or (alone and not others) else None
-
-    def elements(self, flow: Flow) -> int:
-        """Return how many elements the largest stored tensor has that a flow comes from."""
-        return max((self.found.roots[root].elements for root in flow.roots), default=0)
+        scaled = node.op in ("Mul", "Div") and position == 0 and all(each.constant for i, each in values.items() if i)
+        alone = len(values) == 1 and (node.operator.kind is Kind.LAYOUT or node.op in ("Identity", "Neg"))
+        return flow.held if scaled or alone else None
 
     def held(self, node: Node) -> list[Flow]:
         """Return the flows of tensors that the node itself holds as attributes."""
@@ -336,7 +332,7 @@ class _Tracer:
         for graph in node.subgraphs.values():
             how = bound(node, graph)
             passed = {inside: given[outside] for outside, inside in how.inputs()}
-            for _ in range(TURNS if passed and _depth(graph) <= DEEP else 1):
+            for _ in range(TURNS if passed and depth_of(graph) <= DEEP else 1):
                 inner = env | dict.fromkeys(graph.inputs, Flow()) | passed
                 self.run(graph, inner)
                 for each in how.carried:
@@ -345,13 +341,6 @@ class _Tracer:
                 if outside:
                     result[outside] |= inner.get(inside, IMAGE)
         return [result[name] for name in node.outputs]
-
-
-def _depth(graph: Graph) -> int:
-    depth = 0
-    while graph.parent is not None:
-        depth, graph = depth + 1, graph.parent
-    return depth
 
 
 _KNOWN_TYPES = frozenset(onnx.TensorProto.DataType.values())

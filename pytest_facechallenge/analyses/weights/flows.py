@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from pytest_facechallenge.analyses.weights.formulas import Evaluation
 from pytest_facechallenge.core import dtypes
-from pytest_facechallenge.onnx_graph.ir import Tensor
+from pytest_facechallenge.onnx_graph.ir import Graph, Tensor
 from pytest_facechallenge.onnx_graph.open_shapes import ElementCounts
 
 #: A stored tensor of at most this many elements is a parameter of one operator, not a store of weights.
@@ -169,3 +169,11 @@ class Trace:
             return size
         value = self.evaluation.value(name)
         return None if value is None else value.size
+
+
+def depth_of(graph: Graph) -> int:
+    """Return in how many bodies a graph lies."""
+    depth = 0
+    while graph.parent is not None:
+        depth, graph = depth + 1, graph.parent
+    return depth

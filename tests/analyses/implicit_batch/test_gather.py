@@ -6,6 +6,7 @@ import onnx
 import pytest
 
 from evaluation.case import BATCH_RULE
+from evaluation.cases import get
 from evaluation.product import RULES
 from pytest_facechallenge.analyses.context import Context
 from pytest_facechallenge.analyses.implicit_batch.feed import Feed
@@ -83,3 +84,24 @@ def test_what_both_feeds_show_is_told_once(tmp_path: Path) -> None:
     assert Feed(onnx.load(tmp_path / "net.onnx"), tmp_path, 1, DEFAULTS).as_served() is not None
     layers = [view.layer for view in facts.of(InputView)]
     assert len(layers) == len(set(layers)) == 2
+
+
+def test_what_a_layer_sees_of_images_in_one_range_is_not_compared_with_another(tmp_path: Path) -> None:
+    """Of -1 to 1 a clip to 0 to 255 leaves half of the pixels, whose colours are exchanged before they are scaled."""
+    net = Net()
+    colours = net.op("Split", net.x, outputs=3, axis=1)
+    swapped = net.op("Clip", net.op("Concat", *colours[::-1], axis=1), net.const(0), net.const(255))
+    x = net.op("Add", net.op("Div", swapped, net.const(127.5)), net.const(-1))
+    path = net.save(net.fc(net.pool(net.body(x, net.body_weights())), net.weights(16, 32)), tmp_path)
+    assert Feed(onnx.load(path), tmp_path, 1, DEFAULTS).as_served() is not None
+    outcome = no_implicit_batch(Facts.of(follow(path, threads=1)), RULES[BATCH_RULE])
+    assert outcome.status is Status.PASSED, outcome.message
+
+
+@pytest.mark.parametrize("name", ["swap_split", "shuffled_groups"])
+def test_networks_whose_observations_are_alike_but_for_numbers(name: str, tmp_path: Path) -> None:
+    """Two groups of channels are seen twice, of which one alone goes on apart: neither stands for the other."""
+    case = get(name)
+    onnx.save(case.build(), tmp_path / "model.onnx")
+    outcome = no_implicit_batch(Facts.of(follow(tmp_path / "model.onnx", threads=1)), RULES[BATCH_RULE])
+    assert outcome.status is (Status.PASSED if case.honest else Status.FAILED), outcome.message
