@@ -30,14 +30,7 @@ def infer_open(graph: Graph) -> dict[str, tuple[int | None, ...]]:
         Inference does not get through the graph. That is not the same as finding no shapes: a model could be made so
         that nothing which depends on a shape is seen in it.
     """
-    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
-    model = helper.make_model(stripped_in_order(graph), opset_imports=opsets, ir_version=10)
-    try:
-        inferred = shape_inference.infer_shapes(model, data_prop=True)
-    except (shape_inference.InferenceError, ValidationError, RuntimeError, ValueError, TypeError) as error:
-        raise GraphError(
-            f"the shapes of its values cannot be inferred: {' '.join(str(error).split())[:300]}"
-        ) from error
+    inferred = _inferred(graph)
     known: dict[str, tuple[int | None, ...]] = {name: tuple(each.dims) for name, each in graph.sparse.items()}
     pending = [inferred.graph]
     while pending:
@@ -49,6 +42,37 @@ def infer_open(graph: Graph) -> dict[str, tuple[int | None, ...]]:
         known |= {tensor.name: tuple(tensor.dims) for tensor in part.initializer}
         pending += [body for node in part.node for body in bodies(node)]
     return known
+
+
+def of_the_batch(graph: Graph) -> frozenset[str]:
+    """Return the values of a main graph whose first extent has the name of the first input's first: the batch.
+
+    Raises
+    ------
+    GraphError
+        As `infer_open`.
+    """
+    inferred = _inferred(graph).graph
+    dims = inferred.input[0].type.tensor_type.shape.dim if inferred.input else ()
+    batch = dims[0].dim_param if dims else ""
+    return frozenset(
+        value.name
+        for value in [*inferred.value_info, *inferred.output]
+        if batch and len(value.type.tensor_type.shape.dim) and value.type.tensor_type.shape.dim[0].dim_param == batch
+    )
+
+
+def _inferred(graph: Graph) -> onnx.ModelProto:
+    """Return a graph's model with the shapes that inference finds."""
+    opsets = [helper.make_opsetid(domain, version) for domain, version in graph.opsets.items()]
+    model = helper.make_model(stripped_in_order(graph), opset_imports=opsets, ir_version=10)
+    try:
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
+    except (shape_inference.InferenceError, ValidationError, RuntimeError, ValueError, TypeError) as error:
+        raise GraphError(
+            f"the shapes of its values cannot be inferred: {' '.join(str(error).split())[:300]}"
+        ) from error
+    return inferred
 
 
 def _extent(dim: onnx.TensorShapeProto.Dimension) -> int | None:
@@ -76,7 +100,9 @@ class ElementCounts:
         return count(known) if len(known) == len(extents) else None
 
     def of_one_row(self, value: str) -> int | None:
-        """Return the number of elements for one row, where no other extent than the first is left open.
+        """Return the number of elements for one image, where the first extent alone is open, and is the input's first.
+
+        Any other open extent may be any number.
 
         Raises
         ------
@@ -84,9 +110,13 @@ class ElementCounts:
             As `infer_open`.
         """
         extents = self._shapes.get(value)
-        if not extents or extents[0] is not None or None in extents[1:]:
+        if not extents or None in extents[1:] or value not in self._rows:
             return self[value]
-        return count([extent for extent in extents if extent is not None])
+        return count([extent for extent in extents[1:] if extent is not None])
+
+    @cached_property
+    def _rows(self) -> frozenset[str]:
+        return of_the_batch(self.graph)
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:

@@ -87,7 +87,7 @@ def _read_at(structure: Structure, layers: Sequence[Layer], *, behind: bool) -> 
     for layer in layers:
         reached, ends = {layer.node.outputs[0]}, []
         shape = structure.shapes[layer.node.outputs[0]]
-        channels = shape[channel_axis(layer, shape)]
+        channels = shape[channel_axis(layer, shape)] if shape else 1
         for node in structure.nodes[structure.position[id(layer.node)] + 1 :]:
             if not node.outputs or node.outputs[0] not in structure.shapes or not reached & set(node.inputs):
                 continue

@@ -137,7 +137,9 @@ def _followed(feed: Feed, threads: int, limits: Thresholds, *, apart: bool) -> I
         macs = max(macs, found.structure.total_macs)
         branches.append(found.branch)
     whole = batch_independence.of_whole_model(feed, macs, threads, limits, apart=apart)
-    return ImplicitBatchFacts(layers=layers, macs=macs, branches=tuple(branches), observations=(*whole, *seen))
+    return ImplicitBatchFacts(
+        layers=layers, macs=macs, branches=tuple(branches), observations=tuple(dict.fromkeys([*whole, *seen]))
+    )
 
 
 def traced(model: onnx.ModelProto, feed: Feed, threads: int, limits: Thresholds) -> Iterator[TracedModel | Unseen]:

@@ -116,6 +116,7 @@ def _grouped(structure: Structure, limits: Thresholds) -> list[_Grouped]:
 
 
 def _left_apart(structure: Structure, found: list[Source], limits: Thresholds) -> list[_Grouped]:
+    """Return what the maps from one activation on, or from some beside each other, leave apart."""
     wanted = limits.clusters
     starts = [*beside(structure, found, wanted.beside), *((each,) for each in found)]
     grouped: list[_Grouped] = []

@@ -37,6 +37,9 @@ ELSEWHERE = frozenset({ViewKind.RESAMPLED, ViewKind.PREDICTED})
 #: Operators by which a filter written by hand lays images a few pixels apart over each other.
 SLIDING = frozenset({"Pad", "Slice", "Split", "Concat", "Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape"})
 
+#: Poolings in which the image does not decide what is kept.
+AVERAGING = POOLING - {"MaxPool"}
+
 #: Operators that only change how a tensor is laid out.
 LAYOUT = names(Kind.LAYOUT) | {"Concat", "Split"}
 
@@ -284,7 +287,7 @@ def _filters(model: TracedModel, name: str, noise: Array, limits: Thresholds) ->
 def _gated(model: TracedModel, name: str) -> bool:
     """Whether a value is of features, or they meet the image place by place: bent as ramps are by a warp, it stays."""
     region = model.regions[name]
-    return region.roots != {model.feed.name} and all(node.op in ELEMENTWISE | POOLING for node in region.nodes)
+    return region.roots != {model.feed.name} and all(node.op in ELEMENTWISE | AVERAGING for node in region.nodes)
 
 
 def _interpolated(model: TracedModel, name: str) -> bool:

@@ -180,9 +180,12 @@ class _Tracer:
         if len(stores) != 1 or node.domain:
             return None
         ((position, flow),) = stores.items()
+        fixed = [i for i, each in values.items() if i != position and each.constant]
+        if any(self.sizes[node.inputs[i]] != 1 for i in fixed):
+            return None  # several numbers, be they stored or counted up
         if node.op in ("Add", "Sub", "Sum"):
             return self.sizes[node.inputs[position]] if flow.constant and not flow.events else flow.held
-        scaled = node.op in ("Mul", "Div") and position == 0 and all(each.constant for i, each in values.items() if i)
+        scaled = node.op in ("Mul", "Div") and position == 0 and len(fixed) == len(values) - 1
         alone = len(values) == 1 and (node.operator.kind is Kind.LAYOUT or node.op in ("Identity", "Neg"))
         return flow.held if scaled or alone else None
 

@@ -164,11 +164,13 @@ class Trace:
         of_one_row
             Whether a value with a row for each image, which stored numbers alone make, counts once.
         """
-        size = self.sizes.of_one_row(name) if of_one_row else self.sizes[name]
+        size = self.sizes[name]
         if size is not None:
             return size
         value = self.evaluation.value(name)
-        return None if value is None else value.size
+        if value is not None:
+            return value.size
+        return self.sizes.of_one_row(name) if of_one_row else None
 
 
 def depth_of(graph: Graph) -> int:

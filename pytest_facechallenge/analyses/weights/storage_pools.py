@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -12,7 +13,7 @@ from pytest_facechallenge.analyses.weights.kernels import Kernels, kernels
 from pytest_facechallenge.analyses.weights.patterns import is_pattern
 from pytest_facechallenge.analyses.weights.turned_angles import turning
 from pytest_facechallenge.core.facts.weights import SharedStorage, StorageKind, StoredTensor
-from pytest_facechallenge.onnx_graph.ir import GraphError
+from pytest_facechallenge.onnx_graph.ir import Graph, GraphError
 
 #: Constants of at most this many elements are parameters of single operators (the pixel mean of three channels, an
 #: exponent, the sizes of a window), unless a convolution or a matrix product uses them as its weights.
@@ -190,7 +191,10 @@ class _Measure:
         return f"a network of {values} stored numbers makes {weights} weights, as a hypernetwork of codes does"
 
     def _meets_once(self, event: Event) -> bool:
-        """Whether the numbers of an event meet the image at one place alone, and go from there to the event alone."""
+        """Whether the numbers of an event meet the image at one place, and go on alone to the event and to the end.
+
+        What meets nothing else of the image behind the event multiplies none of its features: it is an activation.
+        """
         meetings = [sink for sink in self.found.sinks if sink.flow.plain & event.roots]
         graph = self.found.evaluation.graph
         if len(meetings) != 1 or len(graph.consumers.get(meetings[0].value, ())) != 1:
@@ -201,7 +205,17 @@ class _Measure:
             if len(node.outputs) != 1 or len(readers) != 1:
                 return False
             (node,) = readers
-        return True
+        return self._goes_on_alone(event.value)
+
+    def _goes_on_alone(self, value: str) -> bool:
+        """Whether nothing else of the image meets a value, nor what is made of it, itself included."""
+        graph = self.found.evaluation.graph
+        of_the_image, made = _depending(graph, graph.inputs), _depending(graph, (value,))
+        return all(
+            sum(name in of_the_image for name in node.inputs) == 1 and not node.subgraphs
+            for node in graph.nodes
+            if not made.isdisjoint(node.inputs)
+        )
 
     def _used(self, events: list[Event], sinks: list[Sink], weights: int) -> int:
         """Return how many numbers meet the image at most, where curves were summed up before (a state space's)."""
@@ -268,6 +282,15 @@ class _Measure:
         )
         covered = weights is not None and weights <= values
         (self.storage.covered if covered else self.storage.shared).append(result)
+
+
+def _depending(graph: Graph, names: Iterable[str]) -> set[str]:
+    """Return some values of a main graph and all that is made of them."""
+    found = set(names)
+    for node in graph.nodes:
+        if not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return found - {""}
 
 
 def _kind(events: list[Event], roots: list[Root]) -> StorageKind:

@@ -64,3 +64,36 @@ def test_numbers_of_which_values_of_the_image_take_parts_are_not_passed(op: str)
     )
 
     assert judge(net.model()).status is not Status.PASSED
+
+
+@pytest.mark.parametrize("counted", ["factors", "offsets"])
+def test_numbers_that_are_scaled_or_moved_by_what_is_counted_up_are_not_passed(counted: str) -> None:
+    """A range of three powers of 256, made of single numbers, takes three parts of each stored number."""
+    net = Net()
+    ends = [net.store(f"end{at}", np.float32(value)) for at, value in enumerate((0, 3, 1))]
+    steps = net.node("Unsqueeze", [net.node("Range", ends, "range"), net.store("place", np.array([1]))], "steps")
+    powers = net.node("Pow", [net.store("base", np.float32(256)), steps], "powers")
+    moved = net.node("Mul" if counted == "factors" else "Add", [features_and_numbers(net), powers], "moved")
+    net.node("ReduceSum", [net.node("Sin", [moved], "bent")], "unused", keepdims=0)
+
+    assert judge(net.model()).status is not Status.PASSED
+
+
+def test_what_is_made_of_held_numbers_and_multiplies_features_is_not_passed() -> None:
+    net = Net()
+    bent = net.node("Sin", [features_and_numbers(net)], "bent")
+    net.node("ReduceSum", [net.node("Mul", [bent, "wide"], "weighted")], "unused", keepdims=0)
+
+    assert judge(net.model()).status is not Status.PASSED
+
+
+def test_rows_that_are_not_those_of_the_batch_are_counted() -> None:
+    """How many rows a stored mask leaves is in no shape, and is no number of images."""
+    net = Net()
+    places = net.node("NonZero", [net.store("mask", np.ones(300, np.float32))], "places")
+    rows = net.cast(net.node("Transpose", [places], "rows"), "counted")
+    spread = net.node("Mul", [net.store("p", net.codes(np.float32, 1, COUNT, high=2**24)), rows], "spread")
+    whole = net.node("Floor", [spread], "whole")
+    net.node("Mul", [net.node("ReduceSum", ["x"], "total", keepdims=0), whole], "unused")
+
+    assert judge(net.model()).status is not Status.PASSED
